@@ -1,0 +1,140 @@
+/** One store growing to a million sessions of which half then expire: `stores-process.ts <store>`, figures as JSON. */
+import { hash, randomBytes } from 'node:crypto'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as pause } from 'node:timers/promises'
+import expressSession from 'express-session'
+import type { SessionId } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import createMemoryStore from 'memorystore'
+
+export interface StoreFigures {
+  /** Heap and buffers, per session. */
+  readonly bytesInAll: number
+  /** The same without one byte for each character that was stored. */
+  readonly bytesBesideText: number
+  /** Milliseconds of the longest call that stored a session. */
+  readonly longestCall: number
+  /** Milliseconds of the longest time that nothing else could run while the expired sessions were removed. */
+  readonly stall: number
+}
+
+/** A store in these measurements: how session `n` is stored, and how the expired ones are removed. */
+interface Measured {
+  store(n: number, expires: boolean): void
+  /** Characters of what is stored for session `n`, its id apart. */
+  text(n: number): number
+  /** @returns the longest stall in milliseconds */
+  removeExpired(): Promise<number>
+}
+
+const SESSIONS = 1_000_000
+const DAY = 24 * 60 * 60 * 1000
+
+function gatepass(): Measured {
+  let now = Date.now()
+  const store = memoryStore({ clock: () => now, maxSessions: 2 * SESSIONS })
+  return {
+    store(n, expires) {
+      const id = hash('sha256', `token ${n}`, 'hex') as SessionId
+      const expiresAt = now + (expires ? 60_000 : DAY)
+      const times = { createdAt: now, seenAt: now, expiresAt }
+      store.insert({ id, version: 1, subject: null, data: JSON.stringify(dataOf(n)), about: aboutOf(n), ...times })
+    },
+    text: (n) => JSON.stringify(dataOf(n)).length + aboutOf(n).length,
+    async removeExpired() {
+      now += 2 * 60_000
+      // The store does the same by itself twice a minute.
+      return longestStallDuring(async () => {
+        while (store.sweep()) await pause(0)
+      })
+    },
+  }
+}
+
+function aboutOf(n: number): string {
+  return JSON.stringify({ handle: String(n).padStart(22, 'h') })
+}
+
+function dataOf(n: number): object {
+  return { cart: [n, n + 1], seen: 'a page' }
+}
+
+interface PeerStore {
+  set(id: string, session: object): void
+}
+
+function peer(store: PeerStore, removeExpired: () => Promise<void>): Measured {
+  const session = (n: number, expires: boolean) => {
+    const originalMaxAge = expires ? 1 : DAY
+    const cookie = { originalMaxAge, expires: new Date(Date.now() + originalMaxAge), httpOnly: true, path: '/' }
+    return { cookie: { ...cookie, maxAge: originalMaxAge, toJSON: () => cookie }, ...dataOf(n) }
+  }
+  return {
+    store: (n, expires) => store.set(randomBytes(24).toString('base64url'), session(n, expires)),
+    text: (n) => JSON.stringify(session(n, false)).length,
+    removeExpired: () => longestStallDuring(removeExpired),
+  }
+}
+
+function expressMemoryStore(): Measured {
+  const store = new expressSession.MemoryStore()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return peer(store as unknown as PeerStore, () => {
+    store.length(() => resolve())
+    return promise
+  })
+}
+
+function memorystore(): Measured {
+  const store = new (createMemoryStore(expressSession))({ checkPeriod: undefined })
+  return peer(store, async () => store.prune())
+}
+
+async function longestStallDuring(work: () => Promise<void>): Promise<number> {
+  let last = performance.now()
+  let longest = 0
+  const tick = () => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+  }
+  const ticker = setInterval(tick, 0)
+  await work()
+  await pause(5)
+  tick()
+  clearInterval(ticker)
+  return longest
+}
+
+function heldBytes(): number {
+  globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+async function measure(measured: Measured): Promise<StoreFigures> {
+  const before = heldBytes()
+  let longestCall = 0
+  let text = 0
+  for (let n = 0; n < SESSIONS; n++) {
+    const start = performance.now()
+    measured.store(n, n % 2 === 0)
+    longestCall = Math.max(longestCall, performance.now() - start)
+    text += measured.text(n)
+    if (n % 1000 === 0) await pause(0)
+  }
+  const bytes = heldBytes() - before
+  const stall = await measured.removeExpired()
+  return { bytesInAll: bytes / SESSIONS, bytesBesideText: (bytes - text) / SESSIONS, longestCall, stall }
+}
+
+const stores: Readonly<Record<string, () => Measured>> = {
+  gatepass,
+  'express-session': expressMemoryStore,
+  memorystore,
+}
+
+const make = stores[process.argv[2] ?? '']
+if (make === undefined) throw new Error(`No such store. Stores: ${Object.keys(stores).join(', ')}.`)
+process.stdout.write(JSON.stringify(await measure(make())))
+process.exit(0)

@@ -1,0 +1,96 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Awaitable } from '../awaitable.ts'
+import type { Reply } from '../http/exchange.ts'
+import type { Gatepass, LoginRouteOptions, LogoutRouteOptions, RequireLoginOptions } from '../passport/gatepass.ts'
+import type { Success } from '../passport/outcome.ts'
+import type { LoginOptions, Passport } from '../passport/passport.ts'
+import type { RegisteredUser, SessionData } from '../register.ts'
+import type { SessionManager } from '../session/manager.ts'
+import type { Session } from '../session/session.ts'
+import { answer, type NextFunction, type NodeGatepassOptions, type Visit, Visits } from './node.ts'
+
+export { allowCrossOrigin } from '../passport/gatepass.ts'
+
+declare global {
+  namespace Express {
+    interface User extends RegisteredUser {}
+    interface Request {
+      /** This browser's session; its `data` is yours to change. */
+      readonly session: Session<SessionData>
+      user?: User | undefined
+      /** Keeps the login in the session, under a new token. */
+      login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr'>): Promise<void>
+      /** Ends this session, or with `everywhere` all of its subject's. */
+      logout(options?: { everywhere?: boolean }): Promise<void>
+    }
+  }
+}
+
+export type ExpressHandler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void
+
+/** Middleware for `app.use`, and handlers for routes. */
+export interface ExpressGatepass<User, Name extends string = string> {
+  (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
+  /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
+  login(names: Name | readonly Name[], options?: LoginRouteOptions): ExpressHandler
+  /** Ends the session; for a POST route. */
+  logout(options?: LogoutRouteOptions): ExpressHandler
+  /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
+  authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): ExpressHandler
+  /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
+  requireLogin(options?: RequireLoginOptions): ExpressHandler
+  session(req: IncomingMessage): Awaitable<Session<SessionData>>
+  user(req: IncomingMessage): Awaitable<User | undefined>
+  readonly gatepass: Gatepass<User, Name>
+  readonly sessions: SessionManager<object>
+  readonly passport: Passport<User, Name>
+}
+
+/**
+ * Sessions and users in Express 5 and 4.
+ *
+ * ```ts
+ * import express from 'express'
+ * import { gatepass } from 'gatepass/express'
+ * import { memoryStore } from 'gatepass/stores/memory'
+ *
+ * const auth = gatepass({
+ *   sessions: { store: memoryStore() },
+ *   users: { find: (id) => ({ id }), subject: (user) => user.id },
+ * })
+ * const app = express()
+ * app.use(auth)
+ * app.get('/me', auth.requireLogin(), (req, res) => {
+ *   res.json(req.user)
+ * })
+ * ```
+ *
+ * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
+ */
+export function gatepass<User, const Name extends string = string>(
+  options: NodeGatepassOptions<User, Name>,
+): ExpressGatepass<User, Name> {
+  const visits = new Visits<User, Name>(options)
+  const { core } = visits
+  const route =
+    (step: (visit: Visit<User, Name>) => Awaitable<Reply | undefined>): ExpressHandler =>
+    (req, res, next) =>
+      answer(res, next, () => step(visits.of(req)))
+
+  return Object.assign(
+    (req: IncomingMessage, res: ServerResponse, next: NextFunction) => visits.enter(req, res, next),
+    {
+      login: (names: Name | readonly Name[], login?: LoginRouteOptions) =>
+        route((visit) => core.login(visit.exchange, names, login)),
+      logout: (logout?: LogoutRouteOptions) => route((visit) => core.logout(visit.exchange, logout)),
+      authenticate: (names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
+        route((visit) => core.authenticate(visit.exchange, names, strategy)),
+      requireLogin: (guard?: RequireLoginOptions) => route((visit) => core.requireLogin(visit.exchange, guard)),
+      session: (req: IncomingMessage) => visits.of(req).open(),
+      user: (req: IncomingMessage) => visits.of(req).findUser(),
+      gatepass: core,
+      sessions: core.sessions,
+      passport: core.passport,
+    },
+  )
+}

@@ -1,0 +1,395 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Awaitable, andThen, awaitable } from '../awaitable.ts'
+import { GatepassError, UsageError } from '../error.ts'
+import { errorReply } from '../http/error-reply.ts'
+import type { Reply } from '../http/exchange.ts'
+import {
+  exchangeOf,
+  type NodeExchange,
+  type NodeOptions,
+  type NodeSettings,
+  nodeSettings,
+  sendReply,
+  writeCookies,
+} from '../http/node.ts'
+import { beforeResponse } from '../http/response-gate.ts'
+import { Gatepass, type GatepassOptions } from '../passport/gatepass.ts'
+import type { Success } from '../passport/outcome.ts'
+import type { LoginOptions, Passport, Verdict } from '../passport/passport.ts'
+import type { Users } from '../passport/users.ts'
+import type { SessionData } from '../register.ts'
+import type { SessionManager } from '../session/manager.ts'
+import type { Session } from '../session/session.ts'
+
+export type { NodeOptions } from '../http/node.ts'
+export { allowCrossOrigin } from '../passport/gatepass.ts'
+
+export interface NodeGatepassOptions<User, Name extends string = string>
+  extends GatepassOptions<User, Name>,
+    NodeOptions {
+  /**
+   * Leaves sessions and users alone until they are asked for by `await auth.session(req)`, `await auth.user(req)` or a
+   * guard: a page that needs neither then costs no store call on any store. Default false: where the store or
+   * `users.find` answers later, both are there before the next handler runs.
+   */
+  lazy?: boolean
+  /** Told about errors that become a 5xx answer of {@link NodeGatepass.handler}. Default: `console.error`. */
+  onError?: (error: unknown, req: IncomingMessage) => void
+}
+
+/** What the request carries behind the middleware. */
+export interface GatepassRequest<User> {
+  readonly session: Session<SessionData>
+  user?: User | undefined
+  /** Keeps the login in the session, under a new token. */
+  login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr'>): Promise<void>
+  /** Ends this session, or with `everywhere` all of its subject's. */
+  logout(options?: { everywhere?: boolean }): Promise<void>
+}
+
+export type NextFunction = (error?: unknown) => void
+
+/** Sessions and users for `node:http` and for whatever calls `(req, res, next)`. */
+export interface NodeGatepass<User, Name extends string = string> {
+  (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
+  /** Wraps a listener: it finds `req.session` and `req.user`, and an error it throws or rejects with is answered. */
+  handler<Req extends IncomingMessage, Res extends ServerResponse>(
+    listener: (req: Req & GatepassRequest<User>, res: Res) => unknown,
+  ): (req: Req, res: Res) => void
+  exchange(req: IncomingMessage): NodeExchange
+  session(req: IncomingMessage): Awaitable<Session<SessionData>>
+  user(req: IncomingMessage): Awaitable<User | undefined>
+  authenticate(
+    req: IncomingMessage,
+    names: Name | readonly Name[],
+    options?: Readonly<Record<string, unknown>>,
+  ): Promise<Verdict<User>>
+  /** Keeps the login in the session, under a new token. */
+  login(req: IncomingMessage, success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void>
+  logout(req: IncomingMessage, options?: { everywhere?: boolean }): Promise<void>
+  /**
+   * Refuses a request that does not come from our own pages, with or without cookies: for login routes. Unsafe requests
+   * with cookies are checked by the middleware itself.
+   *
+   * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
+   */
+  requireSameOrigin(req: IncomingMessage): void
+  /** Answers with what {@link Gatepass.login} and its like decided. */
+  reply(req: IncomingMessage, reply: Reply): void
+  readonly gatepass: Gatepass<User, Name>
+  readonly sessions: SessionManager<object>
+  readonly passport: Passport<User, Name>
+}
+
+/**
+ * Sessions and users on a Node server.
+ *
+ * ```ts
+ * import { createServer } from 'node:http'
+ * import { gatepass } from 'gatepass/node'
+ * import { memoryStore } from 'gatepass/stores/memory'
+ *
+ * const auth = gatepass({
+ *   sessions: { store: memoryStore() },
+ *   users: { find: (id) => ({ id }), subject: (user) => user.id },
+ * })
+ * createServer(auth.handler((req, res) => res.end(req.user?.id ?? 'nobody'))).listen(3000)
+ * ```
+ *
+ * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
+ */
+export function gatepass<User, const Name extends string = string>(
+  options: NodeGatepassOptions<User, Name>,
+): NodeGatepass<User, Name> {
+  const visits = new Visits<User, Name>(options)
+  const { core } = visits
+  const middleware = (req: IncomingMessage, res: ServerResponse, next: NextFunction): void =>
+    visits.enter(req, res, next)
+  return Object.assign(middleware, {
+    handler:
+      <Req extends IncomingMessage, Res extends ServerResponse>(
+        listener: (req: Req & GatepassRequest<User>, res: Res) => unknown,
+      ) =>
+      (req: Req, res: Res): void =>
+        visits.serve(req, res, () => listener(req as Req & GatepassRequest<User>, res)),
+    exchange: (req: IncomingMessage) => visits.of(req).exchange,
+    session: (req: IncomingMessage) => visits.of(req).open(),
+    user: (req: IncomingMessage) => visits.of(req).findUser(),
+    authenticate: async (
+      req: IncomingMessage,
+      names: Name | readonly Name[],
+      strategy?: Readonly<Record<string, unknown>>,
+    ) => {
+      return core.passport.authenticate(visits.of(req).exchange, names, strategy)
+    },
+    login: (req: IncomingMessage, success: Success<User> & { strategy?: string }, login?: LoginOptions) =>
+      visits.of(req).login(success, login),
+    logout: (req: IncomingMessage, logout?: { everywhere?: boolean }) => visits.of(req).logout(logout),
+    requireSameOrigin: (req: IncomingMessage) => core.requireSameOrigin(visits.of(req).exchange),
+    reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).res, reply),
+    gatepass: core,
+    sessions: core.sessions,
+    passport: core.passport,
+  })
+}
+
+/** Frameworks answer an error with its status; when to come back, they leave out. */
+function failing(res: ServerResponse, next: NextFunction): NextFunction {
+  return (error) => {
+    if (error instanceof GatepassError && error.retryAfter !== undefined && !res.headersSent) {
+      res.setHeader('Retry-After', Math.ceil(error.retryAfter))
+    }
+    next(error)
+  }
+}
+
+const kVisit: unique symbol = Symbol('gatepass.visit')
+type Visited = IncomingMessage & { [kVisit]?: Visit<unknown, string> }
+
+/** All that one `gatepass()` shares between requests. */
+export class Visits<User, Name extends string> {
+  readonly core: Gatepass<User, Name>
+  readonly settings: NodeSettings
+  readonly #onError: (error: unknown, req: IncomingMessage) => void
+  readonly #lazy: boolean
+  /** Whether `users.find` answers at once: unknown until it was asked, and once it has made us wait, for good no. */
+  #findsAtOnce: boolean | undefined
+
+  constructor(options: NodeGatepassOptions<User, Name>) {
+    this.settings = nodeSettings(options)
+    const users = options.users === undefined ? options.users : this.#watched(options.users)
+    this.core = new Gatepass({ ...options, users }, this.settings.origins)
+    this.#lazy = options.lazy === true
+    this.#onError = options.onError ?? ((error) => console.error(error))
+  }
+
+  /** The request's visit, which the middleware began. */
+  of(req: IncomingMessage): Visit<User, Name> {
+    const visit = this.#find(req)
+    if (visit === undefined) throw notMounted()
+    return visit
+  }
+
+  #find(req: Visited): Visit<User, Name> | undefined {
+    const latest = req[kVisit]
+    const visit = latest?.visits === (this as unknown) ? latest : latest?.exchange.memory.get(this)
+    return visit as Visit<User, Name> | undefined
+  }
+
+  #begin(req: Visited, res: ServerResponse, next: NextFunction): Visit<User, Name> {
+    const visit = new Visit<User, Name>(this, exchangeOf(req, res, this.settings), res, failing(res, next))
+    // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
+    const earlier = req[kVisit]
+    earlier?.exchange.memory.set(earlier.visits, earlier)
+    req[kVisit] = visit as Visit<unknown, string>
+    equip(req)
+    // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
+    beforeResponse(res, () => visit.finish(), visit.next)
+    return visit
+  }
+
+  enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
+    let ready: Awaitable<unknown>
+    try {
+      ready = this.#find(req) === undefined ? this.#admit(req, res, next) : undefined
+    } catch (error) {
+      next(error)
+      return
+    }
+    if (ready instanceof Promise) ready.then(() => next(), next)
+    else next()
+  }
+
+  #admit(req: IncomingMessage, res: ServerResponse, next: NextFunction): Awaitable<unknown> {
+    const visit = this.#begin(req, res, next)
+    this.core.admit(visit.exchange)
+    return this.#prepare(visit)
+  }
+
+  serve(req: IncomingMessage, res: ServerResponse, listener: () => unknown): void {
+    const failed = (error: unknown): void => this.fail(req, res, error)
+    this.enter(req, res, (error) => {
+      if (error !== undefined) return failed(error)
+      try {
+        const answer = listener()
+        if (answer instanceof Promise) answer.catch(failed)
+      } catch (thrown) {
+        failed(thrown)
+      }
+    })
+  }
+
+  fail(req: IncomingMessage, res: ServerResponse, error: unknown): void {
+    const reply = errorReply(this.of(req).exchange, error)
+    if (reply.status >= 500) this.#onError(error, req)
+    if (res.headersSent) res.destroy()
+    else sendReply(res, reply)
+  }
+
+  /** The same users, while we learn whether `find` answers at once. */
+  #watched(users: Users<User>): Users<User> {
+    return {
+      find: (subject) => {
+        const found = awaitable(users.find(subject))
+        if (found instanceof Promise) this.#findsAtOnce = false
+        else this.#findsAtOnce ??= true
+        return found
+      },
+      subject: (user) => users.subject(user),
+      ...(users.stamp !== undefined && { stamp: (user) => users.stamp?.(user) ?? '' }),
+    }
+  }
+
+  /** What `req.session` and `req.user` need before a handler can read them without waiting. */
+  #prepare(visit: Visit<User, Name>): Awaitable<unknown> {
+    const onDemand = this.core.sessions.synchronous && this.#findsAtOnce === true
+    if (this.#lazy || onDemand || visit.exchange.header('cookie') === undefined) return undefined
+    return visit.findUser()
+  }
+}
+
+/** One request of one `gatepass()`. */
+export class Visit<User, Name extends string> {
+  readonly visits: Visits<User, Name>
+  readonly exchange: NodeExchange
+  readonly res: ServerResponse
+  readonly next: NextFunction
+  constructor(visits: Visits<User, Name>, exchange: NodeExchange, res: ServerResponse, next: NextFunction) {
+    this.visits = visits
+    this.exchange = exchange
+    this.res = res
+    this.next = next
+  }
+
+  open(): Awaitable<Session<SessionData>> {
+    return this.visits.core.sessions.open(this.exchange) as Awaitable<Session<SessionData>>
+  }
+
+  findUser(): Awaitable<User | undefined> {
+    return this.visits.core.passport.user(this.exchange)
+  }
+
+  async login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
+    this.#mustPrecedeResponse()
+    await this.visits.core.passport.login(this.exchange, success, options)
+  }
+
+  async logout(options?: { everywhere?: boolean }): Promise<void> {
+    this.#mustPrecedeResponse()
+    await this.visits.core.passport.logout(this.exchange, options)
+  }
+
+  get session(): Session<SessionData> {
+    const session = this.open()
+    if (!(session instanceof Promise)) return session
+    session.catch(() => {})
+    throw new UsageError('ERR_SESSION_NOT_OPEN', 'The session has not been loaded yet', {
+      hint: 'With `lazy: true`, use `await auth.session(req)`, or put auth.requireLogin() before this handler.',
+    })
+  }
+
+  get user(): User | undefined {
+    const user = this.findUser()
+    if (!(user instanceof Promise)) return user
+    user.catch(() => {})
+    throw new UsageError('ERR_PASSPORT_USER_PENDING', 'The user has not been looked up yet', {
+      hint: 'Make `users.find` an async function, or use `await auth.user(req)`; with `lazy: true`, put auth.requireLogin() before this handler.',
+    })
+  }
+
+  #mustPrecedeResponse(): void {
+    if (!this.res.headersSent) return
+    throw new UsageError('ERR_RESPONSE_STARTED', 'The response has left already, so its cookie cannot change', {
+      hint: 'Await login() and logout() before you send anything.',
+    })
+  }
+
+  /** Saves the session, and says so to the browser. */
+  finish(): Awaitable<void> {
+    return andThen(this.visits.core.sessions.commit(this.exchange), () => this.#writeHeaders())
+  }
+
+  /** A page for one person must not be kept for another (RFC 9111 §3.5): unless the application said who may keep it, nobody. */
+  #writeHeaders(): void {
+    writeCookies(this.res, this.exchange.cookies)
+    const personal = this.visits.core.sessions.opened(this.exchange)?.id !== undefined
+    if (personal && !this.res.hasHeader('cache-control')) this.res.setHeader('Cache-Control', 'private, no-store')
+  }
+}
+
+/** Runs a step that answers the request, or lets it go on to the next handler. */
+export function answer(res: ServerResponse, next: NextFunction, step: () => Awaitable<Reply | undefined>): void {
+  const settle = (reply: Reply | undefined): void => (reply === undefined ? next() : sendReply(res, reply))
+  try {
+    const reply = step()
+    if (reply instanceof Promise) reply.then(settle).catch(next)
+    else settle(reply)
+  } catch (error) {
+    next(error)
+  }
+}
+
+const sessionProperty: PropertyDescriptor = {
+  configurable: true,
+  get(this: Visited): unknown {
+    return this[kVisit]?.session
+  },
+  set(this: Visited, value: unknown): void {
+    own(this, 'session', value)
+  },
+}
+
+const userProperty: PropertyDescriptor = {
+  configurable: true,
+  get(this: Visited): unknown {
+    return this[kVisit]?.user
+  },
+  set(this: Visited, value: unknown): void {
+    own(this, 'user', value)
+  },
+}
+
+function own(req: object, name: string, value: unknown): void {
+  Object.defineProperty(req, name, { value, configurable: true, enumerable: true, writable: true })
+}
+
+function login(this: Visited, user: unknown, options: LoginOptions & { amr?: readonly string[] } = {}): Promise<void> {
+  const { amr, ...remember } = options
+  return visitOf(this).login({ type: 'success', user, ...(amr !== undefined && { amr }) }, remember)
+}
+
+function logout(this: Visited, options?: { everywhere?: boolean }): Promise<void> {
+  return visitOf(this).logout(options)
+}
+
+function visitOf(req: Visited): Visit<unknown, string> {
+  const visit = req[kVisit]
+  if (visit === undefined) throw notMounted()
+  return visit
+}
+
+function notMounted(): UsageError {
+  return new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
+    hint: 'Mount it before this handler: app.use(auth), or createServer(auth.handler(…)).',
+  })
+}
+
+/** Request prototypes that have our properties. */
+const equipped = new WeakSet<object>()
+
+/**
+ * Gives the request `session`, `user`, `login` and `logout`. A framework's own request prototype (Express makes one per
+ * application) gets them once, and mounted applications inherit them. The prototypes of Node belong to everyone: there
+ * each request gets its own, which costs 0.2 µs where another prototype for the request would cost 1 to 2.
+ */
+function equip(req: IncomingMessage): void {
+  const prototype = Object.getPrototypeOf(req) as object
+  if (equipped.has(prototype)) return
+  const isShared = Object.hasOwn(prototype, 'constructor')
+  const target = (isShared ? req : prototype) as IncomingMessage & { login?: unknown; logout?: unknown }
+  Object.defineProperty(target, 'session', sessionProperty)
+  Object.defineProperty(target, 'user', userProperty)
+  target.login = login
+  target.logout = logout
+  if (!isShared) equipped.add(prototype)
+}

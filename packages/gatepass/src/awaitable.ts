@@ -1,0 +1,16 @@
+/** A value, or a promise of it. Awaiting it is always right; not awaiting a plain value saves a turn of the event loop. */
+export type Awaitable<T> = T | Promise<T>
+
+/** What applications hand over may be any thenable (a query that runs when awaited): here it becomes a promise. */
+export function awaitable<T>(value: T | PromiseLike<T>): Awaitable<T> {
+  return isThenable(value) && !(value instanceof Promise) ? Promise.resolve(value) : (value as Awaitable<T>)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/** Continues with `next` at once where the value is there, and after it where it is promised. */
+export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}

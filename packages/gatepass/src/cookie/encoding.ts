@@ -1,0 +1,60 @@
+import { UsageError } from '../error.ts'
+
+const plainOctets = /^[!#$&-+\--:<-[\]-~]*$/
+const otherUnits = /[^!#$&-+\--:<-[\]-~]+/g
+
+/**
+ * Any well-formed text as cookie-octets.
+ *
+ * @throws {UsageError} `ERR_COOKIE_VALUE` for a lone surrogate, which no encoding of text has a place for
+ */
+export function percentEncode(name: string, text: string): string {
+  if (typeof text !== 'string') throw unwritable(name, 'is not text', 'Give text, or use jsonCookie.')
+  if (plainOctets.test(text)) return text
+  if (text.isWellFormed()) return text.replace(otherUnits, encodeURIComponent)
+  throw unwritable(name, 'holds half of a surrogate pair', 'Give well-formed text: see String.prototype.toWellFormed.')
+}
+
+/** `undefined` where the percent-encoding is broken. */
+export function percentDecode(raw: string): string | undefined {
+  if (!raw.includes('%')) return raw
+  try {
+    return decodeURIComponent(raw)
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws {UsageError} `ERR_COOKIE_VALUE` for what JSON cannot express: `undefined`, a function, a bigint, a cycle */
+export function jsonEncode(name: string, value: unknown): string {
+  const text = stringify(name, value)
+  if (text !== undefined) return text
+  throw unwritable(name, 'has no form in JSON', 'To remove the cookie call `delete`.')
+}
+
+/** `undefined` where the text is no JSON. Members named `__proto__` are left out, so that merging them is harmless. */
+export function jsonDecode(text: string): unknown {
+  try {
+    // An escape can spell the name too. The reviver costs more than parsing, and is needed by nobody honest.
+    const suspicious = text.includes('__proto__') || text.includes('\\u')
+    return suspicious ? JSON.parse(text, withoutPrototype) : JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function withoutPrototype(key: string, value: unknown): unknown {
+  return key === '__proto__' ? undefined : value
+}
+
+function stringify(name: string, value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    throw unwritable(name, 'has no form in JSON', 'Leave out bigints and references to itself.', cause)
+  }
+}
+
+function unwritable(name: string, fault: string, hint: string, cause?: unknown): UsageError {
+  return new UsageError('ERR_COOKIE_VALUE', `The value for cookie ${name} ${fault}`, { hint, cause })
+}

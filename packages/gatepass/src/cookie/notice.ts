@@ -1,0 +1,107 @@
+import type { CookiePurpose } from './cookie.ts'
+import type { AnyCookie } from './cookies.ts'
+
+/** One line of a cookie notice. */
+export interface CookieNoticeEntry {
+  readonly name: string
+  readonly purpose: CookiePurpose
+  readonly description: string
+  /** Seconds; `null`: until the browser is closed. */
+  readonly maxAge: number | null
+  /** The same in words. */
+  readonly lifetime: string
+}
+
+/** The words of a notice, so that it can be in the visitor's language. */
+export interface CookieNoticeWords {
+  caption: string
+  name: string
+  purpose: string
+  lifetime: string
+  description: string
+  purposes: Readonly<Record<CookiePurpose, string>>
+  /** @param seconds `null`: until the browser is closed */
+  duration(seconds: number | null): string
+}
+
+export interface CookieNoticeOptions {
+  /** Default: English. */
+  words?: Partial<CookieNoticeWords>
+  /** Epoch milliseconds, for cookies with a fixed `expires`; default `Date.now`. */
+  clock?: () => number
+}
+
+/** What an application keeps in browsers, for its visitors to read. `JSON.stringify` gives the entries. */
+export interface CookieNotice {
+  readonly entries: readonly CookieNoticeEntry[]
+  /** A table with caption and headers; every text in it is escaped. */
+  toHtml(): string
+  toJSON(): readonly CookieNoticeEntry[]
+}
+
+/** Lists the application's cookies: what each is called, what it is for, how long it stays and what it does. */
+export function cookieNotice(cookies: readonly AnyCookie[], options: CookieNoticeOptions = {}): CookieNotice {
+  const words = { ...english, ...options.words }
+  const now = (options.clock ?? Date.now)()
+  const entries = cookies.map((cookie) => entryOf(cookie, words, now))
+  return { entries, toHtml: () => table(entries, words), toJSON: () => entries }
+}
+
+function entryOf(cookie: AnyCookie, words: CookieNoticeWords, now: number): CookieNoticeEntry {
+  const { name, purpose, description = '' } = cookie
+  const maxAge = secondsKept(cookie, now)
+  return { name, purpose, description, maxAge, lifetime: words.duration(maxAge) }
+}
+
+function secondsKept({ attributes }: AnyCookie, now: number): number | null {
+  if (attributes.maxAge !== undefined) return attributes.maxAge
+  return attributes.expires ? Math.max(0, Math.round((attributes.expires.getTime() - now) / 1000)) : null
+}
+
+function table(entries: readonly CookieNoticeEntry[], words: CookieNoticeWords): string {
+  const columns = [words.name, words.purpose, words.lifetime, words.description]
+  const head = columns.map((column) => `<th scope="col">${escapeHtml(column)}</th>`).join('')
+  const rows = entries.map((entry) => row(entry, words)).join('')
+  return `<table><caption>${escapeHtml(words.caption)}</caption><thead><tr>${head}</tr></thead><tbody>${rows}</tbody></table>`
+}
+
+function row(entry: CookieNoticeEntry, words: CookieNoticeWords): string {
+  const cells = [words.purposes[entry.purpose], entry.lifetime, entry.description]
+  const data = cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')
+  return `<tr><th scope="row"><code>${escapeHtml(entry.name)}</code></th>${data}</tr>`
+}
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
+}
+
+const english: CookieNoticeWords = {
+  caption: 'Cookies we use',
+  name: 'Name',
+  purpose: 'Purpose',
+  lifetime: 'Kept for',
+  description: 'What it does',
+  purposes: { necessary: 'Necessary', preferences: 'Preferences', statistics: 'Statistics', marketing: 'Marketing' },
+  duration: (seconds) => (seconds === null ? 'until the browser is closed' : inWords(seconds)),
+}
+
+const units = [
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+  ['second', 1],
+] as const
+
+/** In the largest unit that divides it, so that nothing is rounded: `400 days`, `36 hours`, `90 seconds`. */
+function inWords(seconds: number): string {
+  const [unit, size] = units.find(([, length]) => seconds >= length && seconds % length === 0) ?? units[3]
+  return `${seconds / size} ${unit}${seconds === size ? '' : 's'}`
+}

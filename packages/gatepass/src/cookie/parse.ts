@@ -1,0 +1,94 @@
+// Reading never throws and takes time in proportion to the header, whatever a browser sends. Only SP and HTAB are
+// trimmed: a name padded with other white space is another name (RFC 6265bis §5.6).
+
+/**
+ * Reads all cookies of a Cookie header: a record without prototype. Values are as sent; nothing is decoded and quotes
+ * stay. Of a name sent twice the first value is kept: ask {@link countCookie}. Pairs without a name are left out.
+ */
+export function parseCookie(header: string | undefined): Record<string, string> {
+  const cookies: Record<string, string> = Object.create(null)
+  if (!header) return cookies
+  const length = header.length
+  let start = 0
+  while (start < length) {
+    let end = header.indexOf(';', start)
+    if (end === -1) end = length
+    const equals = header.indexOf('=', start)
+    // No further pair can have a name.
+    if (equals === -1) break
+    if (equals < end) addPair(cookies, header, start, equals, end)
+    // Pairs up to this `=` have no name: skip them at once.
+    start = equals < end ? end + 1 : header.lastIndexOf(';', equals) + 1
+  }
+  return cookies
+}
+
+/** Reads the first cookie of this name, without looking at the rest; otherwise as {@link parseCookie}. */
+export function readCookie(header: string | undefined, name: string): string | undefined {
+  if (!header) return undefined
+  const value = findValue(header, name, 0)
+  return value === -1 ? undefined : valueAt(header, value)
+}
+
+/** Counts how often a name was sent: more than once when another host or path planted one beside yours. */
+export function countCookie(header: string | undefined, name: string): number {
+  if (!header) return 0
+  let count = 0
+  for (let at = findValue(header, name, 0); at !== -1; at = findValue(header, name, at)) count++
+  return count
+}
+
+function addPair(cookies: Record<string, string>, header: string, start: number, equals: number, end: number): void {
+  const name = trimmed(header, start, equals)
+  if (name !== '' && cookies[name] === undefined) cookies[name] = trimmed(header, equals + 1, end)
+}
+
+/** Where the value of the first pair of this name at or after `from` begins, or -1. */
+function findValue(header: string, name: string, from: number): number {
+  for (let at = header.indexOf(name, from); at !== -1; at = header.indexOf(name, at + name.length)) {
+    const equals = skipSpace(header, at + name.length)
+    if (header.charCodeAt(equals) === 61 && startsPair(header, at)) return isName(name) ? equals + 1 : -1
+    if (name === '') return -1
+  }
+  return -1
+}
+
+function startsPair(header: string, at: number): boolean {
+  let before = at - 1
+  while (before >= 0 && isSpace(header.charCodeAt(before))) before--
+  return before < 0 || header.charCodeAt(before) === 59
+}
+
+/** Whether a pair can have this name at all. */
+function isName(name: string): boolean {
+  return (
+    name !== '' &&
+    !name.includes('=') &&
+    !name.includes(';') &&
+    !isSpace(name.charCodeAt(0)) &&
+    !isSpace(name.charCodeAt(name.length - 1))
+  )
+}
+
+function valueAt(header: string, start: number): string {
+  const end = header.indexOf(';', start)
+  return trimmed(header, start, end === -1 ? header.length : end)
+}
+
+export function trimmed(text: string, start: number, end: number): string {
+  let from = start
+  let to = end
+  while (from < to && isSpace(text.charCodeAt(from))) from++
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to--
+  return text.slice(from, to)
+}
+
+function skipSpace(text: string, start: number): number {
+  let at = start
+  while (isSpace(text.charCodeAt(at))) at++
+  return at
+}
+
+function isSpace(code: number): boolean {
+  return code === 32 || code === 9
+}

@@ -1,0 +1,106 @@
+/** Every code an error of Gatepass can carry; never renamed, never reused. Each has an entry in `docs/errors.md`. */
+export type ErrorCode =
+  // cookies
+  | 'ERR_COOKIE_ATTRIBUTE'
+  | 'ERR_COOKIE_CONSENT'
+  | 'ERR_COOKIE_DOMAIN'
+  | 'ERR_COOKIE_EXPIRES'
+  | 'ERR_COOKIE_KEYS'
+  | 'ERR_COOKIE_MAX_AGE'
+  | 'ERR_COOKIE_NAME'
+  | 'ERR_COOKIE_PATH'
+  | 'ERR_COOKIE_PREFIX'
+  | 'ERR_COOKIE_SCHEMA'
+  | 'ERR_COOKIE_SECURE_REQUIRED'
+  | 'ERR_COOKIE_TOO_LARGE'
+  | 'ERR_COOKIE_VALUE'
+  // http
+  | 'ERR_BODY_MALFORMED'
+  | 'ERR_BODY_TOO_LARGE'
+  | 'ERR_BODY_TYPE'
+  | 'ERR_CROSS_ORIGIN'
+  | 'ERR_HTTP_OPTIONS'
+  | 'ERR_HTTP_ORIGIN'
+  | 'ERR_HTTP_PROXY'
+  | 'ERR_RESPONSE_STARTED'
+  // sessions
+  | 'ERR_SESSION_CONFLICT'
+  | 'ERR_SESSION_DATA'
+  | 'ERR_SESSION_ENDED'
+  | 'ERR_SESSION_INSECURE_ORIGIN'
+  | 'ERR_SESSION_NOT_OPEN'
+  | 'ERR_SESSION_OPTIONS'
+  | 'ERR_SESSION_TOO_LARGE'
+  | 'ERR_STORE_DUPLICATE'
+  | 'ERR_STORE_FULL'
+  | 'ERR_STORE_NO_INDEX'
+  | 'ERR_STORE_OPTIONS'
+  | 'ERR_STORE_SCHEMA'
+  | 'ERR_STORE_UNAVAILABLE'
+  // passport
+  | 'ERR_INTERNAL'
+  | 'ERR_LOGIN_REFUSED'
+  | 'ERR_LOGIN_REQUIRED'
+  | 'ERR_LOGIN_TOO_OLD'
+  | 'ERR_PASSPORT_NO_SESSIONS'
+  | 'ERR_PASSPORT_OPTIONS'
+  | 'ERR_PASSPORT_UNKNOWN_STRATEGY'
+  | 'ERR_PASSPORT_SUBJECT'
+  | 'ERR_PASSPORT_USER_PENDING'
+  // passwords
+  | 'ERR_PASSWORD_BUSY'
+  | 'ERR_PASSWORD_HASHER_MISSING'
+  | 'ERR_PASSWORD_OPTIONS'
+  | 'ERR_PASSWORD_PEPPER'
+  | 'ERR_PASSWORD_UNUSABLE'
+
+/** What an error carries besides its code and message. */
+export interface ErrorDetails {
+  /** What to do about it, in a sentence. */
+  hint?: string
+  cause?: unknown
+  /** HTTP status, where it differs from the class's own. */
+  status?: number
+  /** Seconds after which trying again makes sense; sent as Retry-After (RFC 9110 §10.2.3). */
+  retryAfter?: number
+}
+
+/** The root of every error that Gatepass throws. Match on `code`, never on the message; neither holds a secret. */
+export abstract class GatepassError extends Error {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly hint: string | undefined
+  readonly retryAfter: number | undefined
+
+  protected constructor(code: ErrorCode, message: string, status: number, details: ErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.status = details.status ?? status
+    this.hint = details.hint
+    this.retryAfter = details.retryAfter
+  }
+}
+
+/** The developer must act: an option or a call is wrong. Status 500. */
+export class UsageError extends GatepassError {
+  override readonly name = 'UsageError'
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(code, message, 500, details)
+  }
+}
+
+/** The browser or the provider sent something that cannot be accepted. Status 400 unless said otherwise. */
+export class ProtocolError extends GatepassError {
+  override readonly name = 'ProtocolError'
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(code, message, 400, details)
+  }
+}
+
+/** Operations must act: a store or another resource did not do its work. Status 503, nothing was lost. */
+export class StoreError extends GatepassError {
+  override readonly name = 'StoreError'
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(code, message, 503, { retryAfter: 1, ...details })
+  }
+}

@@ -1,0 +1,45 @@
+import { originOf } from './origin.ts'
+
+export interface LocationOptions {
+  /** The origin to stay on: `https://app.example`. */
+  origin: string
+  /** Other origins that may be gone to. */
+  allowed?: readonly string[]
+  /** Where to go when the target is not acceptable. */
+  fallback: string
+}
+
+/**
+ * A redirect target that stays on the origin, or on one that is listed; anything else becomes the fallback.
+ *
+ * The WHATWG URL parser decides, as it does in the browser that will follow. The result is what that parser wrote, so it
+ * is ASCII without control characters, and fit for a header.
+ */
+export function safeLocation(target: unknown, options: LocationOptions): string {
+  const { origin, allowed = [], fallback } = options
+  const url = typeof target === 'string' ? parseTarget(target, origin) : undefined
+  if (url === undefined) return fallback
+  if (url.origin === originOf(origin)) return pathOn(origin, url) ?? fallback
+  return allowed.some((other) => originOf(other) === url.origin) ? url.href : fallback
+}
+
+const longestTarget = 2048
+const controls = /[\u0000-\u0020\u007f-\u009f\u2028\u2029\\]/
+
+// The parser drops tabs and line breaks and takes a backslash for a slash: no honest target has either.
+function parseTarget(target: string, origin: string): URL | undefined {
+  if (target === '' || target.length > longestTarget || controls.test(target)) return undefined
+  const url = URL.parse(target, origin)
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined
+  return url.username === '' && url.password === '' ? url : undefined
+}
+
+// `/.//evil.example` has the path `//evil.example`, which a browser reads as another host; so it is read a second time.
+function pathOn(origin: string, url: URL): string | undefined {
+  const path = url.pathname + url.search + url.hash
+  if (encodedAuthority.test(path)) return undefined
+  return URL.parse(path, origin)?.href === url.href ? path : undefined
+}
+
+/** A proxy that decodes before it forwards would turn these into `//`. */
+const encodedAuthority = /^\/(?:%2f|%5c)/i

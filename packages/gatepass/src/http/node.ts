@@ -1,0 +1,261 @@
+import type { ServerResponse } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
+import { UsageError } from '../error.ts'
+import type { Exchange, Reply } from './exchange.ts'
+import { type Fields, readFields } from './fields.ts'
+import { configuredOrigins, originOf } from './origin.ts'
+import { type Client, clientBehind, type ProxyOptions, type ProxyTrust, plainAddress, proxyTrust } from './proxy.ts'
+import { headIsOpen, type NodeRequest, type NodeResponse, setHeaderInFinish } from './response-gate.ts'
+
+/** What the application knows about where it stands. */
+export interface NodeOptions extends ProxyOptions {
+  /**
+   * The application's own origin, or origins, as browsers see it: `https://app.example`. Default: taken from the Host
+   * field and the connection, which is what the sender says.
+   */
+  origin?: string | readonly string[]
+  /** Bytes of a form or JSON body; default 16 KiB. */
+  bodyLimit?: number
+  /** What every visitor agreed to, or the cookie that says what this one did. Default: nobody asks, every cookie is allowed. */
+  consent?: CookiesOptions['consent']
+}
+
+/** {@link NodeOptions}, checked and ready. */
+export interface NodeSettings {
+  /** As configured; empty: each request's own. */
+  readonly origins: readonly string[]
+  readonly trust: ProxyTrust | undefined
+  readonly bodyLimit: number
+  readonly consent: CookiesOptions['consent']
+}
+
+/** @throws {UsageError} `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`, `ERR_HTTP_OPTIONS` naming the option and what to write */
+export function nodeSettings(options: NodeOptions = {}): NodeSettings {
+  const { bodyLimit = 16 * 1024 } = options
+  if (!Number.isInteger(bodyLimit) || bodyLimit < 1) {
+    throw new UsageError('ERR_HTTP_OPTIONS', '`bodyLimit` is not a number of bytes', {
+      hint: 'Write how many bytes a form may have: bodyLimit: 16384.',
+    })
+  }
+  return {
+    origins: configuredOrigins('origin', options.origin),
+    trust: proxyTrust(options),
+    bodyLimit,
+    consent: options.consent,
+  }
+}
+
+/** The exchange of a request; one per request, made when first asked for. */
+export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: NodeSettings): NodeExchange {
+  const request = req as NodeRequest & { [kExchange]?: NodeExchange }
+  const known = request[kExchange]
+  if (known !== undefined) return known
+  const exchange = new NodeExchange(req, res, settings)
+  request[kExchange] = exchange
+  return exchange
+}
+
+const kExchange: unique symbol = Symbol('gatepass.exchange')
+
+/** A request of `node:http` or `node:http2`, read no further than asked. */
+export class NodeExchange implements Exchange {
+  readonly #req: NodeRequest
+  readonly #res: NodeResponse
+  readonly #settings: NodeSettings
+  #cookies: Cookies | undefined = undefined
+  #memory: Map<object, unknown> | undefined = undefined
+  #client: Client | undefined = undefined
+  #origin: string | undefined = undefined
+  #fields: Promise<Fields> | undefined = undefined
+
+  constructor(req: NodeRequest, res: NodeResponse, settings: NodeSettings) {
+    this.#req = req
+    this.#res = res
+    this.#settings = settings
+  }
+
+  get method(): string {
+    return this.#req.method ?? 'GET'
+  }
+
+  /** With `req.originalUrl`, where a router has cut its mount path off `req.url`. */
+  get target(): string {
+    const { originalUrl, url } = this.#req as { originalUrl?: string; url?: string }
+    const target = originalUrl ?? url ?? '/'
+    return target.startsWith('/') ? target : originForm(target)
+  }
+
+  get secure(): boolean {
+    const { origins } = this.#settings
+    return origins.length > 0 ? this.origin.startsWith('https:') : this.#scheme === 'https'
+  }
+
+  get origin(): string {
+    this.#origin ??= this.#findOrigin()
+    return this.#origin
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#settings.trust === undefined ? plainAddress(this.#req.socket?.remoteAddress) : this.#behind.address
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#req.headers[name]
+    if (typeof value === 'string') return value
+    return value === undefined ? this.#pseudoHeader(name) : value.join(', ')
+  }
+
+  fields(): Promise<Fields> {
+    this.#fields ??= readFields(this.#req, this.#res, this.#settings.bodyLimit)
+    return this.#fields
+  }
+
+  get cookies(): Cookies {
+    this.#cookies ??= new Cookies(this.#req.headers.cookie, this.#cookieOptions())
+    return this.#cookies
+  }
+
+  get memory(): Map<object, unknown> {
+    this.#memory ??= new Map()
+    return this.#memory
+  }
+
+  #cookieOptions(): CookiesOptions {
+    const { consent } = this.#settings
+    const writable = (): boolean => headIsOpen(this.#res)
+    return consent === undefined ? { writable } : { consent, writable }
+  }
+
+  get #behind(): Client {
+    const { trust } = this.#settings
+    this.#client ??= trust ? clientBehind(trust, this.#req.socket?.remoteAddress, (name) => this.header(name)) : nobody
+    return this.#client
+  }
+
+  get #scheme(): 'http' | 'https' {
+    const { encrypted } = (this.#req.socket ?? {}) as Partial<TLSSocket>
+    return this.#behind.proto ?? (encrypted === true ? 'https' : 'http')
+  }
+
+  #findOrigin(): string {
+    const [only, ...others] = this.#settings.origins
+    if (only !== undefined && others.length === 0) return only
+    const seen = this.#originAt(this.#behind.host) ?? this.#originAt(hostOf(this.#req))
+    if (only === undefined) return seen ?? this.#localOrigin()
+    return [only, ...others].find((own) => own === seen) ?? only
+  }
+
+  #originAt(host: string | undefined): string | undefined {
+    return host === undefined ? undefined : originOf(`${this.#scheme}://${host}`)
+  }
+
+  /** For a request that names no host: the address it arrived at. */
+  #localOrigin(): string {
+    const { localAddress = 'localhost', localPort = 0 } = this.#req.socket ?? {}
+    const address = plainAddress(localAddress) ?? localAddress
+    const port = localPort === 0 ? '' : `:${localPort}`
+    return (
+      originOf(`${this.#scheme}://${address.includes(':') ? `[${address}]` : address}${port}`) ?? 'http://localhost'
+    )
+  }
+
+  /** HTTP/2 says `:authority` where HTTP/1 says `Host` (RFC 9113 §8.3.1). */
+  #pseudoHeader(name: string): string | undefined {
+    const authority = name === 'host' ? this.#req.headers[':authority'] : undefined
+    return typeof authority === 'string' ? authority : undefined
+  }
+}
+
+const nobody: Client = { address: undefined, proto: undefined, host: undefined }
+
+/** The authority of the request (RFC 9112 §3.2.2): an absolute target's goes before Host; two Host fields are none. */
+function hostOf(req: NodeRequest): string | undefined {
+  const authority = absoluteTarget.exec(req.url ?? '')?.[1] ?? req.headers[':authority']
+  if (typeof authority === 'string') return authority
+  return hostLines(req) === 1 ? req.headers.host : undefined
+}
+
+function hostLines(req: NodeRequest): number {
+  let lines = 0
+  for (let n = 0; n < req.rawHeaders.length; n += 2) {
+    const name = req.rawHeaders[n]
+    if (name?.length === 4 && name.toLowerCase() === 'host') lines += 1
+  }
+  return lines
+}
+
+const absoluteTarget = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i
+
+function originForm(target: string): string {
+  const scheme = absoluteTarget.exec(target)?.[0]
+  if (scheme === undefined) return target
+  const rest = target.slice(scheme.length)
+  return rest.startsWith('/') ? rest : `/${rest}`
+}
+
+/** Answers with a reply; cookies and `Vary` that are there already stay. */
+export function sendReply(res: NodeResponse, reply: Reply): void {
+  for (const name of replacedFields) if (res.hasHeader(name)) res.removeHeader(name)
+  res.statusCode = reply.status
+  for (const [name, value] of Object.entries(reply.headers)) {
+    const field = name.toLowerCase()
+    if (field === 'set-cookie') addCookies(res, typeof value === 'string' ? [value] : value)
+    else if (field === 'vary') addVary(res, String(value))
+    else setHeaderInFinish(res, name, value)
+  }
+  ;(res as ServerResponse).end(reply.body)
+}
+
+/** What an earlier draft of the answer said about its body. */
+const replacedFields = ['content-length', 'content-encoding', 'etag', 'last-modified']
+
+/**
+ * Adds what was drafted to the response's Set-Cookie fields; then the response is one browser's, and no cache may keep it:
+ * `Vary: Cookie`, and `Cache-Control: no-store` unless the application has set one with `private` or `no-store`.
+ */
+export function writeCookies(res: NodeResponse, cookies: Cookies): void {
+  if (!cookies.changed) return
+  addCookies(res, cookies.setCookieFields())
+  addVary(res, 'Cookie')
+  if (!uncacheable.test(String(res.getHeader('cache-control') ?? ''))) {
+    setHeaderInFinish(res, 'Cache-Control', 'no-store')
+  }
+  // RFC 9213: to the caches it is meant for, such a field overrides Cache-Control.
+  for (const name of res.getHeaderNames()) if (targeted.test(name)) setHeaderInFinish(res, name, 'no-store')
+}
+
+/** The answer is one person's (RFC 9111 §3.5): unless the application has said who may keep it, nobody may. */
+export function keepFromCaches(res: NodeResponse): void {
+  if (!res.hasHeader('cache-control')) setHeaderInFinish(res, 'Cache-Control', 'private, no-store')
+}
+
+const uncacheable = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i
+const targeted = /(?:^|-)cdn-cache-control$|^surrogate-control$/
+
+function addCookies(res: NodeResponse, fields: readonly string[]): void {
+  const before = valuesOf(res, 'set-cookie')
+  setHeaderInFinish(res, 'Set-Cookie', [...before.filter((field) => !fields.includes(field)), ...fields])
+}
+
+/** Adds request fields to `Vary` (RFC 9110 §12.5.5): those that are there stay, and `*` covers all. */
+export function addVary(res: NodeResponse, fields: string): void {
+  const before = namesIn(valuesOf(res, 'vary').join(','))
+  const known = new Set(before.map((name) => name.toLowerCase()))
+  if (known.has('*')) return
+  const added = namesIn(fields).filter((name) => !known.has(name.toLowerCase()))
+  if (added.length > 0) setHeaderInFinish(res, 'Vary', [...before, ...added].join(', '))
+}
+
+function namesIn(list: string): string[] {
+  return list
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+}
+
+function valuesOf(res: NodeResponse, name: string): string[] {
+  const value = res.getHeader(name)
+  if (value === undefined) return []
+  return Array.isArray(value) ? value : [String(value)]
+}

@@ -1,0 +1,35 @@
+import { UsageError } from '../error.ts'
+
+/**
+ * An origin as RFC 6454 §6.2 writes it, lower case and without a default port; `undefined` for anything that is not the
+ * origin of an http or https address: `null`, a list, something with a path.
+ */
+export function originOf(text: string): string | undefined {
+  return plainOrigin.test(text) ? URL.parse(text)?.origin : undefined
+}
+
+const plainOrigin = /^https?:\/\/(?:\[[\da-f:.]+\]|[\p{L}\p{M}\p{N}_.-]+)(?::\d{1,5})?$/iu
+
+/**
+ * Origins as a developer configured them.
+ *
+ * @throws {UsageError} `ERR_HTTP_ORIGIN` naming the option and what to write
+ */
+export function configuredOrigins(option: string, value: string | readonly string[] | undefined): readonly string[] {
+  const entries: readonly unknown[] = Array.isArray(value) ? value : value === undefined ? [] : [value]
+  return entries.map((entry) => configuredOrigin(option, entry))
+}
+
+function configuredOrigin(option: string, entry: unknown): string {
+  const origin = typeof entry === 'string' ? originOf(entry.replace(/\/$/, '')) : undefined
+  if (origin !== undefined) return origin
+  throw new UsageError('ERR_HTTP_ORIGIN', `\`${option}\` has ${shown(entry)}, which is not an origin`, {
+    hint: `Write scheme, host and, unless it is the usual one, port: ${option}: 'https://app.example'.`,
+  })
+}
+
+/** A configured value, for a message; a password in a URL stays out of it. */
+function shown(entry: unknown): string {
+  if (typeof entry !== 'string') return `a ${typeof entry}`
+  return entry.includes('@') ? 'an address with a user name' : `"${entry.slice(0, 80)}"`
+}

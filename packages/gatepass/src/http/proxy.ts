@@ -1,0 +1,223 @@
+import { BlockList, isIP } from 'node:net'
+import { UsageError } from '../error.ts'
+
+/** Which proxies stand in front of the application, and in which fields they say for whom they speak. */
+export interface ProxyOptions {
+  /**
+   * How many proxies stand in front, or their addresses, networks (`10.0.0.0/8`) or the names `loopback`, `linklocal`,
+   * `uniquelocal`. Default: none, and no forwarded field is read.
+   */
+  trustProxy?: number | readonly string[]
+  /** Which family of fields they write: `X-Forwarded-*` (default), or `Forwarded` (RFC 7239). The other is not read. */
+  proxyHeaders?: 'x-forwarded' | 'forwarded'
+}
+
+/** Proxy options, checked and ready. */
+export interface ProxyTrust {
+  trusts(address: string, hop: number): boolean
+  /** With a count, a shorter list than the count did not come through all of the proxies. */
+  readonly count: number | undefined
+  readonly family: 'x-forwarded' | 'forwarded'
+}
+
+/** What is known about the browser's own connection; `undefined` where no trusted proxy says. */
+export interface Client {
+  readonly address: string | undefined
+  readonly proto: 'http' | 'https' | undefined
+  readonly host: string | undefined
+}
+
+/**
+ * Checks proxy options; `undefined` when no proxy is trusted.
+ *
+ * @throws {UsageError} `ERR_HTTP_PROXY` naming the entry and what to write
+ */
+export function proxyTrust(options: ProxyOptions): ProxyTrust | undefined {
+  const { trustProxy = 0, proxyHeaders: family = 'x-forwarded' } = options
+  if (family !== 'x-forwarded' && family !== 'forwarded') {
+    throw proxyError('`proxyHeaders` is neither of its two values', "Write proxyHeaders: 'x-forwarded' or 'forwarded'.")
+  }
+  if (typeof trustProxy === 'number') return trustByCount(trustProxy, family)
+  if (Array.isArray(trustProxy)) return trustByAddress(trustProxy, family)
+  throw proxyError('`trustProxy` is neither a number nor a list', countHint)
+}
+
+/** What the trusted proxies say about the client that connected to the outermost of them. */
+export function clientBehind(
+  trust: ProxyTrust,
+  peer: string | undefined,
+  header: (name: string) => string | undefined,
+): Client {
+  const address = plainAddress(peer)
+  if (address === undefined || !trust.trusts(address, 0)) return { address, proto: undefined, host: undefined }
+  return trust.family === 'forwarded' ? byForwarded(trust, address, header) : byXForwarded(trust, address, header)
+}
+
+/** An address without port, brackets and zone, in its one spelling; `undefined` if it is none. */
+export function plainAddress(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const bare = portless.exec(text)?.slice(1).find(Boolean) ?? text
+  const kind = isIP(bare)
+  if (kind === 4) return bare
+  return kind === 6 ? canonical(bare) : undefined
+}
+
+// ── which hops are trusted ───────────────────────────────────────────────────────────────────────────────────────────
+
+const countHint =
+  "Write how many proxies stand in front, trustProxy: 1, or their addresses: trustProxy: ['10.0.0.0/8']."
+const mostProxies = 32
+
+function trustByCount(count: number, family: ProxyTrust['family']): ProxyTrust | undefined {
+  if (!Number.isInteger(count) || count < 0 || count > mostProxies) {
+    throw proxyError(`\`trustProxy\` is not a number of proxies from 0 to ${mostProxies}`, countHint)
+  }
+  return count === 0 ? undefined : { trusts: (_address, hop) => hop < count, count, family }
+}
+
+function trustByAddress(entries: readonly unknown[], family: ProxyTrust['family']): ProxyTrust | undefined {
+  if (entries.length === 0) return undefined
+  const networks = new BlockList()
+  entries.forEach((entry, n) => {
+    addNetwork(networks, entry, `trustProxy[${n}]`)
+  })
+  return { trusts: remembered((address) => networks.check(address, familyOf(address))), count: undefined, family }
+}
+
+const named: Readonly<Record<string, readonly string[]>> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  linklocal: ['169.254.0.0/16', 'fe80::/10'],
+  uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+}
+
+function addNetwork(networks: BlockList, entry: unknown, option: string): void {
+  if (typeof entry !== 'string') throw proxyError(`\`${option}\` is not a text`, countHint)
+  const group = Object.hasOwn(named, entry) ? named[entry] : undefined
+  for (const network of group ?? [entry]) {
+    const [address = '', prefix, ...rest] = network.split('/')
+    const bits = isIP(address) === 4 ? 32 : 128
+    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
+    if (isIP(address) === 0 || rest.length > 0 || length < 1 || length > bits) {
+      throw proxyError(
+        `\`${option}\` is not an address or network: "${entry.slice(0, 60)}"`,
+        "Write an address ('10.1.2.3'), a network ('10.0.0.0/8'), 'loopback', 'linklocal' or 'uniquelocal'.",
+      )
+    }
+    networks.addSubnet(address, length, familyOf(address))
+  }
+}
+
+function proxyError(message: string, hint: string): UsageError {
+  return new UsageError('ERR_HTTP_PROXY', message, { hint })
+}
+
+const rememberedAddresses = 1000
+
+// A look-up in a BlockList makes a native object each time; requests come from the same few proxies.
+function remembered(check: (address: string) => boolean): (address: string) => boolean {
+  const known = new Map<string, boolean>()
+  return (address) => {
+    const before = known.get(address)
+    if (before !== undefined) return before
+    if (known.size >= rememberedAddresses) known.clear()
+    const answer = check(address)
+    known.set(address, answer)
+    return answer
+  }
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6'
+}
+
+// ── what they say ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Walks from the nearest hop outward, as far as each is trusted. */
+function walk(
+  trust: ProxyTrust,
+  peer: string,
+  reported: readonly (string | undefined)[],
+): { address: string; hops: number } {
+  if (trust.count !== undefined && reported.length < trust.count) return { address: peer, hops: 1 }
+  let address = peer
+  let hops = 0
+  while (hops < reported.length && trust.trusts(address, hops)) {
+    const next = reported[reported.length - 1 - hops]
+    hops += 1
+    if (next === undefined) break
+    address = next
+  }
+  return { address, hops: Math.max(hops, 1) }
+}
+
+function byXForwarded(trust: ProxyTrust, peer: string, header: (name: string) => string | undefined): Client {
+  const { address, hops } = walk(trust, peer, listOf(header('x-forwarded-for')).map(plainAddress))
+  return {
+    address,
+    proto: schemeOf(saidBy(listOf(header('x-forwarded-proto')), hops)),
+    host: saidBy(listOf(header('x-forwarded-host')), hops),
+  }
+}
+
+/** The element that the outermost trusted hop wrote; where hops replace the list instead of extending it, its first. */
+function saidBy<Element>(list: readonly Element[], hops: number): Element | undefined {
+  return list[Math.max(0, list.length - hops)]
+}
+
+function listOf(field: string | undefined): string[] {
+  return field === undefined || field === '' ? [] : field.split(',').map((element) => element.trim())
+}
+
+function schemeOf(text: string | undefined): 'http' | 'https' | undefined {
+  const scheme = text?.toLowerCase()
+  return scheme === 'http' || scheme === 'https' ? scheme : undefined
+}
+
+function byForwarded(trust: ProxyTrust, peer: string, header: (name: string) => string | undefined): Client {
+  const elements = parseForwarded(header('forwarded') ?? '') ?? []
+  const { address, hops } = walk(
+    trust,
+    peer,
+    elements.map((element) => plainAddress(element.get('for'))),
+  )
+  const said = saidBy(elements, hops)
+  return { address, proto: schemeOf(said?.get('proto')), host: said?.get('host') }
+}
+
+/** The elements of a Forwarded field (RFC 7239 §4), parameters by lower-case name; `undefined` if it is malformed. */
+export function parseForwarded(field: string): ReadonlyMap<string, string>[] | undefined {
+  const elements: Map<string, string>[] = []
+  let element = new Map<string, string>()
+  for (let at = 0; at < field.length; ) {
+    forwardedPair.lastIndex = at
+    const found = forwardedPair.exec(field)
+    if (found === null) return undefined
+    const [whole, name = '', token, quoted = '', separator] = found
+    if (element.has(name.toLowerCase())) return undefined
+    element.set(name.toLowerCase(), token ?? quoted.replace(/\\(.)/g, '$1'))
+    if (separator === ',' || separator === '') {
+      elements.push(element)
+      element = new Map()
+    }
+    at += whole.length
+    if (at === field.length && separator !== '') return undefined
+  }
+  return elements
+}
+
+const forwardedPair =
+  /[ \t]*([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*([;,]|$)/y
+
+/** `[2001:db8::1]:4711`, `192.0.2.1:80`, and a zone after `%`. */
+const portless = /^(?:\[([^\]]*)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}|([^%[\]]+)%[^%]*)$/
+
+/** One spelling for each IPv6 address, so that a limit per address cannot be walked around; a mapped IPv4 address as IPv4. */
+function canonical(address: string): string {
+  const dotted = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (dotted !== undefined) return dotted
+  const spelled = URL.parse(`http://[${address}]`)?.hostname.slice(1, -1) ?? address
+  const words = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(spelled)
+  if (words === null) return spelled
+  const [high, low] = [Number.parseInt(words[1] ?? '', 16), Number.parseInt(words[2] ?? '', 16)]
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
+}

@@ -1,0 +1,781 @@
+import { AsyncResource } from 'node:async_hooks'
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from 'node:http2'
+import { createRequire } from 'node:module'
+import { type AddressInfo, connect, type Server } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { gunzipSync } from 'node:zlib'
+import compression from 'compression'
+import express from 'express'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { andThen } from '../awaitable.ts'
+import { StoreError, UsageError } from '../error.ts'
+import { beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
+
+type Listener = (req: IncomingMessage, res: ServerResponse) => void
+interface Answer {
+  status: number
+  message: string
+  headers: IncomingHttpHeaders
+  trailers: NodeJS.Dict<string>
+  body: Buffer
+}
+
+const express4 = createRequire(import.meta.url)('express4') as typeof express
+const servers: (Server | Http2Server)[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    if ('closeAllConnections' in server) (server as ReturnType<typeof createServer>).closeAllConnections()
+    server.close()
+  }
+})
+
+async function listen<S extends Server | Http2Server>(server: S): Promise<number> {
+  servers.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+async function ask(port: number, options: { method?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
+  const sent = request({ port, host: '127.0.0.1', agent: false, ...options }).end()
+  const [res] = (await once(sent, 'response')) as [IncomingMessage]
+  const body = Buffer.concat(await res.toArray())
+  return {
+    status: res.statusCode ?? 0,
+    message: res.statusMessage ?? '',
+    headers: res.headers,
+    trailers: res.trailers,
+    body,
+  }
+}
+
+async function answerOf(listener: Listener, options: Parameters<typeof ask>[1] = {}): Promise<Answer> {
+  return ask(await listen(createServer(listener)), options)
+}
+
+async function http2AnswerOf(listener: Listener, options: { method?: string } = {}): Promise<Answer> {
+  const server = createHttp2Server((req, res) =>
+    listener(req as unknown as IncomingMessage, res as unknown as ServerResponse),
+  )
+  const session = connectHttp2(`http://127.0.0.1:${await listen(server)}`)
+  const stream = session.request({ ':method': options.method ?? 'GET' }).end()
+  const trailers = {}
+  stream.on('trailers', (received: object) => Object.assign(trailers, received))
+  const [headers] = await once(stream, 'response')
+  const body = Buffer.concat(await stream.toArray())
+  session.close()
+  return { status: headers[':status'], message: '', headers: { ...headers }, trailers, body }
+}
+
+/** The same, where framing and time may differ. */
+function essence({ status, message, headers, trailers, body }: Answer) {
+  const {
+    date,
+    connection,
+    'keep-alive': keep,
+    'content-length': length,
+    'transfer-encoding': coding,
+    ...rest
+  } = headers
+  return { status, message, headers: { ...rest }, trailers: { ...trailers }, body: body.toString('latin1') }
+}
+
+const ignoreFailure = (error: unknown): never => {
+  throw error
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const finishes: Record<string, () => void | Promise<void>> = {
+  'at once': () => undefined,
+  'in a microtask': async () => {},
+  'turns later': () => turn().then(turn),
+}
+
+type Finish = () => void | Promise<void>
+
+/** Fails at the moment at which `finish` would have succeeded: at once, if that is when. */
+const failing =
+  (finish: Finish, error: unknown): Finish =>
+  () =>
+    andThen(finish(), () => {
+      throw error
+    })
+
+const threeMegabytes = Buffer.alloc(3 * 1024 * 1024, 'gatepass ')
+const inChunks = (): Readable =>
+  Readable.from(Array.from({ length: 48 }, (_, n) => threeMegabytes.subarray(n * 65536, (n + 1) * 65536)))
+
+const answers: Record<string, Listener> = {
+  'end with a text': (_, res) => res.end('hello'),
+  'end with an encoding': (_, res) => res.end('ä', 'latin1'),
+  'end with bytes': (_, res) => res.end(Buffer.from([1, 2, 255])),
+  'end without a body': (_, res) => res.end(),
+  'end with a callback': (_, res) => res.end(() => {}),
+  'a status and fields, then end': (_, res) => {
+    res.statusCode = 404
+    res.setHeader('X-A', ['1', '2'])
+    res.end('no')
+  },
+  'writeHead with a status': (_, res) => res.writeHead(201).end('made'),
+  'writeHead with a message': (_, res) => res.writeHead(201, 'Made').end('made'),
+  'writeHead with fields': (_, res) => res.writeHead(201, { 'X-A': '1', 'Set-Cookie': ['a=1', 'b=2'] }).end('made'),
+  'writeHead with message and fields': (_, res) => res.writeHead(201, 'Made', { 'X-A': '1' }).end('made'),
+  'writeHead with a flat array': (_, res) =>
+    res.writeHead(201, ['X-A', '1', 'Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']).end(),
+  'writeHead over fields set before': (_, res) => {
+    res.setHeader('X-A', 'old')
+    res.setHeader('X-B', 'kept')
+    res.writeHead(202, { 'x-a': 'new' }).end('x')
+  },
+  'writeHead with a flat array over fields set before': (_, res) => {
+    res.setHeader('Set-Cookie', 'old=1')
+    res.writeHead(202, ['Set-Cookie', 'a=1', 'set-cookie', 'b=2']).end('x')
+  },
+  'write and end': (_, res) => {
+    res.write('one,')
+    res.write(Buffer.from('two,'))
+    res.write('tr\u00eas,', 'latin1')
+    res.end('four')
+  },
+  'flushHeaders, write, end': (_, res) => {
+    res.setHeader('X-A', '1')
+    res.flushHeaders()
+    res.write('one')
+    res.end()
+  },
+  'a late end': (_, res) => {
+    res.write('early')
+    setImmediate(() => setImmediate(() => res.end('late')))
+  },
+  'no content': (_, res) => res.writeHead(204).end(),
+  'not modified': (_, res) => {
+    res.statusCode = 304
+    res.setHeader('ETag', '"1"')
+    res.end()
+  },
+  'a redirect': (_, res) => res.writeHead(302, { Location: '/login' }).end(),
+  trailers: (_, res) => {
+    res.writeHead(200, { Trailer: 'X-Sum' })
+    res.write('body')
+    res.addTrailers({ 'X-Sum': '4' })
+    res.end()
+  },
+  'a pipe of 3 MB': (_, res) => void inChunks().pipe(res),
+  'a pipeline of 3 MB': (_, res) => void pipeline(inChunks(), res),
+  'early hints before the answer': (_, res) => {
+    res.writeEarlyHints({ link: '</style.css>; rel=preload' })
+    res.end('x')
+  },
+}
+
+/** HTTP/2 has no status message, and Node warns about each. */
+const http2Answers = Object.entries(answers).filter(([name]) => !name.includes('message'))
+
+describe.each(Object.entries(finishes))('when `finish` is done %s', (_, finish) => {
+  test.each(Object.entries(answers))('%s leaves as it would have without a gate', async (_name, answer) => {
+    const plain = await answerOf(answer)
+    const gated = await answerOf((req, res) => {
+      beforeResponse(res, finish, ignoreFailure)
+      answer(req, res)
+    })
+    expect(essence(gated)).toEqual(essence(plain))
+  })
+
+  test.each(http2Answers)('%s leaves over HTTP/2 as it would have without a gate', async (_name, answer) => {
+    const plain = await http2AnswerOf(answer)
+    const gated = await http2AnswerOf((req, res) => {
+      beforeResponse(res, finish, ignoreFailure)
+      answer(req, res)
+    })
+    expect(essence(gated)).toEqual(essence(plain))
+  })
+
+  test('the head of an answer to HEAD leaves without its body', async () => {
+    const answer: Listener = (_, res) => res.writeHead(200, { 'Content-Length': '5' }).end('hello')
+    const gated = await answerOf(
+      (req, res) => {
+        beforeResponse(res, finish, ignoreFailure)
+        answer(req, res)
+      },
+      { method: 'HEAD' },
+    )
+    expect(gated).toMatchObject({ status: 200, headers: { 'content-length': '5' }, body: Buffer.alloc(0) })
+  })
+
+  test('callbacks of write and end are called once, in order', async () => {
+    const called: string[] = []
+    await answerOf((_, res) => {
+      beforeResponse(res, finish, ignoreFailure)
+      res.write('a', () => called.push('a'))
+      res.write('b', 'utf8', () => called.push('b'))
+      res.end('c', () => called.push('end'))
+    })
+    expect(called).toEqual(['a', 'b', 'end'])
+  })
+
+  test('what `finish` adds leaves beside what writeHead said', async () => {
+    const { headers } = await answerOf((_, res) => {
+      const addCookie = (): void =>
+        setHeaderInFinish(res, 'Set-Cookie', [...(res.getHeader('set-cookie') as string[]), 'session=1'])
+      beforeResponse(res, () => andThen(finish(), addCookie), ignoreFailure)
+      res.writeHead(200, ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']).end('x')
+    })
+    expect(headers['set-cookie']).toEqual(['a=1', 'b=2', 'session=1'])
+  })
+
+  test('it runs once however the answer is sent', async () => {
+    const counted = vi.fn(finish)
+    await answerOf((_, res) => {
+      beforeResponse(res, counted, ignoreFailure)
+      res.writeHead(200)
+      res.flushHeaders()
+      res.write('a')
+      res.write('b')
+      res.end('c')
+    })
+    expect(counted).toHaveBeenCalledTimes(1)
+  })
+
+  test('two of them run in the order they were armed, both before anything leaves', async () => {
+    const order: string[] = []
+    const { body } = await answerOf((_, res) => {
+      const socket = res.socket
+      const step =
+        (name: string): Finish =>
+        () =>
+          andThen(finish(), () => void order.push(`${name} ${socket?.bytesWritten}`))
+      beforeResponse(res, step('first'), ignoreFailure)
+      beforeResponse(res, step('second'), ignoreFailure)
+      res.end('done')
+    })
+    expect(order).toEqual(['first 0', 'second 0'])
+    expect(body.toString()).toBe('done')
+  })
+
+  test('when it fails nothing of the answer has left, and another is given', async () => {
+    const { status, headers, body } = await answerOf((_, res) => {
+      res.setHeader('Content-Security-Policy', "default-src 'none'")
+      beforeResponse(res, failing(finish, new StoreError('ERR_STORE_UNAVAILABLE', 'down')), () => res.end('sorry'))
+      res.setHeader('ETag', '"1"')
+      res.setHeader('Content-Encoding', 'gzip')
+      res.writeHead(200, 'Fine', {
+        'Content-Type': 'image/png',
+        'Content-Length': '4',
+        'Set-Cookie': 'a=1',
+        Location: '/',
+      })
+      res.write('se')
+      res.end('cret')
+    })
+    expect({ status, body: body.toString() }).toEqual({ status: 503, body: 'sorry' })
+    expect(Object.keys(headers).sort()).toEqual(['connection', 'content-security-policy', 'date', 'transfer-encoding'])
+  })
+
+  test('when it fails the callbacks of what was held are told so', async () => {
+    const told: unknown[] = []
+    const error = new Error('down')
+    await answerOf((_, res) => {
+      beforeResponse(res, failing(finish, error), () => res.end('sorry'))
+      res.write('a', (said) => told.push(said))
+      res.end('b', (said?: unknown) => told.push(said))
+    })
+    expect(told).toEqual([error, error])
+  })
+
+  test('when it fails what the old producer still sends is dropped, without an error event', async () => {
+    const errors: unknown[] = []
+    const over = Promise.withResolvers<void>()
+    const { body } = await answerOf((_, res) => {
+      res.on('error', (error) => errors.push(error))
+      beforeResponse(res, failing(finish, new Error('down')), () => res.end('sorry'))
+      res.write('a')
+      res.on('finish', () => {
+        res.write('b')
+        res.end('c')
+        turn().then(turn).then(over.resolve)
+      })
+    })
+    await over.promise
+    expect(body.toString()).toBe('sorry')
+    expect(errors).toEqual([])
+  })
+
+  test('when it fails after the answer was given to its end, the new one may come from anywhere', async () => {
+    const { body } = await answerOf((_, res) => {
+      const elsewhere = AsyncResource.bind(() => res.end('sorry'))
+      beforeResponse(res, failing(finish, new Error('down')), () => void setImmediate(elsewhere))
+      res.end('secret')
+    })
+    expect(body.toString()).toBe('sorry')
+  })
+
+  test('when it fails what the old producer sends while the new answer is still being made is dropped', async () => {
+    const ready = Promise.withResolvers<void>()
+    const { status, body } = await answerOf(async (_, res) => {
+      const answerSlowly = async (): Promise<void> => {
+        await ready.promise
+        res.write('sor')
+        await turn()
+        res.end('ry')
+      }
+      beforeResponse(res, failing(finish, new Error('down')), () => void answerSlowly())
+      res.flushHeaders()
+      res.write('a')
+      for (let n = 0; n < 5; n += 1) await turn()
+      res.writeHead(200)
+      res.flushHeaders()
+      res.write('b')
+      res.end('c')
+      ready.resolve()
+    })
+    expect({ status, body: body.toString() }).toEqual({ status: 500, body: 'sorry' })
+  })
+
+  test('a pipeline whose answer failed comes to an end', async () => {
+    const outcome = Promise.withResolvers<unknown>()
+    const { status, body } = await answerOf((_, res) => {
+      beforeResponse(res, failing(finish, new Error('down')), () => res.end('sorry'))
+      pipeline(inChunks(), res).then(outcome.resolve, outcome.resolve)
+    })
+    expect({ status, body: body.toString() }).toEqual({ status: 500, body: 'sorry' })
+    expect(await outcome.promise).toBeInstanceOf(Error)
+  })
+})
+
+test.each([undefined, null, 'route', 0])(
+  'when it fails with %o, what failed is told an error all the same',
+  async (thrown) => {
+    const told = Promise.withResolvers<unknown>()
+    await answerOf((_, res) => {
+      beforeResponse(
+        res,
+        () => Promise.reject(thrown),
+        (error) => {
+          told.resolve(error)
+          res.end()
+        },
+      )
+      res.end('secret')
+    })
+    expect(await told.promise).toBeInstanceOf(Error)
+  },
+)
+
+test('when `finish` throws at once, `end` has given the other answer by the time it returns', async () => {
+  const { status, body } = await answerOf((_, res) => {
+    beforeResponse(
+      res,
+      () => {
+        throw new StoreError('ERR_STORE_UNAVAILABLE', 'down')
+      },
+      () => res.end('sorry'),
+    )
+    res.end('secret')
+    expect(res.writableEnded).toBe(true)
+  })
+  expect({ status, body: body.toString() }).toEqual({ status: 503, body: 'sorry' })
+})
+
+test('when the first of two fails the second does not run, and the first is told', async () => {
+  const second = vi.fn()
+  const { body } = await answerOf((_, res) => {
+    beforeResponse(
+      res,
+      () => Promise.reject(new Error('down')),
+      () => res.end('first was told'),
+    )
+    beforeResponse(res, second, () => res.end('second was told'))
+    res.end('secret')
+  })
+  expect(body.toString()).toBe('first was told')
+  expect(second).not.toHaveBeenCalled()
+})
+
+test('when the second of two fails it is told', async () => {
+  const { body } = await answerOf((_, res) => {
+    beforeResponse(
+      res,
+      async () => {},
+      () => res.end('first was told'),
+    )
+    beforeResponse(
+      res,
+      () => Promise.reject(new Error('down')),
+      () => res.end('second was told'),
+    )
+    res.end('secret')
+  })
+  expect(body.toString()).toBe('second was told')
+})
+
+test('whatever merely has a `then` is waited for as well', async () => {
+  const written: (number | undefined)[] = []
+  await answerOf((_, res) => {
+    const thenable = {
+      // biome-ignore lint/suspicious/noThenProperty: as query builders have it
+      then: (resolve: () => void) => {
+        written.push(res.socket?.bytesWritten)
+        resolve()
+      },
+    }
+    beforeResponse(res, () => thenable as unknown as Promise<void>, ignoreFailure)
+    res.end('x')
+    expect(res.socket?.bytesWritten).toBe(0)
+  })
+  expect(written).toEqual([0])
+})
+
+test('nested pairs in writeHead replace what was set before, and may repeat a name', async () => {
+  const { headers } = await answerOf((_, res) => {
+    beforeResponse(res, async () => {}, ignoreFailure)
+    res.setHeader('Set-Cookie', 'old=1')
+    const pairs = [
+      ['Set-Cookie', 'a=1'],
+      ['Set-Cookie', 'b=2'],
+      ['X-A', '1'],
+    ]
+    res.writeHead(200, pairs as unknown as string[]).end('x')
+  })
+  expect(headers).toMatchObject({ 'set-cookie': ['a=1', 'b=2'], 'x-a': '1' })
+})
+
+/** A gate whose `finish` waits until told. */
+async function heldAnswer(
+  answer: (res: ServerResponse) => void,
+  failed: (error: unknown, res: ServerResponse) => void = ignoreFailure,
+) {
+  const saved = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<ServerResponse>()
+  const port = await listen(
+    createServer((_, res) => {
+      beforeResponse(
+        res,
+        () => saved.promise,
+        (error) => failed(error, res),
+      )
+      answer(res)
+      held.resolve(res)
+    }),
+  )
+  const received = ask(port)
+  return { res: await held.promise, saved, received }
+}
+
+describe('while the answer is held', () => {
+  test('no byte of it is written', async () => {
+    const { res, saved, received } = await heldAnswer((res) => {
+      res.writeHead(200, { 'X-A': '1' })
+      res.flushHeaders()
+      res.write('a'.repeat(100_000))
+      res.end('b')
+    })
+    await turn()
+    expect(res.socket?.bytesWritten).toBe(0)
+    saved.resolve()
+    expect((await received).body.length).toBe(100_001)
+  })
+
+  test('everyone else sees an answer that has been given', async () => {
+    const { res, saved, received } = await heldAnswer((res) => res.end('x'))
+    expect({ headersSent: res.headersSent, ended: res.writableEnded }).toEqual({ headersSent: true, ended: true })
+    expect(res.writableFinished).toBe(false)
+    saved.resolve()
+    await received
+    expect({ headersSent: res.headersSent, ended: res.writableEnded }).toEqual({ headersSent: true, ended: true })
+  })
+
+  test('after writeHead alone nothing counts as sent, and fields can be set', async () => {
+    const { headers } = await answerOf((_, res) => {
+      beforeResponse(res, async () => {}, ignoreFailure)
+      res.writeHead(200, { 'X-A': '1' })
+      expect(res.headersSent).toBe(false)
+      res.setHeader('X-B', '2')
+      res.end('x')
+    })
+    expect(headers).toMatchObject({ 'x-a': '1', 'x-b': '2' })
+  })
+
+  test('a second answer is ignored with a warning, and the first one leaves', async () => {
+    const warning = once(process, 'warning')
+    const { saved, received } = await heldAnswer((res) => {
+      res.statusCode = 302
+      res.setHeader('Location', '/login')
+      res.setHeader('X-B', 'first')
+      res.end('first')
+      res.statusCode = 200
+      res.removeHeader('Location')
+      res.setHeader('Content-Length', '6')
+      res.appendHeader('X-B', 'second')
+      res.writeHead(200, { 'X-A': '1' })
+      res.write('second')
+      res.end('second')
+    })
+    saved.resolve()
+    const { status, headers, body } = await received
+    expect({ status, body: body.toString() }).toEqual({ status: 302, body: 'first' })
+    expect(headers).toMatchObject({ location: '/login', 'content-length': '5', 'x-b': 'first' })
+    expect(headers['x-a']).toBeUndefined()
+    expect((await warning)[0]).toMatchObject({ name: 'GatepassWarning', code: 'ERR_RESPONSE_STARTED' })
+  })
+
+  test('the callback of a write after its end is told so', async () => {
+    const told = Promise.withResolvers<unknown>()
+    const { saved, received } = await heldAnswer((res) => {
+      res.end('first')
+      res.write('second', told.resolve)
+    })
+    expect(await told.promise).toMatchObject({ code: 'ERR_STREAM_WRITE_AFTER_END' })
+    saved.resolve()
+    await received
+  })
+
+  test('write asks its writer to wait, and `drain` tells it to go on', async () => {
+    let accepted: boolean | undefined
+    const { res, saved, received } = await heldAnswer((res) => {
+      accepted = res.write('a')
+    })
+    expect(accepted).toBe(false)
+    const drained = once(res, 'drain')
+    saved.resolve()
+    await drained
+    res.end('b')
+    expect((await received).body.toString()).toBe('ab')
+  })
+
+  test('a chunk that is no chunk is reported to whoever sends it', async () => {
+    const { res, saved, received } = await heldAnswer((res) => void res.write('a'))
+    expect(() => res.write(5 as unknown as string)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    expect(() => res.end({} as unknown as string)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    saved.resolve()
+    res.end()
+    await received
+  })
+
+  test('a response that the application destroys sends nothing', async () => {
+    const { res, saved, received } = await heldAnswer((res) => {
+      res.end('x')
+      res.destroy()
+    })
+    await expect(received).rejects.toMatchObject({ code: 'ECONNRESET' })
+    saved.resolve()
+    await turn()
+    expect(res.writableFinished).toBe(false)
+  })
+
+  test('an error in sending it is answered like a failure', async () => {
+    const { saved, received } = await heldAnswer(
+      (res) => {
+        res.statusCode = 5000
+        res.end('x')
+      },
+      (error, res) => res.end((error as { code: string }).code),
+    )
+    saved.resolve()
+    expect(await received).toMatchObject({ status: 500, body: Buffer.from('ERR_HTTP_INVALID_STATUS_CODE') })
+  })
+})
+
+test('a status that writeHead would have refused is refused at once', async () => {
+  await answerOf((_, res) => {
+    beforeResponse(res, async () => {}, ignoreFailure)
+    expect(() => res.writeHead(42)).toThrow(expect.objectContaining({ code: 'ERR_HTTP_INVALID_STATUS_CODE' }))
+    expect(() => res.writeHead(200, { 'X-A': 'a\r\nb' })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_CHAR' }))
+    expect(() => res.writeHead(200, ['X-A'])).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }))
+    res.end()
+  })
+})
+
+test('a client that goes away while the answer is held does not keep `finish` from succeeding', async () => {
+  const saved = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<ServerResponse>()
+  const failed = vi.fn()
+  const port = await listen(
+    createServer((_, res) => {
+      beforeResponse(res, () => saved.promise, failed)
+      res.write('a')
+      res.end('b')
+      held.resolve(res)
+    }),
+  )
+  const client = connect(port, '127.0.0.1').on('error', () => {})
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  const res = await held.promise
+  client.destroy()
+  await once(res, 'close')
+  saved.resolve()
+  await turn()
+  expect(failed).not.toHaveBeenCalled()
+})
+
+test('an answer to a client that has gone is still finished', async () => {
+  const finish = vi.fn(async () => {})
+  const begun = Promise.withResolvers<ServerResponse>()
+  const port = await listen(
+    createServer((_, res) => {
+      beforeResponse(res, finish, ignoreFailure)
+      begun.resolve(res)
+    }),
+  )
+  const client = connect(port, '127.0.0.1').on('error', () => {})
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  const res = await begun.promise
+  client.destroy()
+  await once(res, 'close')
+  res.end('nobody reads this')
+  expect(finish).toHaveBeenCalledTimes(1)
+})
+
+test('an answer that has begun cannot be armed', async () => {
+  await answerOf((_, res) => {
+    res.write('a')
+    const arm = () => beforeResponse(res, () => {}, ignoreFailure)
+    expect(arm).toThrow(UsageError)
+    expect(arm).toThrow(expect.objectContaining({ code: 'ERR_RESPONSE_STARTED' }))
+    res.end()
+    expect(arm).toThrow(expect.objectContaining({ code: 'ERR_RESPONSE_STARTED' }))
+  })
+})
+
+test('an answer that is held cannot be armed again', async () => {
+  const { res, saved, received } = await heldAnswer((res) => res.end('x'))
+  expect(() => beforeResponse(res, () => {}, ignoreFailure)).toThrow(UsageError)
+  saved.resolve()
+  await received
+})
+
+test('the head is open until `finish` has succeeded', async () => {
+  const { res, saved, received } = await heldAnswer((res) => {
+    expect(headIsOpen(res)).toBe(true)
+    res.end('x')
+  })
+  expect(headIsOpen(res)).toBe(true)
+  saved.resolve()
+  await received
+  expect(headIsOpen(res)).toBe(false)
+})
+
+test('100 Continue and an upgrade pass by the gate', async () => {
+  const server = createServer((_, res) => {
+    beforeResponse(res, () => turn(), ignoreFailure)
+    res.end('answer')
+  })
+  server.on('checkContinue', (_, res) => {
+    beforeResponse(res, () => turn(), ignoreFailure)
+    res.writeContinue()
+    res.end('continued')
+  })
+  server.on('upgrade', (_, socket) =>
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\nupgraded'),
+  )
+  const port = await listen(server)
+  const talk = async (head: string): Promise<string> => {
+    const client = connect(port, '127.0.0.1')
+    client.write(`GET / HTTP/1.1\r\nHost: a\r\n${head}\r\n\r\n`)
+    return Buffer.concat(await client.toArray()).toString()
+  }
+  expect(await talk('Connection: Upgrade\r\nUpgrade: x')).toMatch(/^HTTP\/1.1 101 .*upgraded$/s)
+  expect(await talk('Expect: 100-continue\r\nConnection: close')).toMatch(/^HTTP\/1.1 100 .*HTTP\/1.1 200 .*continued/s)
+})
+
+test('two answers pipelined on one connection keep their order', async () => {
+  const slow = Promise.withResolvers<void>()
+  let asked = 0
+  const port = await listen(
+    createServer((req, res) => {
+      asked += 1
+      beforeResponse(res, () => (req.url === '/1' ? slow.promise : undefined), ignoreFailure)
+      res.end(`answer to ${req.url}`)
+      if (asked === 2) slow.resolve()
+    }),
+  )
+  const client = connect(port, '127.0.0.1')
+  client.write('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  const received = Buffer.concat(await client.toArray()).toString()
+  expect(received.match(/answer to .\d/g)).toEqual(['answer to /1', 'answer to /2'])
+})
+
+const frameworks = { 'Express 5': express, 'Express 4': express4 }
+
+describe.each(Object.entries(frameworks))('in %s', (_, framework) => {
+  const big = JSON.stringify({ text: 'x'.repeat(50_000) })
+  const gate: express.RequestHandler = (_req, res, next) => {
+    beforeResponse(res, () => turn().then(() => setHeaderInFinish(res, 'X-Saved', 'yes')), next)
+    next()
+  }
+  const failingGate: express.RequestHandler = (_req, res, next) => {
+    beforeResponse(res, () => turn().then(() => Promise.reject(new StoreError('ERR_STORE_UNAVAILABLE', 'down'))), next)
+    next()
+  }
+  const routes = (app: express.Express): express.Express => {
+    app.get('/redirect', (_req, res) => res.redirect('/login'))
+    app.get('/file', (_req, res) => res.sendFile(import.meta.filename))
+    app.get('/big', (_req, res) => void res.type('json').send(big))
+    app.get('/stream', (_req, res) => {
+      res.type('text')
+      inChunks().pipe(res)
+    })
+    app.get('/lines', async (_req, res) => {
+      res.type('text')
+      for (const line of ['one,', 'two,']) if (!res.write(line)) await once(res, 'drain')
+      Readable.from(['th', 'ree'], { objectMode: false }).pipe(res)
+    })
+    app.get('/twice', (_req, res) => {
+      res.json({ first: true })
+      res.json({ second: 'longer than the first' })
+    })
+    return app
+  }
+  const start = async (
+    ...middleware: express.RequestHandler[]
+  ): Promise<(path: string, headers?: object) => Promise<Answer>> => {
+    const app = framework().set('env', 'test')
+    for (const handler of middleware) app.use(handler)
+    const port = await listen(createServer(routes(app)))
+    return (path, headers = {}) => ask(port, { path, headers } as object)
+  }
+
+  test('redirect and sendFile wait for `finish`', async () => {
+    const get = await start(gate)
+    expect(await get('/redirect')).toMatchObject({ status: 302, headers: { location: '/login', 'x-saved': 'yes' } })
+    const file = await get('/file')
+    expect(file.headers['x-saved']).toBe('yes')
+    expect(file.body.toString()).toContain('redirect and sendFile wait')
+    expect((await get('/file', { range: 'bytes=0-5' })).body.toString()).toBe('import')
+    expect(await get('/file', { 'if-none-match': String(file.headers.etag) })).toMatchObject({ status: 304 })
+  })
+
+  test('the first of two answers leaves', async () => {
+    const get = await start(gate)
+    expect((await get('/twice')).body.toString()).toBe('{"first":true}')
+  })
+
+  test.each([
+    ['before', [gate, compression()]],
+    ['after', [compression(), gate]],
+  ])('the gate works %s compression', async (_order, middleware) => {
+    const get = await start(...middleware)
+    const json = await get('/big', { 'accept-encoding': 'gzip' })
+    expect(json.headers).toMatchObject({ 'content-encoding': 'gzip', 'x-saved': 'yes' })
+    expect(gunzipSync(json.body).toString()).toBe(big)
+    const stream = await get('/stream', { 'accept-encoding': 'gzip' })
+    expect(gunzipSync(stream.body).equals(threeMegabytes)).toBe(true)
+    const lines = await get('/lines', { 'accept-encoding': 'gzip' })
+    expect(gunzipSync(lines.body).toString()).toBe('one,two,three')
+    expect((await get('/lines')).body.toString()).toBe('one,two,three')
+  })
+
+  test.each([
+    ['before', [failingGate, compression()]],
+    ['after', [compression(), failingGate]],
+  ])('a failure is answered with the gate %s compression', async (_order, middleware) => {
+    const get = await start(...middleware)
+    for (const path of ['/big', '/stream', '/redirect', '/file']) {
+      const { status, headers } = await get(path, { 'accept-encoding': 'gzip' })
+      expect({ path, status }).toEqual({ path, status: 503 })
+      expect(headers['content-encoding']).toBeUndefined()
+    }
+  })
+})

@@ -1,0 +1,6 @@
+export type { Awaitable } from './awaitable.ts'
+export * from './cookie/index.ts'
+export { type ErrorCode, type ErrorDetails, GatepassError, ProtocolError, StoreError, UsageError } from './error.ts'
+export * from './passport/index.ts'
+export type { Register, RegisteredUser, SessionData } from './register.ts'
+export * from './session/index.ts'

@@ -1,0 +1,21 @@
+export type { Awaitable } from '../awaitable.ts'
+export type { Exchange, Reply } from '../http/exchange.ts'
+export {
+  allowCrossOrigin,
+  Gatepass,
+  type GatepassOptions,
+  type LoginRouteOptions,
+  type LogoutRouteOptions,
+  type RequireLoginOptions,
+} from './gatepass.ts'
+export type { Failure, Outcome, Pass, Redirect, Respond, Success } from './outcome.ts'
+export {
+  type Anonymity,
+  type LoginOptions,
+  Passport,
+  type PassportOptions,
+  type Rejection,
+  type Verdict,
+} from './passport.ts'
+export type { Attempt, LoginFlow, Strategy } from './strategy.ts'
+export type { Users } from './users.ts'

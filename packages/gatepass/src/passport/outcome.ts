@@ -1,0 +1,48 @@
+import type { Reply } from '../http/exchange.ts'
+
+/** The strategy knows who it is. */
+export interface Success<User> {
+  readonly type: 'success'
+  readonly user: User
+  /** How it was proved, RFC 8176 values: `pwd`, `otp`, `hwk`, `mfa` … */
+  readonly amr?: readonly string[]
+  /** False for credentials sent with every request (Bearer, Basic). Default true. */
+  readonly persist?: boolean
+  /** Whatever else the strategy learnt; handed to the application unchanged. */
+  readonly info?: unknown
+}
+
+/** The strategy was given credentials, or should have been, and refuses them. */
+export interface Failure {
+  readonly type: 'failure'
+  readonly reason: 'missing' | 'invalid' | 'expired' | 'locked' | 'denied'
+  /** Safe to show to the person logging in. */
+  readonly message?: string
+  /** WWW-Authenticate challenge (RFC 9110 §11.6.1). */
+  readonly challenge?: string
+  /** Default 401. */
+  readonly status?: number
+  /** Seconds after which trying again makes sense; sent as Retry-After. */
+  readonly retryAfter?: number
+}
+
+/** The browser has to go elsewhere to continue. */
+export interface Redirect {
+  readonly type: 'redirect'
+  readonly location: string
+  readonly status?: 302 | 303
+}
+
+/** The strategy answers the request itself. */
+export interface Respond {
+  readonly type: 'respond'
+  readonly reply: Reply
+}
+
+/** This request does not concern the strategy; the next one is asked. */
+export interface Pass {
+  readonly type: 'pass'
+}
+
+/** Everything a strategy can conclude about one request. Not being able to conclude is a thrown error. */
+export type Outcome<User> = Success<User> | Failure | Redirect | Respond | Pass

@@ -1,0 +1,338 @@
+import { describe, expect, test } from 'vitest'
+import type { Exchange } from '../http/exchange.ts'
+import { SessionManager } from '../session/manager.ts'
+import type { Session } from '../session/session.ts'
+import { memoryStore } from '../stores/memory.ts'
+import { testClock } from '../testing/clock.ts'
+import { TestExchange, TestJar } from '../testing/exchange.ts'
+import type { Outcome } from './outcome.ts'
+import { Passport } from './passport.ts'
+import type { Attempt, Strategy } from './strategy.ts'
+
+interface User {
+  readonly id: string
+  readonly credentials: string
+}
+
+const ada: User = { id: 'ada', credentials: 'first' }
+
+function concluding<Name extends string>(name: Name, outcome: Outcome<User>): Strategy<User, Name> & { asked: number } {
+  return {
+    name,
+    asked: 0,
+    authenticate() {
+      this.asked++
+      return outcome
+    },
+  }
+}
+
+function world(options: { stamp?: (user: User) => string; carry?: string[] } = {}) {
+  const clock = testClock()
+  const byId = new Map([['ada', ada]])
+  const sessions = new SessionManager<object>({ store: memoryStore({ clock }), clock })
+  let lookups = 0
+  const passport = new Passport<User>({
+    users: {
+      find: (id) => {
+        lookups++
+        return byId.get(id)
+      },
+      subject: (user) => user.id,
+      ...(options.stamp !== undefined && { stamp: options.stamp }),
+    },
+    strategies: [],
+    sessions,
+    clock,
+    ...(options.carry !== undefined && { carry: options.carry }),
+  })
+  const jar = new TestJar()
+  /** One request of this browser, saved at its end. */
+  const request = async <T>(handle: (exchange: Exchange) => T | Promise<T>): Promise<T> => {
+    const exchange = jar.exchange()
+    const answer = await handle(exchange)
+    await sessions.commit(exchange)
+    jar.receive(exchange)
+    return answer
+  }
+  const logIn = (user = ada, remember = false) =>
+    request((exchange) => passport.login(exchange, { type: 'success', user, amr: ['pwd'] }, { remember }))
+  return { clock, byId, sessions, passport, jar, request, logIn, lookups: () => lookups }
+}
+
+describe('authenticate', () => {
+  const success = concluding('yes', { type: 'success', user: ada })
+  const missing = concluding('missing', { type: 'failure', reason: 'missing', challenge: 'Basic realm="x"' })
+  const locked = concluding('locked', { type: 'failure', reason: 'locked', status: 429, retryAfter: 30 })
+  const pass = concluding('pass', { type: 'pass' })
+  const away = concluding('away', { type: 'redirect', location: 'https://provider.example/' })
+  const reply = concluding('reply', { type: 'respond', reply: { status: 418, headers: {} } })
+  const passport = new Passport({
+    users: { find: () => ada, subject: (user: User) => user.id },
+    strategies: [success, missing, locked, pass, away, reply],
+  })
+  const exchange = new TestExchange()
+
+  test('the first strategy that concludes decides, and the rest are not asked', async () => {
+    success.asked = away.asked = 0
+    const verdict = await passport.authenticate(exchange, ['pass', 'missing', 'yes', 'away'])
+    expect(verdict).toEqual({ type: 'success', user: ada, strategy: 'yes' })
+    expect([success.asked, away.asked]).toEqual([1, 0])
+  })
+
+  test('a redirect and a reply of a strategy are handed on', async () => {
+    expect((await passport.authenticate(exchange, ['missing', 'away'])).type).toBe('redirect')
+    expect((await passport.authenticate(exchange, 'reply')).type).toBe('respond')
+  })
+
+  test('a refusal keeps what every strategy said, the first status and all challenges', async () => {
+    expect(await passport.authenticate(exchange, ['missing', 'pass', 'locked'])).toEqual({
+      type: 'rejection',
+      status: 429,
+      challenges: ['Basic realm="x"'],
+      failures: [
+        { type: 'failure', reason: 'missing', challenge: 'Basic realm="x"', strategy: 'missing' },
+        { type: 'failure', reason: 'locked', status: 429, retryAfter: 30, strategy: 'locked' },
+      ],
+    })
+  })
+
+  test('strategies that all pass are a refusal with 401', async () => {
+    expect(await passport.authenticate(exchange, ['pass'])).toMatchObject({
+      type: 'rejection',
+      status: 401,
+      failures: [],
+    })
+  })
+
+  test('an unknown name is the developer’s mistake, and names those that are known', async () => {
+    await expect(passport.authenticate(exchange, 'githbu' as 'yes')).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_UNKNOWN_STRATEGY',
+      hint: expect.stringContaining('missing'),
+    })
+  })
+
+  test('what a strategy throws is thrown on', async () => {
+    const broken: Strategy<User, 'broken'> = {
+      name: 'broken',
+      authenticate: () => Promise.reject(new Error('directory away')),
+    }
+    const asking = new Passport({ users: { find: () => ada, subject: (user: User) => user.id }, strategies: [broken] })
+    await expect(asking.authenticate(exchange, 'broken')).rejects.toThrow('directory away')
+  })
+
+  test('two strategies of one name are refused when the Passport is made', () => {
+    const users = { find: () => ada, subject: (user: User) => user.id }
+    expect(() => new Passport({ users, strategies: [pass, pass] })).toThrow(
+      expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' }),
+    )
+  })
+})
+
+describe('login and user', () => {
+  test('a login is kept, with when and how it was proved, and the user is looked up once per exchange', async () => {
+    const { logIn, request, passport, sessions, clock, lookups } = world()
+    await logIn()
+    await request(async (exchange) => {
+      expect(await passport.user(exchange)).toBe(ada)
+      expect(await passport.user(exchange)).toBe(ada)
+      expect((await sessions.open(exchange)).login).toMatchObject({ at: clock(), amr: ['pwd'] })
+    })
+    expect(lookups()).toBe(1)
+  })
+
+  test('the session holds no credentials, only a digest of the stamp', async () => {
+    const { logIn, request, sessions } = world({ stamp: (user) => user.credentials })
+    await logIn({ id: 'ada', credentials: 'the-stored-password-hash' })
+    await request(async (exchange) => {
+      const login = (await sessions.open(exchange)).login
+      expect(login?.stamp).toMatch(/^[0-9a-f]{32}$/)
+      expect(JSON.stringify(login)).not.toContain('the-stored-password-hash')
+    })
+  })
+
+  test('a login made under another stamp ends, here and for good', async () => {
+    const { logIn, request, passport, byId } = world({ stamp: (user) => user.credentials })
+    await logIn()
+    byId.set('ada', { id: 'ada', credentials: 'second' })
+    await request(async (exchange) => {
+      expect(await passport.user(exchange)).toBeUndefined()
+      expect(passport.anonymity(exchange)).toBe('credentials-changed')
+    })
+    byId.set('ada', ada)
+    expect(await request((exchange) => passport.user(exchange))).toBeUndefined()
+  })
+
+  test('a login from before stamps were configured ends', async () => {
+    const { logIn, passport, sessions, jar } = world()
+    await logIn()
+    const strict = new Passport<User>({
+      users: { find: () => ada, subject: (user) => user.id, stamp: (user) => user.credentials },
+      strategies: [],
+      sessions,
+    })
+    expect(await strict.user(jar.exchange())).toBeUndefined()
+    expect(await passport.user(jar.exchange())).toBe(ada)
+  })
+
+  test('a user who is gone is logged out', async () => {
+    const { logIn, request, passport, byId } = world()
+    await logIn()
+    byId.delete('ada')
+    await request(async (exchange) => {
+      expect(await passport.user(exchange)).toBeUndefined()
+      expect(passport.anonymity(exchange)).toBe('user-gone')
+    })
+  })
+
+  test('a success that does not persist counts for its own exchange alone', async () => {
+    const { request, passport, jar } = world()
+    await request(async (exchange) => {
+      await passport.login(exchange, { type: 'success', user: ada, persist: false })
+      expect(await passport.user(exchange)).toBe(ada)
+    })
+    expect(jar.names).toEqual([])
+    expect(await request((exchange) => passport.user(exchange))).toBeUndefined()
+  })
+
+  test('after a logout there is nobody, in this exchange already', async () => {
+    const { logIn, request, passport, jar } = world()
+    await logIn()
+    await request(async (exchange) => {
+      await passport.user(exchange)
+      await passport.logout(exchange)
+      expect(await passport.user(exchange)).toBeUndefined()
+    })
+    expect(jar.names).toEqual([])
+  })
+
+  test('a logout that comes in while the user is looked up is not undone', async () => {
+    const { jar, sessions, logIn } = world()
+    let found = (_user: User): void => {}
+    const slow = new Passport<User>({
+      users: { find: () => new Promise<User>((resolve) => (found = resolve)), subject: (user) => user.id },
+      strategies: [],
+      sessions,
+    })
+    await logIn()
+    const exchange = jar.exchange()
+    const asked = slow.user(exchange)
+    await slow.logout(exchange)
+    found(ada)
+    expect(await asked).toBeUndefined()
+  })
+
+  test('a thenable that is no promise is waited for', async () => {
+    const { jar, sessions, logIn } = world()
+    await logIn()
+    // biome-ignore lint/suspicious/noThenProperty: what query builders return
+    const query = { then: (resolve: (user: User | undefined) => void) => resolve(undefined) } as PromiseLike<undefined>
+    const passport = new Passport<User>({
+      users: { find: () => query, subject: (user) => user.id },
+      strategies: [],
+      sessions,
+    })
+    expect(await passport.user(jar.exchange())).toBeUndefined()
+  })
+
+  test('a subject that is no text is the developer’s mistake', async () => {
+    const { sessions } = world()
+    const users = { find: () => ada, subject: () => 7 as unknown as string }
+    const passport = new Passport<User>({ users, strategies: [], sessions })
+    await expect(passport.login(new TestExchange(), { type: 'success', user: ada })).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_SUBJECT',
+    })
+  })
+
+  test('a login without sessions says what is missing', async () => {
+    const passport = new Passport<User>({ users: { find: () => ada, subject: (user) => user.id }, strategies: [] })
+    await expect(passport.login(new TestExchange(), { type: 'success', user: ada })).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_NO_SESSIONS',
+    })
+    expect(passport.user(new TestExchange())).toBeUndefined()
+  })
+
+  test('a visitor’s data survives a login only where carry names it, and nothing passes from one user to another', async () => {
+    const { request, sessions, logIn } = world({ carry: ['cart'] })
+    const data = (exchange: Exchange) => (sessions.open(exchange) as Session<object>).data as Record<string, unknown>
+    await request((exchange) => Object.assign(data(exchange), { cart: ['pen'], role: 'admin' }))
+    await logIn()
+    expect(await request((exchange) => ({ ...data(exchange) }))).toEqual({ cart: ['pen'] })
+  })
+})
+
+describe('login flows', () => {
+  function flows() {
+    const { sessions, passport: _, ...rest } = world()
+    const attempts: Attempt[] = []
+    const flowOf = (name: string): Strategy<User> => ({
+      name,
+      authenticate(_exchange, attempt) {
+        attempts.push(attempt)
+        return { type: 'pass' }
+      },
+    })
+    const passport = new Passport<User>({
+      users: { find: () => ada, subject: (user) => user.id },
+      strategies: [flowOf('google'), flowOf('github')],
+      sessions,
+      clock: rest.clock,
+    })
+    const flow = async (exchange: Exchange, strategy: string) => {
+      await passport.authenticate(exchange, strategy)
+      return (attempts.pop() as Attempt).flow
+    }
+    return { ...rest, sessions, flow }
+  }
+
+  test('a login flow value is used at most once, in the browser that started it, by the strategy that started it', async () => {
+    const { request, flow, sessions } = flows()
+    const handle = await request(async (exchange) => (await flow(exchange, 'google')).start({ verifier: 'v' }, 600))
+
+    const elsewhere = new TestJar().exchange()
+    expect(await (await flow(elsewhere, 'google')).finish(handle)).toBeUndefined()
+    expect(await request(async (exchange) => (await flow(exchange, 'github')).finish(handle))).toBeUndefined()
+
+    const [one, two] = await Promise.all([
+      request(async (exchange) => (await flow(exchange, 'google')).finish(handle)),
+      request(async (exchange) => (await flow(exchange, 'google')).finish(handle)),
+    ])
+    expect([one, two].filter((value) => value !== undefined)).toEqual([{ verifier: 'v' }])
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(handle))).toBeUndefined()
+    expect(sessions.synchronous).toBe(true)
+  })
+
+  test('two tabs that start a login do not overwrite each other', async () => {
+    const { flow, jar, sessions, request } = flows()
+    await request(async (exchange) => Object.assign((await sessions.open(exchange)).data, { seen: true }))
+    const [first, second] = [jar.exchange(), jar.exchange()]
+    const one = await (await flow(first, 'google')).start('one', 600)
+    const two = await (await flow(second, 'google')).start('two', 600)
+    await sessions.commit(first)
+    await sessions.commit(second)
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(one))).toBe('one')
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(two))).toBe('two')
+  })
+
+  test('a flow that took too long is over', async () => {
+    const { flow, request, clock } = flows()
+    const handle = await request(async (exchange) => (await flow(exchange, 'google')).start('late', 600))
+    clock.advance(600)
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(handle))).toBeUndefined()
+  })
+
+  test('of more than five open flows of one strategy the oldest is dropped', async () => {
+    const { flow, request } = flows()
+    const start = () => request(async (exchange) => (await flow(exchange, 'google')).start('x', 600))
+    const handles = [await start(), await start(), await start(), await start(), await start(), await start()]
+    const [oldest = '', next = ''] = handles
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(oldest))).toBeUndefined()
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(next))).toBe('x')
+  })
+
+  test('a handle from a browser without a session costs no record', async () => {
+    const { flow, request, jar } = flows()
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish('made-up'))).toBeUndefined()
+    expect(jar.names).toEqual([])
+  })
+})

@@ -1,0 +1,96 @@
+import { problemReply } from '../http/error-reply.ts'
+import type { Exchange, Reply } from '../http/exchange.ts'
+import type { Failure } from './outcome.ts'
+import type { Anonymity, Rejection } from './passport.ts'
+
+/** A redirect after which the browser asks with GET (RFC 9110 §15.4.4), so that credentials are never sent on. */
+export function seeOther(location: string): Reply {
+  return { status: 303, headers: { location, 'cache-control': 'no-store' } }
+}
+
+/** `target` with further query parameters; what it had under the same names is replaced. */
+export function withQuery(target: string, parameters: Readonly<Record<string, string | undefined>>): string {
+  const [beforeFragment = '', ...fragment] = target.split('#')
+  const [path = '', ...query] = beforeFragment.split('?')
+  const search = new URLSearchParams(query.join('?'))
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) search.set(name, value)
+  const text = search.toString()
+  return path + (text === '' ? '' : `?${text}`) + (fragment.length === 0 ? '' : `#${fragment.join('#')}`)
+}
+
+/** The word that a login page can turn into a sentence: the reason of the first failure. */
+export function reasonOf(rejection: Rejection): Failure['reason'] {
+  return rejection.failures[0]?.reason ?? 'missing'
+}
+
+/** The answer to refused credentials where the application names no page for it. */
+export function refusalReply(exchange: Exchange, rejection: Rejection): Reply {
+  const first = rejection.failures[0]
+  return problemReply(exchange, {
+    status: rejection.status,
+    code: 'ERR_LOGIN_REFUSED',
+    message: first?.message ?? refusals[reasonOf(rejection)],
+    retryAfter: first?.retryAfter,
+    challenges: rejection.challenges,
+  })
+}
+
+const refusals: Record<Failure['reason'], string> = {
+  missing: 'The request carries no credentials.',
+  invalid: 'The credentials are not right.',
+  expired: 'The credentials have expired.',
+  locked: 'Too many attempts; try again later.',
+  denied: 'Access was denied.',
+}
+
+/** The answer to a request that needs a login and has none: says why there is none, and what to do. */
+export function loginRequiredReply(exchange: Exchange, anonymity: Anonymity | undefined): Reply {
+  const { message, hint } = explanations[anonymity ?? 'not-logged-in']
+  return problemReply(exchange, { status: 401, code: 'ERR_LOGIN_REQUIRED', message, hint })
+}
+
+/** The answer where the login is older than the route allows. */
+export function loginTooOldReply(exchange: Exchange): Reply {
+  return problemReply(exchange, {
+    status: 401,
+    code: 'ERR_LOGIN_TOO_OLD',
+    message: 'This needs a recent login.',
+    hint: 'Log in again, then repeat the request.',
+  })
+}
+
+const explanations: Record<Anonymity, { message: string; hint: string }> = {
+  'no-cookie': {
+    message: 'Nobody is logged in: the request carries no session cookie.',
+    hint: 'Log in first. After a login that looked right: was the cookie set (Secure, SameSite, proxy), and are credentials sent (fetch: credentials)?',
+  },
+  duplicate: {
+    message: 'Nobody is logged in: the session cookie was sent twice.',
+    hint: 'Another site on this domain may have set one. Delete the cookies of this site, then log in again.',
+  },
+  malformed: {
+    message: 'Nobody is logged in: the session cookie does not have the form of a session token.',
+    hint: 'Log in again.',
+  },
+  forged: {
+    message: 'Nobody is logged in: the session cookie was not issued by this server.',
+    hint: 'Log in again. If this follows a change of keys, keep the earlier key as a retired one.',
+  },
+  unknown: {
+    message: 'Nobody is logged in: the session has ended.',
+    hint: 'It expired, was logged out, or was ended from another device. Log in again.',
+  },
+  'not-logged-in': { message: 'Nobody is logged in.', hint: 'There is a session, but no login in it. Log in first.' },
+  'user-gone': {
+    message: 'Nobody is logged in: the account does not exist any more.',
+    hint: 'Log in with another account.',
+  },
+  'credentials-changed': {
+    message: 'Nobody is logged in: the credentials have changed since this login.',
+    hint: 'Log in again with the new ones.',
+  },
+  'no-sessions': {
+    message: 'The request carries no credentials.',
+    hint: 'This server keeps no sessions: send credentials with every request.',
+  },
+}

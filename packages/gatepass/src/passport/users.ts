@@ -1,0 +1,37 @@
+import { sha256Hex } from '../crypto/random.ts'
+import { UsageError } from '../error.ts'
+
+/**
+ * How users are found again, and named in a session. The one place where `User` is inferred: write `find` first, since
+ * TypeScript reads from top to bottom and `subject` is given what `find` finds.
+ */
+export interface Users<User> {
+  /** The user with this subject, or `undefined` (`null` will do) if there is none any more: then the login ends. */
+  find(subject: string): User | undefined | null | PromiseLike<User | undefined | null>
+  /** A stable identifier, typically the primary key; not empty. */
+  subject(user: User): string
+  /**
+   * Changes with the credentials: when the password was changed, or a counter of that. The stored hash will do too, but
+   * then a hash renewed under stronger parameters ends the other logins. Only a digest is kept. A login made under another
+   * stamp ends, so does one from before stamps were configured.
+   */
+  stamp?(user: User): string
+}
+
+/** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a non-empty string */
+export function subjectOf<User>(users: Users<User>, user: User): string {
+  const subject: unknown = users.subject(user)
+  if (typeof subject === 'string' && subject !== '') return subject
+  throw new UsageError(
+    'ERR_PASSPORT_SUBJECT',
+    `users.subject returned ${subject === '' ? 'an empty string' : typeof subject}`,
+    {
+      hint: 'Return a stable, non-empty string for each user; for a numeric key: String(user.id).',
+    },
+  )
+}
+
+/** What a login remembers of the credentials: 128 bits of SHA-256, so that a session never holds a password hash. */
+export function stampOf<User>(users: Users<User>, user: User): string | undefined {
+  return users.stamp === undefined ? undefined : sha256Hex(`gatepass:stamp:${users.stamp(user)}`).slice(0, 32)
+}

@@ -1,0 +1,57 @@
+import { installedKdfs } from '../crypto/kdf.ts'
+import type { HasherOptions } from './password/hash.ts'
+import { passwordsOn } from './password/passwords.ts'
+import type { PasswordProblem, PolicyOptions } from './password/policy.ts'
+
+export type { HashCost, HasherOptions, Pepper, Peppers } from './password/hash.ts'
+export {
+  type PasswordEvent,
+  type PasswordOptions,
+  type Passwords,
+  passwords,
+  type Verification,
+} from './password/passwords.ts'
+export type { Blocklist, PasswordProblem, PolicyOptions } from './password/policy.ts'
+export type { QueueOptions } from './password/queue.ts'
+
+/**
+ * A PHC string to store: argon2id with 19 MiB and two passes, or scrypt where nothing computes argon2.
+ *
+ * @throws {ProtocolError} `ERR_PASSWORD_UNUSABLE` if it is empty, above 1,024 bytes or not well-formed Unicode
+ * @throws {StoreError} `ERR_PASSWORD_BUSY` (503) beyond the queue that the whole process shares
+ */
+export function hashPassword(password: string, options: HasherOptions = {}): Promise<string> {
+  return passwordsOn(installedKdfs(), options).hash(password)
+}
+
+/**
+ * Whether `stored` was made from `password`: argon2, scrypt or PBKDF2 in PHC form, or bcrypt. Call it with `undefined`
+ * for unknown users, so that they take as long; `passwords().verify` also says what to store instead of an old hash.
+ *
+ * @throws {StoreError} `ERR_PASSWORD_BUSY` (503)
+ * @throws {UsageError} `ERR_PASSWORD_HASHER_MISSING`, `ERR_PASSWORD_PEPPER` if this installation cannot compute `stored`
+ */
+export function verifyPassword(
+  password: string,
+  stored: string | undefined,
+  options: HasherOptions = {},
+): Promise<boolean> {
+  return passwordsOn(installedKdfs(), options).matches(password, stored)
+}
+
+/** Whether a stored hash is below the current scheme, cost or pepper, or cannot be read. */
+export function needsRehash(stored: string, options: HasherOptions = {}): boolean {
+  return passwordsOn(installedKdfs(), options).needsRehash(stored)
+}
+
+/**
+ * Why a password may not be chosen; `undefined` if it may.
+ *
+ * @param options `about`: names and addresses of the person choosing, which attackers try first
+ */
+export function checkPassword(
+  password: string,
+  options: PolicyOptions & { about?: readonly (string | undefined)[] } = {},
+): Promise<PasswordProblem | undefined> {
+  return passwordsOn(installedKdfs(), options).check(password, options.about)
+}

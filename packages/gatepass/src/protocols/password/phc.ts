@@ -1,0 +1,118 @@
+import type { Argon2Work, Pbkdf2Work, ScryptWork } from '../../crypto/kdf.ts'
+
+/** A stored password hash, read. Salt and tag are bytes; `pepper` names the key the tag was keyed with afterwards. */
+export type StoredHash = Argon2Hash | ScryptHash | Pbkdf2Hash | BcryptHash
+export type Argon2Hash = { readonly scheme: 'argon2' } & Omit<Argon2Work, Given> & Salted
+export type ScryptHash = { readonly scheme: 'scrypt' } & Omit<ScryptWork, Given> & Salted
+export type Pbkdf2Hash = { readonly scheme: 'pbkdf2' } & Omit<Pbkdf2Work, Given> & Salted
+export interface BcryptHash {
+  readonly scheme: 'bcrypt'
+  readonly cost: number
+  readonly text: string
+}
+
+type Given = 'password' | 'tagLength'
+interface Salted {
+  readonly salt: Uint8Array
+  readonly tag: Uint8Array
+  readonly pepper: string | undefined
+}
+
+/**
+ * Reads a stored hash: a PHC string of argon2 (version 1.3), scrypt or PBKDF2, or bcrypt's own form. `undefined` for
+ * everything else, including another order of parameters, padding, and numbers with leading zeros.
+ */
+export function parseHash(text: string): StoredHash | undefined {
+  return parseArgon2(text) ?? parseScrypt(text) ?? parsePbkdf2(text) ?? parseBcrypt(text)
+}
+
+/** Writes the PHC string that `parseHash` reads. */
+export function formatHash(hash: Argon2Hash | ScryptHash): string {
+  const pepper = hash.pepper === undefined ? '' : `,pepper=${hash.pepper}`
+  return `${costOf(hash)}${pepper}$${base64(hash.salt)}$${base64(hash.tag)}`
+}
+
+/** Whether computing this hash costs no more than a server can afford for one login. */
+export function affordable(hash: StoredHash): boolean {
+  switch (hash.scheme) {
+    case 'argon2':
+      return hash.memory <= MOST_MEMORY && hash.passes <= 64 && hash.lanes <= 16 && hash.memory >= 8 * hash.lanes
+    case 'scrypt':
+      return (hash.rounds * hash.blockSize) / 8 <= MOST_MEMORY && hash.blockSize <= 64 && hash.lanes <= 16
+    case 'pbkdf2':
+      return hash.iterations <= 10_000_000
+    case 'bcrypt':
+      return hash.cost >= 4 && hash.cost <= 16
+  }
+}
+
+// KiB: 256 MiB. A row that asks for 4 GiB is damage or an attack, and would take the process with it.
+const MOST_MEMORY = 262_144
+
+const NUMBER = '([1-9][0-9]{0,9})'
+const PEPPER = '(?:,pepper=([A-Za-z0-9.-]{1,32}))?'
+const SALT_AND_TAG = String.raw`\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)`
+
+const ARGON2 = pattern(String.raw`\$(argon2(?:id|i|d))\$v=19\$m=${NUMBER},t=${NUMBER},p=${NUMBER}`)
+function parseArgon2(text: string): Argon2Hash | undefined {
+  const [match, variant, memory, passes, lanes, ...rest] = ARGON2.exec(text) ?? []
+  const salted = match === undefined ? undefined : parseSalted(rest)
+  if (salted === undefined) return undefined
+  const numbers = { memory: Number(memory), passes: Number(passes), lanes: Number(lanes) }
+  return { scheme: 'argon2', variant: variant as Argon2Work['variant'], ...numbers, ...salted }
+}
+
+const SCRYPT = pattern(String.raw`\$scrypt\$ln=([1-9]|[12][0-9]),r=${NUMBER},p=${NUMBER}`)
+function parseScrypt(text: string): ScryptHash | undefined {
+  const [match, exponent, blockSize, lanes, ...rest] = SCRYPT.exec(text) ?? []
+  const salted = match === undefined ? undefined : parseSalted(rest)
+  if (salted === undefined) return undefined
+  return {
+    scheme: 'scrypt',
+    rounds: 2 ** Number(exponent),
+    blockSize: Number(blockSize),
+    lanes: Number(lanes),
+    ...salted,
+  }
+}
+
+const PBKDF2 = pattern(String.raw`\$pbkdf2-(sha1|sha256|sha512)\$i=${NUMBER}`)
+function parsePbkdf2(text: string): Pbkdf2Hash | undefined {
+  const [match, digest, iterations, ...rest] = PBKDF2.exec(text) ?? []
+  const salted = match === undefined ? undefined : parseSalted(rest)
+  if (salted === undefined) return undefined
+  return { scheme: 'pbkdf2', digest: digest as Pbkdf2Work['digest'], iterations: Number(iterations), ...salted }
+}
+
+const BCRYPT = /^\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}$/
+function parseBcrypt(text: string): BcryptHash | undefined {
+  const cost = BCRYPT.exec(text)?.[1]
+  return cost === undefined ? undefined : { scheme: 'bcrypt', cost: Number(cost), text }
+}
+
+function pattern(prefix: string): RegExp {
+  return new RegExp(`^${prefix}${PEPPER}${SALT_AND_TAG}$`)
+}
+
+function parseSalted([pepper, saltText, tagText]: readonly (string | undefined)[]): Salted | undefined {
+  const salt = bytesOf(saltText, 8, 64)
+  const tag = bytesOf(tagText, 16, 64)
+  return salt === undefined || tag === undefined ? undefined : { salt, tag, pepper }
+}
+
+function bytesOf(text: string | undefined, least: number, most: number): Uint8Array | undefined {
+  const bytes = Buffer.from(text ?? '', 'base64')
+  const fits = bytes.length >= least && bytes.length <= most
+  // Node ignores stray bits at the end; a text that is not the one form of its bytes was not written by a hasher.
+  return fits && base64(bytes) === text ? bytes : undefined
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64').replace(/=+$/, '')
+}
+
+function costOf(hash: Argon2Hash | ScryptHash): string {
+  return hash.scheme === 'argon2'
+    ? `$${hash.variant}$v=19$m=${hash.memory},t=${hash.passes},p=${hash.lanes}`
+    : `$scrypt$ln=${Math.log2(hash.rounds)},r=${hash.blockSize},p=${hash.lanes}`
+}

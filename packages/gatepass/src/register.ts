@@ -1,0 +1,22 @@
+/**
+ * The one place where an application declares its own types; everything else is inferred.
+ *
+ * ```ts
+ * import type {} from 'gatepass' // TypeScript augments a module only where something imports it
+ *
+ * declare module 'gatepass' {
+ *   interface Register {
+ *     session: { cart: string[] }
+ *     user: { id: string; name: string }
+ *   }
+ * }
+ * ```
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: filled in by the application, by declaration merging
+export interface Register {}
+
+/** What an application keeps in its sessions: `Register['session']`, or anything. */
+export type SessionData = Register extends { session: infer Data extends object } ? Data : Record<string, unknown>
+
+/** What `req.user` is in frameworks with a global request type: `Register['user']`, or unknown members. */
+export type RegisteredUser = Register extends { user: infer User extends object } ? User : object

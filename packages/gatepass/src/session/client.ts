@@ -1,0 +1,68 @@
+import type { Exchange } from '../http/exchange.ts'
+
+/** Where a session began, for the device list of its owner. */
+export interface ClientSummary {
+  /** `Firefox on Linux`, `Safari on iPhone`, `curl`, `unknown device`. */
+  readonly device: string
+  readonly address?: string | undefined
+}
+
+export function clientOf(exchange: Exchange): ClientSummary {
+  return { device: deviceOf(exchange.header('user-agent')), address: exchange.remoteAddress }
+}
+
+/** Names browser and system in a User-Agent field; a guess for people, never to be relied on. */
+export function deviceOf(userAgent: string | undefined): string {
+  const text = (userAgent ?? '').slice(0, 512)
+  const program = nameIn(text, PROGRAMS)
+  const system = nameIn(text, SYSTEMS)
+  if (system === undefined) return program ?? 'unknown device'
+  return `${program ?? 'unknown browser'} on ${system}`
+}
+
+type Names = readonly (readonly [part: string, name: string])[]
+
+function nameIn(text: string, names: Names): string | undefined {
+  return names.find(([part]) => text.includes(part))?.[1]
+}
+
+// The first match counts: almost every browser also claims to be those below it.
+const PROGRAMS: Names = [
+  ['Edg/', 'Edge'],
+  ['EdgA/', 'Edge'],
+  ['EdgiOS/', 'Edge'],
+  ['OPR/', 'Opera'],
+  ['OPT/', 'Opera'],
+  ['SamsungBrowser/', 'Samsung Internet'],
+  ['Vivaldi/', 'Vivaldi'],
+  ['YaBrowser/', 'Yandex Browser'],
+  ['DuckDuckGo/', 'DuckDuckGo'],
+  ['FxiOS/', 'Firefox'],
+  ['Firefox/', 'Firefox'],
+  ['CriOS/', 'Chrome'],
+  ['HeadlessChrome/', 'headless Chrome'],
+  ['Chromium/', 'Chromium'],
+  ['Chrome/', 'Chrome'],
+  ['Safari/', 'Safari'],
+  ['curl/', 'curl'],
+  ['Wget/', 'Wget'],
+  ['HTTPie/', 'HTTPie'],
+  ['PostmanRuntime/', 'Postman'],
+  ['okhttp/', 'OkHttp'],
+  ['python-requests/', 'Python'],
+  ['Python-urllib/', 'Python'],
+  ['Go-http-client/', 'Go'],
+  ['Java/', 'Java'],
+  ['undici', 'Node.js'],
+  ['node', 'Node.js'],
+]
+
+const SYSTEMS: Names = [
+  ['iPhone', 'iPhone'],
+  ['iPad', 'iPad'],
+  ['Android', 'Android'],
+  ['Windows', 'Windows'],
+  ['CrOS', 'ChromeOS'],
+  ['Macintosh', 'macOS'],
+  ['Linux', 'Linux'],
+]

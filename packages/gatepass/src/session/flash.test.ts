@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest'
+import { memoryStore } from '../stores/memory.ts'
+import { TestJar } from '../testing/exchange.ts'
+import { addFlash, takeFlash } from './flash.ts'
+import { SessionManager } from './manager.ts'
+import type { Session } from './session.ts'
+
+const sessions = new SessionManager({ store: memoryStore() })
+
+async function visit<T>(jar: TestJar, act: (session: Session) => T): Promise<T> {
+  const exchange = jar.exchange()
+  const answer = act(await sessions.open(exchange))
+  await sessions.commit(exchange)
+  jar.receive(exchange)
+  return answer
+}
+
+test('a message is shown once, on the next page, in the order of adding', async () => {
+  const jar = new TestJar()
+  await visit(jar, (session) => {
+    addFlash(session, 'info', 'Saved')
+    addFlash(session, 'error', 'But not sent')
+  })
+  expect(await visit(jar, takeFlash)).toEqual([
+    { kind: 'info', text: 'Saved' },
+    { kind: 'error', text: 'But not sent' },
+  ])
+  expect(await visit(jar, takeFlash)).toEqual([])
+})
+
+test('a message survives a login, and may be left by a logout', async () => {
+  const jar = new TestJar()
+  await visit(jar, (session) => addFlash(session, 'info', 'Log in first'))
+  await visit(jar, (session) => session.assign('alice', { at: 0, amr: [] }))
+  expect(await visit(jar, takeFlash)).toEqual([{ kind: 'info', text: 'Log in first' }])
+  await visit(jar, (session) => {
+    session.destroy()
+    addFlash(session, 'info', 'Logged out')
+  })
+  expect(await visit(jar, (session) => session.subject)).toBeUndefined()
+  expect(await visit(jar, takeFlash)).toEqual([{ kind: 'info', text: 'Logged out' }])
+})
+
+test('looking for messages changes nothing', async () => {
+  const jar = new TestJar()
+  expect(await visit(jar, takeFlash)).toEqual([])
+  expect(jar.names).toEqual([])
+})

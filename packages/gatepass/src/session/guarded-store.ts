@@ -1,0 +1,86 @@
+import type { Awaitable } from '../awaitable.ts'
+import { GatepassError, StoreError } from '../error.ts'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
+
+/**
+ * A store as the engine sees it: whatever is thrown is a {@link StoreError}, and whatever is promised is a real promise
+ * (query builders answer with objects that merely have a `then`).
+ */
+export class GuardedStore implements SessionStore {
+  readonly #store: SessionStore
+
+  constructor(store: SessionStore) {
+    this.#store = store
+  }
+
+  load(id: SessionId): Awaitable<SessionRecord | undefined> {
+    try {
+      return settled(this.#store.load(id))
+    } catch (error) {
+      throw storeError(error)
+    }
+  }
+
+  insert(record: SessionRecord): Awaitable<void> {
+    return guarded(() => this.#store.insert(record))
+  }
+
+  replace(record: SessionRecord, expectedVersion: number): Awaitable<WriteResult> {
+    return guarded(() => this.#store.replace(record, expectedVersion))
+  }
+
+  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult> {
+    return guarded(() => this.#store.touch(id, seenAt, expiresAt))
+  }
+
+  remove(id: SessionId, expectedVersion?: number): Awaitable<WriteResult> {
+    return guarded(() => this.#store.remove(id, expectedVersion))
+  }
+}
+
+/** The same for the answers by subject. */
+export class GuardedIndex implements SubjectIndex {
+  readonly #index: SubjectIndex
+
+  constructor(index: SubjectIndex) {
+    this.#index = index
+  }
+
+  listBySubject(subject: string): Awaitable<SessionRecord[]> {
+    return guarded(() => this.#index.listBySubject(subject))
+  }
+
+  removeBySubject(subject: string, except?: SessionId): Awaitable<number> {
+    return guarded(() => this.#index.removeBySubject(subject, except))
+  }
+
+  insertWithin(record: SessionRecord, limit: number): Awaitable<number> {
+    return guarded(() => this.#index.insertWithin(record, limit))
+  }
+}
+
+/** Calls a store, and makes whatever goes wrong a {@link StoreError}. */
+function guarded<T>(call: () => Awaitable<T>): Awaitable<T> {
+  try {
+    return settled(call())
+  } catch (error) {
+    throw storeError(error)
+  }
+}
+
+function settled<T>(answer: Awaitable<T>): Awaitable<T> {
+  if (typeof (answer as PromiseLike<T> | undefined)?.then !== 'function') return answer
+  return Promise.resolve(answer).catch(rethrow)
+}
+
+function rethrow(error: unknown): never {
+  throw storeError(error)
+}
+
+function storeError(error: unknown): GatepassError {
+  if (error instanceof GatepassError) return error
+  return new StoreError('ERR_STORE_UNAVAILABLE', 'The session store did not answer as it should', {
+    hint: 'See the cause; until the store works again, requests that need a session are answered with 503.',
+    cause: error,
+  })
+}

@@ -1,0 +1,235 @@
+import type { Awaitable } from '../awaitable.ts'
+import type { Cookie } from '../cookie/cookie.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { SessionData } from '../register.ts'
+import { type LoginProof, readAbout } from './about.ts'
+import type { ClientSummary } from './client.ts'
+import { endHandle } from './commit.ts'
+import type { SessionEvent } from './event.ts'
+import { type Absence, OpenSession, type Session } from './session.ts'
+import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings, timeoutsOf } from './settings.ts'
+import type { SessionId, SessionRecord, SubjectIndex, Timestamp } from './store.ts'
+import { idOf, secretOf } from './token.ts'
+import { SessionWriter } from './writer.ts'
+
+export type { SessionEvent } from './event.ts'
+export type { SessionOptions, SessionTimeouts } from './settings.ts'
+
+/** A session as a device list shows it: neither its data nor its token. */
+export interface SessionSummary {
+  readonly id: SessionId
+  readonly handle: string
+  readonly subject: string | undefined
+  readonly createdAt: Timestamp
+  /** To within the touch interval. */
+  readonly seenAt: Timestamp
+  readonly expiresAt: Timestamp
+  readonly login: LoginProof | undefined
+  readonly client: ClientSummary
+}
+
+/** Kept in place of a session when the response began before anybody opened one. */
+const ANSWERED = Symbol('answered')
+
+/** Ties the records in a store to the cookie that carries their token. */
+export class SessionManager<Data extends object = SessionData> {
+  readonly #settings: Settings
+  readonly #writer: SessionWriter
+  readonly #save: (session: OpenSession) => Awaitable<void>
+  /** Whether the store answers at once, so that a session can be opened on first use. */
+  readonly synchronous: boolean
+
+  /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
+  constructor(options: SessionOptions) {
+    this.#settings = sessionSettings(options)
+    this.#writer = new SessionWriter(this.#settings)
+    this.#save = (session) => this.#writer.commit(session)
+    this.synchronous = options.store.synchronous === true
+  }
+
+  /**
+   * The session of this exchange. It is loaded at most once, and only for a well-formed token; without one it is empty.
+   *
+   * @throws {StoreError}
+   */
+  open(exchange: Exchange): Awaitable<Session<Data>> {
+    const known = exchange.memory.get(this)
+    if (known !== undefined && known !== ANSWERED) return known as Awaitable<OpenSession<Data>>
+    const opening = this.#find(exchange)
+    if (opening instanceof Promise) return this.#remember(exchange, opening)
+    exchange.memory.set(this, opening)
+    if (known === ANSWERED) opening.close(nothing)
+    return opening
+  }
+
+  /** What `open` has already given for this exchange. */
+  opened(exchange: Exchange): Session<Data> | undefined {
+    const known = exchange.memory.get(this)
+    return known instanceof OpenSession ? (known as OpenSession<Data>) : undefined
+  }
+
+  /**
+   * Saves what this exchange changed and drafts its Set-Cookie. To be called before the response leaves; a second call
+   * does nothing. From here on the session refuses to change.
+   *
+   * @throws {StoreError} nothing must then leave that says otherwise
+   * @throws {UsageError} `ERR_SESSION_DATA`, `ERR_SESSION_TOO_LARGE`, `ERR_SESSION_INSECURE_ORIGIN`
+   */
+  commit(exchange: Exchange): Awaitable<void> {
+    const known = exchange.memory.get(this)
+    if (known instanceof OpenSession) return known.close(this.#save)
+    // Whoever opened a session that cannot be loaded hears of it; nothing of it is left to be saved.
+    if (known instanceof Promise)
+      return known.then(
+        () => this.commit(exchange),
+        () => this.commit(exchange),
+      )
+    exchange.memory.set(this, ANSWERED)
+    return undefined
+  }
+
+  /**
+   * The live sessions of a subject, the most recently begun first.
+   *
+   * @throws {UsageError} `ERR_STORE_NO_INDEX`
+   */
+  async list(subject: string): Promise<SessionSummary[]> {
+    return (await this.#index('list()').listBySubject(subject)).map(summary)
+  }
+
+  /** Ends a session wherever it is in use. For the session of the exchange at hand, `destroy` also deletes the cookie. */
+  async revoke(id: SessionId): Promise<void> {
+    await this.#settings.store.remove(id)
+    this.#tell({ type: 'revoked', id, count: 1 })
+  }
+
+  /**
+   * Ends the session of a subject that a device list shows under this handle.
+   *
+   * @returns false if the subject has no such session, whoever else may have
+   * @throws {UsageError} `ERR_STORE_NO_INDEX`
+   */
+  async revokeHandle(subject: string, handle: string): Promise<boolean> {
+    const stores = { store: this.#settings.store, index: this.#index('revokeHandle()') }
+    const ended = await endHandle(stores, subject, handle)
+    if (ended) this.#tell({ type: 'revoked', subject, count: 1 })
+    return ended
+  }
+
+  /**
+   * Logs a subject out everywhere, but for one session if asked.
+   *
+   * @returns how many sessions ended
+   * @throws {UsageError} `ERR_STORE_NO_INDEX`
+   */
+  async revokeAll(subject: string, options: { except?: SessionId | undefined } = {}): Promise<number> {
+    const index = this.#index('revokeAll()')
+    const count = await index.removeBySubject(subject, options.except)
+    if (count > 0) this.#tell({ type: 'revoked', subject, count })
+    return count
+  }
+
+  #find(exchange: Exchange): Awaitable<OpenSession<Data>> {
+    const cookie = this.#settings.cookie.of(exchange)
+    const raw = exchange.cookies.raw(cookie.name)
+    if (raw === undefined) return this.#absent(exchange, 'no-cookie')
+    if (exchange.cookies.count(cookie.name) > 1) return this.#duplicate(exchange, cookie)
+    const token = cookie.decode(raw)
+    if (token === undefined) return this.#absent(exchange, 'malformed')
+    const reading = this.#settings.tokens.read(token)
+    switch (reading) {
+      case 'malformed':
+        return this.#absent(exchange, 'malformed')
+      case 'forged':
+        return this.#forged(exchange, cookie)
+      case 'untagged':
+        return this.#mayBeUntagged()
+          ? this.#load(exchange, secretOf(token), 'untagged')
+          : this.#forged(exchange, cookie)
+      case 'current':
+      case 'outdated':
+        return this.#load(exchange, secretOf(token), cookie.outdated?.(raw) === true ? 'outdated' : reading)
+    }
+  }
+
+  #load(exchange: Exchange, secret: string, reading: Genuine): Awaitable<OpenSession<Data>> {
+    const loaded = this.#settings.store.load(idOf(secret))
+    // No closure where none is needed: this is the path of every request.
+    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, secret, reading, record))
+    return this.#found(exchange, secret, reading, loaded)
+  }
+
+  #found(exchange: Exchange, secret: string, reading: Genuine, record: SessionRecord | undefined): OpenSession<Data> {
+    const now = this.#settings.clock()
+    if (record === undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
+    if (reading === 'untagged' && record.createdAt >= this.#settings.keysSince) return this.#absent(exchange, 'forged')
+    const touchDue = now - record.seenAt >= this.#settings.touchInterval
+    return new OpenSession(this.#writer, exchange, { record, secret, touchDue, reissueDue: reading !== 'current' })
+  }
+
+  /** The store leaves expired records out, by its own clock and by the timeouts of the day when they were written. */
+  #expired(record: SessionRecord, now: Timestamp): boolean {
+    if (record.expiresAt <= now) return true
+    if (now < expiryOf(record.createdAt, record.seenAt, this.#settings.shortest)) return false
+    const timeouts = timeoutsOf(this.#settings, readAbout(record.about).login)
+    return expiryOf(record.createdAt, record.seenAt, timeouts) <= now
+  }
+
+  #mayBeUntagged(): boolean {
+    const { keysSince, standard, remembered, clock } = this.#settings
+    return clock() < keysSince + Math.max(standard.absolute, remembered.absolute)
+  }
+
+  #absent(exchange: Exchange, absence: Absence): OpenSession<Data> {
+    return new OpenSession(this.#writer, exchange, absence)
+  }
+
+  #duplicate(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
+    this.#tell({ type: 'cookie_duplicate', cookie: cookie.name }, exchange)
+    return this.#absent(exchange, 'duplicate')
+  }
+
+  #forged(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
+    this.#tell({ type: 'token_forged', cookie: cookie.name }, exchange)
+    return this.#absent(exchange, 'forged')
+  }
+
+  /** Whoever opens the session while it is being loaded shares that load; after a failure the next one tries again. */
+  #remember(exchange: Exchange, opening: Promise<OpenSession<Data>>): Promise<OpenSession<Data>> {
+    const { memory } = exchange
+    const answered = memory.get(this) === ANSWERED
+    const loading = opening.then(
+      (session) => {
+        memory.set(this, session)
+        if (answered) session.close(nothing)
+        return session
+      },
+      (error: unknown) => {
+        memory.delete(this)
+        throw error
+      },
+    )
+    memory.set(this, loading)
+    return loading
+  }
+
+  #index(what: string): SubjectIndex {
+    if (this.#settings.index !== undefined) return this.#settings.index
+    throw noIndex(what)
+  }
+
+  #tell(event: SessionEvent, exchange?: Exchange): void {
+    this.#settings.onEvent?.(event, exchange)
+  }
+}
+
+/** How a token that may name a session was written. */
+type Genuine = 'current' | 'outdated' | 'untagged'
+
+function nothing(): void {}
+
+function summary(record: SessionRecord): SessionSummary {
+  const { id, subject, createdAt, seenAt, expiresAt } = record
+  const { handle, login, client } = readAbout(record.about)
+  return { id, handle, subject: subject ?? undefined, createdAt, seenAt, expiresAt, login, client }
+}

@@ -1,0 +1,52 @@
+import { type Cookie, plainCookie } from '../cookie/cookie.ts'
+import { UsageError } from '../error.ts'
+import type { Exchange } from '../http/exchange.ts'
+
+const attributes = {
+  httpOnly: true,
+  sameSite: 'lax',
+  path: '/',
+  encoding: 'none',
+  description: 'Finds your session again; gone after logout.',
+} as const
+
+// Browsers that know nothing of __Host-Http- still enforce __Host-, with which the name begins (RFC 6265bis §4.1.3).
+const overHttps = plainCookie('__Host-Http-gp', { ...attributes, secure: true })
+const onThisMachine = plainCookie('gp', { ...attributes, secure: false })
+
+/** Which cookie carries the token: the application's own, or one that suits the connection. */
+export class SessionCookie {
+  readonly #own: Cookie | undefined
+
+  constructor(own: Cookie | undefined) {
+    this.#own = own
+  }
+
+  of(exchange: Exchange): Cookie {
+    return this.#own ?? (exchange.secure ? overHttps : onThisMachine)
+  }
+
+  /**
+   * The cookie, for an exchange that will set it; asked before anything is stored.
+   *
+   * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
+   */
+  toSet(exchange: Exchange): Cookie {
+    if (this.#own === undefined && !exchange.secure && !isLoopback(exchange.origin)) throw insecure(exchange.origin)
+    return this.of(exchange)
+  }
+}
+
+/** Whether an origin is on the machine of the browser itself, where nobody listens in (Secure Contexts §3.1). */
+export function isLoopback(origin: string): boolean {
+  const host = URL.canParse(origin) ? new URL(origin).hostname : ''
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
+function insecure(origin: string): UsageError {
+  return new UsageError('ERR_SESSION_INSECURE_ORIGIN', `A session cookie would travel unencrypted to ${origin}`, {
+    hint:
+      'Serve the application over https. If a proxy in front of it does, say so with `trustProxy`, and let the proxy send ' +
+      'X-Forwarded-Proto or Forwarded. For http in a closed network, pass a `cookie` of your own.',
+  })
+}

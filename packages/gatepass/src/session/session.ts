@@ -1,0 +1,370 @@
+import type { Awaitable } from '../awaitable.ts'
+import { randomHandle } from '../crypto/random.ts'
+import { UsageError } from '../error.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { SessionData } from '../register.ts'
+import { type About, type LoginProof, readAbout } from './about.ts'
+import {
+  checkedText,
+  checkTopLevel,
+  dataText,
+  diff,
+  type Edit,
+  EMPTY_DATA,
+  parseData,
+  prune,
+  rebase,
+} from './changes.ts'
+import type { SessionId, SessionRecord, Timestamp } from './store.ts'
+
+export type { LoginProof } from './about.ts'
+
+/** Why the browser's cookie led to no session. */
+export type Absence = 'no-cookie' | 'duplicate' | 'malformed' | 'forged' | 'unknown'
+
+/** Data on the server about one browser, from its first stored value to logout or expiry. */
+export interface Session<Data extends object = SessionData> {
+  /** `undefined` until something has been stored. Safe to log. */
+  readonly id: SessionId | undefined
+  /** Public name for device lists, 22 random characters; a rotation keeps it, another subject gets another. */
+  readonly handle: string | undefined
+  /**
+   * Change it freely until the response begins; it is saved then. What other requests changed meanwhile is kept, by
+   * top-level key. Anything JSON can carry; a Date comes back as a string.
+   */
+  readonly data: Partial<Data>
+  /** Whose session this is; `undefined` before login. */
+  readonly subject: string | undefined
+  readonly login: LoginProof | undefined
+  readonly createdAt: Timestamp | undefined
+  readonly expiresAt: Timestamp | undefined
+  /** Why the browser's session cookie led to no session; `undefined` when it did. */
+  readonly absence: Absence | undefined
+  /**
+   * Saves at once: `change` is applied to the newest stored data, on top of what this request has changed so far. It may
+   * run more than once, and must not wait for anything.
+   *
+   * @throws {ProtocolError} `ERR_SESSION_ENDED` (409) if the session has ended since this request began: nothing was saved
+   * @throws {UsageError} `ERR_RESPONSE_STARTED`, `ERR_SESSION_DATA`, `ERR_SESSION_TOO_LARGE`, `ERR_SESSION_INSECURE_ORIGIN`
+   * @throws {StoreError}
+   */
+  update(change: (data: Partial<Data>) => void): Promise<void>
+  /**
+   * Same data, new token, when the response leaves. Call it whenever privileges change (session fixation).
+   *
+   * @throws {UsageError} `ERR_RESPONSE_STARTED`
+   */
+  rotate(): void
+  /**
+   * Makes this `subject`'s session, under a new token and with the absolute timeout begun anew. Of the data only flash
+   * messages and the keys in `carry` survive, unless it was this subject's already.
+   *
+   * @throws {UsageError} `ERR_RESPONSE_STARTED`
+   */
+  assign(subject: string, proof: LoginProof, options?: { carry?: readonly string[] }): void
+  /**
+   * Forgets everything and deletes the cookie, when the response leaves. Requests still running cannot bring it back;
+   * what this request stores from here on begins another session.
+   *
+   * @throws {UsageError} `ERR_RESPONSE_STARTED`
+   */
+  destroy(): void
+}
+
+/** Data key of the flash messages, which every login carries over. */
+export const FLASH_KEY = 'flash'
+
+/** What a request did to its session, and so what its commit has to do. */
+export type Fate = 'none' | 'touched' | 'changed' | 'created' | 'rotated' | 'destroyed'
+
+/** A login decided in this request. */
+export interface Assignment {
+  readonly subject: string
+  readonly login: LoginProof
+  readonly handle: string
+  /** The data keys that survive; all of them if `undefined`. */
+  readonly carry: readonly string[] | undefined
+}
+
+/** What has been stored for a request. */
+export interface Done {
+  readonly edit: Edit
+  readonly assignment: Assignment | undefined
+}
+
+/** What a session needs of its manager. */
+export interface SessionKeeper {
+  update(session: OpenSession, change: (data: object) => void): Awaitable<void>
+}
+
+/** Where a session was found, if it was. */
+export interface Finding {
+  readonly record: SessionRecord
+  readonly secret: string
+  /** Whether being seen is to be written down. */
+  readonly touchDue: boolean
+  /** Whether the cookie was written under a retired key. */
+  readonly reissueDue: boolean
+}
+
+/** A session as one exchange sees it: what was loaded, and what the request wants to become of it. */
+export class OpenSession<Data extends object = object> implements Session<Data> {
+  readonly absence: Absence | undefined
+  readonly #keeper: SessionKeeper
+  readonly #exchange: Exchange
+  #finding: Finding | undefined
+  #record: SessionRecord | undefined
+  /** The data that this request's changes are relative to, as JSON text; it outlives the record. */
+  #base: string
+  #data: Partial<Data> | undefined
+  #about: About | undefined
+  #assignment: Assignment | undefined
+  #rotating = false
+  #ending: SessionRecord | undefined
+  #forgotten = false
+  #lost: SessionId | undefined
+  #closed = false
+  /** Work that has to be finished before the response leaves, in order. */
+  #work: Promise<void> | undefined
+
+  constructor(keeper: SessionKeeper, exchange: Exchange, found: Finding | Absence) {
+    this.#keeper = keeper
+    this.#exchange = exchange
+    if (typeof found === 'string') {
+      this.absence = found
+      this.#base = EMPTY_DATA
+    } else {
+      this.absence = undefined
+      this.#finding = found
+      this.#record = found.record
+      this.#base = found.record.data
+    }
+  }
+
+  get id(): SessionId | undefined {
+    return this.#record?.id
+  }
+
+  get handle(): string | undefined {
+    return this.#assignment?.handle ?? this.about?.handle
+  }
+
+  get data(): Partial<Data> {
+    this.#data ??= parseData(this.#base) as Partial<Data>
+    return this.#data
+  }
+
+  get subject(): string | undefined {
+    return this.#assignment?.subject ?? this.#record?.subject ?? undefined
+  }
+
+  get login(): LoginProof | undefined {
+    return this.#assignment?.login ?? this.about?.login
+  }
+
+  get createdAt(): Timestamp | undefined {
+    return this.#record?.createdAt
+  }
+
+  get expiresAt(): Timestamp | undefined {
+    return this.#record?.expiresAt
+  }
+
+  async update(change: (data: Partial<Data>) => void): Promise<void> {
+    this.assertOpen()
+    return this.#inTurn(() => this.#keeper.update(this, change))
+  }
+
+  rotate(): void {
+    this.assertOpen()
+    this.#rotating = true
+  }
+
+  assign(subject: string, proof: LoginProof, options: { carry?: readonly string[] } = {}): void {
+    this.assertOpen()
+    if (typeof subject !== 'string' || subject === '') throw noSubject()
+    const same = subject === this.subject
+    const carry = same ? this.#assignment?.carry : this.#carried([...(options.carry ?? []), FLASH_KEY])
+    const handle = (same ? this.handle : undefined) ?? randomHandle()
+    this.#assignment = { subject, login: proof, handle, carry }
+  }
+
+  destroy(): void {
+    this.assertOpen()
+    this.#ending ??= this.#record
+    this.#forgotten = true
+    this.#record = undefined
+    this.#finding = undefined
+    this.#about = undefined
+    this.#assignment = undefined
+    this.#rotating = false
+    this.#lost = undefined
+    this.#base = EMPTY_DATA
+    if (this.#data !== undefined) for (const key of Object.keys(this.#data)) delete (this.#data as Bag)[key]
+  }
+
+  // ── for the manager ──────────────────────────────────────────────────────────────────────────
+
+  /** The newest revision this exchange knows. */
+  get record(): SessionRecord | undefined {
+    return this.#record
+  }
+
+  get about(): About | undefined {
+    if (this.#record !== undefined) this.#about ??= readAbout(this.#record.about)
+    return this.#about
+  }
+
+  get assignment(): Assignment | undefined {
+    return this.#assignment
+  }
+
+  /** The record that `destroy()` left to be removed. */
+  get ending(): SessionRecord | undefined {
+    return this.#ending
+  }
+
+  /** The session that ended elsewhere while this request ran. */
+  get lost(): SessionId | undefined {
+    return this.#lost
+  }
+
+  /** Whether the session goes on under another id. */
+  get moving(): boolean {
+    return this.#rotating || this.#assignment !== undefined
+  }
+
+  get exchange(): Exchange {
+    return this.#exchange
+  }
+
+  /** The secret to write again under the current key, if that is due. */
+  get secretToReissue(): string | undefined {
+    return this.#finding?.reissueDue ? this.#finding.secret : undefined
+  }
+
+  /** What is to be done now. */
+  fate(): Fate {
+    if (this.#forgotten) return 'destroyed'
+    if (this.#record === undefined) return this.#worthCreating() ? 'created' : 'none'
+    if (this.moving) return 'rotated'
+    if (this.#data !== undefined && this.#changed(this.#data)) return 'changed'
+    return this.#finding !== undefined && (this.#finding.touchDue || this.#finding.reissueDue) ? 'touched' : 'none'
+  }
+
+  /** What this request did to the data so far. */
+  edit(): Edit {
+    if (this.#data === undefined) return { base: this.#base, local: this.#base, carry: this.#assignment?.carry }
+    return { base: this.#base, local: checkedText(this.#data), carry: this.#assignment?.carry }
+  }
+
+  /** Goes on from what is now stored; whatever the application has wanted since remains to be done. */
+  settle(record: SessionRecord, done: Done, how?: 'under another token'): void {
+    if (this.#forgotten) {
+      this.#ending = record
+      return
+    }
+    this.#record = record
+    this.#base = record.data
+    this.#about = undefined
+    this.#finding = undefined
+    this.#lost = undefined
+    if (this.#assignment === done.assignment) this.#assignment = undefined
+    if (how === 'under another token') this.#rotating = false
+    if (this.#data !== undefined) this.#refresh(this.#data as Bag, done.edit.local)
+  }
+
+  /** The record was touched, or the cookie written again; the rest stands. */
+  seen(): void {
+    this.#finding = undefined
+  }
+
+  /** The record that was to end is no more. */
+  ended(): void {
+    this.#ending = undefined
+    this.#forgotten = false
+  }
+
+  /** The session ended elsewhere; a login of this request stands. */
+  lose(): void {
+    this.#lost = this.#record?.id
+    this.#record = undefined
+    this.#about = undefined
+    this.#rotating = false
+  }
+
+  /** Lets `save` run as the last thing that happens to this session, once. */
+  close(save: (session: OpenSession) => Awaitable<void>): Awaitable<void> {
+    if (this.#closed) return this.#work
+    this.#closed = true
+    return this.#work === undefined ? this.#follow(save(this)) : this.#inTurn(() => save(this))
+  }
+
+  /** @throws {UsageError} `ERR_RESPONSE_STARTED` */
+  assertOpen(): void {
+    if (!this.#closed) return
+    throw new UsageError(
+      'ERR_RESPONSE_STARTED',
+      'The session was saved when the response began, and cannot change now',
+      {
+        hint: 'Change the session before the first byte of the response, or in a later request.',
+      },
+    )
+  }
+
+  /** Updates of one exchange wait for each other, awaited or not, and the commit waits for them. */
+  #inTurn(act: () => Awaitable<void>): Promise<void> {
+    const before = this.#work
+    const turn = before === undefined ? (async () => act())() : before.then(act)
+    this.#follow(turn)
+    return turn
+  }
+
+  /** Whoever started the work hears of its failure; those who only wait for it need not. */
+  #follow(work: Awaitable<void>): Awaitable<void> {
+    if (work instanceof Promise) this.#work = work.catch(() => {})
+    return work
+  }
+
+  /** A session that ended elsewhere comes back by a login alone. */
+  #worthCreating(): boolean {
+    if (this.#assignment !== undefined) return true
+    return this.#lost === undefined && this.#data !== undefined && this.#changed(this.#data)
+  }
+
+  /** Makes the data what is stored, with what was changed since it was `saved`, in place: the application may hold parts of it. */
+  #refresh(data: Bag, saved: string): void {
+    const local = dataText(data)
+    const fresh = rebase(prune(this.#base, this.#assignment?.carry), diff(saved, local))
+    for (const [key, text] of diff(local, fresh)) {
+      if (text === undefined) delete data[key]
+      else data[key] = JSON.parse(text)
+    }
+  }
+
+  #changed(data: object): boolean {
+    const local = dataText(data)
+    if (local !== this.#base) return diff(this.#base, local).size > 0
+    checkTopLevel(data)
+    return false
+  }
+
+  /** Drops all data but these keys, and says which keys of the loaded data may count from here on. */
+  #carried(keys: readonly string[]): readonly string[] {
+    const data = this.data as Bag
+    for (const key of Object.keys(data)) if (!keys.includes(key)) delete data[key]
+    return this.#assignment?.carry?.filter((key) => keys.includes(key)) ?? keys
+  }
+}
+
+type Bag = Record<string, unknown>
+
+function noSubject(): UsageError {
+  return new UsageError(
+    'ERR_PASSPORT_SUBJECT',
+    'A session can only be assigned to a subject that is a text and not empty',
+    {
+      hint: 'Use the primary key of the user, as a string.',
+    },
+  )
+}

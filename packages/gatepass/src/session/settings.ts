@@ -1,0 +1,171 @@
+import type { Cookie } from '../cookie/cookie.ts'
+import type { Keys } from '../crypto/keyring.ts'
+import { UsageError } from '../error.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { LoginProof } from './about.ts'
+import { type OnSessionEvent, report, type SessionEvent } from './event.ts'
+import { GuardedIndex, GuardedStore } from './guarded-store.ts'
+import { SessionCookie } from './session-cookie.ts'
+import { hasSubjectIndex, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
+import { SessionTokens } from './token.ts'
+
+/** When a session ends by itself. Seconds. */
+export interface SessionTimeouts {
+  /** After so long without a request. */
+  idleTimeout?: number
+  /** So long after it began, however much it is used; a login begins it anew. */
+  absoluteTimeout?: number
+}
+
+export interface SessionOptions extends SessionTimeouts {
+  store: SessionStore
+  /**
+   * Carries the token. Default: `__Host-Http-gp` (Secure, HttpOnly, SameSite=Lax, Path=/) over https, `gp` over http on
+   * the browser's own machine; over http elsewhere a session cannot begin. A cookie of your own is used as it is.
+   */
+  cookie?: Cookie
+  /**
+   * With keys every token carries a tag, so that a forged one is refused without asking the store. The first writes, all
+   * read. Tokens without a tag are then refused, unless `keysSince` says that there may be some.
+   */
+  keys?: Keys
+  /**
+   * When `keys` was first configured, if sessions existed before: those that began earlier keep their untagged tokens until
+   * the next request gives them a tag. Once all of these have reached their absolute timeout it has no effect any more.
+   */
+  keysSince?: Date
+  /** Default 24 hours. */
+  idleTimeout?: number
+  /** Default 7 days. */
+  absoluteTimeout?: number
+  /** Timeouts of a session whose login is to be remembered: 14 and 30 days. */
+  remember?: SessionTimeouts
+  /** Seconds; how seldom being seen is written down. Default 60, or a 20th of the shortest idle timeout if that is less. */
+  touchInterval?: number
+  /** How many sessions a subject may have; a login beyond that ends the oldest. Default 20, if the store has a SubjectIndex. */
+  perSubject?: number
+  /** Bytes of a session's data as JSON. Default 1 MiB. */
+  dataLimit?: number
+  clock?: () => Timestamp
+  /** Told what happens to sessions; holds no secrets. What it throws is printed as a warning and otherwise ignored. */
+  onEvent?: (event: SessionEvent, exchange: Exchange | undefined) => void
+}
+
+/** Timeouts in milliseconds. */
+export interface Timeouts {
+  readonly idle: number
+  readonly absolute: number
+}
+
+/** Options once checked, with every default in place; durations in milliseconds. */
+export interface Settings {
+  readonly store: SessionStore
+  readonly index: SubjectIndex | undefined
+  readonly cookie: SessionCookie
+  readonly tokens: SessionTokens
+  readonly keysSince: Timestamp
+  readonly standard: Timeouts
+  readonly remembered: Timeouts
+  /** Whoever is within these is within any. */
+  readonly shortest: Timeouts
+  readonly touchInterval: number
+  readonly perSubject: number
+  readonly dataLimit: number
+  readonly clock: () => Timestamp
+  readonly onEvent: OnSessionEvent | undefined
+}
+
+const MINUTE = 60
+const DAY = 24 * 60 * MINUTE
+
+/** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
+export function sessionSettings(options: SessionOptions): Settings {
+  const { store, onEvent } = options
+  checkStore(store)
+  if (options.perSubject !== undefined && !hasSubjectIndex(store)) throw noIndex('A limit of sessions per subject')
+  const standard = timeouts(options, { idleTimeout: DAY, absoluteTimeout: 7 * DAY })
+  const remembered = timeouts(options.remember ?? {}, { idleTimeout: 14 * DAY, absoluteTimeout: 30 * DAY })
+  const shortest = {
+    idle: Math.min(standard.idle, remembered.idle),
+    absolute: Math.min(standard.absolute, remembered.absolute),
+  }
+  return {
+    store: new GuardedStore(store),
+    index: hasSubjectIndex(store) ? new GuardedIndex(store) : undefined,
+    cookie: new SessionCookie(options.cookie),
+    tokens: new SessionTokens(options.keys),
+    keysSince: keysSince(options),
+    standard,
+    remembered,
+    shortest,
+    touchInterval: touchInterval(options, shortest.idle),
+    perSubject: count('perSubject', options.perSubject ?? 20),
+    dataLimit: count('dataLimit', options.dataLimit ?? 1024 * 1024),
+    clock: options.clock ?? Date.now,
+    onEvent: onEvent && ((event, exchange) => report(onEvent, event, exchange)),
+  }
+}
+
+/** Which timeouts count for a session with this login. */
+export function timeoutsOf(settings: Settings, login: LoginProof | undefined): Timeouts {
+  return login?.remembered === true ? settings.remembered : settings.standard
+}
+
+/** When a session that began at `createdAt` and was seen at `seenAt` ends by itself. */
+export function expiryOf(createdAt: Timestamp, seenAt: Timestamp, timeouts: Timeouts): Timestamp {
+  return Math.min(seenAt + timeouts.idle, createdAt + timeouts.absolute)
+}
+
+export function noIndex(what: string): UsageError {
+  return new UsageError('ERR_STORE_NO_INDEX', `${what} needs a store that can find sessions by subject`, {
+    hint: 'Use a store that implements SubjectIndex: the memory and SQLite stores do.',
+  })
+}
+
+const STORE_METHODS = ['load', 'insert', 'replace', 'touch', 'remove'] as const
+
+function checkStore(store: SessionStore): void {
+  const missing = STORE_METHODS.filter((name) => typeof store?.[name] !== 'function')
+  if (missing.length === 0) return
+  throw new UsageError('ERR_SESSION_OPTIONS', `\`store\` is no SessionStore: it lacks ${missing.join(', ')}`, {
+    hint: "For example `store: sqliteStore('app.db')` from gatepass/stores/sqlite.",
+  })
+}
+
+function timeouts(given: SessionTimeouts, defaults: Required<SessionTimeouts>): Timeouts {
+  return {
+    idle: seconds('idleTimeout', given.idleTimeout ?? defaults.idleTimeout) * 1000,
+    absolute: seconds('absoluteTimeout', given.absoluteTimeout ?? defaults.absoluteTimeout) * 1000,
+  }
+}
+
+/** A session that is used must never seem idle, so being seen is written down more often than the idle timeout passes. */
+function touchInterval(options: SessionOptions, idle: number): number {
+  if (options.touchInterval === undefined) return Math.min(MINUTE * 1000, idle / 20)
+  if (options.touchInterval >= 0 && options.touchInterval * 1000 < idle) return options.touchInterval * 1000
+  throw new UsageError('ERR_SESSION_OPTIONS', '`touchInterval` is negative or not below the idle timeout', {
+    hint: 'Leave it out, or take a tenth of the idle timeout at most.',
+  })
+}
+
+function keysSince(options: SessionOptions): Timestamp {
+  const since = options.keysSince?.getTime() ?? Number.NEGATIVE_INFINITY
+  if (!Number.isNaN(since) && (options.keysSince === undefined || options.keys !== undefined)) return since
+  throw new UsageError('ERR_SESSION_OPTIONS', '`keysSince` is no date, or there are no `keys`', {
+    hint: "For example `keysSince: new Date('2026-11-23')`, the day on which `keys` was first configured.",
+  })
+}
+
+function seconds(name: string, value: number): number {
+  if (value > 0 && Number.isFinite(value)) return value
+  throw new UsageError('ERR_SESSION_OPTIONS', `\`${name}\` is not a positive number of seconds`, {
+    hint: 'Options are in seconds; an end that never comes is not offered.',
+  })
+}
+
+function count(name: string, value: number): number {
+  if (value >= 1 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)) return value
+  throw new UsageError('ERR_SESSION_OPTIONS', `\`${name}\` is not a whole number of at least 1`, {
+    hint: 'Use Infinity for no limit.',
+  })
+}

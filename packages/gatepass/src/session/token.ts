@@ -1,0 +1,70 @@
+import { equal } from '../crypto/equal.ts'
+import { checkKeys, Keyring, type Keys } from '../crypto/keyring.ts'
+import { randomToken, sha256Hex } from '../crypto/random.ts'
+import type { SessionId } from './store.ts'
+
+/** 32 bytes in base64url, the last character canonical, so that one session has one token; then perhaps a tag. */
+const SHAPE = /^[\w-]{42}[AEIMQUYcgkosw048](?:\.[\w-]{16})?$/
+const SECRET_LENGTH = 43
+const TAG_LENGTH = 16
+
+/**
+ * What a token turned out to be: `current` as we would write it today; `outdated` genuine, and to be written again;
+ * `untagged` from a time without keys, if it is genuine; `malformed` and `forged` nothing of ours.
+ */
+export type TokenReading = 'current' | 'outdated' | 'untagged' | 'malformed' | 'forged'
+
+/**
+ * Writes and reads the tokens of session cookies: a secret of 256 random bits and, with keys, a tag over it of 96 bits.
+ * The secret alone names the session. The tag tells a forgery without asking the store, and changes with the keys
+ * while the session stays the same.
+ */
+export class SessionTokens {
+  readonly #rings: readonly Keyring[]
+
+  /** @throws {UsageError} `ERR_COOKIE_KEYS` */
+  constructor(keys: Keys | undefined) {
+    if (keys !== undefined) checkKeys(keys)
+    this.#rings = (keys ?? []).map((key) => new Keyring([key], 'session-token'))
+  }
+
+  read(token: string): TokenReading {
+    if (!SHAPE.test(token)) return 'malformed'
+    const tagged = token.length > SECRET_LENGTH
+    if (this.#rings.length === 0) return tagged ? 'outdated' : 'current'
+    return tagged ? this.#readTag(token) : 'untagged'
+  }
+
+  /** The token that a cookie carries for this secret. */
+  write(secret: string): string {
+    const current = this.#rings[0]
+    return current === undefined ? secret : `${secret}.${tag(current, secret)}`
+  }
+
+  #readTag(token: string): TokenReading {
+    const secret = secretOf(token)
+    const sent = token.slice(SECRET_LENGTH + 1)
+    const signer = this.#rings.findIndex((ring) => equal(tag(ring, secret), sent))
+    if (signer === -1) return 'forged'
+    return signer === 0 ? 'current' : 'outdated'
+  }
+}
+
+/** A new secret; `SessionTokens.write` makes the token of it. */
+export function mintSecret(): string {
+  return randomToken()
+}
+
+/** The secret within a token that has been read. */
+export function secretOf(token: string): string {
+  return token.length === SECRET_LENGTH ? token : token.slice(0, SECRET_LENGTH)
+}
+
+/** Names the session of a secret without granting access to it. */
+export function idOf(secret: string): SessionId {
+  return sha256Hex(secret) as SessionId
+}
+
+function tag(ring: Keyring, secret: string): string {
+  return ring.sign(secret).slice(0, TAG_LENGTH)
+}

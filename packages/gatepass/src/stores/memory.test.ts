@@ -1,0 +1,276 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { sha256Hex } from '../crypto/random.ts'
+import { UsageError } from '../error.ts'
+import type { SessionId, SessionRecord } from '../session/store.ts'
+import { testClock } from '../testing/clock.ts'
+import { ModelStore } from '../testing/model-store.ts'
+import { storeSuite } from '../testing/store-suite.ts'
+import { memoryStore } from './memory.ts'
+
+storeSuite('memoryStore', ({ clock }) => ({ store: memoryStore({ clock }) }), { test, describe })
+
+const LIFETIME = 600_000
+const clock = testClock()
+let made = 0
+
+function session(differing: Partial<SessionRecord> = {}): SessionRecord {
+  const now = clock()
+  const id = sha256Hex(`memory ${++made}`) as SessionId
+  return {
+    id,
+    version: 1,
+    subject: null,
+    data: '{}',
+    about: '{}',
+    createdAt: now,
+    seenAt: now,
+    expiresAt: now + LIFETIME,
+    ...differing,
+  }
+}
+
+describe('ids', () => {
+  test('of any shape are kept apart: hex in either case, short, long, with other characters', () => {
+    const store = memoryStore({ clock })
+    const hex = sha256Hex('an id')
+    const ids = [
+      hex,
+      hex.toUpperCase(),
+      hex.slice(1),
+      `${hex}0`,
+      `${hex.slice(1)}g`,
+      `${hex.slice(1)}\u0130`,
+      '',
+      'legacy',
+    ]
+    for (const id of ids) store.insert(session({ id: id as SessionId, subject: 's', data: JSON.stringify(id) }))
+    for (const id of ids) expect(store.load(id as SessionId)).toMatchObject({ id, data: JSON.stringify(id) })
+    expect(store.listBySubject('s').map(({ id }) => id)).toEqual(expect.arrayContaining(ids))
+    for (const [n, id] of ids.entries()) {
+      expect(store.remove(id as SessionId, 1)).toBe('done')
+      expect(ids.slice(n + 1).every((other) => store.load(other as SessionId) !== undefined)).toBe(true)
+      expect(store.load(id as SessionId)).toBeUndefined()
+    }
+  })
+
+  test('that all begin alike are found, and found no longer once removed', () => {
+    const store = memoryStore({ clock })
+    const ids = Array.from({ length: 3000 }, (_, n) => n.toString(16).padStart(64, '0') as SessionId)
+    for (const id of ids) store.insert(session({ id, data: `"${id}"` }))
+    for (const [n, id] of ids.entries()) if (n % 3) store.remove(id)
+    for (const [n, id] of ids.entries()) expect(store.load(id)?.data).toBe(n % 3 ? undefined : `"${id}"`)
+  })
+})
+
+test('behaves as the model does, whatever is done to it', () => {
+  const operation = fc.record({
+    act: fc.constantFrom(
+      'insert',
+      'insertWithin',
+      'replace',
+      'touch',
+      'remove',
+      'removeAny',
+      'revoke',
+      'wait',
+      'sweep',
+    ),
+    id: fc.nat(11),
+    version: fc.integer({ min: 1, max: 3 }),
+    subject: fc.constantFrom(null, 'a', 'b'),
+    life: fc.integer({ min: 1, max: 200 }),
+  })
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 120 }), (operations) => {
+      const time = testClock()
+      const store = memoryStore({ clock: time })
+      const model = new ModelStore(time)
+      const ids = Array.from({ length: 12 }, (_, n) => (n < 9 ? sha256Hex(`${n}`) : `id ${n}`) as SessionId)
+      for (const { act, id: n, version, subject, life } of operations) {
+        const now = time()
+        const id = ids[n] as SessionId
+        const expiresAt = now + life * 1000
+        const record = { ...session({ id, subject, expiresAt }), version, createdAt: now, seenAt: now, data: `${life}` }
+        const on = (tested: typeof store | ModelStore): unknown => {
+          try {
+            if (act === 'insert') return tested.insert(record)
+            if (act === 'insertWithin') return tested.insertWithin(record, 2)
+            if (act === 'replace') return tested.replace({ ...record, version: version + 1 }, version)
+            if (act === 'touch') return tested.touch(id, now, expiresAt)
+            if (act === 'remove') return tested.remove(id, version)
+            if (act === 'removeAny') return tested.remove(id)
+            if (act === 'revoke') return tested.removeBySubject('a', id)
+          } catch (error) {
+            return String(error).slice(0, 10)
+          }
+          return undefined
+        }
+        expect(on(store)).toEqual(on(model))
+        // Every insert at a time of its own: the order of equally old sessions is nobody's promise.
+        time.advance(act === 'wait' ? life : 0.001)
+        if (act === 'sweep') store.sweep()
+        for (const one of ids) expect(store.load(one)).toEqual(model.load(one))
+        for (const one of ['a', 'b']) expect(store.listBySubject(one)).toEqual(model.listBySubject(one))
+      }
+      time.advance(1000)
+      while (store.sweep());
+      expect(store.size).toBe(0)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+describe('sweeping', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  test('frees every expired session by itself, a slice at a time', () => {
+    const store = memoryStore({ clock })
+    for (let n = 0; n < 5000; n++) store.insert(session(n % 2 ? { subject: `${n}` } : {}))
+    const lasting = session({ expiresAt: clock() + 2 * LIFETIME })
+    store.insert(lasting)
+    clock.advance(LIFETIME / 1000 + 60)
+    expect(store.size).toBe(5001)
+    vi.advanceTimersByTime(30_000)
+    expect(store.size).toBeGreaterThan(4000)
+    vi.advanceTimersByTime(1000)
+    expect(store.size).toBe(1)
+    expect(store.load(lasting.id)).toEqual(lasting)
+  })
+
+  test('leaves a touched session, and frees it after its last expiry', () => {
+    const store = memoryStore({ clock })
+    const record = session()
+    store.insert(record)
+    clock.advance(500)
+    store.touch(record.id, clock(), clock() + LIFETIME)
+    clock.advance(500)
+    while (store.sweep());
+    expect(store.load(record.id)).toBeDefined()
+    clock.advance(500)
+    while (store.sweep());
+    expect(store.size).toBe(0)
+  })
+
+  test('rests while a clock that was set back says that nothing has expired', () => {
+    let now = clock()
+    const store = memoryStore({ clock: () => now })
+    for (let n = 0; n < 2000; n++) store.insert(session())
+    now += 2 * LIFETIME
+    expect(store.sweep()).toBe(true)
+    const left = store.size
+    now -= 2 * LIFETIME
+    expect(store.sweep()).toBe(false)
+    expect(store.size).toBe(left)
+    now += 2 * LIFETIME
+    while (store.sweep());
+    expect(store.size).toBe(0)
+  })
+
+  test('stops when nothing is left, begins with the next session, and ends with close', () => {
+    const store = memoryStore({ clock })
+    expect(vi.getTimerCount()).toBe(0)
+    store.insert(session())
+    expect(vi.getTimerCount()).toBe(1)
+    clock.advance(LIFETIME / 1000 + 60)
+    vi.advanceTimersByTime(30_000)
+    expect([store.size, vi.getTimerCount()]).toEqual([0, 0])
+    const record = session()
+    store.insert(record)
+    expect(vi.getTimerCount()).toBe(1)
+    store.close()
+    store.close()
+    expect(vi.getTimerCount()).toBe(0)
+    store.insert(session())
+    expect(vi.getTimerCount()).toBe(0)
+    expect(store.load(record.id)).toEqual(record)
+  })
+})
+
+test('the timer of a store keeps no process alive', () => {
+  const spy = vi.spyOn(globalThis, 'setTimeout')
+  memoryStore({ clock }).insert(session())
+  const timer = spy.mock.results[0]?.value as NodeJS.Timeout
+  spy.mockRestore()
+  expect(timer.hasRef()).toBe(false)
+  clearTimeout(timer)
+})
+
+describe('a full store', () => {
+  test('gives the place of the anonymous session that expires first to a new one', () => {
+    const store = memoryStore({ clock, maxSessions: 3 })
+    const [first, second, third] = [10, 20, 30].map((n) => session({ expiresAt: clock() + n * 60_000 })) as Triple
+    for (const record of [first, second, third]) store.insert(record)
+    store.insert(session({ subject: 'u' }))
+    expect([first, second, third].map(({ id }) => store.load(id) !== undefined)).toEqual([false, true, true])
+    store.insert(session())
+    expect([second, third].map(({ id }) => store.load(id) !== undefined)).toEqual([false, true])
+    expect(store.size).toBe(3)
+  })
+
+  test('spares an anonymous session that was touched since', () => {
+    const store = memoryStore({ clock, maxSessions: 2 })
+    const [early, late] = [10, 20].map((n) => session({ expiresAt: clock() + n * 60_000 })) as [
+      SessionRecord,
+      SessionRecord,
+    ]
+    store.insert(early)
+    store.insert(late)
+    store.touch(early.id, clock(), clock() + 60 * 60_000)
+    store.insert(session())
+    expect(store.load(early.id)).toBeDefined()
+    expect(store.load(late.id)).toBeUndefined()
+  })
+
+  test('ends no login for a new session, and says that it is full once only logins are left', () => {
+    const store = memoryStore({ clock, maxSessions: 2 })
+    const logins = [session({ subject: 'a' }), session({ subject: 'b' })]
+    for (const login of logins) store.insert(login)
+    const full = expect.objectContaining({ code: 'ERR_STORE_FULL', status: 503 })
+    expect(() => store.insert(session())).toThrow(full)
+    expect(() => store.insert(session({ subject: 'c' }))).toThrow(full)
+    expect(() => store.insertWithin(session({ subject: 'c' }), 5)).toThrow(full)
+    for (const login of logins) expect(store.load(login.id)).toEqual(login)
+    expect(store.replace({ ...(logins[0] as SessionRecord), version: 2 }, 1)).toBe('done')
+    expect(store.insertWithin(session({ subject: 'a' }), 1)).toBe(1)
+  })
+
+  test('has room again as soon as a login has expired', () => {
+    const store = memoryStore({ clock, maxSessions: 2 })
+    store.insert(session({ subject: 'a', expiresAt: clock() + 1000 }))
+    store.insert(session({ subject: 'b' }))
+    clock.advance(1)
+    store.insert(session({ subject: 'c' }))
+    expect(store.listBySubject('c')).toHaveLength(1)
+    expect(store.listBySubject('b')).toHaveLength(1)
+  })
+
+  test('stays within its bound under a flood of anonymous sessions, logins untouched', () => {
+    const store = memoryStore({ clock, maxSessions: 1000 })
+    const logins = Array.from({ length: 200 }, (_, n) => session({ subject: `${n}` }))
+    for (const login of logins) store.insert(login)
+    for (let n = 0; n < 5000; n++) {
+      const visitor = session()
+      store.insert(visitor)
+      if (n % 5 === 0) store.touch(visitor.id, clock(), clock() + 2 * LIFETIME)
+    }
+    expect(store.size).toBe(1000)
+    for (const login of logins) expect(store.load(login.id)).toEqual(login)
+  })
+})
+
+test('a bound that is no whole number of at least 1 is refused', () => {
+  for (const maxSessions of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    expect(() => memoryStore({ maxSessions })).toThrow(UsageError)
+  }
+})
+
+test('an expiry that is no number is one that is over', () => {
+  const store = memoryStore({ clock })
+  const record = session({ expiresAt: Number.NaN })
+  store.insert(record)
+  expect(store.load(record.id)).toBeUndefined()
+})
+
+type Triple = [SessionRecord, SessionRecord, SessionRecord]

@@ -1,0 +1,357 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { sha256Hex } from '../crypto/random.ts'
+import type { SessionId, SessionRecord } from '../session/store.ts'
+import { testClock } from '../testing/clock.ts'
+import { storeSuite } from '../testing/store-suite.ts'
+import { openDatabase } from './sqlite/database.ts'
+import { type SqliteDatabase, sqliteStore } from './sqlite.ts'
+
+// By require: the package has no types of its own, and the store asks for no more than `SqliteDatabase`.
+const BetterSqlite: new (path: string, options?: { timeout: number }) => SqliteDatabase = createRequire(
+  import.meta.url,
+)('better-sqlite3')
+
+const folder = mkdtempSync(join(tmpdir(), 'gatepass-sqlite-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let files = 0
+const freshPath = (): string => join(folder, `${++files}.db`)
+
+storeSuite(
+  'sqliteStore on a file, through two connections of node:sqlite',
+  ({ clock }) => {
+    const path = freshPath()
+    const [store, second] = [sqliteStore(path, { clock }), sqliteStore(path, { clock })]
+    const close = () => {
+      store.close()
+      second.close()
+      rmSync(path)
+    }
+    return { store, second, close }
+  },
+  { test, describe },
+)
+
+storeSuite(
+  'sqliteStore on a database of better-sqlite3',
+  ({ clock }) => {
+    const store = sqliteStore(new BetterSqlite(':memory:'), { clock, closeDatabase: true })
+    return { store, close: () => store.close() }
+  },
+  { test, describe },
+)
+
+const LIFETIME = 600_000
+const clock = testClock()
+let made = 0
+
+function session(differing: Partial<SessionRecord> = {}): SessionRecord {
+  const now = clock()
+  const id = sha256Hex(`sqlite ${++made}`) as SessionId
+  return {
+    id,
+    version: 1,
+    subject: null,
+    data: '{}',
+    about: '{}',
+    createdAt: now,
+    seenAt: now,
+    expiresAt: now + LIFETIME,
+    ...differing,
+  }
+}
+
+const unavailable = expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE', status: 503, cause: expect.any(Error) })
+const misused = expect.objectContaining({ code: 'ERR_STORE_OPTIONS', status: 500 })
+
+const drivers: readonly [string, (path: string) => SqliteDatabase][] = [
+  ['node:sqlite', (path) => new DatabaseSync(path)],
+  ['better-sqlite3', (path) => new BetterSqlite(path, { timeout: 0 })],
+]
+
+describe('a file', () => {
+  test('keeps its sessions when it is closed and opened again', () => {
+    const path = freshPath()
+    const record = session({ subject: 'u' })
+    const store = sqliteStore(path, { clock })
+    store.insert(record)
+    store.close()
+    const again = sqliteStore(path, { clock })
+    expect(again.load(record.id)).toEqual(record)
+    again.close()
+  })
+
+  test.skipIf(process.platform === 'win32')('can be read by its owner alone, whatever the umask', () => {
+    for (const mask of [0o000, 0o777]) {
+      const path = freshPath()
+      const before = process.umask(mask)
+      const store = sqliteStore(path, { clock })
+      store.insert(session())
+      process.umask(before)
+      const modes = [path, `${path}-wal`, `${path}-shm`].map((file) => (statSync(file).mode & 0o777).toString(8))
+      store.close()
+      expect(modes).toEqual(['600', '600', '600'])
+    }
+  })
+
+  test('is in WAL mode, and alone again after close', () => {
+    const path = freshPath()
+    const store = sqliteStore(path, { clock })
+    store.insert(session())
+    expect(existsSync(`${path}-wal`)).toBe(true)
+    store.close()
+    expect(existsSync(`${path}-wal`)).toBe(false)
+    const database = new DatabaseSync(path)
+    expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
+    database.close()
+  })
+
+  test.each([
+    [false, 1],
+    [true, 2],
+  ])('with durable %s has synchronous %i', (durable, synchronous) => {
+    const database = openDatabase(freshPath(), { durable, busyTimeout: 2 })
+    expect(database.prepare('PRAGMA synchronous').get()).toEqual({ synchronous })
+    expect(database.prepare('PRAGMA busy_timeout').get()).toEqual({ timeout: 2000 })
+    database.close()
+  })
+
+  test('in a folder that is missing is refused by name', () => {
+    const path = join(folder, 'missing', 'app.db')
+    const error = expect.objectContaining({ message: expect.stringContaining(path), hint: 'Create the folder first.' })
+    expect(() => sqliteStore(path)).toThrow(unavailable)
+    expect(() => sqliteStore(path)).toThrow(error)
+  })
+
+  test('that is no database is refused and left as it is', () => {
+    const path = freshPath()
+    writeFileSync(path, 'not a database, but long enough to be taken for one'.repeat(20))
+    expect(() => sqliteStore(path)).toThrow(unavailable)
+    expect(statSync(path).size).toBe(1020)
+  })
+
+  test('is named by a path: neither by nothing nor by a URL', () => {
+    for (const path of ['', 'file:app.db']) expect(() => sqliteStore(path)).toThrow(misused)
+  })
+
+  test('that a later version has written is refused, and stays as it is', () => {
+    const path = freshPath()
+    sqliteStore(path, { clock }).close()
+    const database = new DatabaseSync(path)
+    database.exec('UPDATE gatepass_sessions_schema SET version = 99')
+    expect(() => sqliteStore(path)).toThrow(expect.objectContaining({ code: 'ERR_STORE_SCHEMA' }))
+    expect(database.prepare('SELECT version FROM gatepass_sessions_schema').all()).toEqual([{ version: 99 }])
+    database.close()
+  })
+
+  test('may hold several tables, each with sessions of its own', () => {
+    const path = freshPath()
+    const [one, two] = [sqliteStore(path, { clock }), sqliteStore(path, { clock, table: 'Select' })]
+    const record = session()
+    one.insert(record)
+    expect(two.load(record.id)).toBeUndefined()
+    two.insert({ ...record, data: '{"two":2}' })
+    expect(one.load(record.id)).toEqual(record)
+    one.close()
+    two.close()
+  })
+})
+
+test('a table name that is no plain word never reaches SQL', () => {
+  for (const table of ['', '1a', 'a b', 'a"b', 'a;DROP TABLE x', 'sqlite_x', 'ä', 'a'.repeat(61)]) {
+    expect(() => sqliteStore(':memory:', { table })).toThrow(misused)
+  }
+})
+
+test('a busy timeout that is no number of seconds is refused', () => {
+  for (const busyTimeout of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    expect(() => sqliteStore(':memory:', { busyTimeout })).toThrow(misused)
+  }
+})
+
+test('what is neither a path nor a database is refused', () => {
+  for (const wrong of [undefined, null, 7, {}]) expect(() => sqliteStore(wrong as never)).toThrow(misused)
+})
+
+describe('while another writer holds the database', () => {
+  test('a write fails as unavailable and is not there later; reading goes on', () => {
+    const path = freshPath()
+    const store = sqliteStore(path, { clock, busyTimeout: 0 })
+    const [there, late] = [session({ subject: 'u' }), session({ subject: 'u' })]
+    store.insert(there)
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    expect(() => store.insert(late)).toThrow(unavailable)
+    expect(() => store.insertWithin(late, 1)).toThrow(unavailable)
+    expect(() => store.replace({ ...there, version: 2 }, 1)).toThrow(unavailable)
+    expect(() => store.remove(there.id)).toThrow(unavailable)
+    expect(store.load(there.id)).toEqual(there)
+    other.exec('ROLLBACK')
+    other.close()
+    expect(store.load(late.id)).toBeUndefined()
+    expect(store.insertWithin(late, 1)).toBe(1)
+    store.close()
+  })
+})
+
+describe.each(drivers)('a database of %s that is handed in', (_, connect) => {
+  test('stays open when the store closes, unless the store is to close it', () => {
+    const database = connect(':memory:')
+    const store = sqliteStore(database, { clock })
+    store.close()
+    expect(database.prepare('SELECT count(*) AS n FROM gatepass_sessions').get()).toEqual({ n: 0 })
+    const closing = sqliteStore(database, { clock, closeDatabase: true })
+    closing.close()
+    closing.close()
+    expect(() => database.prepare('SELECT 1')).toThrow(/not open/)
+  })
+
+  test('keeps the settings that it has', () => {
+    const database = connect(freshPath())
+    sqliteStore(database, { clock }).close()
+    expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'delete' })
+    database.close()
+  })
+
+  test('that is closed answers as unavailable', () => {
+    const database = connect(':memory:')
+    const store = sqliteStore(database, { clock })
+    database.close()
+    const record = session({ subject: 'u' })
+    expect(() => store.load(record.id)).toThrow(unavailable)
+    expect(() => store.insert(record)).toThrow(unavailable)
+    expect(() => store.insertWithin(record, 1)).toThrow(unavailable)
+    expect(() => store.listBySubject('u')).toThrow(unavailable)
+    store.close()
+  })
+
+  test('that has no room left answers as full, and what was stored is whole', () => {
+    const database = connect(':memory:')
+    const store = sqliteStore(database, { clock })
+    const record = session()
+    store.insert(record)
+    database.exec('PRAGMA max_page_count = 20')
+    const large = session({ data: 'x'.repeat(200_000) })
+    expect(() => store.insert(large)).toThrow(expect.objectContaining({ code: 'ERR_STORE_FULL', status: 503 }))
+    expect(store.load(large.id)).toBeUndefined()
+    expect(store.load(record.id)).toEqual(record)
+    store.close()
+  })
+
+  test('may be in a transaction of its owner when a login comes', () => {
+    const database = connect(':memory:')
+    const store = sqliteStore(database, { clock })
+    const [old, kept, undone] = [session({ subject: 'u' }), session({ subject: 'u' }), session({ subject: 'u' })]
+    store.insert(old)
+    database.exec('BEGIN')
+    expect(store.insertWithin(kept, 1)).toBe(1)
+    database.exec('COMMIT')
+    database.exec('BEGIN')
+    store.insertWithin(undone, 1)
+    database.exec('ROLLBACK')
+    expect(store.listBySubject('u')).toEqual([kept])
+    store.close()
+  })
+
+  test('keeps nothing of a login of which one half fails', () => {
+    const database = connect(':memory:')
+    const store = sqliteStore(database, { clock })
+    const [old, late] = [session({ subject: 'u' }), session({ subject: 'u' })]
+    store.insert(old)
+    database.exec(`CREATE TRIGGER keep BEFORE DELETE ON gatepass_sessions BEGIN SELECT RAISE(ABORT, 'kept'); END`)
+    expect(() => store.insertWithin(late, 1)).toThrow(unavailable)
+    expect(store.listBySubject('u')).toEqual([old])
+    database.exec('DROP TRIGGER keep')
+    expect(store.insertWithin(late, 1)).toBe(1)
+    store.close()
+  })
+})
+
+test('a database that answers with bigints or arrays is understood', () => {
+  const record = session({ subject: 'u' })
+  const bigints = sqliteStore(new DatabaseSync(':memory:', { readBigInts: true }), { clock })
+  bigints.insert(record)
+  expect(bigints.load(record.id)).toEqual(record)
+  expect(bigints.removeBySubject('u')).toBe(1)
+  const safe = new BetterSqlite(':memory:') as SqliteDatabase & { defaultSafeIntegers(): void }
+  safe.defaultSafeIntegers()
+  const better = sqliteStore(safe, { clock })
+  better.insert(record)
+  expect(better.listBySubject('u')).toEqual([record])
+})
+
+describe('sweeping', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  const countRows = (database: SqliteDatabase) => database.prepare('SELECT count(*) FROM gatepass_sessions').all()
+
+  test.each(drivers)('deletes expired records by itself, a slice at a time (%s)', (_, connect) => {
+    const database = connect(':memory:')
+    const store = sqliteStore(database, { clock })
+    for (let n = 0; n < 700; n++) store.insert(session())
+    const lasting = session({ expiresAt: clock() + 3 * LIFETIME })
+    store.insert(lasting)
+    clock.advance(LIFETIME / 1000)
+    vi.advanceTimersByTime(60_000)
+    expect(countRows(database)).toEqual([{ 'count(*)': 501 }])
+    vi.advanceTimersByTime(1000)
+    expect(countRows(database)).toEqual([{ 'count(*)': 1 }])
+    expect(store.load(lasting.id)).toEqual(lasting)
+    store.close()
+  })
+
+  test('leaves what was touched, and deletes it after its last expiry', () => {
+    const database = new DatabaseSync(':memory:')
+    const store = sqliteStore(database, { clock })
+    const records = Array.from({ length: 500 }, () => session())
+    for (const record of records) store.insert(record)
+    clock.advance(500)
+    for (const { id } of records) store.touch(id, clock(), clock() + LIFETIME)
+    clock.advance(500)
+    while (store.sweep());
+    expect(countRows(database)).toEqual([{ 'count(*)': 500 }])
+    clock.advance(100)
+    while (store.sweep());
+    expect(countRows(database)).toEqual([{ 'count(*)': 0 }])
+    store.close()
+  })
+
+  test('is tried again later when it fails, and ends with close', () => {
+    const path = freshPath()
+    const store = sqliteStore(path, { clock, busyTimeout: 0 })
+    store.insert(session())
+    clock.advance(LIFETIME / 1000)
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    vi.advanceTimersByTime(60_000)
+    other.exec('ROLLBACK')
+    expect(countRows(other)).toEqual([{ 'count(*)': 1 }])
+    vi.advanceTimersByTime(60_000)
+    expect(countRows(other)).toEqual([{ 'count(*)': 0 }])
+    other.close()
+    store.close()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+test('the timer of a store keeps no process alive, and importing it loads no SQLite', () => {
+  const program = `
+    const { sqliteStore } = await import(${JSON.stringify(new URL('./sqlite.ts', import.meta.url).href)})
+    const loaded = () => process.moduleLoadList.some((name) => /sqlite/.test(name))
+    console.log(loaded())
+    sqliteStore(':memory:')
+    console.log(loaded())`
+  const args = ['--conditions=gatepass:source', '--input-type=module', '--eval', program]
+  const output = execFileSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: 20_000,
+  })
+  expect(output).toBe('false\ntrue\n')
+})

@@ -1,0 +1,258 @@
+import { StoreError, UsageError } from '../error.ts'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import {
+  openDatabase,
+  Query,
+  quietly,
+  type SqliteDatabase,
+  type SqliteRow,
+  type SqliteValue,
+} from './sqlite/database.ts'
+import { migrate, tableName } from './sqlite/schema.ts'
+
+export type { SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite/database.ts'
+
+const SWEEP_INTERVAL = 60_000
+/** Records that one slice of sweeping looks at: a few milliseconds. */
+const SWEEP_SLICE = 200
+/** Between slices, in ms: requests of this process and writers of others get their turn. */
+const SWEEP_PAUSE = 10
+
+export interface SqliteStoreOptions {
+  /** Default `gatepass_sessions`; a second table, with `_schema` behind the name, keeps its version. */
+  table?: string
+  /** Default `Date.now`. */
+  clock?: () => Timestamp
+  /**
+   * Whether a write is on the disk itself before it is acknowledged. Default false: a killed process loses nothing, but a
+   * power cut may lose what was written last. For a database handed in, its owner decides.
+   */
+  durable?: boolean
+  /** Seconds to wait for another writer; the process stands still meanwhile. Default 2. Not for a database handed in. */
+  busyTimeout?: number
+  /** Whether `close` also closes a database that was handed in. Default false. */
+  closeDatabase?: boolean
+}
+
+/**
+ * Keeps sessions in an SQLite file, which any number of processes of one machine may share.
+ *
+ * A file is created with mode 600 and opened by `node:sqlite` in WAL mode. A database handed in (a `DatabaseSync` of
+ * `node:sqlite` or a `Database` of `better-sqlite3`) keeps the settings it has.
+ *
+ * @throws {UsageError} `ERR_STORE_OPTIONS`
+ * @throws {StoreError} `ERR_STORE_UNAVAILABLE` if it cannot be opened, `ERR_STORE_SCHEMA` if a later version wrote it
+ */
+export function sqliteStore(database: string | SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
+  return new SqliteStore(database, options)
+}
+
+/** Sessions in an SQLite database; every method answers at once. */
+export class SqliteStore implements SessionStore, SubjectIndex {
+  readonly synchronous = true
+  readonly #clock: () => Timestamp
+  readonly #database: SqliteDatabase
+  readonly #owned: boolean
+  readonly #queries: Queries
+  #sweeper: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(database: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
+    const table = tableName(options.table ?? 'gatepass_sessions')
+    this.#clock = options.clock ?? Date.now
+    this.#owned = typeof database === 'string' || options.closeDatabase === true
+    this.#database = typeof database === 'string' ? open(database, options) : checkDatabase(database)
+    this.#queries = this.#prepare(table)
+    this.#sweepIn(SWEEP_INTERVAL)
+  }
+
+  load(id: SessionId): SessionRecord | undefined {
+    const row = this.#queries.load.get(id, this.#clock())
+    return row === undefined ? undefined : toRecord(row, id)
+  }
+
+  insert(record: SessionRecord): void {
+    if (this.#queries.insert.run(...toColumns(record), this.#clock()) === 0) {
+      throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+    }
+  }
+
+  replace(record: SessionRecord, expectedVersion: number): WriteResult {
+    const { id, subject, data, about, seenAt, expiresAt } = record
+    const now = this.#clock()
+    const changed = this.#queries.replace.run(subject, data, about, seenAt, expiresAt, id, expectedVersion, now)
+    return changed > 0 ? 'done' : this.#whyNot(id, now)
+  }
+
+  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): WriteResult {
+    return this.#queries.touch.run(seenAt, expiresAt, id, this.#clock()) > 0 ? 'done' : 'gone'
+  }
+
+  remove(id: SessionId, expectedVersion?: number): WriteResult {
+    if (expectedVersion === undefined) {
+      this.#queries.remove.run(id)
+      return 'done'
+    }
+    const now = this.#clock()
+    return this.#queries.removeVersion.run(id, expectedVersion, now) > 0 ? 'done' : this.#whyNot(id, now)
+  }
+
+  listBySubject(subject: string): SessionRecord[] {
+    return this.#queries.list.all(subject, this.#clock()).map((row) => toRecord(row, row[7] as SessionId))
+  }
+
+  removeBySubject(subject: string, except?: SessionId): number {
+    return this.#queries.removeSubject.run(subject, this.#clock(), except ?? null)
+  }
+
+  insertWithin(record: SessionRecord, limit: number): number {
+    if (record.subject === null) {
+      this.insert(record)
+      return 0
+    }
+    const { subject, id } = record
+    return this.#atomically(() => {
+      this.insert(record)
+      return this.#queries.removeSurplus.run(subject, this.#clock(), id, Math.max(limit, 1) - 1)
+    })
+  }
+
+  /**
+   * Deletes some expired records. It runs by itself until the store is closed; what it has not reached yet is absent all
+   * the same.
+   *
+   * @returns whether there are more
+   */
+  sweep(): boolean {
+    const now = this.#clock()
+    const deleted = this.#queries.sweep.run(now, now, SWEEP_SLICE)
+    const postponed = this.#queries.postpone.run(now, now, SWEEP_SLICE)
+    return deleted + postponed >= SWEEP_SLICE
+  }
+
+  /** Stops sweeping, and closes the database if it was opened here. Calling it again does nothing. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#sweeper)
+    if (this.#owned) this.#database.close()
+  }
+
+  #prepare(table: string): Queries {
+    try {
+      migrate(this.#database, table)
+      return prepareQueries(this.#database, table)
+    } catch (error) {
+      if (this.#owned) this.#database.close()
+      throw error
+    }
+  }
+
+  /**
+   * Asked after a write found no record of the version it named. Whatever happened in between, the answer is true of this
+   * moment: versions only grow, so the write would still find none.
+   */
+  #whyNot(id: SessionId, now: Timestamp): WriteResult {
+    return this.#queries.exists.get(id, now) === undefined ? 'gone' : 'conflict'
+  }
+
+  /** A savepoint rather than BEGIN: the owner of a database handed in may be in a transaction. `work` begins with a write. */
+  #atomically<T>(work: () => T): T {
+    const { begin, end, undo } = this.#queries
+    begin.run()
+    try {
+      const result = work()
+      end.run()
+      return result
+    } catch (error) {
+      // After some failures SQLite has rolled back by itself, and the savepoint is gone.
+      quietly(() => undo.run())
+      quietly(() => end.run())
+      throw error
+    }
+  }
+
+  #sweepIn(milliseconds: number): void {
+    this.#sweeper = setTimeout(() => this.#sweepOn(), milliseconds).unref()
+  }
+
+  #sweepOn(): void {
+    this.#sweepIn(this.#sweepQuietly() ? SWEEP_PAUSE : SWEEP_INTERVAL)
+  }
+
+  /** Nobody waits for a sweep, so nobody could be told that it failed: the next one tries again. */
+  #sweepQuietly(): boolean {
+    try {
+      return this.sweep()
+    } catch {
+      return false
+    }
+  }
+}
+
+function open(path: string, options: SqliteStoreOptions): SqliteDatabase {
+  const busyTimeout = options.busyTimeout ?? 2
+  if (!Number.isFinite(busyTimeout) || busyTimeout < 0) {
+    throw new UsageError('ERR_STORE_OPTIONS', '`busyTimeout` must be a number of seconds, 0 or more')
+  }
+  return openDatabase(path, { durable: options.durable === true, busyTimeout })
+}
+
+function checkDatabase(database: SqliteDatabase): SqliteDatabase {
+  if (typeof database?.prepare === 'function' && typeof database.exec === 'function') return database
+  throw new UsageError('ERR_STORE_OPTIONS', 'neither a path nor an SQLite database', {
+    hint: "Pass a file name such as 'app.db', a DatabaseSync of node:sqlite, or a Database of better-sqlite3.",
+  })
+}
+
+type Queries = ReturnType<typeof prepareQueries>
+
+function prepareQueries(database: SqliteDatabase, table: string) {
+  const sessions = `"${table}"`
+  const columns = 'version, subject, data, about, created_at, seen_at, expires_at'
+  const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
+  const due = `(SELECT rowid FROM ${sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ?)`
+  const query = (sql: string) => new Query(database, sql)
+  return {
+    load: query(`SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`),
+    exists: query(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),
+    // An expired record that nobody swept yet gives way; a live one does not, and then no row is changed.
+    insert: query(`INSERT INTO ${sessions} (${columns}, id, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE expires_at <= ?`),
+    replace:
+      query(`UPDATE ${sessions} SET version = version + 1, subject = ?, data = ?, about = ?, seen_at = ?, expires_at = ?
+      WHERE id = ? AND version = ? AND expires_at > ?`),
+    touch: query(`UPDATE ${sessions} SET seen_at = max(seen_at, ?), expires_at = max(expires_at, ?)
+      WHERE id = ? AND expires_at > ?`),
+    remove: query(`DELETE FROM ${sessions} WHERE id = ?`),
+    removeVersion: query(`DELETE FROM ${sessions} WHERE id = ? AND version = ? AND expires_at > ?`),
+    list: query(`SELECT ${columns}, id FROM ${sessions} WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`),
+    removeSubject: query(`DELETE FROM ${sessions} WHERE subject = ? AND expires_at > ? AND id IS NOT ?`),
+    removeSurplus: query(`DELETE FROM ${sessions} WHERE rowid IN (SELECT rowid FROM ${sessions}
+      WHERE subject = ? AND expires_at > ? AND id <> ? ORDER BY created_at DESC LIMIT -1 OFFSET ?)`),
+    sweep: query(`DELETE FROM ${sessions} WHERE expires_at <= ? AND rowid IN ${due}`),
+    postpone: query(`UPDATE ${sessions} SET due_at = expires_at WHERE expires_at > ? AND rowid IN ${due}`),
+    begin: query('SAVEPOINT gatepass'),
+    end: query('RELEASE gatepass'),
+    undo: query('ROLLBACK TO gatepass'),
+  }
+}
+
+/** In the order of the columns that `insert` names. */
+function toColumns(record: SessionRecord): SqliteValue[] {
+  const { version, subject, data, about, createdAt, seenAt, expiresAt, id } = record
+  return [version, subject, data, about, createdAt, seenAt, expiresAt, id, expiresAt]
+}
+
+function toRecord(row: SqliteRow, id: SessionId): SessionRecord {
+  return {
+    id,
+    version: Number(row[0]),
+    subject: row[1] as string | null,
+    data: row[2] as string,
+    about: row[3] as string,
+    createdAt: Number(row[4]),
+    seenAt: Number(row[5]),
+    expiresAt: Number(row[6]),
+  }
+}

@@ -1,0 +1,72 @@
+import { StoreError, UsageError } from '../../error.ts'
+import { guarded, Query, quietly, type SqliteDatabase } from './database.ts'
+
+/**
+ * Each entry brings the tables from the version of its index to the next. Entries are added, never changed.
+ *
+ * `due_at` is when the sweeper looks at a record: no sooner than it could have expired when it was written. A touch leaves
+ * it alone, and so no index moves with it: that halves what a touch costs.
+ */
+const migrations: readonly ((table: string) => string)[] = [
+  (table) => `
+    CREATE TABLE "${table}" (
+      id TEXT PRIMARY KEY NOT NULL,
+      version INTEGER NOT NULL,
+      subject TEXT,
+      data TEXT NOT NULL,
+      about TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      seen_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL,
+      due_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX "${table}_subject" ON "${table}" (subject, created_at) WHERE subject IS NOT NULL;
+    CREATE INDEX "${table}_due" ON "${table}" (due_at);`,
+]
+
+/**
+ * Creates the tables of this store, or brings them up to date.
+ *
+ * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version of Gatepass wrote them
+ */
+export function migrate(database: SqliteDatabase, table: string): void {
+  guarded(() => database.exec('BEGIN IMMEDIATE'))
+  try {
+    const version = currentVersion(database, table)
+    if (version > migrations.length) throw writtenByLater(table, version)
+    guarded(() => {
+      for (const migration of migrations.slice(version)) database.exec(migration(table))
+      database.exec(`UPDATE "${table}_schema" SET version = ${migrations.length} WHERE version < ${migrations.length}`)
+      database.exec('COMMIT')
+    })
+  } catch (error) {
+    quietly(() => database.exec('ROLLBACK'))
+    throw error
+  }
+}
+
+function currentVersion(database: SqliteDatabase, table: string): number {
+  guarded(() => database.exec(`CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL) STRICT`))
+  const row = new Query(database, `SELECT version FROM "${table}_schema"`).get()
+  if (row !== undefined) return Number(row[0])
+  guarded(() => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
+  return 0
+}
+
+function writtenByLater(table: string, version: number): StoreError {
+  return new StoreError(
+    'ERR_STORE_SCHEMA',
+    `the table ${table} has version ${version}, this is for ${migrations.length}`,
+    {
+      hint: 'A later version of Gatepass has used this database: install that version again.',
+    },
+  )
+}
+
+/** A table name goes into SQL as it is, so it is one plain word. */
+export function tableName(name: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]{0,59}$/.test(name) && !/^sqlite_/i.test(name)) return name
+  throw new UsageError('ERR_STORE_OPTIONS', '`table` is no table name', {
+    hint: 'Letters, digits and underscores, at most 60, not starting with a digit or with sqlite_.',
+  })
+}

@@ -1,0 +1,156 @@
+import type { Awaitable } from '../awaitable.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Failure, Outcome, Success } from '../passport/outcome.ts'
+import type { Strategy } from '../passport/strategy.ts'
+import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
+import { passwordBytes } from '../protocols/password/text.ts'
+
+/** What the form or the JSON body calls the two. */
+export interface LocalFields {
+  /** The first one that is filled in counts. Default `['username', 'email']`. */
+  name?: string | readonly string[]
+  /** Default `password`. */
+  password?: string
+}
+
+/** Somebody with a password, or with none of their own (`hash` is `undefined`), as `find` gives them. */
+export interface LocalAccount<User> {
+  readonly user: User
+  /** As `passwords.hash` made it, or imported. */
+  readonly hash: string | undefined
+  /** Refuses the login in spite of the right password: a disabled account. Whoever has the wrong one never learns of it. */
+  readonly failure?: Failure
+}
+
+/** The usual case: Gatepass verifies, the application keeps the accounts. */
+export interface LocalAccounts<User> {
+  /** Whose name it is; `undefined` when nobody's. The name is as typed: 1 to 256 characters, no control characters. */
+  find(name: string, exchange: Exchange): Awaitable<LocalAccount<User> | undefined>
+  /**
+   * Stores the hash `to` if `from` is still what is stored: somebody may be changing their password. Called after a login
+   * with an outdated hash.
+   */
+  rehash?(user: User, hash: { readonly from: string; readonly to: string }): Awaitable<unknown>
+  /** Default: `passwords()`. */
+  passwords?: Passwords
+  fields?: LocalFields
+  onEvent?: (event: LocalEvent) => void
+}
+
+/** For what is verified elsewhere: LDAP, another service, an old table. */
+export interface LocalVerifier<User> {
+  /**
+   * Who that is. `undefined` refuses with the one message for every reason; a `Failure` refuses with its own. It must
+   * take as long for a name nobody has as for a wrong password.
+   */
+  verify(name: string, password: string, exchange: Exchange): Awaitable<User | Failure | undefined | null | false>
+  fields?: LocalFields
+}
+
+/** `rehash` threw; the login went on, and the next one tries again. */
+export interface LocalEvent {
+  readonly type: 'rehash_failed'
+  readonly error: unknown
+}
+
+/** Name and password, from a form or a JSON body. */
+export function local<User>(options: LocalAccounts<User> | LocalVerifier<User>): Strategy<User, 'local'> {
+  const verify = 'verify' in options ? options.verify.bind(options) : accountVerifier(options)
+  const { names, password } = fieldNames(options.fields ?? {})
+  return {
+    name: 'local',
+    async authenticate(exchange) {
+      const fields = await exchange.fields()
+      const credentials = readCredentials(fields, names, password)
+      if (credentials === undefined) return MISSING
+      // Before anybody is looked up, so that it says the same of everybody.
+      if (!acceptable(credentials)) return INVALID
+      return outcomeOf(await verify(credentials.name, credentials.password, exchange))
+    },
+  }
+}
+
+type Verify<User> = LocalVerifier<User>['verify']
+
+const MISSING: Failure = {
+  type: 'failure',
+  reason: 'missing',
+  message: 'Enter your name and your password.',
+  status: 400,
+}
+const INVALID: Failure = { type: 'failure', reason: 'invalid', message: 'Wrong name or password.' }
+
+function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
+  const passwords = accounts.passwords ?? defaultPasswords()
+  return async (name, password, exchange) => {
+    const account = await accounts.find(name, exchange)
+    const { ok, rehash } = await passwords.verify(password, account?.hash)
+    if (account === undefined || !ok) return undefined
+    if (account.failure !== undefined) return account.failure
+    if (rehash === undefined) return account.user
+    await storeRehash(accounts, account, rehash)
+    // As it is stored now: a user who carries the hash must not be logged in with the stamp of the old one.
+    return (await accounts.find(name, exchange))?.user
+  }
+}
+
+async function storeRehash<User>(
+  accounts: LocalAccounts<User>,
+  { user, hash: from = '' }: LocalAccount<User>,
+  to: string,
+) {
+  try {
+    await accounts.rehash?.(user, { from, to })
+  } catch (error) {
+    // The password was right: a database that cannot be written to is no reason to turn its owner away.
+    accounts.onEvent?.({ type: 'rehash_failed', error })
+  }
+}
+
+interface Credentials {
+  readonly name: string
+  readonly password: string
+}
+
+function fieldNames({ name = ['username', 'email'], password = 'password' }: LocalFields) {
+  return { names: typeof name === 'string' ? [name] : name, password }
+}
+
+function readCredentials(
+  fields: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+  passwordField: string,
+): Credentials | undefined {
+  const name = names.map((field) => filled(fields, field)).find((value) => value !== undefined)
+  const password = filled(fields, passwordField)
+  return name === undefined || password === undefined ? undefined : { name, password }
+}
+
+/** A field's text. Lists and objects are nobody's name: `{"username": {"$ne": ""}}` must not reach a query. */
+function filled(fields: Readonly<Record<string, unknown>>, field: string): string | undefined {
+  const value = Object.hasOwn(fields, field) ? fields[field] : undefined
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function acceptable({ name, password }: Credentials): boolean {
+  return NAME.test(name) && name.isWellFormed() && passwordBytes(password) !== undefined
+}
+
+// A control character is in no name, and a NUL is an error to some databases.
+const NAME = /^[^\x00-\x1f\x7f]{1,256}$/
+
+function outcomeOf<User>(verdict: User | Failure | undefined | null | false): Outcome<User> {
+  if (verdict === undefined || verdict === null || verdict === false) return INVALID
+  if (isFailure(verdict)) return verdict
+  return { type: 'success', user: verdict, amr: ['pwd'] } satisfies Success<User>
+}
+
+function isFailure(verdict: unknown): verdict is Failure {
+  return (
+    typeof verdict === 'object' &&
+    verdict !== null &&
+    'type' in verdict &&
+    verdict.type === 'failure' &&
+    'reason' in verdict
+  )
+}

@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
+import { type Awaitable, andThen } from '../awaitable.ts'
+import { moveRevision, saveRevision } from '../session/commit.ts'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import type { TestClock } from './clock.ts'
+import { everyInterleaving, type Footprint, type Script, type Turn } from './interleaving.ts'
+import { ModelStore } from './model-store.ts'
+import { fields, type StoreCase } from './store-cases.ts'
+import { freshId, freshSubject, LIFETIME, recordAt } from './store-records.ts'
+import type { Fixture } from './store-suite.ts'
+
+/** Sessions a subject may have in these tests; as many are there before a login. */
+const LIMIT = 2
+
+/** What requests do to one session, each in the steps that the engine takes. */
+const acts = {
+  async change(scene: Scene, request: Request) {
+    const base = await request.store.load(scene.id)
+    const saved = base && (await saveRevision(request.store, base, (newest) => edited(newest, { [request.name]: 1 })))
+    if (saved) scene.saved.push(request.name)
+  },
+  async count(scene: Scene, request: Request) {
+    const plusOne = (newest: SessionRecord) => edited(newest, { count: Number(dataOf(newest).count ?? 0) + 1 })
+    const base = await request.store.load(scene.id)
+    if (base && (await saveRevision(request.store, base, plusOne))) scene.counted++
+  },
+  async rotate(scene: Scene, request: Request) {
+    const id = scene.nameId(`${request.name}'`)
+    await move(scene, request, {
+      succeed: (newest) => ({ ...newest, id, version: 1 }),
+      insert: (record) => request.store.insert(record),
+    })
+  },
+  async login(scene: Scene, request: Request) {
+    const id = scene.nameId(`${request.name}'`)
+    const { subject, began } = scene
+    await move(scene, request, {
+      succeed: (newest) => ({ ...newest, id, version: 1, subject, createdAt: began }),
+      insert: (record) => andThen(request.store.insertWithin(record, LIMIT), () => {}),
+    })
+  },
+  async destroy(scene: Scene, request: Request) {
+    const base = await request.store.load(scene.id)
+    if (base) await request.store.remove(base.id)
+    scene.destroyed ||= base !== undefined
+  },
+  async touch(scene: Scene, request: Request) {
+    const base = await request.store.load(scene.id)
+    if (base) await request.store.touch(base.id, base.seenAt + 1000, base.expiresAt + LIFETIME * 1000)
+  },
+  async expire(scene: Scene, request: Request) {
+    await request.turn(() => {
+      scene.clock.advance(LIFETIME)
+      scene.note(request.name, `${LIFETIME} seconds pass`)
+    })
+  },
+  async 'log out everywhere'(scene: Scene, request: Request) {
+    await request.store.removeBySubject(scene.subject)
+  },
+}
+
+type Act = keyof typeof acts
+
+const bySubject: readonly Act[] = ['login', 'log out everywhere']
+const inThrees: readonly Act[] = ['change', 'rotate', 'destroy', 'touch', 'expire']
+
+/** Every two, and every three, of the acts on one session. */
+export function interleavings(indexed: boolean): StoreCase[] {
+  const all = (Object.keys(acts) as Act[]).filter((act) => indexed || !bySubject.includes(act))
+  return [...choose(all, 2), ...choose(inThrees, 3)].map((chosen) => ({
+    title: `in every order of ${listed(chosen)} nothing is lost and nothing comes back`,
+    async run(fixture: Fixture) {
+      await everyInterleaving(() => begin(fixture, chosen))
+    },
+  }))
+}
+
+async function begin(fixture: Fixture, chosen: readonly Act[]): Promise<{ scripts: Script[]; check(): Promise<void> }> {
+  const scene = new Scene(fixture, chosen)
+  await scene.prepare()
+  const scripts = chosen.map((act, n): Script => {
+    const name = 'ABC'.charAt(n)
+    const store = n % 2 ? fixture.second : fixture.store
+    return {
+      kind: act,
+      run: (turn) => acts[act](scene, { name, turn, store: new ComparedStore(scene, { name, turn, store }) }),
+    }
+  })
+  return { scripts, check: () => scene.check() }
+}
+
+interface Request {
+  /** A, B or C; a session it begins is A', B' or C'. */
+  readonly name: string
+  readonly turn: Turn
+  readonly store: ComparedStore
+}
+
+async function move(scene: Scene, request: Request, how: Parameters<typeof moveRevision>[2]): Promise<void> {
+  const base = await request.store.load(scene.id)
+  const moved = base && (await moveRevision(request.store, base, how))
+  scene.moved ||= moved !== undefined
+}
+
+/** One session, what is done to it in one run, and what must be true afterwards. */
+class Scene {
+  readonly id: SessionId
+  readonly subject: string = freshSubject()
+  readonly clock: TestClock
+  readonly began: Timestamp
+  readonly model: ModelStore
+  /** Requests whose change was acknowledged. */
+  readonly saved: string[] = []
+  counted = 0
+  moved = false
+  destroyed = false
+  readonly #fixture: Fixture
+  readonly #chosen: readonly Act[]
+  readonly #names = new Map<SessionId, string>()
+  readonly #notes: string[] = []
+
+  constructor(fixture: Fixture, chosen: readonly Act[]) {
+    this.#fixture = fixture
+    this.#chosen = chosen
+    this.clock = fixture.clock
+    this.began = fixture.clock()
+    this.model = new ModelStore(fixture.clock)
+    this.id = this.nameId('S')
+  }
+
+  nameId(name: string): SessionId {
+    const id = freshId()
+    this.#names.set(id, name)
+    return id
+  }
+
+  /** The session itself; and where one of the requests logs in, as many older sessions of the subject as it may have. */
+  async prepare(): Promise<void> {
+    const login = this.#chosen.includes('login')
+    const own = recordAt(this.began, { id: this.id, subject: login ? null : this.subject })
+    const older = login ? [2, 1].map((age) => recordAt(this.began - age, { subject: this.subject })) : []
+    for (const record of [own, ...older]) {
+      this.model.insert(record)
+      await this.#fixture.store.insert(record)
+    }
+  }
+
+  note(request: string, text: string): void {
+    this.#notes.push(`  ${request}  ${text}`)
+  }
+
+  nameOf(id: SessionId): string {
+    return this.#names.get(id) ?? 'another'
+  }
+
+  async check(): Promise<void> {
+    const live = await this.#live()
+    this.expect(live.length <= 1, `one session became ${live.map(({ id }) => this.nameOf(id)).join(' and ')}`)
+    const left = live.find(({ id }) => id === this.id)
+    this.expect(!(this.destroyed && left), 'S was destroyed and lives')
+    this.expect(!(this.moved && left), 'S was given another id and lives under the old one')
+    for (const record of live) this.#checkData(record)
+    this.expect(this.saved.length === this.#count('change') || this.#mayEnd(), 'a change was not saved')
+    this.expect(this.counted === this.#count('count') || this.#mayEnd(), 'an increment was not saved')
+    await this.#checkLimit()
+  }
+
+  expect(condition: boolean, message: string): void {
+    if (!condition) assert.fail(`${message}\n${this.#notes.join('\n')}`)
+  }
+
+  #checkData(record: SessionRecord): void {
+    const data = dataOf(record)
+    for (const request of this.saved) this.expect(data[request] === 1, `the change of ${request} is lost`)
+    this.expect(Number(data.count ?? 0) === this.counted, `${this.counted} increments became ${data.count}`)
+  }
+
+  async #checkLimit(): Promise<void> {
+    if (!this.#chosen.includes('login')) return
+    const sessions = await this.#fixture.store.listBySubject(this.subject)
+    this.expect(sessions.length <= LIMIT, `the subject has ${sessions.length} sessions`)
+  }
+
+  async #live(): Promise<SessionRecord[]> {
+    const records = await Promise.all([...this.#names.keys()].map(async (id) => this.#fixture.store.load(id)))
+    return records.filter((record) => record !== undefined)
+  }
+
+  #count(act: Act): number {
+    return this.#chosen.filter((chosen) => chosen === act).length
+  }
+
+  /** Whether anything in this run ends the session under its id. */
+  #mayEnd(): boolean {
+    return this.#chosen.some((act) => act !== 'change' && act !== 'count' && act !== 'touch')
+  }
+}
+
+/** Asks the store and the model, each call in a turn of its own, and insists on the same answer. */
+class ComparedStore implements SessionStore, SubjectIndex {
+  readonly #scene: Scene
+  readonly #name: string
+  readonly #turn: Turn
+  readonly #store: Fixture['store']
+
+  constructor(scene: Scene, request: { name: string; turn: Turn; store: Fixture['store'] }) {
+    this.#scene = scene
+    this.#name = request.name
+    this.#turn = request.turn
+    this.#store = request.store
+  }
+
+  load(id: SessionId): Promise<SessionRecord | undefined> {
+    return this.#ask(`load ${this.#of(id)}`, (store) => store.load(id), { on: id, reads: true })
+  }
+
+  insert(record: SessionRecord): Promise<void> {
+    const insert = async (store: SessionStore) => {
+      await store.insert(record)
+    }
+    return this.#ask(`insert ${this.#of(record.id)}`, insert, { on: record.id })
+  }
+
+  replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
+    const what = `replace ${this.#of(record.id)}, version ${expectedVersion}`
+    return this.#ask(what, (store) => store.replace(record, expectedVersion), { on: record.id })
+  }
+
+  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
+    return this.#ask(`touch ${this.#of(id)}`, (store) => store.touch(id, seenAt, expiresAt), { on: id })
+  }
+
+  remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
+    const version = expectedVersion === undefined ? '' : `, version ${expectedVersion}`
+    return this.#ask(`remove ${this.#of(id)}${version}`, (store) => store.remove(id, expectedVersion), { on: id })
+  }
+
+  listBySubject(subject: string): Promise<SessionRecord[]> {
+    return this.#ask('list the sessions of the subject', (store) => store.listBySubject(subject))
+  }
+
+  removeBySubject(subject: string, except?: SessionId): Promise<number> {
+    return this.#ask('remove the sessions of the subject', (store) => store.removeBySubject(subject, except))
+  }
+
+  insertWithin(record: SessionRecord, limit: number): Promise<number> {
+    const what = `insert ${this.#of(record.id)} within ${limit}`
+    return this.#ask(what, (store) => store.insertWithin(record, limit))
+  }
+
+  #of(id: SessionId): string {
+    return this.#scene.nameOf(id)
+  }
+
+  /** Without a footprint the call depends on every other: it concerns all sessions of the subject. */
+  #ask<T>(what: string, call: (store: SessionStore & SubjectIndex) => Awaitable<T>, footprint?: Footprint): Promise<T> {
+    return this.#turn(async () => {
+      const expected = await call(this.#scene.model)
+      const answer = await this.#answerOf(what, () => call(this.#store))
+      this.#scene.note(this.#name, `${what} → ${shown(answer)}`)
+      const right = isDeepStrictEqual(plain(answer), plain(expected))
+      this.#scene.expect(right, `the last answer should be: ${shown(expected)}`)
+      return answer
+    }, footprint)
+  }
+
+  async #answerOf<T>(what: string, call: () => Awaitable<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      this.#scene.note(this.#name, `${what} → ${error}`)
+      this.#scene.expect(false, 'the last call should not fail')
+      throw error
+    }
+  }
+}
+
+type Data = Record<string, unknown>
+
+function dataOf(record: SessionRecord): Data {
+  return JSON.parse(record.data) as Data
+}
+
+function edited(newest: SessionRecord, change: Data): SessionRecord {
+  return { ...newest, version: newest.version + 1, data: JSON.stringify({ ...dataOf(newest), ...change }) }
+}
+
+function plain(answer: unknown): unknown {
+  if (Array.isArray(answer)) return answer.map(plain)
+  return isRecord(answer) ? fields(answer) : answer
+}
+
+function shown(answer: unknown): string {
+  if (answer === undefined) return 'nothing'
+  return isRecord(answer) ? `version ${answer.version}, ${answer.data}, until ${answer.expiresAt}` : String(answer)
+}
+
+function isRecord(answer: unknown): answer is SessionRecord {
+  return typeof answer === 'object' && answer !== null && 'version' in answer
+}
+
+/** Every multiset of `size` of the acts; a session that expires once need not expire again. */
+function choose(from: readonly Act[], size: number): Act[][] {
+  if (size === 0) return [[]]
+  return from.flatMap((first, n) => {
+    const rest = from.slice(first === 'expire' ? n + 1 : n)
+    return choose(rest, size - 1).map((others) => [first, ...others])
+  })
+}
+
+function listed(chosen: readonly Act[]): string {
+  return `${chosen.slice(0, -1).join(', ')} and ${chosen.at(-1)}`
+}

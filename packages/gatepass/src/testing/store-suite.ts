@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import type { Awaitable } from '../awaitable.ts'
+import { hasSubjectIndex, type SessionStore, type SubjectIndex } from '../session/store.ts'
+import { type TestClock, testClock } from './clock.ts'
+import { type StoreCase, storeCases, subjectCases } from './store-cases.ts'
+import { interleavings } from './store-interleavings.ts'
+
+/** What a store is made of in a test, anew for each. */
+export interface StoreUnderTest {
+  /** Without records. */
+  readonly store: SessionStore
+  /** The same records through another connection: every second request of a test uses it. Default: `store` itself. */
+  readonly second?: SessionStore
+  close?(): Awaitable<void>
+}
+
+/** The functions of your test runner, and what the store offers. */
+export interface StoreSuiteOptions {
+  /** `test` of vitest, of node:test, or whatever registers a test under a name. */
+  test(name: string, body: () => Promise<void>): unknown
+  /** Groups the tests under the suite's name. Without it each test's name begins with that. */
+  describe?(name: string, body: () => void): unknown
+  /** False for a store that is no `SubjectIndex`. Default true. */
+  subjectIndex?: boolean
+}
+
+/** What every test gets: a fresh store, seen through two handles that may be one. */
+export interface Fixture {
+  readonly store: SessionStore & SubjectIndex
+  readonly second: SessionStore & SubjectIndex
+  readonly clock: TestClock
+}
+
+/**
+ * Registers the tests that every session store has to pass: the four rules of `SessionStore` one by one, and then two and
+ * three requests in every order in which their steps can follow one another.
+ *
+ * ```ts
+ * import { storeSuite } from 'gatepass/testing'
+ * import { memoryStore } from 'gatepass/stores/memory'
+ * import { describe, test } from 'node:test'
+ *
+ * storeSuite('memory', ({ clock }) => ({ store: memoryStore({ clock }) }), { test, describe })
+ * ```
+ *
+ * @param make makes a store without records that takes the time from `clock`
+ */
+export function storeSuite(
+  name: string,
+  make: (context: { readonly clock: TestClock }) => Awaitable<StoreUnderTest>,
+  options: StoreSuiteOptions,
+): void {
+  const indexed = options.subjectIndex ?? true
+  const cases = [...storeCases, ...(indexed ? subjectCases : []), ...interleavings(indexed)]
+  const { describe } = options
+  const prefix = describe === undefined ? `${name}: ` : ''
+  const register = () => {
+    for (const { title, run } of cases) options.test(`${prefix}${title}`, () => withStore({ make, indexed }, run))
+  }
+  if (describe === undefined) register()
+  else describe(name, register)
+}
+
+async function withStore(
+  { make, indexed }: { make: Parameters<typeof storeSuite>[1]; indexed: boolean },
+  run: StoreCase['run'],
+): Promise<void> {
+  const clock = testClock()
+  const made = await make({ clock })
+  try {
+    const store = checked(made.store, indexed)
+    await run({ store, second: made.second === undefined ? store : checked(made.second, indexed), clock })
+  } finally {
+    await made.close?.()
+  }
+}
+
+/** Cases that ask by subject are run only where the store can answer. */
+function checked(store: SessionStore, indexed: boolean): Fixture['store'] {
+  if (indexed) assert(hasSubjectIndex(store), 'the store is no SubjectIndex; say so with `subjectIndex: false`')
+  return store as Fixture['store']
+}

@@ -1,0 +1,115 @@
+import { inspect } from 'node:util'
+import { type SessionEvent, SessionManager, type SessionOptions } from '../../src/session/manager.ts'
+import type { Session } from '../../src/session/session.ts'
+import { hasSubjectIndex, type SessionRecord, type SessionStore, type SubjectIndex } from '../../src/session/store.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { sqliteStore } from '../../src/stores/sqlite.ts'
+import { type TestClock, testClock } from '../../src/testing/clock.ts'
+import { type TestExchange, TestJar, type TestRequest } from '../../src/testing/exchange.ts'
+import { SteppingStore } from './interleave.ts'
+
+export type Data = Record<string, unknown>
+type AnyStore = SessionStore & SubjectIndex & { close(): void }
+export type StoreMaker = (clock: TestClock) => AnyStore
+
+export const storeMakers: Readonly<Record<string, StoreMaker>> = {
+  memory: (clock) => memoryStore({ clock }),
+  sqlite: (clock) => sqliteStore(':memory:', { clock }),
+}
+
+/** One store, a browser that is logged in, and a manager whose store calls take effect one by one. */
+export class World {
+  readonly clock: TestClock = testClock()
+  readonly store: AnyStore
+  readonly stepping: SteppingStore
+  readonly events: SessionEvent[] = []
+  readonly jar = new TestJar()
+  /** Answers at once: for what happens before and after. */
+  readonly plain: SessionManager<Data>
+  /** Answers when told: for what happens at the same time. */
+  readonly stepped: SessionManager<Data>
+
+  constructor(makeStore: StoreMaker, options: Partial<SessionOptions> = {}) {
+    this.store = makeStore(this.clock)
+    this.stepping = new SteppingStore(this.store)
+    const common = { ...options, clock: this.clock, onEvent: (event: SessionEvent) => void this.events.push(event) }
+    this.plain = new SessionManager<Data>({ ...common, store: this.store })
+    this.stepped = new SessionManager<Data>({ ...common, store: this.stepping })
+  }
+
+  /** One request from beginning to end, answered before anything else happens; its cookies reach the browser. */
+  async visit(act: (session: Session<Data>) => unknown = () => {}, request: TestRequest = {}): Promise<TestExchange> {
+    const exchange = this.jar.exchange(request)
+    await act(await this.plain.open(exchange))
+    await this.plain.commit(exchange)
+    this.jar.receive(exchange)
+    return exchange
+  }
+
+  /** A request with the cookies the browser has now, whose store calls wait to be let through. */
+  concurrently(act: (session: Session<Data>) => unknown): () => Promise<void> {
+    const exchange = this.jar.exchange()
+    return async () => {
+      await act(await this.stepped.open(exchange))
+      await this.stepped.commit(exchange)
+      this.answers.push(exchange)
+    }
+  }
+
+  /** Concurrent requests that were answered, in that order. */
+  readonly answers: TestExchange[] = []
+
+  /** What a request with this browser's cookie finds. */
+  async found(jar: TestJar = this.jar): Promise<Session<Data>> {
+    return await this.plain.open(jar.exchange())
+  }
+
+  login(subject = 'alice', data: Data = {}): Promise<TestExchange> {
+    return this.visit((session) => {
+      session.assign(subject, { at: this.clock(), amr: ['pwd'] })
+      Object.assign(session.data, data)
+    })
+  }
+
+  close(): void {
+    this.store.close()
+  }
+}
+
+/** A copy of the browser's cookies as they are now: a stolen one, or a tab that never hears of a change. */
+export function copyOf(jar: TestJar): TestJar {
+  const copy = new TestJar()
+  for (const name of jar.names) copy.set(name, jar.get(name) ?? '')
+  return copy
+}
+
+/** A store that counts its calls and keeps everything it was ever given. */
+export function watched(store: SessionStore): { store: SessionStore; calls: string[]; given: unknown[] } {
+  const calls: string[] = []
+  const given: unknown[] = []
+  const watching = new Proxy(store, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target)
+      if (typeof member !== 'function') return member
+      return (...parameters: unknown[]) => {
+        calls.push(String(name))
+        given.push(parameters)
+        return Reflect.apply(member, target, parameters)
+      }
+    },
+  })
+  return { store: watching, calls, given }
+}
+
+/** Everything that can be seen of a value by printing it. */
+export function printed(value: unknown): string {
+  return (
+    inspect(value, { depth: 20, showHidden: true, getters: true, maxStringLength: null, maxArrayLength: null }) +
+    JSON.stringify(value)
+  )
+}
+
+export function recordsOf(store: SessionStore, subject: string): readonly SessionRecord[] {
+  if (!hasSubjectIndex(store)) return []
+  return store.listBySubject(subject) as SessionRecord[]
+}

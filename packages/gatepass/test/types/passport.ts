@@ -1,0 +1,68 @@
+// Compiled by `npm run check:types`, never run: what must and what must not compile.
+import { gatepass as express } from '../../src/adapters/express.ts'
+import { gatepass as node } from '../../src/adapters/node.ts'
+import type { Exchange } from '../../src/http/exchange.ts'
+import { Passport } from '../../src/passport/passport.ts'
+import type { Strategy } from '../../src/passport/strategy.ts'
+import type { SessionStore } from '../../src/session/store.ts'
+import { local } from '../../src/strategies/local.ts'
+
+interface Account {
+  id: string
+  name: string
+}
+declare const accounts: { byId(id: string): Account | undefined }
+declare const github: Strategy<Account, 'github'>
+declare const stranger: Strategy<{ serial: number }, 'stranger'>
+declare const exchange: Exchange
+declare const store: SessionStore
+
+const users = { find: (id: string) => accounts.byId(id), subject: (user: Account) => user.id }
+
+// User is inferred from what `find` finds, and strategy names are a union of literals.
+const passport = new Passport({
+  users: { find: (id) => accounts.byId(id), subject: (user) => user.id },
+  strategies: [github, local({ verify: (name) => accounts.byId(name) })],
+})
+export async function verdicts(): Promise<string | undefined> {
+  const verdict = await passport.authenticate(exchange, 'github')
+  await passport.authenticate(exchange, ['github', 'local'])
+  // @ts-expect-error there is no strategy of this name
+  await passport.authenticate(exchange, 'githbu')
+  switch (verdict.type) {
+    case 'success':
+      return verdict.user.name
+    case 'redirect':
+      return verdict.location
+    case 'respond':
+      return verdict.reply.body
+    case 'rejection':
+      return verdict.failures[0]?.message
+  }
+}
+
+// A strategy must give the users that `find` finds.
+new Passport({
+  users,
+  // @ts-expect-error `stranger` gives other users
+  strategies: [stranger],
+})
+
+// `find` may answer later, and may answer null.
+new Passport({ users: { find: async (id) => accounts.byId(id) ?? null, subject: (user) => user.name }, strategies: [] })
+
+const auth = express({ sessions: { store }, users, strategies: [github] })
+auth.login('github', { success: '/' })
+// @ts-expect-error there is no strategy of this name
+auth.login('local')
+// @ts-expect-error maxAge is a number of seconds
+auth.requireLogin({ maxAge: '10 minutes' })
+
+const plain = node({ sessions: { store }, users })
+plain.handler((req, res) => {
+  const name: string | undefined = req.user?.name
+  // @ts-expect-error users have no such member
+  const serial: number | undefined = req.user?.serial
+  req.session.rotate()
+  res.end(`${name} ${serial}`)
+})

@@ -1,0 +1,79 @@
+import { chmodSync, closeSync, openSync } from 'node:fs'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+
+/** The tables that the accounts live in. */
+export interface AccountTables {
+  accounts: AccountRow
+}
+
+/** One account as it is stored; times are epoch milliseconds. */
+export interface AccountRow {
+  id: string
+  email: string
+  email_key: string
+  name: string
+  password_hash: string
+  password_version: number
+  created_at: number
+  /** Wrong passwords in a row since the last right one. */
+  failures: number
+  /** Set when too many wrong passwords came in a row: the password opens nothing until an operator says so. */
+  password_disabled_at: number | null
+  disabled_at: number | null
+}
+
+/**
+ * Opens the accounts in an SQLite file.
+ *
+ * The sessions live in the same file, on a connection of their own in the same thread, and their store waits for its lock
+ * without letting go of the thread. A transaction held across an `await` would therefore block itself: everything that
+ * runs while the server answers is a single statement.
+ */
+export function openDatabase(file: string): Kysely<AccountTables> {
+  createPrivately(file)
+  const database = new DatabaseSync(file, { timeout: 5000 })
+  // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
+  database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
+  return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })
+}
+
+/** SQLite gives its side files the mode of the main one, so that this one call keeps all of them from other users. */
+function createPrivately(file: string): void {
+  if (file === ':memory:') return
+  closeSync(openSync(file, 'a', 0o600))
+  chmodSync(file, 0o600)
+}
+
+/** `node:sqlite` in the shape that kysely's dialect was written for; each statement is prepared once. */
+class StatementCache implements SqliteDatabase {
+  readonly #database: DatabaseSync
+  readonly #statements = new Map<string, SqliteStatement>()
+
+  constructor(database: DatabaseSync) {
+    this.#database = database
+  }
+
+  prepare(sql: string): SqliteStatement {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = preparedStatement(this.#database.prepare(sql), sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+}
+
+function preparedStatement(statement: StatementSync, sql: string): SqliteStatement {
+  return {
+    // StatementSync.columns() would say so too, but Node 22.13 does not have it.
+    reader: /^\s*(?:select|with|pragma)\b|\breturning\b/i.test(sql),
+    all: (parameters) => statement.all(...(parameters as SQLInputValue[])),
+    run: (parameters) => statement.run(...(parameters as SQLInputValue[])),
+    iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])),
+  }
+}

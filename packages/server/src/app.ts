@@ -1,0 +1,195 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import type { Exchange, SessionEvent } from 'gatepass'
+import { gatepass } from 'gatepass/node'
+import { type Passwords, passwords } from 'gatepass/password'
+import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
+import { local } from 'gatepass/strategies/local'
+import { type Account, Accounts } from './accounts/accounts.ts'
+import { openDatabase } from './accounts/database.ts'
+import { parseEmailAddress } from './accounts/email-address.ts'
+import { migrate } from './accounts/migrations.ts'
+import { Audit, type AuditDetails, type AuditEvent } from './audit.ts'
+import type { Config } from './config.ts'
+import { logError } from './error-log.ts'
+import { FormTokens } from './form-token.ts'
+import { Front } from './front.ts'
+import { KnownDevices } from './known-device.ts'
+import { Limits } from './limits.ts'
+import type { Log } from './log.ts'
+import { problemOf } from './problem.ts'
+import { refuse } from './refusal.ts'
+import { router } from './router.ts'
+import { accountRoutes } from './routes/account.ts'
+import { assetRoutes } from './routes/assets.ts'
+import { healthRoutes } from './routes/health.ts'
+import { loginRoutes } from './routes/login.ts'
+import { logoutRoutes } from './routes/logout.ts'
+import { registerRoutes } from './routes/register.ts'
+import { sessionRoutes } from './routes/session.ts'
+import { sessionsRoutes } from './routes/sessions.ts'
+import { type Keys, Pseudonyms } from './secrets.ts'
+import type { Site } from './site.ts'
+import { visitOf } from './visit.ts'
+
+export interface AppOptions {
+  readonly config: Config
+  readonly keys: Keys
+  /** As browsers see this server, the main one first. */
+  readonly origins: readonly [string, ...string[]]
+  readonly stores: Stores
+  readonly log: Log
+  readonly stopping: () => boolean
+  /** Epoch milliseconds. */
+  readonly clock: () => number
+}
+
+/** What answers requests. */
+export type App = (req: IncomingMessage, res: ServerResponse) => void
+
+/** Accounts and sessions, in one file. */
+export interface Stores {
+  readonly accounts: Accounts
+  readonly sessions: SqliteStore
+  close(): Promise<void>
+}
+
+export async function openStores({ data }: Pick<Config, 'data'>, clock: () => number): Promise<Stores> {
+  const file = join(data, 'gatepass.db')
+  const database = openDatabase(file)
+  const accounts = new Accounts(database, clock)
+  try {
+    await migrate(database)
+    const sessions = sqliteStore(file, { clock })
+    return {
+      accounts,
+      sessions,
+      close: async () => {
+        sessions.close()
+        await accounts.close()
+      },
+    }
+  } catch (error) {
+    await accounts.close()
+    throw error
+  }
+}
+
+/** Puts everything together: the only place that knows all the parts. */
+export function createApp({ config, keys, origins, stores, log, stopping, clock }: AppOptions): App {
+  const { accounts, sessions: store } = stores
+  const audit = new Audit(log, new Pseudonyms(keys, 'log'))
+  const chosenPasswords = passwordsOf(config, log)
+  const https = origins[0].startsWith('https:')
+  const site: Site = {
+    config,
+    origin: origins[0],
+    accounts,
+    audit,
+    log,
+    clock,
+    passwords: chosenPasswords,
+    limits: new Limits(config.limits),
+    devices: new KnownDevices(keys, { https }),
+    formTokens: new FormTokens(keys, { https }),
+    accountNames: new Pseudonyms(keys, 'account'),
+    stopping,
+    auth: gatepass({
+      origin: origins,
+      ...(config.trustProxy !== undefined && { trustProxy: config.trustProxy }),
+      trustedOrigins: config.trustedOrigins,
+      clock,
+      sessions: {
+        store,
+        keys,
+        clock,
+        idleTimeout: config.session.idleTimeout,
+        absoluteTimeout: config.session.absoluteTimeout,
+        remember: {
+          idleTimeout: config.session.rememberIdleTimeout,
+          absoluteTimeout: config.session.rememberAbsoluteTimeout,
+        },
+        perSubject: config.session.perAccount,
+        onEvent: (event, exchange) => recordSessionEvent(audit, event, exchange),
+      },
+      users: {
+        subject: (account: Account) => account.id,
+        find: async (id) => accounts.byId(id),
+        // Not the hash: the same password hashed anew is no reason to log anybody out.
+        stamp: (account) => String(account.passwordVersion),
+      },
+      strategies: [localStrategy(accounts, chosenPasswords, log)],
+    }),
+  }
+  const front = new Front(site, { origins, answer: routesOf(site) })
+  return (req, res) => front.handle(req, res)
+}
+
+function routesOf(site: Site): ReturnType<typeof router> {
+  return router({
+    routes: [
+      ...accountRoutes(site),
+      ...loginRoutes(site),
+      ...registerRoutes(site),
+      ...logoutRoutes(site),
+      ...sessionRoutes(site),
+      ...sessionsRoutes(site),
+      ...healthRoutes(site),
+      ...assetRoutes(),
+    ],
+    refuse: (visit, problem) => refuse(site, visit, problem),
+    failed: (visit, error) => {
+      logError(site.log, error, visit.requestId)
+      return refuse(site, visit, problemOf(error))
+    },
+  })
+}
+
+function passwordsOf({ name, password }: Config, log: Log): Passwords {
+  return passwords({
+    minimum: password.minLength,
+    contextWords: [name, 'gatepass', ...password.words],
+    onEvent: (event) => log.warn({ event: `password_${event.type}`, ...('error' in event && { err: event.error }) }),
+  })
+}
+
+function localStrategy(accounts: Accounts, chosenPasswords: Passwords, log: Log): ReturnType<typeof local<Account>> {
+  return local<Account>({
+    fields: { name: ['email', 'username'] },
+    passwords: chosenPasswords,
+    find: async (typed) => {
+      const email = parseEmailAddress(typed)
+      const account = email && (await accounts.byEmail(email.key))
+      // A disabled password is like none: it takes as long to say no, and says the same.
+      return account && { user: account, hash: account.passwordDisabled ? undefined : account.passwordHash }
+    },
+    rehash: (account, { from, to }) => accounts.rehash(account.id, { from, to }),
+    onEvent: ({ type, error }) => log.warn({ event: type, err: error }),
+  })
+}
+
+function recordSessionEvent(audit: Audit, event: SessionEvent, exchange: Exchange | undefined): void {
+  const [name, details] = auditOf(event)
+  audit.record(name, exchange && visitOf(exchange), details)
+}
+
+function auditOf(event: SessionEvent): [AuditEvent, AuditDetails] {
+  switch (event.type) {
+    case 'created':
+      return ['session_created', { sessionId: event.id, userId: event.subject }]
+    case 'rotated':
+      return ['session_renewed', { sessionId: event.id, userId: event.subject }]
+    case 'ended':
+      return ['session_logout', { sessionId: event.id, userId: event.subject }]
+    case 'revoked':
+      return ['session_ended', { sessionId: event.id, userId: event.subject, count: event.count }]
+    case 'evicted':
+      return ['excess_sessions_exceeded', { userId: event.subject, count: event.count }]
+    case 'discarded':
+      return ['session_expired', { sessionId: event.id, reason: 'ended_meanwhile' }]
+    case 'cookie_duplicate':
+      return ['cookie_duplicate', { reason: 'session_cookie' }]
+    case 'token_forged':
+      return ['cookie_forged', { reason: 'session_cookie' }]
+  }
+}

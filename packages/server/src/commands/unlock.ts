@@ -1,0 +1,44 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { parseEmailAddress } from '../accounts/email-address.ts'
+import { openStores } from '../app.ts'
+import { DONE, FAILED, MISUSED, type Output } from './output.ts'
+
+/** `gatepass unlock <address>`: a password that 100 wrong ones in a row have disabled opens the account again. */
+export async function unlock(args: readonly string[], output: Output): Promise<number> {
+  const request = readRequest(args)
+  if (request === undefined) {
+    output.err('gatepass: write gatepass unlock <address> [--data <folder>]')
+    return MISUSED
+  }
+  const { data, key } = request
+  if (!existsSync(resolve(data, 'gatepass.db'))) {
+    output.err(`gatepass: there is no database in ${data}. Name its folder: --data <folder>`)
+    return FAILED
+  }
+  const stores = await openStores({ data }, Date.now)
+  try {
+    const found = await stores.accounts.enablePassword(key)
+    if (found) output.out('The password works again.')
+    else output.err('gatepass: no account has this address')
+    return found ? DONE : FAILED
+  } finally {
+    await stores.close()
+  }
+}
+
+function readRequest(args: readonly string[]): { data: string; key: string } | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { data: { type: 'string' } },
+    })
+    const email = parseEmailAddress(positionals[0])
+    if (email === undefined || positionals.length > 1) return undefined
+    return { data: resolve(values.data ?? process.env.GATEPASS_DATA ?? '.gatepass'), key: email.key }
+  } catch {
+    return undefined
+  }
+}

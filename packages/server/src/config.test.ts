@@ -1,0 +1,203 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type Config, type ConfigProblem, type ConfigSources, readConfig } from './config.ts'
+
+const KEY = 'Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFiY2RlZmdoaWo'
+const PRODUCTION = { GATEPASS_ORIGIN: 'https://login.example.com', GATEPASS_KEYS: KEY }
+
+function folder(file?: unknown): string {
+  const path = mkdtempSync(join(tmpdir(), 'gatepass-config-'))
+  onTestFinished(() => rmSync(path, { recursive: true }))
+  if (file !== undefined)
+    writeFileSync(join(path, 'gatepass.config.json'), typeof file === 'string' ? file : JSON.stringify(file))
+  return path
+}
+
+function read(sources: Partial<ConfigSources> = {}): ReturnType<typeof readConfig> {
+  return readConfig({ mode: 'dev', environment: {}, folder: folder(), ...sources })
+}
+
+function configOf(sources: Partial<ConfigSources>): Config {
+  const result = read(sources)
+  if ('problems' in result) throw new Error(JSON.stringify(result.problems))
+  return result.config
+}
+
+function problemsOf(sources: Partial<ConfigSources>): readonly ConfigProblem[] {
+  const result = read(sources)
+  return 'problems' in result ? result.problems : []
+}
+
+describe('dev', () => {
+  test('needs nothing', () => {
+    const here = folder()
+    expect(configOf({ folder: here })).toMatchObject({
+      host: '127.0.0.1',
+      port: 3000,
+      origin: undefined,
+      data: join(here, '.gatepass'),
+      keys: undefined,
+      registration: true,
+      session: {
+        idleTimeout: 86_400,
+        absoluteTimeout: 604_800,
+        rememberIdleTimeout: 1_209_600,
+        rememberAbsoluteTimeout: 2_592_000,
+        perAccount: 20,
+      },
+      password: { minLength: 15 },
+      limits: {
+        loginsPerAddress: 30,
+        loginsPerPair: 10,
+        freeFailures: 5,
+        longestDelay: 900,
+        registrationsPerAddress: 10,
+      },
+    })
+  })
+})
+
+describe('flags, environment and file', () => {
+  test('win over each other in this order', () => {
+    const here = folder({ port: 1, host: '127.0.0.3', name: 'File' })
+    const environment = { GATEPASS_PORT: '2', GATEPASS_HOST: '127.0.0.2' }
+    expect(configOf({ folder: here, environment, flags: { port: '3' } })).toMatchObject({
+      port: 3,
+      host: '127.0.0.2',
+      name: 'File',
+    })
+  })
+
+  test('the file may have everything but keys', () => {
+    const here = folder({
+      trustProxy: ['loopback', '10.0.0.0/8'],
+      trustedOrigins: ['https://app.example.com/'],
+      registration: false,
+      session: { idleTimeout: 600 },
+      password: { words: ['Acme'] },
+      limits: { longestDelay: 60 },
+    })
+    expect(configOf({ folder: here })).toMatchObject({
+      trustProxy: ['loopback', '10.0.0.0/8'],
+      trustedOrigins: ['https://app.example.com'],
+      registration: false,
+      session: { idleTimeout: 600, absoluteTimeout: 604_800 },
+      password: { words: ['Acme'] },
+      limits: { longestDelay: 60 },
+    })
+    expect(problemsOf({ folder: folder({ keys: [KEY] }) })).toMatchObject([
+      { key: 'keys', message: 'is not a key of this file' },
+    ])
+  })
+
+  test('a proxy is a number or addresses', () => {
+    expect(configOf({ environment: { GATEPASS_TRUST_PROXY: '1' } }).trustProxy).toBe(1)
+    expect(configOf({ environment: { GATEPASS_TRUST_PROXY: '10.0.0.1, ::1/128' } }).trustProxy).toEqual([
+      '10.0.0.1',
+      '::1/128',
+    ])
+    expect(problemsOf({ environment: { GATEPASS_TRUST_PROXY: 'yes' } })).toMatchObject([{ key: 'trustProxy' }])
+  })
+
+  test('a file that is named must be there; the usual one need not', () => {
+    expect(problemsOf({ flags: { config: 'nowhere.json' } })).toMatchObject([{ key: 'config' }])
+    expect(problemsOf({ folder: folder('{"port": ') })).toMatchObject([
+      { key: 'config', message: expect.stringContaining('not a JSON object') },
+    ])
+    expect(problemsOf({ folder: folder('[]') })).toHaveLength(1)
+  })
+})
+
+describe('what is wrong', () => {
+  test('is said all at once, with the key, what was given, and the fix', () => {
+    const here = folder({
+      port: 'x',
+      prot: 4,
+      session: { idleTimeout: -1, idle: 1 },
+      limits: 7,
+      logLevel: 'loud',
+      registration: 'maybe',
+      password: { words: [1] },
+    })
+    const problems = problemsOf({ mode: 'production', folder: here })
+    expect(problems.map(({ key, message }) => `${key} ${message}`).sort()).toEqual([
+      'keys are missing: production does not make its own',
+      'limits is 7, not an object',
+      'logLevel is "loud"',
+      'origin is missing',
+      'password.words is {"0":1}'.replace('{"0":1}', '[1]'),
+      'port is "x"',
+      'prot is not a key of this file',
+      'registration is "maybe"',
+      'session.idle is not a key of this file',
+      'session.idleTimeout is -1',
+    ])
+    for (const { fix } of problems) expect(fix).toMatch(/\w+/)
+  })
+})
+
+describe('production', () => {
+  test('starts with an https origin and a key', () => {
+    expect(configOf({ mode: 'production', environment: PRODUCTION })).toMatchObject({
+      origin: 'https://login.example.com',
+      keys: [KEY],
+    })
+  })
+
+  test('takes plain http for this machine alone', () => {
+    for (const origin of ['http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:80']) {
+      expect(problemsOf({ mode: 'production', environment: { ...PRODUCTION, GATEPASS_ORIGIN: origin } })).toEqual([])
+    }
+    for (const origin of [
+      'http://login.example.com',
+      'http://10.0.0.1',
+      'http://localhost.example.com',
+      'http://127.0.0.1.example.com',
+    ]) {
+      expect(problemsOf({ mode: 'production', environment: { ...PRODUCTION, GATEPASS_ORIGIN: origin } })).toMatchObject(
+        [{ key: 'origin', message: expect.stringContaining('over plain http') }],
+      )
+    }
+  })
+
+  test.each([
+    'https://login.example.com/x',
+    'login.example.com',
+    'https://user:pw@login.example.com',
+    'ftp://login.example.com',
+    'https://*.example.com',
+    'https://a.example,https://b.example',
+  ])('%s is no origin', (origin) => {
+    expect(problemsOf({ mode: 'production', environment: { ...PRODUCTION, GATEPASS_ORIGIN: origin } })).toMatchObject([
+      { key: 'origin' },
+    ])
+  })
+
+  test.each([
+    ['too-short-0123456789', 'shorter than 32 bytes'],
+    ['please-change-me-0123456789-abcdefghijk', 'looks like a sample'],
+    ['a'.repeat(50), 'repeats the same few characters'],
+    [`${KEY},short`, 'number 2 of 2 is shorter'],
+    ['', 'shorter than 32 bytes'],
+  ])('the key %s is refused, and not repeated: %s', (keys, said) => {
+    const problems = problemsOf({ mode: 'production', environment: { ...PRODUCTION, GATEPASS_KEYS: keys } })
+    expect(problems).toMatchObject([
+      { key: 'keys', message: expect.stringContaining(said), fix: expect.stringContaining('gatepass key') },
+    ])
+    if (keys !== '') expect(JSON.stringify(problems)).not.toContain(keys)
+  })
+
+  test('keys come from a file of their own, the first one current', () => {
+    const here = folder()
+    const older = KEY.split('').reverse().join('')
+    writeFileSync(join(here, 'keys.json'), JSON.stringify({ keys: [KEY, older] }))
+    const environment = { GATEPASS_ORIGIN: PRODUCTION.GATEPASS_ORIGIN, GATEPASS_KEYS_FILE: 'keys.json' }
+    expect(configOf({ mode: 'production', folder: here, environment }).keys).toEqual([KEY, older])
+    writeFileSync(join(here, 'keys.json'), KEY)
+    const problems = problemsOf({ mode: 'production', folder: here, environment })
+    expect(problems).toMatchObject([{ key: 'keys', message: expect.stringContaining('is not JSON') }])
+    expect(JSON.stringify(problems)).not.toContain(KEY)
+  })
+})

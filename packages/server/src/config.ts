@@ -1,0 +1,363 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { isLoopbackHost, parseOrigin } from './origin.ts'
+import { type Keys, parseKeys, parseKeysFile } from './secrets.ts'
+
+/** Everything the server is told from outside, checked once; what is here can be relied upon. */
+export interface Config {
+  /** `dev` makes its own secrets and knows its own address; `production` must be told both. */
+  readonly mode: 'dev' | 'production'
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** As browsers see this server; in dev `undefined` until it is known which port it got. */
+  readonly origin: string | undefined
+  /** Folder of the database and, in dev, the secrets; absolute. */
+  readonly data: string
+  /** `undefined` in dev, where `<data>/secrets.json` is made at the first start. */
+  readonly keys: Keys | undefined
+  /** How many proxies stand in front, or their addresses; none are believed by default. */
+  readonly trustProxy: number | readonly string[] | undefined
+  readonly trustedOrigins: readonly string[]
+  /** What the pages call this place. */
+  readonly name: string
+  /** Whether strangers may make accounts. */
+  readonly registration: boolean
+  readonly logLevel: LogLevel
+  readonly session: SessionConfig
+  readonly password: PasswordConfig
+  readonly limits: LimitConfig
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+
+/** Seconds, but for `perAccount`. */
+export interface SessionConfig {
+  readonly idleTimeout: number
+  readonly absoluteTimeout: number
+  readonly rememberIdleTimeout: number
+  readonly rememberAbsoluteTimeout: number
+  /** How many an account may have at once; the oldest ends. */
+  readonly perAccount: number
+}
+
+export interface PasswordConfig {
+  /** Code points. */
+  readonly minLength: number
+  /** Words that a password must not be: names of the company, the product. */
+  readonly words: readonly string[]
+}
+
+export interface LimitConfig {
+  /** Failed logins of one address in 5 minutes. */
+  readonly loginsPerAddress: number
+  /** Failed logins of one address at one account in 15 minutes. */
+  readonly loginsPerPair: number
+  /** Failed logins of one account before each further one has to wait, twice as long each time. */
+  readonly freeFailures: number
+  /** The longest such wait in seconds. */
+  readonly longestDelay: number
+  /** Registrations of one address in an hour. */
+  readonly registrationsPerAddress: number
+}
+
+/** What is wrong with one key, and what to do about it. */
+export interface ConfigProblem {
+  /** As in the file; the environment variable or flag is named in `fix` where that is the usual place. */
+  readonly key: string
+  readonly message: string
+  readonly fix: string
+}
+
+export interface ConfigSources {
+  readonly mode: Config['mode']
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Flags of the command line, by key; they win over the environment, which wins over the file. */
+  readonly flags?: Readonly<Record<string, string>>
+  /** Relative paths start here. */
+  readonly folder: string
+}
+
+export const CONFIG_FILE = 'gatepass.config.json'
+
+/** Reads file, environment and flags into a {@link Config}, or says everything that is wrong with them at once. */
+export function readConfig(sources: ConfigSources): { config: Config } | { problems: readonly ConfigProblem[] } {
+  const problems: ConfigProblem[] = []
+  const file = readConfigFile(sources, problems)
+  const top = new Reader(withOverrides(file, sources), '', problems)
+  const config = readKeys(top, sources)
+  top.refuseRest()
+  return problems.length === 0 ? { config } : { problems }
+}
+
+function readKeys(top: Reader, sources: ConfigSources): Config {
+  const production = sources.mode === 'production'
+  const session = top.section('session')
+  const password = top.section('password')
+  const limits = top.section('limits')
+  const config: Config = {
+    mode: sources.mode,
+    host: top.text('host', '127.0.0.1'),
+    port: top.whole('port', 3000, { from: 0, to: 65_535 }),
+    origin: readOrigin(top, production),
+    data: resolve(sources.folder, top.text('data', '.gatepass')),
+    keys: readSecretKeys(top, sources),
+    trustProxy: readTrustProxy(top),
+    trustedOrigins: readTrustedOrigins(top),
+    name: top.text('name', 'Gatepass', 40),
+    registration: top.flag('registration', true),
+    logLevel: top.oneOf('logLevel', ['info', 'debug', 'warn', 'error', 'silent']),
+    session: {
+      idleTimeout: session.whole('idleTimeout', 24 * 3600, { from: 60 }),
+      absoluteTimeout: session.whole('absoluteTimeout', 7 * 86_400, { from: 60 }),
+      rememberIdleTimeout: session.whole('rememberIdleTimeout', 14 * 86_400, { from: 60 }),
+      // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
+      rememberAbsoluteTimeout: session.whole('rememberAbsoluteTimeout', 30 * 86_400, { from: 60, to: 400 * 86_400 }),
+      perAccount: session.whole('perAccount', 20, { from: 1, to: 1000 }),
+    },
+    password: {
+      minLength: password.whole('minLength', 15, { from: 8, to: 64 }),
+      words: password.list('words'),
+    },
+    limits: {
+      loginsPerAddress: limits.whole('loginsPerAddress', 30, { from: 1 }),
+      loginsPerPair: limits.whole('loginsPerPair', 10, { from: 1 }),
+      freeFailures: limits.whole('freeFailures', 5, { from: 1, to: 10 }),
+      longestDelay: limits.whole('longestDelay', 900, { from: 1, to: 86_400 }),
+      registrationsPerAddress: limits.whole('registrationsPerAddress', 10, { from: 1 }),
+    },
+  }
+  for (const section of [session, password, limits]) section.refuseRest()
+  return config
+}
+
+function readOrigin(top: Reader, production: boolean): string | undefined {
+  const text = top.text('origin', '')
+  if (text === '') {
+    if (production)
+      top.problem(
+        'origin',
+        'is missing',
+        'Set GATEPASS_ORIGIN to the address that browsers use: https://login.example.com',
+      )
+    return undefined
+  }
+  const origin = parseOrigin(text)
+  if (origin === undefined) {
+    top.problem(
+      'origin',
+      `is ${shown(text)}, not a bare origin`,
+      'Write scheme and host alone: https://login.example.com',
+    )
+    return undefined
+  }
+  if (!origin.startsWith('https:') && !isLoopbackHost(new URL(origin).hostname)) {
+    top.problem(
+      'origin',
+      `is ${shown(text)}: over plain http, anyone on the way can read passwords`,
+      'Put a proxy with TLS in front and use its https:// address; plain http is accepted for localhost alone.',
+    )
+  }
+  return origin
+}
+
+function readSecretKeys(top: Reader, { mode, environment, folder }: ConfigSources): Keys | undefined {
+  const file = top.text('keysFile', '')
+  const fromEnvironment = environment.GATEPASS_KEYS
+  const fix =
+    'Run `gatepass key` and give what it prints as GATEPASS_KEYS, or as {"keys":["…"]} in a file named by GATEPASS_KEYS_FILE.'
+  if (fromEnvironment === undefined && file === '') {
+    if (mode === 'production') top.problem('keys', 'are missing: production does not make its own', fix)
+    return undefined
+  }
+  const keys =
+    fromEnvironment === undefined ? parseKeysFile(resolve(folder, file)) : parseKeys(fromEnvironment.split(','))
+  if (!('refusal' in keys)) return keys.keys
+  top.problem('keys', keys.refusal, fix)
+  return undefined
+}
+
+function readTrustProxy(top: Reader): Config['trustProxy'] {
+  const value = top.take('trustProxy')
+  if (value === undefined) return undefined
+  const entries = Array.isArray(value)
+    ? value
+    : String(value)
+        .split(',')
+        .map((entry) => entry.trim())
+  const [first] = entries
+  if (entries.length === 1 && /^\d{1,2}$/.test(String(first))) return Number(first)
+  if (entries.every((entry) => typeof entry === 'string' && proxyEntry.test(entry))) return entries as string[]
+  top.problem(
+    'trustProxy',
+    `is ${shown(value)}`,
+    'Write how many proxies stand in front (1), or their addresses (10.0.0.0/8, ::1).',
+  )
+  return undefined
+}
+
+const proxyEntry = /^(?:loopback|linklocal|uniquelocal|[\da-fA-F.:]+(?:\/\d{1,3})?)$/
+
+function readTrustedOrigins(top: Reader): readonly string[] {
+  return top.list('trustedOrigins').flatMap((text) => {
+    const origin = parseOrigin(text)
+    if (origin !== undefined) return [origin]
+    top.problem(
+      'trustedOrigins',
+      `has ${shown(text)}, not a bare origin`,
+      'Write scheme and host alone: https://app.example.com',
+    )
+    return []
+  })
+}
+
+const variables: Readonly<Record<string, string>> = {
+  GATEPASS_HOST: 'host',
+  GATEPASS_PORT: 'port',
+  GATEPASS_ORIGIN: 'origin',
+  GATEPASS_DATA: 'data',
+  GATEPASS_KEYS_FILE: 'keysFile',
+  GATEPASS_TRUST_PROXY: 'trustProxy',
+  GATEPASS_TRUSTED_ORIGINS: 'trustedOrigins',
+  GATEPASS_NAME: 'name',
+  GATEPASS_REGISTRATION: 'registration',
+  GATEPASS_LOG_LEVEL: 'logLevel',
+}
+
+function withOverrides(
+  file: Record<string, unknown>,
+  { environment, flags = {} }: ConfigSources,
+): Record<string, unknown> {
+  const fromEnvironment = Object.entries(variables).flatMap(([variable, key]) => {
+    const value = environment[variable]
+    return value === undefined || value === '' ? [] : [[key, value] as const]
+  })
+  return { ...file, ...Object.fromEntries(fromEnvironment), ...flags }
+}
+
+function readConfigFile(
+  { environment, flags, folder }: ConfigSources,
+  problems: ConfigProblem[],
+): Record<string, unknown> {
+  const named = flags?.config ?? environment.GATEPASS_CONFIG
+  const path = resolve(folder, named ?? CONFIG_FILE)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (named !== undefined || !absent) {
+      problems.push({
+        key: 'config',
+        message: `${path} cannot be read`,
+        fix: 'Check the path and who may read the file.',
+      })
+    }
+    return {}
+  }
+  return parseConfigText(text, path, problems)
+}
+
+function parseConfigText(text: string, path: string, problems: ConfigProblem[]): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (isObject(parsed)) return parsed
+  } catch {
+    // Said below: the parser's own message could quote a secret that has no business in this file.
+  }
+  problems.push({
+    key: 'config',
+    message: `${path} is not a JSON object`,
+    fix: 'Write {"origin": "https://login.example.com"} and go from there.',
+  })
+  return {}
+}
+
+/** Takes typed values out of untyped ones, notes what is wrong with them, and in the end what nobody asked for. */
+class Reader {
+  readonly #values: Map<string, unknown>
+  readonly #prefix: string
+  readonly #problems: ConfigProblem[]
+  readonly #asked = new Set<string>(['config'])
+
+  constructor(values: Record<string, unknown>, prefix: string, problems: ConfigProblem[]) {
+    this.#values = new Map(Object.entries(values))
+    this.#prefix = prefix
+    this.#problems = problems
+  }
+
+  problem(key: string, message: string, fix: string): void {
+    this.#problems.push({ key: this.#prefix + key, message, fix })
+  }
+
+  take(key: string): unknown {
+    this.#asked.add(key)
+    return this.#values.get(key)
+  }
+
+  section(key: string): Reader {
+    const value = this.take(key) ?? {}
+    if (!isObject(value)) this.problem(key, `is ${shown(value)}, not an object`, `Write "${key}": { … }.`)
+    return new Reader(isObject(value) ? value : {}, `${this.#prefix}${key}.`, this.#problems)
+  }
+
+  text(key: string, fallback: string, longest = 1000): string {
+    const value = this.take(key) ?? fallback
+    if (typeof value === 'string' && value.length <= longest && !/[\x00-\x1f\x7f]/.test(value)) return value
+    this.problem(key, `is ${shown(value)}`, `Write a text of at most ${longest} characters on one line.`)
+    return fallback
+  }
+
+  whole(key: string, fallback: number, { from, to = 1e9 }: { from: number; to?: number }): number {
+    const value = this.take(key) ?? fallback
+    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+    if (typeof number === 'number' && Number.isInteger(number) && number >= from && number <= to) return number
+    this.problem(key, `is ${shown(value)}`, `Write a whole number from ${from} to ${to}.`)
+    return fallback
+  }
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.take(key) ?? fallback
+    if (typeof value === 'boolean') return value
+    if (value === 'true' || value === 'false') return value === 'true'
+    this.problem(key, `is ${shown(value)}`, 'Write true or false.')
+    return fallback
+  }
+
+  oneOf<Word extends string>(key: string, words: readonly [Word, ...Word[]]): Word {
+    const value = this.take(key) ?? words[0]
+    const word = words.find((candidate) => candidate === value)
+    if (word !== undefined) return word
+    this.problem(key, `is ${shown(value)}`, `Write one of: ${words.join(', ')}.`)
+    return words[0]
+  }
+
+  list(key: string): readonly string[] {
+    const value = this.take(key) ?? []
+    const entries = typeof value === 'string' ? value.split(',').map((entry) => entry.trim()) : value
+    if (Array.isArray(entries) && entries.every((entry) => typeof entry === 'string')) return entries
+    this.problem(key, `is ${shown(value)}`, 'Write a list of texts.')
+    return []
+  }
+
+  refuseRest(): void {
+    for (const key of this.#values.keys()) {
+      if (this.#asked.has(key)) continue
+      this.problem(
+        key,
+        'is not a key of this file',
+        `Known here: ${[...this.#asked].filter((known) => known !== 'config').join(', ')}.`,
+      )
+    }
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A value as it may be repeated to whoever wrote it: short, on one line. Never called with a secret. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text
+}

@@ -1,0 +1,132 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Awaitable, type Exchange, GatepassError } from 'gatepass'
+import { logError } from './error-log.ts'
+import { FORM_TOKEN_FIELD } from './form-token.ts'
+import { crossSite, malformedRequest, type Problem, problemOf } from './problem.ts'
+import { refuse } from './refusal.ts'
+import { hostProblem } from './request-check.ts'
+import { securityHeaders, setHeaders } from './security-headers.ts'
+import { send } from './send.ts'
+import type { Site } from './site.ts'
+import { Visit } from './visit.ts'
+
+export interface FrontOptions {
+  readonly origins: readonly [string, ...string[]]
+  /** The routes. */
+  readonly answer: (visit: Visit) => Awaitable<Response>
+}
+
+/** What every request passes before a route sees it, and every answer before it leaves. */
+export class Front {
+  readonly #site: Site
+  readonly #options: FrontOptions
+  readonly #headers: Readonly<Record<string, string>>
+
+  constructor(site: Site, options: FrontOptions) {
+    this.#site = site
+    this.#options = options
+    this.#headers = securityHeaders({ https: site.origin.startsWith('https:') })
+  }
+
+  handle(req: IncomingMessage, res: ServerResponse): void {
+    setHeaders(res, this.#headers)
+    if (this.#site.stopping()) res.setHeader('Connection', 'close')
+    let visit: Visit | undefined
+    this.#site.auth(req, res, (error) => {
+      // Called again when the session could not be saved: then nothing has left, and the answer is made anew.
+      const again = visit !== undefined
+      visit ??= this.#visit(req)
+      void this.#respond(visit, res, { error, again })
+    })
+  }
+
+  #visit(req: IncomingMessage): Visit {
+    const exchange = this.#site.auth.exchange(req)
+    const url = URL.parse(this.#site.origin + exchange.target) ?? new URL(this.#site.origin)
+    return new Visit(req, exchange, url)
+  }
+
+  async #respond(visit: Visit, res: ServerResponse, entry: { error: unknown; again: boolean }): Promise<void> {
+    try {
+      // The answer that failed took its caching fields with it.
+      if (entry.again) setHeaders(res, this.#headers)
+      await send(res, entry.again ? await this.#failed(visit, entry.error) : await this.#answer(visit, entry.error))
+    } catch (error) {
+      // Not even the refusal could be made.
+      logError(this.#site.log, error, visit.requestId)
+      res.destroy()
+    }
+  }
+
+  async #answer(visit: Visit, error: unknown): Promise<Response> {
+    const problem = this.#misdirection(visit)
+    if (problem !== undefined) return refuse(this.#site, visit, problem)
+    if (error !== undefined && !isCrossOrigin(error)) return this.#failed(visit, error)
+    if (!(await this.#isFirstParty(visit))) {
+      this.#site.audit.record('malicious_csrf', visit, { reason: 'cross_origin' })
+      return refuse(this.#site, visit, crossSite)
+    }
+    return this.#options.answer(visit)
+  }
+
+  #failed(visit: Visit, error: unknown): Promise<Response> {
+    logError(this.#site.log, error, visit.requestId)
+    return refuse(this.#site, visit, problemOf(error))
+  }
+
+  #misdirection(visit: Visit): Problem | undefined {
+    const { target } = visit.exchange
+    if (!target.startsWith('/') || !URL.canParse(this.#site.origin + target)) return malformedRequest
+    // Whoever watches over this server asks by its number.
+    if (visit.path === '/healthz' || visit.path === '/readyz') return undefined
+    return hostProblem(visit.request, {
+      origins: this.#options.origins,
+      behindProxy: this.#site.config.trustProxy !== undefined,
+    })
+  }
+
+  /**
+   * Whether one of our own pages, or one of a trusted origin, sent this request: by what the browser says of it, and by
+   * the form's token where it says nothing. The same for visitors without cookies: they could be logged in as somebody else.
+   */
+  async #isFirstParty(visit: Visit): Promise<boolean> {
+    const { exchange } = visit
+    if (isReadCrossSite(exchange, visit.path)) return false
+    try {
+      this.#site.auth.gatepass.requireSameOrigin(exchange)
+      return true
+    } catch (error) {
+      if (!isCrossOrigin(error)) throw error
+      return (
+        exchange.header('sec-fetch-site') === undefined &&
+        exchange.header('origin') === undefined &&
+        this.#hasFormToken(visit)
+      )
+    }
+  }
+
+  async #hasFormToken({ exchange, request }: Visit): Promise<boolean> {
+    const session = await this.#site.auth.session(request)
+    const presented = exchange.header('x-csrf-token') ?? (await exchange.fields())[FORM_TOKEN_FIELD]
+    return this.#site.formTokens.accepts(
+      exchange,
+      session.subject === undefined ? undefined : session.handle,
+      presented,
+    )
+  }
+}
+
+function isCrossOrigin(error: unknown): boolean {
+  return error instanceof GatepassError && error.code === 'ERR_CROSS_ORIGIN'
+}
+
+/** Another site's page that embeds what only its owner may read; following a link is no such thing. */
+function isReadCrossSite(exchange: Exchange, path: string): boolean {
+  const site = exchange.header('sec-fetch-site')
+  return (
+    path.startsWith('/auth/') &&
+    (site === 'cross-site' || site === 'same-site') &&
+    exchange.header('sec-fetch-dest') !== 'document' &&
+    exchange.method === 'GET'
+  )
+}

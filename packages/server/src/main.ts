@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { help } from './commands/help.ts'
+import { DONE, MISUSED, type Output, processOutput } from './commands/output.ts'
+
+/** Runs one command, and says with which code the process should end. */
+async function main([command, ...args]: readonly string[], output: Output): Promise<number> {
+  if (command === '--help' || command === '-h' || command === 'help' || args.includes('--help')) {
+    output.out(help)
+    return DONE
+  }
+  if (command === '--version' || args.includes('--version')) {
+    output.out(version())
+    return DONE
+  }
+  // Loaded when asked for, so that a word of help does not wait for a server.
+  switch (command) {
+    case 'dev':
+      return (await import('./commands/start.ts')).start('dev', args, output)
+    case 'serve':
+      return (await import('./commands/start.ts')).start('production', args, output)
+    case 'key':
+      return (await import('./commands/key.ts')).key(output)
+    case 'unlock':
+      return (await import('./commands/unlock.ts')).unlock(args, output)
+    default:
+      output.err(
+        `gatepass: ${command === undefined ? 'say what to do' : `there is no command "${command}"`}\n\n${help}`,
+      )
+      return MISUSED
+  }
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
+}
+
+process.exitCode = await main(process.argv.slice(2), processOutput)

@@ -1,0 +1,57 @@
+import { html } from 'hono/html'
+import type { Problem } from '../problem.ts'
+import { type Frame, layout } from './layout.ts'
+import type { Markup } from './markup.ts'
+
+export interface ErrorView {
+  readonly problem: Problem
+  /** Under which the log has more. */
+  readonly requestId: string | undefined
+  /** Of the request; decides where the way on leads. */
+  readonly path: string
+}
+
+export function errorPage(frame: Frame, { problem, requestId, path }: ErrorView): Markup {
+  const { status, code, message, hint } = problem
+  const title = titles[status] ?? (status < 500 ? 'That did not work' : 'Something is broken here')
+  const way = wayOn(frame, status, path)
+  const body = html`<div class="card">
+<p class="status">${status}</p>
+<h1>${title}</h1>
+<p class="lead">${message}</p>
+${hint === undefined ? '' : html`<p>${hint}</p>`}
+<p class="actions"><a class="button" href="${way.href}">${way.text}</a></p>
+<p class="hint">${code}${requestId === undefined || status < 500 ? '' : html` <span class="dot">·</span> reference ${requestId}`}</p>
+</div>`
+  return layout(frame, { title, failed: true, width: frame.account === undefined ? 'narrow' : 'wide', body })
+}
+
+const titles: Readonly<Record<number, string>> = {
+  400: 'That request makes no sense',
+  401: 'Please log in',
+  403: 'That is not allowed',
+  404: 'Nothing here',
+  405: 'Not this way',
+  408: 'That took too long',
+  409: 'Somebody was faster',
+  413: 'That is too much',
+  415: 'Not in this form',
+  417: 'That cannot be promised',
+  421: 'Wrong door',
+  429: 'Too many tries',
+  431: 'Too many cookies',
+  500: 'Something is broken here',
+  503: 'Just a moment',
+}
+
+/** A form that was refused is had anew; from anywhere else the way leads home. */
+function wayOn(frame: Frame, status: number, path: string): { href: string; text: string } {
+  if (status < 500 && path === '/auth/login') return { href: '/login', text: 'Back to the login' }
+  if (status < 500 && path === '/auth/register') return { href: '/register', text: 'Back to the form' }
+  if (status === 401) return { href: '/login', text: 'Log in' }
+  if (status < 500 && path.startsWith('/account/sessions'))
+    return { href: '/account/sessions', text: 'Back to your devices' }
+  return frame.account === undefined
+    ? { href: '/', text: 'To the start page' }
+    : { href: '/account', text: 'To your account' }
+}

@@ -1,0 +1,54 @@
+import { html } from 'hono/html'
+import type { Problem } from '../problem.ts'
+import { field, problemBox } from './field.ts'
+import { type Frame, formToken, layout } from './layout.ts'
+import type { Markup } from './markup.ts'
+
+export interface RegisterForm {
+  /** Characters of a password. */
+  readonly minLength: number
+  readonly problem?: Problem
+  readonly email?: string
+  readonly name?: string
+}
+
+export function registerPage(frame: Frame, { minLength, problem, email = '', name = '' }: RegisterForm): Markup {
+  const body = html`<div class="card">
+<h1>Create an account</h1>
+<p class="lead">An address and a good password are all it takes.</p>
+${problemBox(problem)}
+<form method="post" action="/auth/register">
+${formToken(frame)}
+${field({
+  name: 'email',
+  label: 'E-mail address',
+  type: 'email',
+  autocomplete: 'username',
+  value: email,
+  problem: problem?.fields?.email,
+  focused: email === '',
+})}
+${field({
+  name: 'name',
+  label: 'Name',
+  type: 'text',
+  autocomplete: 'name',
+  value: name,
+  problem: problem?.fields?.name,
+  optional: true,
+})}
+${field({
+  name: 'password',
+  label: 'Password',
+  type: 'password',
+  autocomplete: 'new-password',
+  hint: `At least ${minLength} characters. A few words that do not belong together are easy to keep and hard to guess.`,
+  problem: problem?.fields?.password,
+  focused: email !== '',
+})}
+<button type="submit">Create account</button>
+</form>
+</div>
+<p class="aside">Have an account? <a href="/login">Log in</a></p>`
+  return layout(frame, { title: 'Create an account', failed: problem !== undefined, width: 'narrow', body })
+}

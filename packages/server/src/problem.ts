@@ -1,0 +1,135 @@
+import { GatepassError, UsageError } from 'gatepass'
+
+/** Why a request gets no other answer; everything in it may be shown to whoever asked. */
+export interface Problem {
+  readonly status: number
+  /** Never renamed; what programs look at. */
+  readonly code: string
+  readonly message: string
+  readonly hint?: string | undefined
+  /** Seconds. */
+  readonly retryAfter?: number | undefined
+  /** What was wrong with which field of a form. */
+  readonly fields?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const notFound: Problem = {
+  status: 404,
+  code: 'ERR_NOT_FOUND',
+  message: 'There is nothing at this address.',
+}
+
+export const sessionNotFound: Problem = {
+  status: 404,
+  code: 'ERR_SESSION_NOT_FOUND',
+  message: 'You have no such session.',
+  hint: 'It may have ended already; GET /auth/sessions lists those that have not.',
+}
+
+/** A challenge no browser knows: it says what a person has to do, and opens no window (RFC 9110 §15.5.2). */
+export const loginChallenge: Readonly<Record<string, string>> = {
+  'WWW-Authenticate': 'Cookie realm="login", form-action="/login"',
+}
+
+export const loginRequired: Problem = {
+  status: 401,
+  code: 'ERR_LOGIN_REQUIRED',
+  message: 'Nobody is logged in.',
+  hint: 'Log in at /login, or with POST /auth/login.',
+  headers: loginChallenge,
+}
+
+/** One answer for every login that fails: which part was wrong, and whether there is such an account, is nobody's business. */
+export const loginRefused: Problem = {
+  status: 401,
+  code: 'ERR_LOGIN_REFUSED',
+  message: 'The e-mail address or the password is not right.',
+  headers: loginChallenge,
+}
+
+export const registrationClosed: Problem = {
+  status: 403,
+  code: 'ERR_REGISTRATION_CLOSED',
+  message: 'New accounts cannot be made here.',
+}
+
+export const malformedRequest: Problem = {
+  status: 400,
+  code: 'ERR_REQUEST_MALFORMED',
+  message: 'This request cannot be understood.',
+}
+
+export const crossSite: Problem = {
+  status: 403,
+  code: 'ERR_CROSS_ORIGIN',
+  message: 'This request did not come from a page of this site.',
+  hint: 'Open the page again and repeat what you did. Programs send an Origin field with the address of this server.',
+}
+
+export const internalProblem: Problem = {
+  status: 500,
+  code: 'ERR_INTERNAL',
+  message: 'Something is broken on this server.',
+  hint: 'It was noted. Try again later.',
+}
+
+const unavailable: Omit<Problem, 'code' | 'retryAfter'> = {
+  status: 503,
+  message: 'This cannot be answered right now; nothing was changed.',
+  hint: 'Try again in a moment.',
+}
+
+export function methodNotAllowed(methods: readonly string[]): Problem {
+  return {
+    status: 405,
+    code: 'ERR_METHOD_NOT_ALLOWED',
+    message: 'This address does not answer that method.',
+    hint: `Use ${methods.join(' or ')}.`,
+    headers: { Allow: methods.join(', ') },
+  }
+}
+
+export function misdirected(host: string): Problem {
+  return {
+    status: 421,
+    code: 'ERR_HOST_UNKNOWN',
+    message: 'This server is not known by that name.',
+    hint: `It answers as ${host}. A proxy in front must send the Host field on as it came.`,
+  }
+}
+
+export function tooManyTries(retryAfter: number): Problem {
+  return {
+    status: 429,
+    code: 'ERR_TOO_MANY_TRIES',
+    message: 'Too many tries.',
+    hint: `Try again in ${inWords(retryAfter)}.`,
+    retryAfter,
+  }
+}
+
+export function invalidInput(fields: Readonly<Record<string, string>>): Problem {
+  return {
+    status: 400,
+    code: 'ERR_INPUT',
+    message: 'Some of what was entered cannot be accepted.',
+    hint: Object.values(fields).join(' '),
+    fields,
+  }
+}
+
+/** What may be told of an error; the rest belongs in the log. */
+export function problemOf(error: unknown): Problem {
+  if (!(error instanceof GatepassError) || error instanceof UsageError) return internalProblem
+  const { status, code, message, hint, retryAfter } = error
+  if (code === 'ERR_CROSS_ORIGIN') return crossSite
+  return status >= 500
+    ? { ...unavailable, code, retryAfter: retryAfter ?? 1 }
+    : { status, code, message, hint, retryAfter }
+}
+
+function inWords(seconds: number): string {
+  if (seconds < 90) return seconds === 1 ? 'one second' : `${seconds} seconds`
+  return `${Math.ceil(seconds / 60)} minutes`
+}

@@ -1,0 +1,48 @@
+import type { Awaitable } from 'gatepass'
+import { Hono } from 'hono'
+import { methodNotAllowed, notFound, type Problem } from './problem.ts'
+import type { Visit } from './visit.ts'
+
+/** The named segments of a route's path. */
+export type Parameters = Readonly<Record<string, string>>
+
+/** One method of one address. GET answers HEAD as well. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  readonly answer: (visit: Visit, parameters: Parameters) => Awaitable<Response>
+}
+
+export interface RouterOptions {
+  readonly routes: readonly Route[]
+  readonly refuse: (visit: Visit, problem: Problem) => Awaitable<Response>
+  /** An error that a route threw. */
+  readonly failed: (visit: Visit, error: unknown) => Awaitable<Response>
+}
+
+/** Answers with the route of the request's path, or says why there is none: 404, or 405 with the methods there are. */
+export function router({ routes, refuse, failed }: RouterOptions): (visit: Visit) => Awaitable<Response> {
+  const app = new Hono<{ Bindings: { visit: Visit } }>()
+  for (const { method, path, answer } of routes) app.on(method, path, (c) => answer(c.env.visit, c.req.param()))
+  for (const [path, methods] of methodsByPath(routes)) {
+    app.all(path, (c) => refuse(c.env.visit, methodNotAllowed(methods)))
+  }
+  app.notFound((c) => refuse(c.env.visit, notFound))
+  app.onError((error, c) => failed(c.env.visit, error))
+  return (visit) => app.fetch(new Request(visit.url, { method: routable(visit.exchange.method) }), { visit })
+}
+
+/** The class Request refuses these; so does every route of ours. The body stays with the exchange. */
+function routable(method: string): string {
+  return /^(?:TRACE|TRACK|CONNECT)$/i.test(method) ? 'OPTIONS' : method
+}
+
+function methodsByPath(routes: readonly Route[]): Map<string, string[]> {
+  const byPath = new Map<string, string[]>()
+  for (const { method, path } of routes) {
+    const methods = byPath.get(path) ?? []
+    methods.push(...(method === 'GET' ? ['GET', 'HEAD'] : [method]))
+    byPath.set(path, methods)
+  }
+  return byPath
+}

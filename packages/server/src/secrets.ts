@@ -1,0 +1,74 @@
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The first key writes, all of them read; taking a key out ends what was written under it. */
+export type Keys = readonly [current: string, ...retired: string[]]
+
+type KeysOrRefusal = { keys: Keys } | { refusal: string }
+
+const SHORTEST_KEY = 32
+
+/** A key that is fit for production: 32 random bytes. */
+export function newKey(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/** Checks keys from outside; what it says about a bad one does not repeat it. */
+export function parseKeys(texts: readonly unknown[]): KeysOrRefusal {
+  const keys = texts.map((text) => (typeof text === 'string' ? text.trim() : ''))
+  for (const [index, key] of keys.entries()) {
+    const refusal = refusalOf(key)
+    if (refusal !== undefined) return { refusal: `number ${index + 1} of ${keys.length} ${refusal}` }
+  }
+  const [current, ...retired] = keys
+  return current === undefined ? { refusal: 'are an empty list' } : { keys: [current, ...retired] }
+}
+
+/** Reads `{"keys": ["current", "retired"]}`. */
+export function parseKeysFile(path: string): KeysOrRefusal {
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    const keys = typeof parsed === 'object' && parsed !== null && 'keys' in parsed ? parsed.keys : undefined
+    return Array.isArray(keys) ? parseKeys(keys) : { refusal: `are not in ${path}: it has no list "keys"` }
+  } catch (error) {
+    // The parser's message would quote the file.
+    const why = error instanceof SyntaxError ? 'is not JSON' : 'cannot be read'
+    return { refusal: `are missing: ${path} ${why}` }
+  }
+}
+
+/** The keys that dev keeps for itself, made at the first start in a file that only its owner can read. */
+export function ownKeys(folder: string): KeysOrRefusal {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, 'secrets.json')
+  try {
+    // `wx` fails when the file is there: of two processes that start at once, one makes it and both read it.
+    writeFileSync(path, `${JSON.stringify({ keys: [newKey()] }, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    chmodSync(path, 0o600)
+  }
+  return parseKeysFile(path)
+}
+
+function refusalOf(key: string): string | undefined {
+  if (Buffer.byteLength(key) < SHORTEST_KEY) return `is shorter than ${SHORTEST_KEY} bytes`
+  if (new Set(key).size < 12) return 'repeats the same few characters'
+  if (/change|secret|example|sample|password|keyboard|default|gatepass/i.test(key)) return 'looks like a sample'
+  return undefined
+}
+
+/** Turns values into names that say nothing about them, each purpose with a key of its own. */
+export class Pseudonyms {
+  readonly #key: Buffer
+
+  constructor([current]: Keys, purpose: string) {
+    this.#key = Buffer.from(hkdfSync('sha256', current, '', `gatepass-server ${purpose}`, 32))
+  }
+
+  /** The same 16 hex digits for the same value, as long as the key is the same. */
+  of(value: string): string {
+    return createHmac('sha256', this.#key).update(value).digest('hex').slice(0, 16)
+  }
+}

@@ -1,0 +1,116 @@
+import { mkdirSync } from 'node:fs'
+import { createServer, type Server, type ServerOptions as ServerLimits } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type App, createApp, openStores, type Stores } from './app.ts'
+import { answerUnreadable } from './client-error.ts'
+import type { Config } from './config.ts'
+import type { Log } from './log.ts'
+import { loopbackOrigins } from './origin.ts'
+import { type Keys, ownKeys } from './secrets.ts'
+
+export interface ServerOptions {
+  readonly config: Config
+  readonly log: Log
+  /** Epoch milliseconds. Default `Date.now`. */
+  readonly clock?: () => number
+}
+
+/** A server that listens. */
+export interface RunningServer {
+  /** As browsers see it. */
+  readonly origin: string
+  readonly port: number
+  /** Takes no more requests, lets those that run finish for ten seconds at most, and closes the database. */
+  stop(): Promise<void>
+}
+
+/** Longest that a request in flight may hold up the end. Milliseconds. */
+const GRACE = 10_000
+
+/** Opens data folder, database and socket; nothing is left open if one of them fails. */
+export async function startServer({ config, log, clock = Date.now }: ServerOptions): Promise<RunningServer> {
+  mkdirSync(config.data, { recursive: true, mode: 0o700 })
+  const keys = keysOf(config)
+  const stores = await openStores(config, clock)
+  const server = createServer(limits)
+  try {
+    await listen(server, config)
+  } catch (error) {
+    await stores.close()
+    throw error
+  }
+  const { port } = server.address() as AddressInfo
+  const origins: readonly [string, ...string[]] = config.origin === undefined ? loopbackOrigins(port) : [config.origin]
+  const end = new End(server, stores)
+  const app = createApp({ config, keys, origins, stores, log, clock, stopping: () => end.begun })
+  connect(server, app, origins[0])
+  return { origin: origins[0], port, stop: () => end.begin() }
+}
+
+const limits: ServerLimits = {
+  maxHeaderSize: 16_384,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 5000,
+  connectionsCheckingInterval: 2000,
+  // Checked by us, so that the refusal carries the header fields of every other answer.
+  requireHostHeader: false,
+}
+
+function keysOf(config: Config): Keys {
+  if (config.keys !== undefined) return config.keys
+  const own = ownKeys(config.data)
+  if ('keys' in own) return own.keys
+  throw new Error(
+    `The keys in ${config.data}/secrets.json cannot be used: they ${own.refusal}. Remove the file, and new ones are made; everybody logs in again.`,
+  )
+}
+
+function listen(server: Server, { host, port }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function connect(server: Server, app: App, origin: string): void {
+  server.on('request', (req, res) => app(req, res))
+  // Without a listener Node answers by itself, without our header fields.
+  server.on('checkExpectation', (req, res) => app(req, res))
+  server.on('clientError', (error, socket) => answerUnreadable(error, socket, { https: origin.startsWith('https:') }))
+}
+
+/** The end of a server: once begun it cannot be called off. */
+class End {
+  readonly #server: Server
+  readonly #stores: Stores
+  #done: Promise<void> | undefined
+
+  constructor(server: Server, stores: Stores) {
+    this.#server = server
+    this.#stores = stores
+  }
+
+  get begun(): boolean {
+    return this.#done !== undefined
+  }
+
+  begin(): Promise<void> {
+    this.#done ??= this.#close()
+    return this.#done
+  }
+
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    // A connection that falls idle after its last answer would be kept for a next request.
+    const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
+    const late = setTimeout(() => this.#server.closeAllConnections(), GRACE)
+    await closed
+    clearInterval(idle)
+    clearTimeout(late)
+    await this.#stores.close()
+  }
+}

@@ -1,0 +1,31 @@
+import type { NodeGatepass } from 'gatepass/node'
+import type { Passwords } from 'gatepass/password'
+import type { Account, Accounts } from './accounts/accounts.ts'
+import type { Audit } from './audit.ts'
+import type { Config } from './config.ts'
+import type { FormTokens } from './form-token.ts'
+import type { KnownDevices } from './known-device.ts'
+import type { Limits } from './limits.ts'
+import type { Log } from './log.ts'
+import type { Pseudonyms } from './secrets.ts'
+
+/** What the routes work with; put together once, in `app.ts`. */
+export interface Site {
+  readonly config: Config
+  /** As browsers see this server. */
+  readonly origin: string
+  readonly auth: NodeGatepass<Account, 'local'>
+  readonly accounts: Accounts
+  readonly passwords: Passwords
+  readonly limits: Limits
+  readonly devices: KnownDevices
+  readonly formTokens: FormTokens
+  /** Names accounts in counts and cookies without telling which they are. */
+  readonly accountNames: Pseudonyms
+  readonly audit: Audit
+  readonly log: Log
+  /** Epoch milliseconds. */
+  readonly clock: () => number
+  /** Whether the server is on its way out, and new work should go elsewhere. */
+  readonly stopping: () => boolean
+}

@@ -1,0 +1,133 @@
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { runCommand, startProcess } from './process.ts'
+import { ADA, startTestServer, temporaryFolder } from './test-server.ts'
+import { Visitor } from './visitor.ts'
+
+const KEY = 'Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFiY2RlZmdoaWo'
+
+describe('gatepass', () => {
+  test.each([['--help'], ['dev', '--help']])('%s explains itself', async (...args) => {
+    const { code, output } = await runCommand(args)
+    expect([code, output]).toEqual([0, expect.stringContaining('gatepass serve')])
+  })
+
+  test('--version says which it is', async () => {
+    expect(await runCommand(['--version'])).toEqual({ code: 0, output: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+  })
+
+  test.each([
+    [['dev', '--prot', '4000'], 'there is no flag --prot'],
+    [[], 'say what to do'],
+    [['unlock', 'nobody'], 'unlock <address>'],
+  ] as const)('%j is not understood, says why, and ends with 2', async (args, said) => {
+    const { code, output } = await runCommand(args)
+    expect([code, output]).toEqual([2, expect.stringContaining(said)])
+  })
+
+  test('key prints a key that serve takes', async () => {
+    const { output } = await runCommand(['key'])
+    expect(output).toMatch(/^[\w-]{43}\n$/)
+  })
+})
+
+describe('gatepass dev', () => {
+  test('listens on the port and with the folder it is told, and prints the address', async () => {
+    const folder = temporaryFolder()
+    const server = await startProcess(['dev', '--port', '0', '--data', 'some/folder'], { folder })
+    expect(server.output()).toContain(`Gatepass listens on http://localhost:${server.port}\n`)
+    const visitor = new Visitor(server)
+    expect((await visitor.get('/login')).status).toBe(200)
+    const second = await startTestServer({ data: join(folder, 'some/folder') })
+    expect((await second.visitor().get('/login')).status).toBe(200)
+  })
+
+  test('says which port is taken, and what to do', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as { port: number }
+    const { code, output } = await runCommand(['dev', '--port', String(port), '--data', temporaryFolder()])
+    taken.close()
+    expect([code, output]).toEqual([1, expect.stringContaining(`port ${port} is taken on 127.0.0.1`)])
+    expect(output).toContain(`--port ${port + 1}`)
+  })
+
+  test('keeps logins over a restart', async () => {
+    const data = temporaryFolder()
+    const first = await startProcess(['dev', '--port', '0', '--data', data])
+    const visitor = new Visitor(first)
+    await visitor.json('POST', '/auth/register', ADA)
+    await visitor.json('POST', '/auth/login', ADA)
+    first.child.kill('SIGINT')
+    expect(await first.ended).toBe(0)
+    const second = await startProcess(['dev', '--port', '0', '--data', data])
+    const later = new Visitor(second)
+    for (const [name, value] of visitor.cookies) later.cookies.set(name, value)
+    expect((await later.get('/auth/session')).status).toBe(200)
+  })
+})
+
+describe('gatepass serve', () => {
+  const folder = (): string => temporaryFolder()
+
+  test('says all that is missing at once, and ends with 1', async () => {
+    const { code, output } = await runCommand(['serve', '--port', 'x'], { folder: folder() })
+    expect(code).toBe(1)
+    for (const key of ['origin is missing', 'keys are missing', 'port is "x"', 'GATEPASS_ORIGIN', 'gatepass key'])
+      expect(output).toContain(key)
+  })
+
+  test('starts with an https origin and a key, and logs JSON', async () => {
+    const environment = { GATEPASS_ORIGIN: 'https://login.example.com', GATEPASS_KEYS: KEY }
+    const server = await startProcess(['serve', '--port', '0', '--data', 'data'], { folder: folder(), environment })
+    expect(server.origin).toBe('https://login.example.com')
+    const answer = await new Visitor({ origin: server.origin, port: server.port }).get('/login')
+    expect(answer.headers['set-cookie']?.[0]).toMatch(/^__Host-gp-csrf=.*; Secure/)
+    server.child.kill('SIGTERM')
+    expect(await server.ended).toBe(0)
+    const lines = server
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line))
+    expect(lines.map((line) => line.event)).toEqual(['sys_startup', 'sys_shutdown'])
+    expect(server.output()).not.toContain(KEY)
+  })
+
+  test('reads the file in the working folder, under the environment, under the flags', async () => {
+    const here = folder()
+    writeFileSync(
+      join(here, 'gatepass.config.json'),
+      JSON.stringify({ origin: 'https://file.example', name: 'From the file', port: 1 }),
+    )
+    const environment = { GATEPASS_ORIGIN: 'https://environment.example', GATEPASS_KEYS: KEY }
+    const server = await startProcess(['serve', '--port', '0'], { folder: here, environment })
+    expect(server.origin).toBe('https://environment.example')
+    expect((await new Visitor(server).get('/')).body).toContain('Welcome to From the file')
+  })
+})
+
+describe('gatepass unlock', () => {
+  test('lets a disabled password work again', async () => {
+    const data = temporaryFolder()
+    const server = await startTestServer({
+      data,
+      limits: { loginsPerAddress: 1e6, loginsPerPair: 1e6, freeFailures: 10 },
+    })
+    await server.visitor().json('POST', '/auth/register', ADA)
+    const { DatabaseSync } = await import('node:sqlite')
+    const database = new DatabaseSync(join(data, 'gatepass.db'))
+    database.exec('update accounts set failures = 100, password_disabled_at = 1')
+    database.close()
+    expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(401)
+    expect(await runCommand(['unlock', 'ADA@example.com', '--data', data])).toEqual({
+      code: 0,
+      output: 'The password works again.\n',
+    })
+    expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(200)
+    expect((await runCommand(['unlock', 'nobody@example.com', '--data', data])).code).toBe(1)
+    expect((await runCommand(['unlock', 'nobody@example.com', '--data', join(data, 'nowhere')])).code).toBe(1)
+  })
+})

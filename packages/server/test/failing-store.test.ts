@@ -1,0 +1,112 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { ADA, loggedIn, startTestServer, type TestServer } from './test-server.ts'
+
+/** Another program that takes a table away, as a disk that fails would. */
+function breakTable(server: TestServer, table: string): void {
+  const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+  database.exec(`alter table ${table} rename to ${table}_gone`)
+  database.close()
+}
+
+function mendTable(server: TestServer, table: string): void {
+  const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+  database.exec(`alter table ${table}_gone rename to ${table}`)
+  database.close()
+}
+
+test('a session store that fails is answered 503 with Retry-After, and nobody is let in or thrown out', async () => {
+  const server = await startTestServer()
+  const ada = await loggedIn(server)
+  breakTable(server, 'gatepass_sessions')
+  for (const path of ['/account', '/account/sessions', '/auth/session', '/auth/sessions']) {
+    const answer = await ada.get(path)
+    expect([path, answer.status, answer.headers['retry-after']]).toEqual([path, 503, '1'])
+    expect(answer.headers['set-cookie']).toBeUndefined()
+    expect(answer.body).not.toMatch(/no such table|sqlite/i)
+  }
+  mendTable(server, 'gatepass_sessions')
+  expect((await ada.get('/auth/session')).status).toBe(200)
+})
+
+test('a login that cannot be saved is no login: 503, no session cookie, nothing half-sent', async () => {
+  const server = await startTestServer()
+  await loggedIn(server)
+  breakTable(server, 'gatepass_sessions')
+  for (const visitor of [server.visitor(), server.visitor()]) {
+    const page = await visitor.post('/auth/login', ADA)
+    expect(page.status).toBe(503)
+    expect(page.body).toContain('Just a moment')
+    expect(page.headers.location).toBeUndefined()
+    expect(visitor.token).toBeUndefined()
+    expect(page.headers['cache-control']).toBe('no-store')
+    expect(page.headers['x-content-type-options']).toBe('nosniff')
+    expect(page.headers['content-security-policy']).toContain("default-src 'none'")
+  }
+  const json = await server.visitor().json('POST', '/auth/login', ADA)
+  expect([json.status, json.data.error.code]).toEqual([503, 'ERR_STORE_UNAVAILABLE'])
+  mendTable(server, 'gatepass_sessions')
+  expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(200)
+})
+
+test('accounts that cannot be read are 503 for everybody, and the tries are given back', async () => {
+  const server = await startTestServer({ limits: { loginsPerAddress: 2, loginsPerPair: 2, freeFailures: 2 } })
+  const ada = await loggedIn(server)
+  breakTable(server, 'accounts')
+  expect((await ada.get('/auth/session')).status).toBe(503)
+  for (let n = 0; n < 5; n++) expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(503)
+  expect((await server.visitor().json('POST', '/auth/register', ADA)).status).toBe(503)
+  expect((await server.visitor().get('/healthz')).status).toBe(200)
+  expect((await server.visitor().get('/readyz')).status).toBe(503)
+  mendTable(server, 'accounts')
+  expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(200)
+  expect((await server.visitor().get('/readyz')).status).toBe(200)
+})
+
+test('what failed is in the log, under the number that the page shows', async () => {
+  const server = await startTestServer()
+  const ada = await loggedIn(server)
+  breakTable(server, 'gatepass_sessions')
+  const page = await ada.get('/account')
+  const [, reference = ''] = /reference ([\w-]+)/.exec(page.body) ?? []
+  const entry = server.log.map((line) => JSON.parse(line)).find((line) => line.requestId === reference)
+  expect(entry).toMatchObject({ level: 'error', event: 'request_failed' })
+})
+
+test('a disabled account is nobody at once, and its owner cannot log in', async () => {
+  const server = await startTestServer()
+  const ada = await loggedIn(server)
+  const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+  database.exec('update accounts set disabled_at = 1')
+  database.close()
+  expect((await ada.get('/auth/session')).status).toBe(401)
+  expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(401)
+})
+
+test('a changed password ends the logins made with the old one', async () => {
+  const server = await startTestServer()
+  const ada = await loggedIn(server)
+  const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+  database.exec('update accounts set password_version = password_version + 1')
+  database.close()
+  expect((await ada.get('/auth/session')).status).toBe(401)
+})
+
+test('an imported hash opens the account, is replaced by a current one, and the login goes on', async () => {
+  const server = await startTestServer()
+  await server.visitor().json('POST', '/auth/register', ADA)
+  const { scryptSync } = await import('node:crypto')
+  const salt = Buffer.alloc(16, 1)
+  const tag = scryptSync(ADA.password, salt, 32, { N: 2 ** 14, r: 8, p: 1 })
+  const base64 = (bytes: Buffer): string => bytes.toString('base64').replace(/=+$/, '')
+  const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+  database.prepare('update accounts set password_hash = ?').run(`$scrypt$ln=14,r=8,p=1$${base64(salt)}$${base64(tag)}`)
+  const visitor = server.visitor()
+  expect((await visitor.json('POST', '/auth/login', ADA)).status).toBe(200)
+  expect(database.prepare('select password_hash as hash from accounts').get()).toEqual({
+    hash: expect.stringMatching(/^\$argon2id\$/),
+  })
+  database.close()
+  expect((await visitor.get('/auth/session')).status).toBe(200)
+})

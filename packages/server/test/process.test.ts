@@ -1,0 +1,116 @@
+import { statSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, test } from 'vitest'
+import { startProcess } from './process.ts'
+import { ADA, temporaryFolder } from './test-server.ts'
+import { Visitor } from './visitor.ts'
+
+function visitorOf({ origin, port }: { origin: string; port: number }, localAddress?: string): Visitor {
+  return new Visitor({ origin, port, ...(localAddress !== undefined && { localAddress }) })
+}
+
+describe('kill -9', () => {
+  test('in the middle of writes loses no acknowledged login, and leaves a database that opens', async () => {
+    const data = temporaryFolder()
+    const acknowledged: string[] = []
+    for (let round = 0; round < 3; round++) {
+      const server = await startProcess(['dev', '--port', '0', '--data', data])
+      // Each of them registers and logs in, over and over, until the server is gone under its hands.
+      const people = Array.from({ length: 6 }, async (_, who) => {
+        for (let n = 0; ; n++) {
+          const visitor = visitorOf(server, `127.${round + 1}.${who + 1}.${n + 1}`)
+          const person = { ...ADA, email: `p-${round}-${who}-${n}@example.com` }
+          await visitor.json('POST', '/auth/register', person)
+          const { status } = await visitor.json('POST', '/auth/login', person)
+          if (status === 200) acknowledged.push(visitor.token ?? '')
+          if (acknowledged.length === 5 * (round + 1)) server.child.kill('SIGKILL')
+        }
+      })
+      await Promise.allSettled(people)
+      expect(await server.ended).toBe('SIGKILL')
+      const database = new DatabaseSync(join(data, 'gatepass.db'))
+      expect(database.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' })
+      database.close()
+    }
+    expect(acknowledged.length).toBeGreaterThanOrEqual(15)
+    const again = await startProcess(['dev', '--port', '0', '--data', data])
+    for (const token of acknowledged) {
+      const visitor = visitorOf(again)
+      visitor.cookies.set('gp', token)
+      expect((await visitor.get('/auth/session')).status).toBe(200)
+    }
+  })
+})
+
+describe('SIGTERM', () => {
+  test('lets a request in flight finish, takes no new one, and ends with 0', async () => {
+    const data = temporaryFolder()
+    const server = await startProcess(['dev', '--port', '0', '--data', data])
+    await visitorOf(server).json('POST', '/auth/register', ADA)
+    const body = JSON.stringify(ADA)
+    // The body is held back until the signal is there: a request in the middle of being answered.
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(
+      `POST /auth/login HTTP/1.1\r\nHost: localhost:${server.port}\r\nOrigin: ${server.origin}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`,
+    )
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk) => chunks.push(chunk))
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    await visitorOf(server).get('/healthz')
+    server.child.kill('SIGTERM')
+    await refused(server.port)
+    socket.write(body)
+    await closed
+    const answer = Buffer.concat(chunks).toString('latin1')
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+    expect(await server.ended).toBe(0)
+    const [, token = ''] = /gp=([\w.-]+)/.exec(answer) ?? []
+    const again = await startProcess(['dev', '--port', '0', '--data', data])
+    const visitor = visitorOf(again)
+    visitor.cookies.set('gp', token)
+    expect((await visitor.get('/auth/session')).status).toBe(200)
+  })
+
+  test('twice ends at once', async () => {
+    const server = await startProcess(['dev', '--port', '0', '--data', temporaryFolder()])
+    const socket = connect(server.port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(
+      `POST /auth/login HTTP/1.1\r\nHost: localhost:${server.port}\r\nOrigin: ${server.origin}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n`,
+    )
+    await visitorOf(server).get('/healthz')
+    server.child.kill('SIGTERM')
+    await refused(server.port)
+    server.child.kill('SIGTERM')
+    expect(await server.ended).toBe(1)
+  })
+
+  test('leaves nothing but the database and the secrets, which only their owner can read', async () => {
+    const data = join(temporaryFolder(), 'new', 'folder')
+    const server = await startProcess(['dev', '--port', '0', '--data', data])
+    await visitorOf(server).json('POST', '/auth/register', ADA)
+    const mode = (path: string): number => statSync(path).mode & 0o777
+    expect(mode(data)).toBe(0o700)
+    for (const file of ['gatepass.db', 'gatepass.db-wal', 'secrets.json'])
+      expect([file, mode(join(data, file))]).toEqual([file, 0o600])
+    server.child.kill('SIGTERM')
+    expect(await server.ended).toBe(0)
+  })
+})
+
+/** Until nobody listens on the port any more. */
+async function refused(port: number): Promise<void> {
+  for (;;) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.once('connect', () => {
+        socket.destroy()
+        resolve(true)
+      })
+      socket.once('error', () => resolve(false))
+    })
+    if (!open) return
+  }
+}

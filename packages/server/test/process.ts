@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+const SERVER = join(import.meta.dirname, '..')
+
+export interface Running {
+  readonly child: ChildProcess
+  readonly origin: string
+  readonly port: number
+  /** What it has written so far. */
+  output(): string
+  /** How it ended: exit code, or signal. */
+  readonly ended: Promise<number | string>
+}
+
+/** Runs the command line in a process of its own, until it says where it listens. */
+export async function startProcess(args: readonly string[], options: SpawnOptions = {}): Promise<Running> {
+  const { child, output, ended } = spawnCommand(args, options)
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.on('data', () => (output().includes('sys_startup') ? resolve() : undefined))
+    child.once('exit', () => reject(new Error(`it ended before it listened:\n${output()}`)))
+  })
+  // Words in dev, JSON in production.
+  const [, origin = ''] = /"origin":"([^"]+)"|origin=(\S+)/.exec(output())?.filter(Boolean) ?? []
+  const [, port] = /"port":(\d+)|port=(\d+)/.exec(output())?.filter(Boolean) ?? []
+  return { child, origin, port: Number(port), output, ended }
+}
+
+/** Runs the command line to its end. */
+export async function runCommand(
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<{ code: number | string; output: string }> {
+  const { output, ended } = spawnCommand(args, options)
+  return { code: await ended, output: output() }
+}
+
+export interface SpawnOptions {
+  readonly environment?: Readonly<Record<string, string>>
+  readonly folder?: string
+}
+
+function spawnCommand(
+  args: readonly string[],
+  { environment = {}, folder = SERVER }: SpawnOptions,
+): Pick<Running, 'child' | 'output' | 'ended'> {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('GATEPASS_'))
+  const child = spawn(process.execPath, ['--conditions=gatepass:source', join(SERVER, 'src/main.ts'), ...args], {
+    cwd: folder,
+    env: { ...Object.fromEntries(inherited), ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let text = ''
+  const keep = (chunk: Buffer): void => {
+    text += chunk.toString('utf8')
+  }
+  child.stdout.on('data', keep)
+  child.stderr.on('data', keep)
+  const ended = new Promise<number | string>((resolve) =>
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')),
+  )
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  return { child, output: () => text, ended }
+}

@@ -1,0 +1,153 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { exportFaults, loadComplaint, typeComplaint } from './check-exports.ts'
+
+const cookie = {
+  'gatepass:source': './src/cookie/index.ts',
+  types: './dist/cookie/index.d.ts',
+  default: './dist/cookie/index.js',
+}
+const manifest = { name: 'gatepass', exports: { './cookie': cookie, './package.json': './package.json' } }
+const sound = {
+  'packages/gatepass/package.json': JSON.stringify(manifest),
+  'packages/gatepass/src/cookie/index.ts': "export { parse } from './parse.ts'",
+  'packages/gatepass/src/cookie/parse.ts': '',
+  'packages/gatepass/src/cookie/parse.test.ts': '',
+  'docs/cookies.md': "import { parseCookie } from 'gatepass/cookie'",
+}
+
+/** What check-exports says of the sound repository after `changes`. */
+function messages(changes: Record<string, string> = {}): string[] {
+  return exportFaults(new Map(Object.entries({ ...sound, ...changes }))).map(
+    ({ path, message }) => `${path}: ${message}`,
+  )
+}
+
+function withEntry(entry: object): Record<string, string> {
+  return { 'packages/gatepass/package.json': JSON.stringify({ ...manifest, exports: { './cookie': entry } }) }
+}
+
+test('a package whose entries, files and pages agree is accepted', () => {
+  expect(messages()).toEqual([])
+})
+
+test('types after default are refused, since nobody would read them', () => {
+  const { types, ...rest } = cookie
+  expect(messages(withEntry({ ...rest, types }))).toEqual([
+    'packages/gatepass/package.json: gatepass/cookie: its conditions are gatepass:source, default, types',
+  ])
+})
+
+test('an entry without types is refused', () => {
+  expect(messages(withEntry({ 'gatepass:source': cookie['gatepass:source'], default: cookie.default }))).toHaveLength(1)
+})
+
+test('targets that are not built from the source are refused', () => {
+  expect(messages(withEntry({ ...cookie, types: './dist/cookie.d.ts' }))).toEqual([
+    'packages/gatepass/package.json: gatepass/cookie: its targets are not built from ./src/cookie/index.ts',
+  ])
+})
+
+test('an entry without a file is refused', () => {
+  const files = new Map(Object.entries(sound))
+  files.delete('packages/gatepass/src/cookie/index.ts')
+  expect(exportFaults(files).map(({ message }) => message)).toContain(
+    'gatepass/cookie: packages/gatepass/src/cookie/index.ts does not exist',
+  )
+})
+
+test('a file that no entry leads to is refused', () => {
+  expect(messages({ 'packages/gatepass/src/stores/redis.ts': '' })).toEqual([
+    'packages/gatepass/src/stores/redis.ts: no entry of gatepass leads to this file',
+  ])
+})
+
+test('the source of a command is an entry too', () => {
+  const server = { name: 'gatepass-server', bin: { gatepass: './dist/main.js' } }
+  expect(
+    messages({
+      'packages/server/package.json': JSON.stringify(server),
+      'packages/server/src/main.ts': "#!/usr/bin/env node\nawait import('./commands/serve.ts')",
+      'packages/server/src/commands/serve.ts': '',
+    }),
+  ).toEqual([])
+})
+
+test('a command that no system can run is refused', () => {
+  const server = { name: 'gatepass-server', bin: { gatepass: './dist/main.js' } }
+  expect(
+    messages({ 'packages/server/package.json': JSON.stringify(server), 'packages/server/src/main.ts': '' }),
+  ).toEqual(['packages/server/src/main.ts: a command of gatepass-server does not begin with #!/usr/bin/env node'])
+})
+
+test('a package that is loaded and not declared is refused, and its types are not', () => {
+  expect(
+    messages({ 'packages/gatepass/src/cookie/parse.ts': "import 'left-pad'\nimport type { X } from 'right-pad'" }),
+  ).toEqual([
+    'packages/gatepass/src/cookie/parse.ts: loads left-pad, which packages/gatepass/package.json does not declare',
+  ])
+})
+
+test('an entry that no page mentions is refused', () => {
+  expect(messages({ 'docs/cookies.md': 'see packages/gatepass/cookie' })).toEqual([
+    'packages/gatepass/package.json: gatepass/cookie is mentioned in no page of docs/ and in no README',
+  ])
+})
+
+test('a page that mentions an entry that is none is refused', () => {
+  expect(messages({ 'README.md': 'a\n`gatepass/stores/mongo`' })).toEqual([
+    'README.md: gatepass/stores/mongo is not an entry of any package',
+  ])
+})
+
+test('an example is not published and needs no entries', () => {
+  expect(
+    messages({
+      'examples/one/package.json': JSON.stringify({ name: 'one', private: true }),
+      'examples/one/src/app.ts': "import 'express'",
+    }),
+  ).toEqual([])
+})
+
+describe('a package as it is installed', () => {
+  let folder = ''
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gatepass-exports-'))
+    install('sound', { 'a.js': 'export const a = 1', 'a.d.ts': 'export declare const a: number' })
+    install('throws', { 'a.js': 'throw new Error("on load")' })
+    install('incomplete', { 'a.js': "export * from './b.js'", 'a.d.ts': "export * from './b.js'" })
+    install('empty', { 'a.js': 'export {}' })
+    install('untyped', { 'a.js': 'export const a = 1' })
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  function install(name: string, files: Record<string, string>): void {
+    const home = join(folder, 'node_modules', name)
+    mkdirSync(home, { recursive: true })
+    const manifest = { name, type: 'module', exports: { types: './a.d.ts', default: './a.js' } }
+    for (const [file, text] of Object.entries({ ...files, 'package.json': JSON.stringify(manifest) })) {
+      writeFileSync(join(home, file), text)
+    }
+  }
+
+  test('is accepted when it loads both ways and has types', () => {
+    expect(loadComplaint(folder, 'sound')).toBeUndefined()
+    expect(typeComplaint(folder, ['sound'])).toBeUndefined()
+  })
+
+  test.each([
+    ['throws', 'on load'],
+    ['incomplete', 'b.js'],
+    ['empty', 'it exports nothing'],
+    ['absent', "Cannot find module 'absent'"],
+  ])('is refused when it %s', (name, complaint) => {
+    expect(loadComplaint(folder, name)).toContain(complaint)
+  })
+
+  test('is refused when its types are missing, whole or in part', () => {
+    expect(typeComplaint(folder, ['untyped'])).toContain('TS7016')
+    expect(typeComplaint(folder, ['incomplete'])).toContain('TS2307')
+  })
+})

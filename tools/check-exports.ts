@@ -1,0 +1,238 @@
+/**
+ * Checks that what a package promises in `exports`, what its sources offer and what the documentation mentions are the same.
+ *
+ * Why it exists: an entry that is forgotten in one of the three places works here, where sources are used, and fails for the
+ * people who install the package. With `--built` it packs the packages as npm would publish them, unpacks them in an empty
+ * folder and loads every entry with `require()` and `import`.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, posix, resolve } from 'node:path'
+import {
+  conclude,
+  type Entry,
+  type Fault,
+  type Files,
+  isTest,
+  type Package,
+  packageOf,
+  packagesIn,
+  reachable,
+  readFiles,
+  root,
+  sourceFile,
+} from './project.ts'
+
+/** Everything that is wrong with the entries of the published packages. */
+export function exportFaults(files: Files): Fault[] {
+  const published = packagesIn(files).filter(({ isPrivate }) => !isPrivate)
+  return [
+    ...published.flatMap((one) => one.entries.flatMap((entry) => entryFaults(files, one, entry))),
+    ...published.flatMap((one) => commandFaults(files, one)),
+    ...published.flatMap((one) => unreachableFiles(files, one)),
+    ...published.flatMap((one) => undeclaredPackages(files, one)),
+    ...published.flatMap((one) => one.entries.flatMap((entry) => unmentioned(files, one, entry))),
+    ...mentionFaults(files, published),
+  ]
+}
+
+const order = ['gatepass:source', 'types', 'default']
+
+function entryFaults(files: Files, one: Package, entry: Entry): Fault[] {
+  const path = posix.join(one.folder, 'package.json')
+  const fault = (message: string, remedy: string): Fault => ({ path, message: `${entry.name}: ${message}`, remedy })
+  const conditions = entry.targets.map(([condition]) => condition)
+  if (conditions.join() !== order.join()) {
+    // The first condition that holds wins: after `default`, nothing is ever read.
+    return [fault(`its conditions are ${conditions.join(', ')}`, `Write exactly ${order.join(', ')}, in this order.`)]
+  }
+  const [source = '', types = '', built = ''] = entry.targets.map(([, target]) => target)
+  const stem = source.replace(/^\.\/src\//, './dist/').replace(/\.ts$/, '')
+  if (types !== `${stem}.d.ts` || built !== `${stem}.js`) {
+    return [fault(`its targets are not built from ${source}`, `Write ${stem}.d.ts and ${stem}.js.`)]
+  }
+  if (files.has(entry.source)) return []
+  return [fault(`${entry.source} does not exist`, 'Write the file, or remove the entry.')]
+}
+
+/** A command without its first line is run by the shell, as if it were a shell script. */
+function commandFaults(files: Files, one: Package): Fault[] {
+  const first = '#!/usr/bin/env node'
+  return one.commands
+    .filter((path) => files.get(path)?.startsWith(`${first}\n`) !== true)
+    .map((path) => ({
+      path,
+      message: `a command of ${one.name} does not begin with ${first}`,
+      remedy: `Make ${first} its first line.`,
+    }))
+}
+
+/** A file that no entry and no command leads to is either forgotten in `exports` or dead. */
+function unreachableFiles(files: Files, one: Package): Fault[] {
+  const reached = new Set(
+    [...one.entries.map(({ source }) => source), ...one.commands].flatMap((start) => [
+      ...reachable(files, start, () => true).keys(),
+    ]),
+  )
+  return [...files.keys()]
+    .filter(
+      (path) => path.startsWith(`${one.folder}/src/`) && path.endsWith('.ts') && !isTest(path) && !reached.has(path),
+    )
+    .map((path) => ({
+      path,
+      message: `no entry of ${one.name} leads to this file`,
+      remedy: `Give it an entry in ${one.folder}/package.json, import it where it is needed, or remove it.`,
+    }))
+}
+
+/** A package that is loaded at run time must be declared, or it is missing wherever nothing else brings it. */
+function undeclaredPackages(files: Files, one: Package): Fault[] {
+  return [...files.keys()]
+    .filter((path) => path.startsWith(`${one.folder}/src/`) && path.endsWith('.ts') && !isTest(path))
+    .flatMap((path) =>
+      sourceFile(files, path)
+        .imports.filter(({ typeOnly, specifier }) => !typeOnly && !/^(\.|node:)/.test(specifier))
+        .filter(({ specifier }) => !one.dependencies.has(packageOf(specifier)) && packageOf(specifier) !== one.name)
+        .map(({ specifier, line }) => ({
+          path,
+          line,
+          message: `loads ${packageOf(specifier)}, which ${one.folder}/package.json does not declare`,
+          remedy: 'Add it to dependencies, or to peerDependencies and peerDependenciesMeta when it is optional.',
+        })),
+    )
+}
+
+function isPage(path: string): boolean {
+  return path.endsWith('.md') && (path.startsWith('docs/') || posix.basename(path) === 'README.md')
+}
+
+function unmentioned(files: Files, one: Package, entry: Entry): Fault[] {
+  const pages = [...files].filter(([path]) => isPage(path))
+  if (pages.some(([, text]) => mentions(text).some(({ name }) => name === entry.name))) return []
+  return [
+    {
+      path: posix.join(one.folder, 'package.json'),
+      message: `${entry.name} is mentioned in no page of docs/ and in no README`,
+      remedy: `Say in docs/ or README.md what it is for, with its name as \`${entry.name}\` or in an import.`,
+    },
+  ]
+}
+
+/** Names of entries in quotes or backticks: what a reader would copy. */
+function mentions(text: string): { name: string; line: number }[] {
+  return text.split('\n').flatMap((content, at) =>
+    [...content.matchAll(/['"`](gatepass(?:-server)?(?:\/[\w./-]+)?)['"`]/g)].map(([, name = '']) => ({
+      name,
+      line: at + 1,
+    })),
+  )
+}
+
+function mentionFaults(files: Files, published: readonly Package[]): Fault[] {
+  const known = new Set(published.flatMap(({ name, entries }) => [name, ...entries.map((entry) => entry.name)]))
+  return [...files]
+    .filter(([path]) => isPage(path))
+    .flatMap(([path, text]) =>
+      mentions(text)
+        .filter(({ name }) => !known.has(name))
+        .map(({ name, line }) => ({
+          path,
+          line,
+          message: `${name} is not an entry of any package`,
+          remedy: 'Correct the name, or add the entry to package.json.',
+        })),
+    )
+}
+
+/**
+ * Packs every published package, unpacks it where nothing else is installed, and loads each entry both ways.
+ *
+ * @returns what went wrong; also when an entry loads, but not the same through `require()` as through `import`
+ */
+function builtFaults(files: Files): Fault[] {
+  const folder = mkdtempSync(join(tmpdir(), 'gatepass-built-'))
+  try {
+    return packagesIn(files)
+      .filter(({ isPrivate, entries }) => !isPrivate && entries.length > 0)
+      .flatMap((one) => packedFaults(one, folder))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function packedFaults(one: Package, folder: string): Fault[] {
+  const path = posix.join(one.folder, 'package.json')
+  const missing = one.entries
+    .flatMap(({ targets }) => targets.map(([, target]) => target))
+    .filter((target) => !existsSync(resolve(root, one.folder, target)))
+    .map((target) => ({ path, message: `${target} does not exist`, remedy: 'Run `npm run build` first.' }))
+  if (missing.length > 0) return missing
+  const home = join(folder, 'node_modules', one.name)
+  mkdirSync(home, { recursive: true })
+  execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
+    cwd: resolve(root, one.folder),
+  })
+  execFileSync('tar', ['xzf', join(folder, `${one.name}-${one.version}.tgz`), '-C', home, '--strip-components=1'])
+  const faults = one.entries.map(({ name }) => [name, loadComplaint(folder, name)] as const)
+  const names = one.entries.map(({ name }) => name)
+  return [...faults, [one.name, typeComplaint(folder, names)] as const].flatMap(([name, complaint]) =>
+    complaint === undefined
+      ? []
+      : [{ path, message: `${name}: ${complaint}`, remedy: 'Look at the file in dist that this names.' }],
+  )
+}
+
+/** Why an entry cannot be loaded by people who have nothing but its package in `folder`. */
+export function loadComplaint(folder: string, name: string): string | undefined {
+  const program = `
+    const required = require(${JSON.stringify(name)})
+    import(${JSON.stringify(name)}).then((imported) => {
+      const names = Object.keys(imported).filter((key) => key !== 'module.exports')
+      if (names.length === 0) throw new Error('it exports nothing')
+      const other = names.find((key) => required[key] !== imported[key])
+      if (other !== undefined) throw new Error(other + ' differs between require() and import')
+    }).catch((error) => { console.error(error.message); process.exitCode = 1 })`
+  writeFileSync(join(folder, 'load.cjs'), program)
+  // Without the condition that would lead to the sources.
+  const environment = { ...process.env, NODE_OPTIONS: '' }
+  const { status, stderr } = spawnSync(process.execPath, ['load.cjs'], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: environment,
+  })
+  return status === 0 ? undefined : stderr.trim()
+}
+
+/** What TypeScript says to somebody who imports these entries from an ES module and from a CommonJS module. */
+export function typeComplaint(folder: string, names: readonly string[]): string | undefined {
+  const imports = names.map((name, at) => `import * as entry${at} from '${name}'\nexport { entry${at} }\n`).join('')
+  for (const file of ['consumer.mts', 'consumer.cts']) writeFileSync(join(folder, file), imports)
+  const compilerOptions = {
+    module: 'nodenext',
+    target: 'es2024',
+    strict: true,
+    noEmit: true,
+    types: ['node'],
+    typeRoots: [resolve(root, 'node_modules/@types')],
+  }
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, files: ['consumer.mts', 'consumer.cts'] }),
+  )
+  const compiler = resolve(root, 'node_modules/typescript/bin/tsc')
+  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+  return status === 0 ? undefined : stdout.trim()
+}
+
+if (import.meta.main) {
+  const files = readFiles()
+  const count = packagesIn(files).flatMap(({ entries }) => entries).length
+  if (process.argv.includes('--built'))
+    conclude(
+      'check-exports',
+      builtFaults(files),
+      `${count} entries load from the packed package, by require() and import`,
+    )
+  else conclude('check-exports', exportFaults(files), `${count} entries have a source and a place in the documentation`)
+}

@@ -1,0 +1,172 @@
+/**
+ * The repository as the checks see it: texts under their paths, packages with their entries, and a fault as a sentence.
+ *
+ * Why it exists: every check asks the same three questions (which files, which entries, what does this import mean), and a
+ * test can hand in a few made-up files where the check reads the real ones.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { posix, resolve } from 'node:path'
+import { type SourceFile, scan } from './scan.ts'
+
+/** Texts under their path from the root of the repository, with `/` on every system. */
+export type Files = ReadonlyMap<string, string>
+
+/** Something that is wrong, where, and what to do about it. */
+export interface Fault {
+  readonly path: string
+  readonly line?: number
+  readonly message: string
+  readonly remedy: string
+}
+
+/** One key of a package's `exports`. */
+export interface Entry {
+  /** As applications write it: `gatepass/cookie`. */
+  readonly name: string
+  readonly key: string
+  /** Source file, from the root of the repository. */
+  readonly source: string
+  /** Conditions and targets in the order in which they are tried. */
+  readonly targets: readonly (readonly [condition: string, target: string])[]
+}
+
+/** A workspace. */
+export interface Package {
+  readonly name: string
+  readonly version: string
+  /** `packages/gatepass` */
+  readonly folder: string
+  readonly isPrivate: boolean
+  readonly entries: readonly Entry[]
+  /** Sources of the commands it installs. */
+  readonly commands: readonly string[]
+  /** Packages whose presence it may count on, or test for: dependencies and peers. */
+  readonly dependencies: ReadonlySet<string>
+}
+
+/** The root of this repository. */
+export const root: string = resolve(import.meta.dirname, '..')
+
+const skipped: ReadonlySet<string> = new Set(['node_modules', 'dist', 'coverage'])
+
+/** Reads every source, manifest and page under the workspaces, `tools`, `docs` and the root. */
+export function readFiles(folder: string = root): Files {
+  const files = new Map<string, string>()
+  const visit = (path: string): void => {
+    for (const item of readdirSync(resolve(folder, path), { withFileTypes: true })) {
+      if (skipped.has(item.name) || item.name.startsWith('.')) continue
+      const below = posix.join(path, item.name)
+      if (item.isDirectory()) visit(below)
+      else if (/\.(ts|md)$|^package\.json$/.test(item.name))
+        files.set(below, readFileSync(resolve(folder, below), 'utf8'))
+    }
+  }
+  visit('')
+  return files
+}
+
+interface Manifest {
+  readonly name: string
+  readonly version?: string
+  readonly private?: boolean
+  readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly bin?: Readonly<Record<string, string>>
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
+
+/** The workspaces among `files`. */
+export function packagesIn(files: Files): Package[] {
+  return [...files.keys()]
+    .filter((path) => path.endsWith('/package.json') && /^(packages|examples)\/[^/]+\/|^bench\//.test(path))
+    .map((path) => readPackage(posix.dirname(path), JSON.parse(files.get(path) ?? '{}') as Manifest))
+}
+
+function readPackage(folder: string, manifest: Manifest): Package {
+  return {
+    name: manifest.name,
+    version: manifest.version ?? '0.0.0',
+    folder,
+    isPrivate: manifest.private ?? false,
+    entries: Object.entries(manifest.exports ?? {})
+      .filter(([key]) => key !== './package.json')
+      .map(([key, value]) => readEntry(folder, manifest.name, key, value)),
+    commands: Object.values(manifest.bin ?? {}).map((target) => posix.join(folder, sourceOf(target))),
+    dependencies: new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })),
+  }
+}
+
+function readEntry(folder: string, name: string, key: string, value: string | Readonly<Record<string, string>>): Entry {
+  const targets = typeof value === 'string' ? [['default', value] as const] : Object.entries(value)
+  const source = targets.find(([condition]) => condition === 'gatepass:source')?.[1] ?? ''
+  return { name: posix.join(name, key), key, source: posix.join(folder, source), targets }
+}
+
+/** `./dist/main.js` is built from `src/main.ts`. */
+export function sourceOf(target: string): string {
+  return target.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')
+}
+
+const scanned = new WeakMap<Files, Map<string, SourceFile>>()
+
+/** What a file imports and exports; scanned once. */
+export function sourceFile(files: Files, path: string): SourceFile {
+  const known = scanned.get(files) ?? new Map<string, SourceFile>()
+  scanned.set(files, known)
+  const found = known.get(path) ?? scan(files.get(path) ?? '')
+  known.set(path, found)
+  return found
+}
+
+/** The file that a relative specifier means; `undefined` for a package. */
+export function resolveRelative(from: string, specifier: string): string | undefined {
+  return specifier.startsWith('.') ? posix.join(posix.dirname(from), specifier) : undefined
+}
+
+/** `@scope/name` of `@scope/name/part`, `name` of `name/part`. */
+export function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+}
+
+/** Whether a file is only ever run by the test runner. */
+export function isTest(path: string): boolean {
+  return path.endsWith('.test.ts') || /^packages\/[^/]+\/test\//.test(path)
+}
+
+/** The files that a check can reach from `start` by the imports that `follow` accepts, each with the file that led to it. */
+export function reachable(
+  files: Files,
+  start: string,
+  follow: (statement: SourceFile['imports'][number]) => boolean,
+): Map<string, string | undefined> {
+  const reached = new Map<string, string | undefined>([[start, undefined]])
+  for (const path of reached.keys()) {
+    for (const statement of sourceFile(files, path).imports.filter(follow)) {
+      const target = resolveRelative(path, statement.specifier)
+      if (target !== undefined && files.has(target) && !reached.has(target)) reached.set(target, path)
+    }
+  }
+  return reached
+}
+
+/** How `reached` came to `path`: the imports in between, first one first. */
+export function chainTo(reached: ReadonlyMap<string, string | undefined>, path: string): string[] {
+  const chain: string[] = []
+  for (let at: string | undefined = path; at !== undefined; at = reached.get(at)) chain.unshift(at)
+  return chain
+}
+
+/** Prints what a check found, and sets the exit code of the process. */
+export function conclude(check: string, faults: readonly Fault[], summary: string): void {
+  for (const { path, line, message, remedy } of faults) {
+    console.error(`${path}${line === undefined ? '' : `:${line}`}\n  ${message}\n  → ${remedy}\n`)
+  }
+  if (faults.length === 0) console.log(`${check}: ${summary}`)
+  else {
+    console.error(`${check}: ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`)
+    process.exitCode = 1
+  }
+}
