@@ -1,6 +1,7 @@
 // The parts of the peers' interfaces that the bench uses. Their own types would merge with those of `gatepass/express`.
 declare module 'express-session' {
   import type { RequestHandler } from 'express'
+
   interface Options {
     secret: string
     resave: boolean
@@ -16,6 +17,7 @@ declare module 'express-session' {
 
 declare module 'passport' {
   import type { RequestHandler } from 'express'
+
   interface Passport {
     use(strategy: object): this
     serializeUser(serialize: (user: unknown, done: (error: unknown, id?: unknown) => void) => void): void

@@ -14,7 +14,7 @@ interface Account {
 }
 
 // What `req.session.data` and `req.user` hold, said once for the whole application.
-declare module 'gatepass' {
+declare module 'gatepass/express' {
   interface Register {
     session: { visits: number }
     user: Account

@@ -2,7 +2,7 @@
 export type Awaitable<T> = T | Promise<T>
 
 /** What applications hand over may be any thenable (a query that runs when awaited): here it becomes a promise. */
-export function awaitable<T>(value: T | PromiseLike<T>): Awaitable<T> {
+export function settled<T>(value: T | PromiseLike<T>): Awaitable<T> {
   return isThenable(value) && !(value instanceof Promise) ? Promise.resolve(value) : (value as Awaitable<T>)
 }
 

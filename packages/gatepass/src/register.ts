@@ -1,10 +1,13 @@
 /**
  * The one place where an application declares its own types; everything else is inferred.
  *
- * ```ts
- * import type {} from 'gatepass' // TypeScript augments a module only where something imports it
+ * Name the entry that the application imports (`gatepass/express`, `gatepass/node`, `gatepass/session`, `gatepass`):
+ * TypeScript augments a module only where something imports it.
  *
- * declare module 'gatepass' {
+ * ```ts
+ * import type {} from 'gatepass/express'
+ *
+ * declare module 'gatepass/express' {
  *   interface Register {
  *     session: { cart: string[] }
  *     user: { id: string; name: string }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import type { Exchange, SessionEvent } from 'gatepass'
+import type { Exchange, SessionEvent, Strategy } from 'gatepass'
 import { gatepass } from 'gatepass/node'
 import { type Passwords, passwords } from 'gatepass/password'
 import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
@@ -11,7 +11,7 @@ import { parseEmailAddress } from './accounts/email-address.ts'
 import { migrate } from './accounts/migrations.ts'
 import { Audit, type AuditDetails, type AuditEvent } from './audit.ts'
 import type { Config } from './config.ts'
-import { logError } from './error-log.ts'
+import { ErrorLog } from './error-log.ts'
 import { FormTokens } from './form-token.ts'
 import { Front } from './front.ts'
 import { KnownDevices } from './known-device.ts'
@@ -76,53 +76,59 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
 }
 
 /** Puts everything together: the only place that knows all the parts. */
-export function createApp({ config, keys, origins, stores, log, stopping, clock }: AppOptions): App {
-  const { accounts, sessions: store } = stores
+export function createApp(options: AppOptions): App {
+  const { config, keys, origins, stores, log, stopping, clock } = options
   const audit = new Audit(log, new Pseudonyms(keys, 'log'))
   const chosenPasswords = passwordsOf(config, log)
   const https = origins[0].startsWith('https:')
   const site: Site = {
     config,
     origin: origins[0],
-    accounts,
-    audit,
-    log,
-    clock,
+    auth: authOf(options, { audit, strategy: localStrategy(stores.accounts, chosenPasswords, log) }),
+    accounts: stores.accounts,
     passwords: chosenPasswords,
     limits: new Limits(config.limits),
     devices: new KnownDevices(keys, { https }),
     formTokens: new FormTokens(keys, { https }),
     accountNames: new Pseudonyms(keys, 'account'),
+    audit,
+    errors: new ErrorLog(log, clock),
+    clock,
     stopping,
-    auth: gatepass({
-      origin: origins,
-      ...(config.trustProxy !== undefined && { trustProxy: config.trustProxy }),
-      trustedOrigins: config.trustedOrigins,
-      clock,
-      sessions: {
-        store,
-        keys,
-        clock,
-        idleTimeout: config.session.idleTimeout,
-        absoluteTimeout: config.session.absoluteTimeout,
-        remember: {
-          idleTimeout: config.session.rememberIdleTimeout,
-          absoluteTimeout: config.session.rememberAbsoluteTimeout,
-        },
-        perSubject: config.session.perAccount,
-        onEvent: (event, exchange) => recordSessionEvent(audit, event, exchange),
-      },
-      users: {
-        subject: (account: Account) => account.id,
-        find: async (id) => accounts.byId(id),
-        // Not the hash: the same password hashed anew is no reason to log anybody out.
-        stamp: (account) => String(account.passwordVersion),
-      },
-      strategies: [localStrategy(accounts, chosenPasswords, log)],
-    }),
   }
   const front = new Front(site, { origins, answer: routesOf(site) })
   return (req, res) => front.handle(req, res)
+}
+
+/** Sessions and logins, as the library keeps them. */
+function authOf(
+  { config, keys, origins, stores, clock }: AppOptions,
+  { audit, strategy }: { audit: Audit; strategy: Strategy<Account, 'local'> },
+): Site['auth'] {
+  const { idleTimeout, absoluteTimeout, rememberIdleTimeout, rememberAbsoluteTimeout, perAccount } = config.session
+  return gatepass({
+    origin: origins,
+    ...(config.trustProxy !== undefined && { trustProxy: config.trustProxy }),
+    trustedOrigins: config.trustedOrigins,
+    clock,
+    sessions: {
+      store: stores.sessions,
+      keys,
+      clock,
+      idleTimeout,
+      absoluteTimeout,
+      remember: { idleTimeout: rememberIdleTimeout, absoluteTimeout: rememberAbsoluteTimeout },
+      perSubject: perAccount,
+      onEvent: (event, exchange) => recordSessionEvent(audit, event, exchange),
+    },
+    users: {
+      subject: (account: Account) => account.id,
+      find: async (id) => stores.accounts.byId(id),
+      // Not the hash: the same password hashed anew is no reason to log anybody out.
+      stamp: (account) => String(account.passwordVersion),
+    },
+    strategies: [strategy],
+  })
 }
 
 function routesOf(site: Site): ReturnType<typeof router> {
@@ -139,7 +145,7 @@ function routesOf(site: Site): ReturnType<typeof router> {
     ],
     refuse: (visit, problem) => refuse(site, visit, problem),
     failed: (visit, error) => {
-      logError(site.log, error, visit.requestId)
+      site.errors.record(error, visit.requestId)
       return refuse(site, visit, problemOf(error))
     },
   })
@@ -153,7 +159,7 @@ function passwordsOf({ name, password }: Config, log: Log): Passwords {
   })
 }
 
-function localStrategy(accounts: Accounts, chosenPasswords: Passwords, log: Log): ReturnType<typeof local<Account>> {
+function localStrategy(accounts: Accounts, chosenPasswords: Passwords, log: Log): Strategy<Account, 'local'> {
   return local<Account>({
     fields: { name: ['email', 'username'] },
     passwords: chosenPasswords,

@@ -1,9 +1,34 @@
 import { GatepassError } from 'gatepass'
 import type { Log } from './log.ts'
 
-/** Broken things are errors, busy ones warnings; what a browser did wrong is none of ours. */
-export function logError(log: Log, error: unknown, requestId: string | undefined): void {
-  if (error instanceof GatepassError && error.status < 500) return
-  const level = error instanceof GatepassError && error.code === 'ERR_PASSWORD_BUSY' ? 'warn' : 'error'
-  log[level]({ event: 'request_failed', requestId, err: error })
+/** Milliseconds. */
+const BUSY_INTERVAL = 1000
+
+/** Writes down what went wrong while answering: broken things are errors; what a browser did wrong is none of ours. */
+export class ErrorLog {
+  readonly #log: Log
+  readonly #clock: () => number
+  #busy = 0
+  #busySaidAt = Number.NEGATIVE_INFINITY
+
+  constructor(log: Log, clock: () => number) {
+    this.#log = log
+    this.#clock = clock
+  }
+
+  record(error: unknown, requestId: string): void {
+    if (error instanceof GatepassError && error.status < 500) return
+    if (error instanceof GatepassError && error.code === 'ERR_PASSWORD_BUSY') this.#recordBusy(requestId)
+    else this.#log.error({ event: 'request_failed', requestId, err: error })
+  }
+
+  /** A flood of logins must not become a flood of lines: one a second says how many were turned away. */
+  #recordBusy(requestId: string): void {
+    this.#busy += 1
+    const now = this.#clock()
+    if (now - this.#busySaidAt < BUSY_INTERVAL) return
+    this.#log.warn({ event: 'sys_password_busy', count: this.#busy, requestId })
+    this.#busy = 0
+    this.#busySaidAt = now
+  }
 }

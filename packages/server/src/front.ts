@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Awaitable, type Exchange, GatepassError } from 'gatepass'
-import { logError } from './error-log.ts'
 import { FORM_TOKEN_FIELD } from './form-token.ts'
 import { crossSite, malformedRequest, type Problem, problemOf } from './problem.ts'
 import { refuse } from './refusal.ts'
@@ -14,6 +13,13 @@ export interface FrontOptions {
   readonly origins: readonly [string, ...string[]]
   /** The routes. */
   readonly answer: (visit: Visit) => Awaitable<Response>
+}
+
+/** How the library handed a request on. */
+interface Entry {
+  /** What it found wrong with the request, or, `again`, with saving its session. */
+  readonly error: unknown
+  readonly again: boolean
 }
 
 /** What every request passes before a route sees it, and every answer before it leaves. */
@@ -46,22 +52,30 @@ export class Front {
     return new Visit(req, exchange, url)
   }
 
-  async #respond(visit: Visit, res: ServerResponse, entry: { error: unknown; again: boolean }): Promise<void> {
+  async #respond(visit: Visit, res: ServerResponse, entry: Entry): Promise<void> {
     try {
       // The answer that failed took its caching fields with it.
       if (entry.again) setHeaders(res, this.#headers)
-      await send(res, entry.again ? await this.#failed(visit, entry.error) : await this.#answer(visit, entry.error))
+      await send(res, await this.#answerOrRefusal(visit, entry))
     } catch (error) {
       // Not even the refusal could be made.
-      logError(this.#site.log, error, visit.requestId)
+      this.#site.errors.record(error, visit.requestId)
       res.destroy()
     }
   }
 
-  async #answer(visit: Visit, error: unknown): Promise<Response> {
+  async #answerOrRefusal(visit: Visit, { error, again }: Entry): Promise<Response> {
+    if (again || (error !== undefined && !isCrossOrigin(error))) return this.#failed(visit, error)
+    try {
+      return await this.#answer(visit)
+    } catch (thrown) {
+      return this.#failed(visit, thrown)
+    }
+  }
+
+  async #answer(visit: Visit): Promise<Response> {
     const problem = this.#misdirection(visit)
     if (problem !== undefined) return refuse(this.#site, visit, problem)
-    if (error !== undefined && !isCrossOrigin(error)) return this.#failed(visit, error)
     if (!(await this.#isFirstParty(visit))) {
       this.#site.audit.record('malicious_csrf', visit, { reason: 'cross_origin' })
       return refuse(this.#site, visit, crossSite)
@@ -70,7 +84,7 @@ export class Front {
   }
 
   #failed(visit: Visit, error: unknown): Promise<Response> {
-    logError(this.#site.log, error, visit.requestId)
+    this.#site.errors.record(error, visit.requestId)
     return refuse(this.#site, visit, problemOf(error))
   }
 

@@ -3,10 +3,10 @@ import type { Passwords } from 'gatepass/password'
 import type { Account, Accounts } from './accounts/accounts.ts'
 import type { Audit } from './audit.ts'
 import type { Config } from './config.ts'
+import type { ErrorLog } from './error-log.ts'
 import type { FormTokens } from './form-token.ts'
 import type { KnownDevices } from './known-device.ts'
 import type { Limits } from './limits.ts'
-import type { Log } from './log.ts'
 import type { Pseudonyms } from './secrets.ts'
 
 /** What the routes work with; put together once, in `app.ts`. */
@@ -23,7 +23,7 @@ export interface Site {
   /** Names accounts in counts and cookies without telling which they are. */
   readonly accountNames: Pseudonyms
   readonly audit: Audit
-  readonly log: Log
+  readonly errors: ErrorLog
   /** Epoch milliseconds. */
   readonly clock: () => number
   /** Whether the server is on its way out, and new work should go elsewhere. */

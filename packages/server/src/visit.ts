@@ -26,8 +26,15 @@ export class Visit implements AuditOrigin {
     return this.exchange.header('user-agent')
   }
 
+  /** As the router reads it: what is percent-encoded without need is the same address. */
   get path(): string {
-    return this.url.pathname
+    const { pathname } = this.url
+    if (!pathname.includes('%')) return pathname
+    try {
+      return decodeURI(pathname)
+    } catch {
+      return pathname
+    }
   }
 
   /** The first query parameter of this name. */

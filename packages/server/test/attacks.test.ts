@@ -189,7 +189,8 @@ describe('requests that another site makes a browser send', () => {
     const server = await startTestServer()
     const ada = await loggedIn(server)
     for (const dest of ['image', 'script', 'iframe', 'empty']) {
-      const answer = await ada.get('/auth/session', { 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': dest })
+      const path = dest === 'script' ? '/%61uth/session' : '/auth/session'
+      const answer = await ada.get(path, { 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': dest })
       expect(answer.status).toBe(403)
       expect(answer.body).not.toContain(ADA.email)
     }
@@ -219,6 +220,15 @@ describe('requests that another site makes a browser send', () => {
     expect((await out(csrf)).status).toBe(403)
     expect((await out(hidden((await old.get('/account')).body, 'csrf'))).status).toBe(303)
   })
+})
+
+test('a request that says nothing about itself, with a body that cannot be read, is refused like any other', async () => {
+  const server = await startTestServer()
+  const send = (type: string, body: string): Promise<Answer> =>
+    server.visitor().ask('POST', '/auth/login', { headers: { 'content-type': type }, body })
+  expect((await send('text/plain', 'x')).status).toBe(415)
+  expect((await send('application/json', '{')).status).toBe(400)
+  expect((await send('application/json', JSON.stringify({ csrf: 'x'.repeat(20_000) }))).status).toBe(413)
 })
 
 describe('input that reaches a header, a page or the database', () => {
@@ -495,6 +505,10 @@ describe('passwords', () => {
       expect(answer.headers['retry-after']).toMatch(/^\d+$/)
       expect(answer.data.error.code).toBe('ERR_PASSWORD_BUSY')
     }
+    // As many refusals as there were, they are a few lines.
+    const lines = server.log.filter((line) => line.includes('sys_password_busy'))
+    expect(lines.length).toBeGreaterThan(0)
+    expect(lines.length).toBeLessThan(busy.length / 2)
     expect((await server.visitor().json('POST', '/auth/register', ADA)).status).toBe(202)
   })
 
@@ -673,6 +687,13 @@ describe('attack 75: what is no request', () => {
     )
     expect(long).toMatch(/^HTTP\/1\.1 431 /)
     expect(long).not.toContain('Clear-Site-Data')
+    // Another site can link to a long address; the cookies of whoever follows the link are not to blame.
+    const linked = await raw(
+      server.port,
+      `GET /?${'a'.repeat(8000)} HTTP/1.1\r\nHost: localhost:${server.port}\r\nCookie: a=${'x'.repeat(9000)}\r\n\r\n`,
+    )
+    expect(linked).toMatch(/^HTTP\/1\.1 431 /)
+    expect(linked).not.toContain('Clear-Site-Data')
     const fine = await raw(server.port, `${head}Cookie: a=${'x'.repeat(15_000)}\r\nConnection: close\r\n\r\n`)
     expect(fine).toMatch(/^HTTP\/1\.1 303 /)
   })

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { ADA, startTestServer, type TestServer } from './test-server.ts'
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
@@ -35,7 +37,7 @@ describe.skipIf(CHROMIUM === undefined)(
     async function device(server: TestServer, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
       const context: BrowserContext = await browser.newContext({ baseURL: server.origin, ...options })
       const page = await context.newPage()
-    page.setDefaultTimeout(10_000)
+      page.setDefaultTimeout(10_000)
       page.on('console', (message) => complaints.push(message.text()))
       page.on('pageerror', (error) => complaints.push(error.message))
       return page
@@ -70,7 +72,7 @@ describe.skipIf(CHROMIUM === undefined)(
       await page.getByRole('button', { name: 'Log out' }).click()
       await page.waitForURL('**/login?notice=logged-out')
       expect(await page.getByRole('status').textContent()).toBe('You are logged out.')
-      expect(complaints).toEqual([])
+      expect(complaints.filter((text) => !text.startsWith('Clear-Site-Data header'))).toEqual([])
     })
 
     test('a wrong password is said, keeps the address, and loses the password', async () => {
@@ -188,20 +190,22 @@ describe.skipIf(CHROMIUM === undefined)(
       await page.waitForURL('**/login?notice=logged-out')
     })
 
-    test('another site cannot log anybody out, nor in', async () => {
+    test('another site cannot log anybody out', async () => {
       const server = await startTestServer()
       const page = await device(server)
       await register(page)
       await logIn(page)
       await page.waitForURL('**/account')
-      const other = await startTestServer()
       const evil = await page.context().newPage()
-      // Another port of the same host is the same site to a browser, but another origin.
-      await evil.goto(`${other.origin.replace('localhost', '127.0.0.1')}/login`)
-      const submitted = evil.waitForNavigation()
-      await evil.setContent(`<form method="post" action="${server.origin}/auth/logout"></form>`)
-      await evil.evaluate('document.forms[0].submit()')
-      expect((await submitted)?.status()).toBe(403)
+      // Another port of the same machine is the same site to a browser, so it sends the cookies; but it is another origin.
+      await evil.goto(
+        await pageElsewhere(
+          `<form method="post" action="${server.origin}/auth/logout"><button>Win a car</button></form>`,
+        ),
+      )
+      const refusal = evil.waitForResponse('**/auth/logout')
+      await evil.getByRole('button').click()
+      expect((await refusal).status()).toBe(403)
       await page.reload()
       expect(new URL(page.url()).pathname).toBe('/account')
     })
@@ -240,6 +244,17 @@ describe.skipIf(CHROMIUM === undefined)(
     )
   },
 )
+
+/** The address of a page that somebody else has made. */
+async function pageElsewhere(body: string): Promise<string> {
+  const elsewhere = createServer((_, res) => res.setHeader('content-type', 'text/html').end(body))
+  onTestFinished(() => {
+    elsewhere.close()
+    elsewhere.closeAllConnections()
+  })
+  await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+  return `http://localhost:${(elsewhere.address() as AddressInfo).port}/`
+}
 
 /** Runs in the page: texts whose contrast with what is behind them is below 4.5 (WCAG 2.2, 1.4.3). */
 const faintTexts = `(() => {

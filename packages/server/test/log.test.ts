@@ -5,7 +5,7 @@ test('attack 77: secrets in any input stay out of the log, and out of every answ
   const server = await startTestServer()
   const canary = (name: string): string => `canary-${name}-5up3rs3cr3t`
   const person = { email: 'eve-canary-mail@example.com', password: `${canary('password')} plus umbrella`, name: 'Eve' }
-  const visitor = await loggedIn(server, person)
+  const visitor = await loggedIn(server, person, { userAgent: canary('agent') })
   const answers = [
     await visitor.get(`/login?next=/${canary('next')}&code=${canary('code')}`),
     await visitor.json('POST', '/auth/login', { email: canary('typed-as-address'), password: canary('wrong') }),

@@ -175,6 +175,7 @@ describe('over https', () => {
       expect(field).toMatch(/; HttpOnly(;|$)/)
       expect(field).toMatch(/; SameSite=(Lax|Strict)(;|$)/)
       expect(field).not.toMatch(/domain/i)
+      if (field.startsWith('__Host-gp-csrf')) expect(field).toContain('SameSite=Strict')
     }
   })
 })

@@ -10,6 +10,7 @@ import type { Session } from '../session/session.ts'
 import { answer, type NextFunction, type NodeGatepassOptions, type Visit, Visits } from './node.ts'
 
 export { allowCrossOrigin } from '../passport/gatepass.ts'
+export type { Register } from '../register.ts'
 
 declare global {
   namespace Express {
@@ -26,6 +27,7 @@ declare global {
   }
 }
 
+/** A handler for Express 5 and 4, and for whatever calls `(req, res, next)`. */
 export type ExpressHandler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void
 
 /** Middleware for `app.use`, and handlers for routes. */
@@ -40,6 +42,8 @@ export interface ExpressGatepass<User, Name extends string = string> {
   /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
   requireLogin(options?: RequireLoginOptions): ExpressHandler
   session(req: IncomingMessage): Awaitable<Session<SessionData>>
+  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
+  csrfToken(req: IncomingMessage): Awaitable<string>
   user(req: IncomingMessage): Awaitable<User | undefined>
   readonly gatepass: Gatepass<User, Name>
   readonly sessions: SessionManager<object>
@@ -87,6 +91,7 @@ export function gatepass<User, const Name extends string = string>(
         route((visit) => core.authenticate(visit.exchange, names, strategy)),
       requireLogin: (guard?: RequireLoginOptions) => route((visit) => core.requireLogin(visit.exchange, guard)),
       session: (req: IncomingMessage) => visits.of(req).open(),
+      csrfToken: (req: IncomingMessage) => core.csrfToken(visits.of(req).exchange),
       user: (req: IncomingMessage) => visits.of(req).findUser(),
       gatepass: core,
       sessions: core.sessions,

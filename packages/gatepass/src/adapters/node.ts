@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Awaitable, andThen, awaitable } from '../awaitable.ts'
+import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
 import {
+  addVary,
   exchangeOf,
+  keepFromCaches,
   type NodeExchange,
   type NodeOptions,
   type NodeSettings,
@@ -13,6 +15,7 @@ import {
   writeCookies,
 } from '../http/node.ts'
 import { beforeResponse } from '../http/response-gate.ts'
+import { originVary } from '../http/same-origin.ts'
 import { Gatepass, type GatepassOptions } from '../passport/gatepass.ts'
 import type { Success } from '../passport/outcome.ts'
 import type { LoginOptions, Passport, Verdict } from '../passport/passport.ts'
@@ -23,6 +26,7 @@ import type { Session } from '../session/session.ts'
 
 export type { NodeOptions } from '../http/node.ts'
 export { allowCrossOrigin } from '../passport/gatepass.ts'
+export type { Register } from '../register.ts'
 
 export interface NodeGatepassOptions<User, Name extends string = string>
   extends GatepassOptions<User, Name>,
@@ -47,6 +51,7 @@ export interface GatepassRequest<User> {
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
 
+/** Goes on with the next handler, or with an error to whoever handles those. */
 export type NextFunction = (error?: unknown) => void
 
 /** Sessions and users for `node:http` and for whatever calls `(req, res, next)`. */
@@ -73,7 +78,9 @@ export interface NodeGatepass<User, Name extends string = string> {
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
-  requireSameOrigin(req: IncomingMessage): void
+  requireSameOrigin(req: IncomingMessage, presented?: unknown): Awaitable<void>
+  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
+  csrfToken(req: IncomingMessage): Awaitable<string>
   /** Answers with what {@link Gatepass.login} and its like decided. */
   reply(req: IncomingMessage, reply: Reply): void
   readonly gatepass: Gatepass<User, Name>
@@ -125,7 +132,9 @@ export function gatepass<User, const Name extends string = string>(
     login: (req: IncomingMessage, success: Success<User> & { strategy?: string }, login?: LoginOptions) =>
       visits.of(req).login(success, login),
     logout: (req: IncomingMessage, logout?: { everywhere?: boolean }) => visits.of(req).logout(logout),
-    requireSameOrigin: (req: IncomingMessage) => core.requireSameOrigin(visits.of(req).exchange),
+    requireSameOrigin: (req: IncomingMessage, presented?: unknown) =>
+      core.requireSameOrigin(visits.of(req).exchange, presented),
+    csrfToken: (req: IncomingMessage) => core.csrfToken(visits.of(req).exchange),
     reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).res, reply),
     gatepass: core,
     sessions: core.sessions,
@@ -133,11 +142,12 @@ export function gatepass<User, const Name extends string = string>(
   })
 }
 
-/** Frameworks answer an error with its status; when to come back, they leave out. */
+/** Frameworks answer an error with its status; when to come back, and what it depends on, they leave out. */
 function failing(res: ServerResponse, next: NextFunction): NextFunction {
   return (error) => {
-    if (error instanceof GatepassError && error.retryAfter !== undefined && !res.headersSent) {
-      res.setHeader('Retry-After', Math.ceil(error.retryAfter))
+    if (error instanceof GatepassError && !res.headersSent) {
+      if (error.retryAfter !== undefined) res.setHeader('Retry-After', Math.ceil(error.retryAfter))
+      if (error.code === 'ERR_CROSS_ORIGIN') addVary(res, originVary)
     }
     next(error)
   }
@@ -177,7 +187,7 @@ export class Visits<User, Name extends string> {
   }
 
   #begin(req: Visited, res: ServerResponse, next: NextFunction): Visit<User, Name> {
-    const visit = new Visit<User, Name>(this, exchangeOf(req, res, this.settings), res, failing(res, next))
+    const visit = new Visit<User, Name>(this, exchangeOf(req, res, this.settings), res, next)
     // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
     const earlier = req[kVisit]
     earlier?.exchange.memory.set(earlier.visits, earlier)
@@ -189,21 +199,21 @@ export class Visits<User, Name extends string> {
   }
 
   enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
+    const failed = failing(res, next)
     let ready: Awaitable<unknown>
     try {
-      ready = this.#find(req) === undefined ? this.#admit(req, res, next) : undefined
+      ready = this.#find(req) === undefined ? this.#admit(req, res, failed) : undefined
     } catch (error) {
-      next(error)
+      failed(error)
       return
     }
-    if (ready instanceof Promise) ready.then(() => next(), next)
+    if (ready instanceof Promise) ready.then(() => next(), failed)
     else next()
   }
 
   #admit(req: IncomingMessage, res: ServerResponse, next: NextFunction): Awaitable<unknown> {
     const visit = this.#begin(req, res, next)
-    this.core.admit(visit.exchange)
-    return this.#prepare(visit)
+    return andThen(this.core.admit(visit.exchange), () => this.#prepare(visit))
   }
 
   serve(req: IncomingMessage, res: ServerResponse, listener: () => unknown): void {
@@ -230,7 +240,7 @@ export class Visits<User, Name extends string> {
   #watched(users: Users<User>): Users<User> {
     return {
       find: (subject) => {
-        const found = awaitable(users.find(subject))
+        const found = settled(users.find(subject))
         if (found instanceof Promise) this.#findsAtOnce = false
         else this.#findsAtOnce ??= true
         return found
@@ -313,7 +323,7 @@ export class Visit<User, Name extends string> {
   #writeHeaders(): void {
     writeCookies(this.res, this.exchange.cookies)
     const personal = this.visits.core.sessions.opened(this.exchange)?.id !== undefined
-    if (personal && !this.res.hasHeader('cache-control')) this.res.setHeader('Cache-Control', 'private, no-store')
+    if (personal) keepFromCaches(this.res)
   }
 }
 

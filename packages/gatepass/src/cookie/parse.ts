@@ -59,15 +59,13 @@ function startsPair(header: string, at: number): boolean {
   return before < 0 || header.charCodeAt(before) === 59
 }
 
-/** Whether a pair can have this name at all. */
+/** Whether a pair can have this name at all: `a=b` and ` a` begin pairs of other names. */
 function isName(name: string): boolean {
-  return (
-    name !== '' &&
-    !name.includes('=') &&
-    !name.includes(';') &&
-    !isSpace(name.charCodeAt(0)) &&
-    !isSpace(name.charCodeAt(name.length - 1))
-  )
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i)
+    if (code === 61 || code === 59) return false
+  }
+  return name !== '' && !isSpace(name.charCodeAt(0)) && !isSpace(name.charCodeAt(name.length - 1))
 }
 
 function valueAt(header: string, start: number): string {

@@ -1,26 +1,71 @@
-import type { Keyring } from '../crypto/keyring.ts'
+import { type Cookie, plainCookie } from '../cookie/cookie.ts'
+import { Keyring, type Keys } from '../crypto/keyring.ts'
 import { randomHandle } from '../crypto/random.ts'
+import type { Exchange } from './exchange.ts'
 
 /**
- * A token for one session's forms, different each time it is asked for, so that a compressed page does not reveal it
- * byte by byte (BREACH).
- *
- * @param binding what it is bound to: the session id; not the session's token
+ * Proves that a request comes from a page of ours where the browser does not say so itself (neither Sec-Fetch-Site nor
+ * Origin). A token is bound to the session; before there is one, to a cookie that only our own pages make a browser send.
  */
-export function csrfToken(keyring: Keyring, binding: string): string {
-  const nonce = randomHandle()
-  return `${nonce}.${keyring.sign(signedText(nonce, binding))}`
-}
+export class CsrfTokens {
+  readonly #keyring: Keyring
 
-/** Whether {@link csrfToken} made this token for this binding. */
-export function csrfTokenMatches(keyring: Keyring, binding: string, presented: unknown): boolean {
-  if (typeof presented !== 'string' || !tokenShape.test(presented)) return false
-  const [nonce = '', signature = ''] = presented.split('.')
-  return keyring.verify(signedText(nonce, binding), signature) !== undefined
+  /** @throws {UsageError} `ERR_COOKIE_KEYS` if a key is shorter than 32 characters */
+  constructor(keys: Keys) {
+    this.#keyring = new Keyring(keys, 'csrf-token')
+  }
+
+  /**
+   * A token for a form or a script, another one each time, so that a compressed page does not reveal it byte by byte
+   * (BREACH). Without a session it drafts the cookie it is bound to.
+   *
+   * @param session public handle of the session, `undefined` while nothing is stored
+   */
+  issue(exchange: Exchange, session: string | undefined): string {
+    return this.#sign(randomHandle(), session ?? browserOf(exchange))
+  }
+
+  /** Whether `presented` was issued to this session, or to this browser before it had one. */
+  accepts(exchange: Exchange, session: string | undefined, presented: unknown): boolean {
+    if (typeof presented !== 'string' || !tokenShape.test(presented)) return false
+    const binding = session ?? knownBrowser(exchange)
+    if (binding === undefined) return false
+    const [nonce = '', signature = ''] = presented.split('.')
+    return this.#keyring.verify(`${nonce}.${binding}`, signature) !== undefined
+  }
+
+  #sign(nonce: string, binding: string): string {
+    return `${nonce}.${this.#keyring.sign(`${nonce}.${binding}`)}`
+  }
 }
 
 const tokenShape = /^[\w-]{22}\.[\w-]{43}$/
+const handleShape = /^[\w-]{22}$/
 
-function signedText(nonce: string, binding: string): string {
-  return `${nonce}.${binding}`
+const attributes = {
+  sameSite: 'strict',
+  encoding: 'none',
+  description: 'Shows that a form was sent from this site.',
+} as const
+const overHttps = plainCookie('__Host-gp-csrf', { ...attributes, secure: true })
+const onThisMachine = plainCookie('gp-csrf', { ...attributes, secure: false })
+
+function cookieOf(exchange: Exchange): Cookie {
+  return exchange.secure ? overHttps : onThisMachine
+}
+
+/** What the browser was given before it had a session; of two values sent, neither is believed. */
+function knownBrowser(exchange: Exchange): string | undefined {
+  const cookie = cookieOf(exchange)
+  const known = exchange.cookies.get(cookie)
+  if (known === undefined || !handleShape.test(known)) return undefined
+  return exchange.cookies.count(cookie.name) > 1 ? undefined : known
+}
+
+function browserOf(exchange: Exchange): string {
+  const known = knownBrowser(exchange)
+  if (known !== undefined) return known
+  const fresh = randomHandle()
+  exchange.cookies.set(cookieOf(exchange), fresh)
+  return fresh
 }

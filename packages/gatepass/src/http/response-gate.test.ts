@@ -303,6 +303,21 @@ describe.each(Object.entries(finishes))('when `finish` is done %s', (_, finish) 
     expect(errors).toEqual([])
   })
 
+  test('when it fails what comes after both answers is dropped, without an error event', async () => {
+    const errors: unknown[] = []
+    const over = Promise.withResolvers<void>()
+    await answerOf((_, res) => {
+      res.on('error', (error) => errors.push(error))
+      beforeResponse(res, failing(finish, new Error('down')), () => res.end('sorry'))
+      res.write('a')
+      res.end('b')
+      res.write('c')
+      turn().then(turn).then(over.resolve)
+    })
+    await over.promise
+    expect(errors).toEqual([])
+  })
+
   test('when it fails after the answer was given to its end, the new one may come from anywhere', async () => {
     const { body } = await answerOf((_, res) => {
       const elsewhere = AsyncResource.bind(() => res.end('sorry'))

@@ -1,7 +1,10 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
+import type { Keys } from '../crypto/keyring.ts'
 import { UsageError } from '../error.ts'
+import { CsrfTokens } from '../http/csrf-token.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
+import { configuredOrigins } from '../http/origin.ts'
 import { type OriginRule, requireSameOrigin } from '../http/same-origin.ts'
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
 import { type LoginOptions, Passport, type PassportOptions, type Verdict } from './passport.ts'
@@ -13,6 +16,9 @@ import { loginRequiredReply, loginTooOldReply, reasonOf, refusalReply, seeOther,
  */
 export const allowCrossOrigin: unique symbol = Symbol('gatepass.allowCrossOrigin')
 
+/** The form field that holds a token of {@link Gatepass.csrfToken}. */
+export const csrfFormField = 'csrf'
+
 /** An application's sessions, users and strategies: what every adapter's `gatepass()` takes. */
 export interface GatepassOptions<User, Name extends string = string>
   extends Omit<PassportOptions<User, Name>, 'sessions' | 'strategies'> {
@@ -21,6 +27,11 @@ export interface GatepassOptions<User, Name extends string = string>
   strategies?: PassportOptions<User, Name>['strategies']
   /** Origins besides our own whose pages may send unsafe requests with our cookies. Default none. */
   trustedOrigins?: readonly string[]
+  /**
+   * Keys for the tokens of {@link Gatepass.csrfToken}, at least 32 characters each: the first signs, all are accepted.
+   * Default none: a browser too old to say where a request comes from is then refused.
+   */
+  csrfKeys?: Keys
   /** See {@link allowCrossOrigin}. */
   [allowCrossOrigin]?: true
 }
@@ -60,6 +71,7 @@ export class Gatepass<User, Name extends string = string> {
   readonly #origins: readonly string[]
   readonly #trustedOrigins: readonly string[]
   readonly #checksOrigin: boolean
+  readonly #csrf: CsrfTokens | undefined
   readonly #clock: () => number
 
   /** @param origins as browsers see this application; empty: each request's own, from its Host field */
@@ -77,8 +89,9 @@ export class Gatepass<User, Name extends string = string> {
       options.sessions instanceof SessionManager ? options.sessions : new SessionManager<object>(options.sessions)
     this.passport = new Passport({ ...options, strategies: options.strategies ?? [], sessions: this.sessions })
     this.#origins = origins
-    this.#trustedOrigins = options.trustedOrigins ?? []
+    this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)
     this.#checksOrigin = options[allowCrossOrigin] !== true
+    this.#csrf = options.csrfKeys === undefined ? undefined : new CsrfTokens(options.csrfKeys)
     this.#clock = options.clock ?? Date.now
   }
 
@@ -87,18 +100,39 @@ export class Gatepass<User, Name extends string = string> {
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
-  admit(exchange: Exchange): void {
-    if (isSafe(exchange.method) || exchange.header('cookie') === undefined) return
-    this.requireSameOrigin(exchange)
+  admit(exchange: Exchange): Awaitable<void> {
+    if (isSafe(exchange.method) || exchange.header('cookie') === undefined) return undefined
+    return this.requireSameOrigin(exchange)
   }
 
   /**
    * Refuses a request that does not come from our own pages, or a trusted origin's, with or without cookies.
    *
+   * @param presented a token out of the request's fields; the header field `x-csrf-token` is looked at anyway
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
-  requireSameOrigin(exchange: Exchange): void {
-    if (this.#checksOrigin) requireSameOrigin(exchange, this.#rule(exchange))
+  requireSameOrigin(exchange: Exchange, presented?: unknown): Awaitable<void> {
+    if (!this.#checksOrigin) return undefined
+    const csrf = this.#csrf
+    if (csrf === undefined || saysWhereFrom(exchange)) return requireSameOrigin(exchange, this.#rule(exchange))
+    return andThen(this.sessions.open(exchange), ({ handle }) => {
+      const rule = { ...this.#rule(exchange), token: (token: string) => csrf.accepts(exchange, handle, token) }
+      requireSameOrigin(exchange, rule, typeof presented === 'string' ? presented : undefined)
+    })
+  }
+
+  /**
+   * A token for a form field `csrf` or the header field `x-csrf-token`, for browsers that say neither `Sec-Fetch-Site` nor
+   * `Origin`. Bound to the session, or to a cookie before there is one.
+   *
+   * @throws {UsageError} `ERR_PASSPORT_OPTIONS` without `csrfKeys`
+   */
+  csrfToken(exchange: Exchange): Awaitable<string> {
+    const csrf = this.#csrf
+    if (csrf !== undefined) return andThen(this.sessions.open(exchange), ({ handle }) => csrf.issue(exchange, handle))
+    throw new UsageError('ERR_PASSPORT_OPTIONS', 'Tokens for forms need keys', {
+      hint: 'Give gatepass() `csrfKeys`: one key of at least 32 characters, then the retired ones.',
+    })
   }
 
   /** Logs in with the first of the named strategies that concludes; `undefined`: logged in, and the route goes on. */
@@ -107,7 +141,7 @@ export class Gatepass<User, Name extends string = string> {
     names: Name | readonly Name[],
     options: LoginRouteOptions = {},
   ): Promise<Reply | undefined> {
-    if (!isSafe(exchange.method)) this.requireSameOrigin(exchange)
+    if (!isSafe(exchange.method)) await this.#requireOwnForm(exchange)
     const verdict = await this.passport.authenticate(exchange, names, options.strategy)
     if (verdict.type === 'success') {
       await this.passport.login(exchange, verdict, await rememberWish(exchange, options.remember))
@@ -136,7 +170,7 @@ export class Gatepass<User, Name extends string = string> {
         },
       )
     }
-    this.requireSameOrigin(exchange)
+    await this.#requireOwnForm(exchange)
     await this.passport.logout(exchange, options)
     const headers = { 'clear-site-data': '"cache", "storage"', 'cache-control': 'no-store' }
     if (options.success === undefined) return { status: 204, headers }
@@ -197,12 +231,23 @@ export class Gatepass<User, Name extends string = string> {
     return login === undefined ? 0 : (this.#clock() - login.at) / 1000
   }
 
+  /** As {@link requireSameOrigin}, with the token of a form; the body is read only where a token decides. */
+  async #requireOwnForm(exchange: Exchange): Promise<void> {
+    const decides = this.#csrf !== undefined && !saysWhereFrom(exchange)
+    await this.requireSameOrigin(exchange, decides ? (await exchange.fields())[csrfFormField] : undefined)
+  }
+
   #rule(exchange: Exchange): OriginRule {
     return {
       origins: this.#origins.length > 0 ? this.#origins : [exchange.origin],
       trustedOrigins: this.#trustedOrigins,
     }
   }
+}
+
+/** Whether the browser itself says which page a request comes from. */
+function saysWhereFrom(exchange: Exchange): boolean {
+  return exchange.header('sec-fetch-site') !== undefined || exchange.header('origin') !== undefined
 }
 
 /** RFC 9110 §9.2.1. */

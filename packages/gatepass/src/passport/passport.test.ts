@@ -175,6 +175,18 @@ describe('login and user', () => {
     expect(await passport.user(jar.exchange())).toBe(ada)
   })
 
+  test('a user first asked for after the response began is refused as well, and logged out by the next request', async () => {
+    const { logIn, passport, sessions, byId, jar, request } = world()
+    await logIn()
+    byId.delete('ada')
+    const exchange = jar.exchange()
+    await sessions.open(exchange)
+    await sessions.commit(exchange)
+    expect(await passport.user(exchange)).toBeUndefined()
+    await request((next) => passport.user(next))
+    expect(jar.names).toEqual([])
+  })
+
   test('a user who is gone is logged out', async () => {
     const { logIn, request, passport, byId } = world()
     await logIn()

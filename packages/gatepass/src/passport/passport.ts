@@ -1,4 +1,4 @@
-import { type Awaitable, andThen, awaitable } from '../awaitable.ts'
+import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionManager } from '../session/manager.ts'
@@ -153,7 +153,7 @@ export class Passport<User, Name extends string = string> {
   #userOf(exchange: Exchange, session: Session<object>): Awaitable<User | undefined> {
     const { subject } = session
     if (subject === undefined) return this.#nobody(exchange, session.absence ?? 'not-logged-in')
-    return andThen(awaitable(this.#users.find(subject)), (user) => this.#checked(exchange, session, user))
+    return andThen(settled(this.#users.find(subject)), (user) => this.#checked(exchange, session, user))
   }
 
   #checked(exchange: Exchange, session: Session<object>, user: User | undefined | null): User | undefined {
@@ -169,7 +169,12 @@ export class Passport<User, Name extends string = string> {
   }
 
   #ended(exchange: Exchange, session: Session<object>, anonymity: Anonymity): undefined {
-    session.destroy()
+    try {
+      session.destroy()
+    } catch (error) {
+      // First asked for after the response began: the next request ends the session.
+      if (!(error instanceof UsageError && error.code === 'ERR_RESPONSE_STARTED')) throw error
+    }
     return this.#nobody(exchange, anonymity)
   }
 

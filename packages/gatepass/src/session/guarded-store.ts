@@ -1,4 +1,4 @@
-import type { Awaitable } from '../awaitable.ts'
+import { type Awaitable, settled } from '../awaitable.ts'
 import { GatepassError, StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
@@ -15,7 +15,7 @@ export class GuardedStore implements SessionStore {
 
   load(id: SessionId): Awaitable<SessionRecord | undefined> {
     try {
-      return settled(this.#store.load(id))
+      return failingAsStore(this.#store.load(id))
     } catch (error) {
       throw storeError(error)
     }
@@ -62,15 +62,15 @@ export class GuardedIndex implements SubjectIndex {
 /** Calls a store, and makes whatever goes wrong a {@link StoreError}. */
 function guarded<T>(call: () => Awaitable<T>): Awaitable<T> {
   try {
-    return settled(call())
+    return failingAsStore(call())
   } catch (error) {
     throw storeError(error)
   }
 }
 
-function settled<T>(answer: Awaitable<T>): Awaitable<T> {
-  if (typeof (answer as PromiseLike<T> | undefined)?.then !== 'function') return answer
-  return Promise.resolve(answer).catch(rethrow)
+function failingAsStore<T>(answer: Awaitable<T>): Awaitable<T> {
+  const settling = settled(answer)
+  return settling instanceof Promise ? settling.catch(rethrow) : settling
 }
 
 function rethrow(error: unknown): never {

@@ -11,6 +11,8 @@ export {
 } from './manager.ts'
 export type { Absence, LoginProof, Session } from './session.ts'
 export {
+  type ChangeFeed,
+  type ChangeListener,
   hasSubjectIndex,
   type SessionId,
   type SessionRecord,

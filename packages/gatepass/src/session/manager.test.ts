@@ -408,10 +408,10 @@ describe('assign', () => {
     expect((await found()).subject).toBe('alice')
   })
 
-  test('refuses a subject that is no text or empty', async () => {
+  test('refuses a subject that is no text, empty, or not well-formed', async () => {
     const { found } = setUp()
     const session = await found()
-    for (const subject of ['', 42, undefined]) {
+    for (const subject of ['', 42, undefined, 'a\ud800']) {
       expect(() => session.assign(subject as string, PROOF)).toThrow(
         expect.objectContaining({ code: 'ERR_PASSPORT_SUBJECT' }),
       )

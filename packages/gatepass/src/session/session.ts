@@ -182,7 +182,8 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
 
   assign(subject: string, proof: LoginProof, options: { carry?: readonly string[] } = {}): void {
     this.assertOpen()
-    if (typeof subject !== 'string' || subject === '') throw noSubject()
+    // Stores write UTF-8, in which two subjects that are not well-formed could become one.
+    if (typeof subject !== 'string' || subject === '' || !subject.isWellFormed()) throw noSubject()
     const same = subject === this.subject
     const carry = same ? this.#assignment?.carry : this.#carried([...(options.carry ?? []), FLASH_KEY])
     const handle = (same ? this.handle : undefined) ?? randomHandle()
@@ -362,7 +363,7 @@ type Bag = Record<string, unknown>
 function noSubject(): UsageError {
   return new UsageError(
     'ERR_PASSPORT_SUBJECT',
-    'A session can only be assigned to a subject that is a text and not empty',
+    'A session can only be assigned to a subject that is well-formed text and not empty',
     {
       hint: 'Use the primary key of the user, as a string.',
     },

@@ -67,6 +67,27 @@ export interface SubjectIndex {
   insertWithin(record: SessionRecord, limit: number): Awaitable<number>
 }
 
+/** Is told which records are no longer what they were. */
+export interface ChangeListener {
+  /** This record was replaced, touched or removed, by this process or another. May come more often than that. */
+  changed(id: SessionId): void
+  /** From now on nothing is missed. */
+  up(): void
+  /** From now on something may be missed, or come late. */
+  down(): void
+}
+
+/** What a store may offer besides: word of what other processes did, for a cache in front of it. */
+export interface ChangeFeed {
+  /**
+   * Tells of every record that any process replaces, touches or removes, once the change can be loaded; insertions are not
+   * told. It begins with `up`, as soon as it listens, and connects again by itself after a `down`.
+   *
+   * @returns ends it
+   */
+  subscribe(listener: ChangeListener): Awaitable<() => Awaitable<void>>
+}
+
 /** Whether a store can answer by subject. */
 export function hasSubjectIndex(store: SessionStore): store is SessionStore & SubjectIndex {
   return 'listBySubject' in store && 'removeBySubject' in store && 'insertWithin' in store

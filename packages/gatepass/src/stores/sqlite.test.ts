@@ -12,10 +12,20 @@ import { storeSuite } from '../testing/store-suite.ts'
 import { openDatabase } from './sqlite/database.ts'
 import { type SqliteDatabase, sqliteStore } from './sqlite.ts'
 
-// By require: the package has no types of its own, and the store asks for no more than `SqliteDatabase`.
-const BetterSqlite: new (path: string, options?: { timeout: number }) => SqliteDatabase = createRequire(
-  import.meta.url,
-)('better-sqlite3')
+type Driver = new (path: string, options?: { timeout: number }) => SqliteDatabase
+
+/** No dependency of the repository: older versions of npm want to compile it. Continuous integration installs it. */
+const BetterSqlite = betterSqlite()
+const note = BetterSqlite === undefined ? ' (SKIPPED: better-sqlite3 is not installed)' : ''
+
+function betterSqlite(): Driver | undefined {
+  try {
+    return createRequire(import.meta.url)('better-sqlite3') as Driver
+  } catch (error) {
+    if (process.env.CI) throw error
+    return undefined
+  }
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'gatepass-sqlite-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -37,14 +47,16 @@ storeSuite(
   { test, describe },
 )
 
-storeSuite(
-  'sqliteStore on a database of better-sqlite3',
-  ({ clock }) => {
-    const store = sqliteStore(new BetterSqlite(':memory:'), { clock, closeDatabase: true })
-    return { store, close: () => store.close() }
-  },
-  { test, describe },
-)
+if (BetterSqlite === undefined) test.skip(`sqliteStore on a database of better-sqlite3${note}`, () => {})
+else
+  storeSuite(
+    'sqliteStore on a database of better-sqlite3',
+    ({ clock }) => {
+      const store = sqliteStore(new BetterSqlite(':memory:'), { clock, closeDatabase: true })
+      return { store, close: () => store.close() }
+    },
+    { test, describe },
+  )
 
 const LIFETIME = 600_000
 const clock = testClock()
@@ -69,10 +81,8 @@ function session(differing: Partial<SessionRecord> = {}): SessionRecord {
 const unavailable = expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE', status: 503, cause: expect.any(Error) })
 const misused = expect.objectContaining({ code: 'ERR_STORE_OPTIONS', status: 500 })
 
-const drivers: readonly [string, (path: string) => SqliteDatabase][] = [
-  ['node:sqlite', (path) => new DatabaseSync(path)],
-  ['better-sqlite3', (path) => new BetterSqlite(path, { timeout: 0 })],
-]
+const drivers: [string, (path: string) => SqliteDatabase][] = [['node:sqlite', (path) => new DatabaseSync(path)]]
+if (BetterSqlite !== undefined) drivers.push(['better-sqlite3', (path) => new BetterSqlite(path, { timeout: 0 })])
 
 describe('a file', () => {
   test('keeps its sessions when it is closed and opened again', () => {
@@ -272,12 +282,13 @@ describe.each(drivers)('a database of %s that is handed in', (_, connect) => {
   })
 })
 
-test('a database that answers with bigints or arrays is understood', () => {
+test('a database that answers with bigints is understood', () => {
   const record = session({ subject: 'u' })
   const bigints = sqliteStore(new DatabaseSync(':memory:', { readBigInts: true }), { clock })
   bigints.insert(record)
   expect(bigints.load(record.id)).toEqual(record)
   expect(bigints.removeBySubject('u')).toBe(1)
+  if (BetterSqlite === undefined) return
   const safe = new BetterSqlite(':memory:') as SqliteDatabase & { defaultSafeIntegers(): void }
   safe.defaultSafeIntegers()
   const better = sqliteStore(safe, { clock })

@@ -1,4 +1,5 @@
 /** `gatepass/testing`: what Gatepass tests itself with, for tests of applications, stores and strategies. */
+export { TestBrowser, type VisitOptions } from './browser.ts'
 export { type TestClock, testClock } from './clock.ts'
 export { TestExchange, TestJar, type TestRequest } from './exchange.ts'
 export { type StoreSuiteOptions, type StoreUnderTest, storeSuite } from './store-suite.ts'

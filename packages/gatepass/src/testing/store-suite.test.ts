@@ -28,7 +28,7 @@ const methods = [
   'insertWithin',
 ] as const
 
-/** Methods that nobody calls twice in a row in a way that shows, when only they see the dead. */
+/** One method lives in the past: to it, what has expired is still alive. */
 function seesTheDead(method: (typeof methods)[number], milliseconds: number): Mutation {
   return ({ honest, earlier }) => ({
     [method]: (...args: never[]) =>

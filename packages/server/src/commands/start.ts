@@ -30,6 +30,11 @@ async function run(config: Config, output: Output): Promise<number> {
     return FAILED
   }
   const stopped = untilStopped(server)
+  // What nobody caught leaves a state that nobody knows: it is written down, and whoever watches starts anew.
+  process.once('uncaughtException', (error) => {
+    log.fatal({ event: 'sys_crash', err: error })
+    process.exit(FAILED)
+  })
   // In production standard output is for JSON alone.
   if (config.mode === 'dev') output.out(`Gatepass listens on ${server.origin}`)
   log.info({ event: 'sys_startup', origin: server.origin, host: config.host, port: server.port, mode: config.mode })

@@ -6,7 +6,7 @@ export const markPaths =
   '<path d="M8.5 24.5V16a7.5 7.5 0 0 1 15 0v8.5"/><path d="M16 24.5v-4.2"/><circle cx="16" cy="16.6" r="1.9"/>'
 
 /** The mark as a file of its own, for the browser's tab. */
-export const markFile = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="9" fill="#0b6b57"/><g fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round">${markPaths}</g></svg>`
+export const markFile: string = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="9" fill="#0b6b57"/><g fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round">${markPaths}</g></svg>`
 
 export function mark(): Markup {
   return html`<svg class="mark" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true" focusable="false"><rect width="32" height="32" rx="9" /><g><path d="M8.5 24.5V16a7.5 7.5 0 0 1 15 0v8.5" /><path d="M16 24.5v-4.2" /><circle cx="16" cy="16.6" r="1.9" /></g></svg>`

@@ -1,5 +1,5 @@
 /** The one stylesheet. System fonts, two colour schemes, no media but the page's own width. */
-export const css = `
+export const css: string = `
 :root {
   color-scheme: light dark;
   --ground: #f4f6f4; --glow: #e3efe9; --sheet: #ffffff; --ink: #16211d; --soft: #55625c; --line: #dde3df; --edge: #8b9892;

@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'vitest'
+import type { Exchange } from '../http/exchange.ts'
+import { memoryStore } from '../stores/memory.ts'
+import { testClock } from '../testing/clock.ts'
+import { TestJar, type TestRequest } from '../testing/exchange.ts'
+import { allowCrossOrigin, Gatepass, type GatepassOptions } from './gatepass.ts'
+import type { Strategy } from './strategy.ts'
+
+interface User {
+  readonly id: string
+}
+
+const byName: Strategy<User, 'name'> = {
+  name: 'name',
+  async authenticate(exchange) {
+    const { name } = await exchange.fields()
+    return typeof name === 'string'
+      ? { type: 'success', user: { id: name } }
+      : { type: 'failure', reason: 'missing', status: 400 }
+  },
+}
+
+const origin = 'https://app.example'
+const csrfKeys = ['a-key-of-at-least-thirty-two-characters'] as const
+const nothing: TestRequest = { method: 'POST' }
+const evil: TestRequest = {
+  method: 'POST',
+  headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+}
+const own: TestRequest = { method: 'POST', headers: { origin, 'sec-fetch-site': 'same-origin' } }
+
+function world(options: Partial<GatepassOptions<User, 'name'>> = {}) {
+  const clock = testClock()
+  const gatepass = new Gatepass<User, 'name'>(
+    {
+      sessions: { store: memoryStore({ clock }), clock },
+      users: { find: (id) => ({ id }), subject: (user) => user.id },
+      strategies: [byName],
+      clock,
+      ...options,
+    },
+    [origin],
+  )
+  const jar = new TestJar()
+  const request = async <T>(asked: TestRequest, handle: (exchange: Exchange) => T | Promise<T>): Promise<T> => {
+    const exchange = jar.exchange(asked)
+    const answer = await handle(exchange)
+    await gatepass.sessions.commit(exchange)
+    jar.receive(exchange)
+    return answer
+  }
+  const logIn = () => request({ ...own, fields: { name: 'ada' } }, (exchange) => gatepass.login(exchange, 'name'))
+  return { gatepass, jar, request, logIn, clock }
+}
+
+const refused = expect.objectContaining({ code: 'ERR_CROSS_ORIGIN', status: 403 })
+
+describe('requests from elsewhere', () => {
+  test('an unsafe request with cookies is admitted from our own pages alone', async () => {
+    const { gatepass, jar, logIn } = world()
+    await logIn()
+    expect(gatepass.admit(jar.exchange(own))).toBeUndefined()
+    for (const request of [evil, nothing]) expect(() => gatepass.admit(jar.exchange(request))).toThrow(refused)
+  })
+
+  test('a request without cookies, or a safe one, is admitted from anywhere', () => {
+    const { gatepass, jar } = world()
+    expect(gatepass.admit(jar.exchange(evil))).toBeUndefined()
+    jar.set('x', '1')
+    expect(gatepass.admit(jar.exchange({ ...evil, method: 'GET' }))).toBeUndefined()
+  })
+
+  test('a login and a logout need our own pages even without cookies', async () => {
+    const { gatepass, jar } = world()
+    const fields = { name: 'mallory' }
+    await expect(gatepass.login(jar.exchange({ ...evil, fields }), 'name')).rejects.toEqual(refused)
+    await expect(gatepass.login(jar.exchange({ ...nothing, fields }), 'name')).rejects.toEqual(refused)
+    await expect(gatepass.logout(jar.exchange(evil))).rejects.toEqual(refused)
+  })
+
+  test('a trusted origin is admitted, and a malformed one is the developer’s mistake', async () => {
+    const { gatepass, jar, logIn } = world({ trustedOrigins: ['https://evil.example'] })
+    await logIn()
+    expect(gatepass.admit(jar.exchange(evil))).toBeUndefined()
+    expect(() => world({ trustedOrigins: ['evil.example'] })).toThrow(
+      expect.objectContaining({ code: 'ERR_HTTP_ORIGIN' }),
+    )
+  })
+
+  test('the check can be turned off by its symbol alone', async () => {
+    const { gatepass, jar, logIn } = world({ [allowCrossOrigin]: true })
+    await logIn()
+    expect(gatepass.admit(jar.exchange(evil))).toBeUndefined()
+  })
+
+  test('a browser that does not say where a request comes from may bring a token instead', async () => {
+    const { gatepass, request, jar, logIn } = world({ csrfKeys })
+    const before = await request({}, (exchange) => gatepass.csrfToken(exchange))
+    const fields = { name: 'ada', csrf: before }
+    expect(await request({ ...nothing, fields }, (exchange) => gatepass.login(exchange, 'name'))).toBeUndefined()
+    expect(jar.names).toContain('__Host-Http-gp')
+
+    const token = await request({}, (exchange) => gatepass.csrfToken(exchange))
+    const withToken = (value: string): TestRequest => ({ method: 'POST', headers: { 'x-csrf-token': value } })
+    await gatepass.admit(jar.exchange(withToken(token)))
+    expect(() => gatepass.admit(jar.exchange(withToken(before)))).toThrow(refused)
+    expect(() => gatepass.admit(jar.exchange(nothing))).toThrow(refused)
+    await logIn()
+    await gatepass.admit(jar.exchange(withToken(token)))
+    await request({ ...nothing, fields: { csrf: token } }, (exchange) => gatepass.logout(exchange))
+    expect(() => gatepass.admit(jar.exchange(withToken(token)))).toThrow(refused)
+  })
+
+  test('a token does not help a request that is known to come from elsewhere', async () => {
+    const { gatepass, request, jar, logIn } = world({ csrfKeys })
+    await logIn()
+    const token = await request({}, (exchange) => gatepass.csrfToken(exchange))
+    const headers = { ...evil.headers, 'x-csrf-token': token }
+    expect(() => gatepass.admit(jar.exchange({ method: 'POST', headers }))).toThrow(refused)
+  })
+
+  test('tokens without keys are the developer’s mistake', () => {
+    const { gatepass, jar } = world()
+    expect(() => gatepass.csrfToken(jar.exchange())).toThrow(expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' }))
+  })
+})
+
+describe('routes', () => {
+  test('a logout route that answers GET is the developer’s mistake', async () => {
+    const { gatepass, jar } = world()
+    await expect(gatepass.logout(jar.exchange())).rejects.toMatchObject({ code: 'ERR_PASSPORT_OPTIONS' })
+  })
+
+  test('a logout clears what the browser keeps of this site', async () => {
+    const { gatepass, request, logIn } = world()
+    await logIn()
+    const reply = await request(own, (exchange) => gatepass.logout(exchange, { success: '/' }))
+    expect(reply).toMatchObject({ status: 303, headers: { location: '/', 'clear-site-data': expect.any(String) } })
+  })
+
+  test('a browser that asks for a page is sent to the login, and comes back; a script gets 401', async () => {
+    const { gatepass, jar } = world()
+    const page = { target: '/me?tab=2', headers: { accept: 'text/html' } }
+    expect(await gatepass.requireLogin(jar.exchange(page), { login: '/login' })).toMatchObject({
+      status: 303,
+      headers: { location: '/login?next=%2Fme%3Ftab%3D2' },
+    })
+    expect(await gatepass.requireLogin(jar.exchange(), { login: '/login' })).toMatchObject({ status: 401 })
+    expect(await gatepass.requireLogin(jar.exchange({ ...page, method: 'POST' }), { login: '/login' })).toMatchObject({
+      status: 401,
+    })
+  })
+
+  test('a guard with maxAge asks for a recent login', async () => {
+    const { gatepass, jar, logIn, clock } = world()
+    await logIn()
+    clock.advance(600)
+    expect(await gatepass.requireLogin(jar.exchange(), { maxAge: 600 })).toBeUndefined()
+    clock.advance(1)
+    const reply = await gatepass.requireLogin(jar.exchange(), { maxAge: 600 })
+    expect(reply?.status).toBe(401)
+    expect(reply?.body).toContain('ERR_LOGIN_TOO_OLD')
+    await logIn()
+    expect(await gatepass.requireLogin(jar.exchange(), { maxAge: 600 })).toBeUndefined()
+  })
+
+  test.each(['//evil.example', 'https://evil.example', '/\\evil.example', 'javascript:alert(1)'])(
+    'a redirect target from the request never leaves the origin: %s',
+    async (next) => {
+      const { gatepass, request } = world()
+      const target = `/login?next=${encodeURIComponent(next)}`
+      const reply = await request({ ...own, target, fields: { name: 'ada' } }, (exchange) =>
+        gatepass.login(exchange, 'name', { success: '/home', next: 'next' }),
+      )
+      expect(reply?.headers.location).toBe('/home')
+    },
+  )
+})
