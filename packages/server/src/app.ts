@@ -12,7 +12,6 @@ import { migrate } from './accounts/migrations.ts'
 import { Audit, type AuditDetails, type AuditEvent } from './audit.ts'
 import type { Config } from './config.ts'
 import { ErrorLog } from './error-log.ts'
-import { FormTokens } from './form-token.ts'
 import { Front } from './front.ts'
 import { KnownDevices } from './known-device.ts'
 import { Limits } from './limits.ts'
@@ -89,7 +88,6 @@ export function createApp(options: AppOptions): App {
     passwords: chosenPasswords,
     limits: new Limits(config.limits),
     devices: new KnownDevices(keys, { https }),
-    formTokens: new FormTokens(keys, { https }),
     accountNames: new Pseudonyms(keys, 'account'),
     audit,
     errors: new ErrorLog(log, clock),
@@ -110,6 +108,7 @@ function authOf(
     origin: origins,
     ...(config.trustProxy !== undefined && { trustProxy: config.trustProxy }),
     trustedOrigins: config.trustedOrigins,
+    csrfKeys: keys,
     clock,
     sessions: {
       store: stores.sessions,

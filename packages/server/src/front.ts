@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Awaitable, type Exchange, GatepassError } from 'gatepass'
-import { FORM_TOKEN_FIELD } from './form-token.ts'
 import { crossSite, malformedRequest, type Problem, problemOf } from './problem.ts'
 import { refuse } from './refusal.ts'
 import { hostProblem } from './request-check.ts'
@@ -104,30 +103,30 @@ export class Front {
    * the form's token where it says nothing. The same for visitors without cookies: they could be logged in as somebody else.
    */
   async #isFirstParty(visit: Visit): Promise<boolean> {
-    const { exchange } = visit
+    const { exchange, request } = visit
     if (isReadCrossSite(exchange, visit.path)) return false
     try {
-      this.#site.auth.gatepass.requireSameOrigin(exchange)
+      await this.#site.auth.requireSameOrigin(
+        request,
+        saysNothing(exchange) ? (await exchange.fields()).csrf : undefined,
+      )
       return true
     } catch (error) {
       if (!isCrossOrigin(error)) throw error
-      return (
-        exchange.header('sec-fetch-site') === undefined &&
-        exchange.header('origin') === undefined &&
-        this.#hasFormToken(visit)
-      )
+      return false
     }
   }
+}
 
-  async #hasFormToken({ exchange, request }: Visit): Promise<boolean> {
-    const session = await this.#site.auth.session(request)
-    const presented = exchange.header('x-csrf-token') ?? (await exchange.fields())[FORM_TOKEN_FIELD]
-    return this.#site.formTokens.accepts(
-      exchange,
-      session.subject === undefined ? undefined : session.handle,
-      presented,
-    )
-  }
+/** Whether an unsafe request does not say which page sent it, so that only the token of a form can. */
+function saysNothing(exchange: Exchange): boolean {
+  const { method } = exchange
+  return (
+    method !== 'GET' &&
+    method !== 'HEAD' &&
+    exchange.header('sec-fetch-site') === undefined &&
+    exchange.header('origin') === undefined
+  )
 }
 
 function isCrossOrigin(error: unknown): boolean {

@@ -4,7 +4,6 @@ import type { Account, Accounts } from './accounts/accounts.ts'
 import type { Audit } from './audit.ts'
 import type { Config } from './config.ts'
 import type { ErrorLog } from './error-log.ts'
-import type { FormTokens } from './form-token.ts'
 import type { KnownDevices } from './known-device.ts'
 import type { Limits } from './limits.ts'
 import type { Pseudonyms } from './secrets.ts'
@@ -19,7 +18,6 @@ export interface Site {
   readonly passwords: Passwords
   readonly limits: Limits
   readonly devices: KnownDevices
-  readonly formTokens: FormTokens
   /** Names accounts in counts and cookies without telling which they are. */
   readonly accountNames: Pseudonyms
   readonly audit: Audit

@@ -9,7 +9,8 @@ import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import { answer, type NextFunction, type NodeGatepassOptions, type Visit, Visits } from './node.ts'
 
-export { allowCrossOrigin } from '../passport/gatepass.ts'
+export { type LocationOptions, safeLocation } from '../http/location.ts'
+export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
 export type { Register } from '../register.ts'
 
 declare global {

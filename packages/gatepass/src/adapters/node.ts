@@ -24,8 +24,9 @@ import type { SessionData } from '../register.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 
+export { type LocationOptions, safeLocation } from '../http/location.ts'
 export type { NodeOptions } from '../http/node.ts'
-export { allowCrossOrigin } from '../passport/gatepass.ts'
+export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
 export type { Register } from '../register.ts'
 
 export interface NodeGatepassOptions<User, Name extends string = string>

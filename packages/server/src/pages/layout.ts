@@ -1,6 +1,5 @@
 import { html } from 'hono/html'
 import type { Account } from '../accounts/accounts.ts'
-import { FORM_TOKEN_FIELD } from '../form-token.ts'
 import { mark as markIcon, stylesheet } from './assets.ts'
 import { doneIcon, mark } from './icons.ts'
 import type { Markup } from './markup.ts'
@@ -68,7 +67,7 @@ function currentPage(is: boolean): Markup | string {
 
 /** Goes into every form. */
 export function formToken({ formToken }: Frame): Markup | string {
-  return formToken === undefined ? '' : html`<input type="hidden" name="${FORM_TOKEN_FIELD}" value="${formToken}">`
+  return formToken === undefined ? '' : html`<input type="hidden" name="csrf" value="${formToken}">`
 }
 
 /** Says that what was asked for is done. */
