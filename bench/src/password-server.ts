@@ -29,5 +29,7 @@ const server = createServer(async (req, res) => {
   const ok = req.method !== 'POST' || (await verify())
   res.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' }).end('{"name":"alice"}')
 })
+// Longer than the windows of the other variants, in which nothing is asked of this one.
+server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 process.on('disconnect', () => process.exit(0))

@@ -11,13 +11,18 @@ import type { Row } from './row.ts'
 
 const password = 'tractor violin umbrella'
 
-/** @param rounds of quiet and busy seconds for each server, taken in turns */
-export async function benchPasswords(rounds = 5): Promise<Row[]> {
+/** @param rounds of one quiet and one busy second for each server */
+export async function benchPasswords(rounds = 25): Promise<Row[]> {
   return [...(await hashRows()), ...(await neighbourRows(rounds))]
 }
 
 async function hashRows(): Promise<Row[]> {
-  const ours = await cpuOf(() => hashPassword(password))
+  const [ours = Number.NaN, argon2 = Number.NaN, node = Number.NaN, bcryptjs = Number.NaN] = await cpuOfEach([
+    () => hashPassword(password),
+    () => packagedArgon2.hash(password, { memoryCost: 19_456, timeCost: 2 }),
+    nodeArgon2,
+    () => bcrypt.hash(password, 10),
+  ])
   const row = (peerName: string, peer: number): Row => ({
     group: 'passwords',
     name: 'CPU of one hash',
@@ -26,11 +31,7 @@ async function hashRows(): Promise<Row[]> {
     peerName,
     unit: 'ms',
   })
-  return [
-    row('@node-rs/argon2', await cpuOf(() => packagedArgon2.hash(password, { memoryCost: 19_456, timeCost: 2 }))),
-    row('argon2 of node:crypto', await cpuOf(nodeArgon2)),
-    row('bcryptjs, cost 10', await cpuOf(() => bcrypt.hash(password, 10))),
-  ]
+  return [row('@node-rs/argon2', argon2), row('argon2 of node:crypto', node), row('bcryptjs, cost 10', bcryptjs)]
 }
 
 function nodeArgon2(): unknown {
@@ -38,20 +39,25 @@ function nodeArgon2(): unknown {
   return argon2Sync('argon2id', { message: password, nonce: randomBytes(16), ...cost })
 }
 
-/** Milliseconds of CPU on all threads, the median of 15. */
-async function cpuOf(work: () => unknown): Promise<number> {
-  const samples: number[] = []
-  for (let n = 0; n < 18; n++) {
-    const before = process.cpuUsage()
-    await work()
-    const { user, system } = process.cpuUsage(before)
-    if (n >= 3) samples.push((user + system) / 1000)
+/** Milliseconds of CPU on all threads, the median of 25, taken in turns. */
+async function cpuOfEach(works: readonly (() => unknown)[]): Promise<number[]> {
+  const measured = works.map((work) => ({ work, samples: [] as number[] }))
+  for (let round = 0; round < 28; round++) {
+    for (const { work, samples } of measured) {
+      const before = process.cpuUsage()
+      await work()
+      const { user, system } = process.cpuUsage(before)
+      if (round >= 3) samples.push((user + system) / 1000)
+    }
   }
-  return quantile(samples, 0.5)
+  return measured.map(({ samples }) => quantile(samples, 0.5))
 }
 
 async function neighbourRows(rounds: number): Promise<Row[]> {
-  const ours = await slowdown('gatepass', rounds)
+  const [ours = Number.NaN, argon2 = Number.NaN, bcryptjs = Number.NaN] = await slowdowns(
+    ['gatepass', '@node-rs/argon2', 'bcryptjs'],
+    rounds,
+  )
   const row = (peerName: string, peer: number): Row => ({
     group: 'passwords',
     name: 'p99 of 200 other requests/s at 20 logins/s, ÷ quiet',
@@ -61,61 +67,70 @@ async function neighbourRows(rounds: number): Promise<Row[]> {
     unit: '×',
     goal: '≤ 1.5',
   })
-  return [
-    row('@node-rs/argon2', await slowdown('@node-rs/argon2', rounds)),
-    // It falls behind at this rate: every further second only makes the queue longer.
-    row('bcryptjs, cost 10', await slowdown('bcryptjs', 1)),
-  ]
+  return [row('@node-rs/argon2', argon2), row('bcryptjs, cost 10', bcryptjs)]
 }
 
-/** The p99 of reads while people log in, over the p99 without them. */
-async function slowdown(variant: string, rounds: number): Promise<number> {
-  const { child, port } = await start(variant)
-  const quiet: number[] = []
-  const busy: number[] = []
+/**
+ * For each variant the p99 of reads while people log in, over the p99 without them. It is the median of many short pairs of
+ * a quiet and a busy window, all variants in each round: whatever else the machine does then spoils a few pairs of each
+ * variant, and not the whole of one.
+ */
+async function slowdowns(variants: readonly string[], rounds: number): Promise<number[]> {
+  const servers = await Promise.all(variants.map(start))
+  const measured = servers.map((server) => ({ server, ratios: [] as number[] }))
   try {
-    await load(port, 1, 20)
+    for (const server of servers) await load(server, 20)
     for (let round = 0; round < rounds; round++) {
-      quiet.push(...(await load(port, 4, 0)))
-      busy.push(...(await load(port, 4, 20)))
+      for (const { server, ratios } of measured) {
+        const quiet = quantile(await load(server, 0), 0.99)
+        ratios.push(quantile(await load(server, 20), 0.99) / quiet)
+      }
     }
   } finally {
-    child.disconnect()
+    for (const { child, agent } of servers) {
+      agent.destroy()
+      child.disconnect()
+    }
   }
-  return quantile(busy, 0.99) / quantile(quiet, 0.99)
+  return measured.map(({ ratios }) => quantile(ratios, 0.5))
 }
 
-async function start(variant: string): Promise<{ child: ChildProcess; port: number }> {
+interface Server {
+  readonly child: ChildProcess
+  readonly port: number
+  /** Its connections last from window to window: opening them would be the slowest hundredth of the reads. */
+  readonly agent: Agent
+}
+
+async function start(variant: string): Promise<Server> {
   const child = fork(new URL('./password-server.ts', import.meta.url), [variant, password], {
     execArgv: ['--conditions=gatepass:source', '--disable-warning=ExperimentalWarning'],
   })
   const [{ port }] = (await once(child, 'message')) as [{ port: number }]
-  return { child, port }
+  return { child, port, agent: new Agent({ keepAlive: true, maxFreeSockets: 1000 }) }
 }
 
-/** How long each read took, in milliseconds: 200 a second at random moments, logins at even ones. */
-async function load(port: number, seconds: number, loginsPerSecond: number): Promise<number[]> {
-  const agent = new Agent({ keepAlive: true })
-  const reads = at(momentsOfReads(seconds), () => send(agent, port, 'GET'))
-  const logins = at(evenMoments(seconds, loginsPerSecond), () => send(agent, port, 'POST'))
-  const [took] = await Promise.all([reads, logins])
-  agent.destroy()
+/** How long each read of one second took, in milliseconds: 200 at random moments, logins at even ones. */
+async function load(server: Server, logins: number): Promise<number[]> {
+  const readings = at(randomMoments(200), () => send(server, 'GET'))
+  const loggingIn = at(evenMoments(logins), () => send(server, 'POST'))
+  const [took] = await Promise.all([readings, loggingIn])
   return took
 }
 
-function momentsOfReads(seconds: number): number[] {
-  return Array.from({ length: 200 * seconds }, () => Math.random() * seconds * 1000)
+function randomMoments(count: number): number[] {
+  return Array.from({ length: count }, () => Math.random() * 1000)
 }
 
-function evenMoments(seconds: number, perSecond: number): number[] {
-  return Array.from({ length: perSecond * seconds }, (_, n) => (n * 1000) / perSecond)
+function evenMoments(count: number): number[] {
+  return Array.from({ length: count }, (_, n) => (n * 1000) / count)
 }
 
 function at<T>(moments: readonly number[], act: () => Promise<T>): Promise<T[]> {
   return Promise.all(moments.map((moment) => sleep(moment).then(act)))
 }
 
-function send(agent: Agent, port: number, method: string): Promise<number> {
+function send({ agent, port }: Server, method: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const began = performance.now()
     request({ agent, port, method, host: '127.0.0.1' }, (response) => {

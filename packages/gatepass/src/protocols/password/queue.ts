@@ -4,8 +4,9 @@ import { StoreError, UsageError } from '../../error.ts'
 /** How much hashing may be under way and wait at a time. */
 export interface QueueOptions {
   /**
-   * Hashes computed at once, each on a thread of Node's pool. Default: the number of cores, but one less than the pool
-   * has threads (4, or `UV_THREADPOOL_SIZE`), so that files and names are still looked up meanwhile.
+   * Hashes computed at once, each on a thread of its own. Default: the number of cores, but one less than Node's pool has
+   * threads (4, or `UV_THREADPOOL_SIZE`): where no others can be started they are computed there, and files and names
+   * must still be looked up meanwhile.
    */
   concurrency?: number
   /** Hashes that may wait for their turn; one more is refused with 503. Default 100. */

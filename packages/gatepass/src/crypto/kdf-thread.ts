@@ -1,0 +1,42 @@
+// What runs on each thread of `kdf-threads.ts`: one job at a time, answered in its turn.
+import { setPriority } from 'node:os'
+import { parentPort } from 'node:worker_threads'
+import { blockingKdfs } from './kdf-functions.ts'
+import type { Answer, Job } from './kdf-threads.ts'
+
+// A tenth of the weight of the main thread (sched(7)): on a full machine a login waits, but is not starved as under 19.
+const NICENESS = 10
+
+// Only Linux has a priority for each thread; elsewhere this would slow down the whole process.
+if (process.platform === 'linux') giveWay()
+
+parentPort?.on('message', (job: Job) => parentPort?.postMessage(answer(job)))
+
+function giveWay(): void {
+  try {
+    setPriority(NICENESS)
+  } catch {
+    // A sandbox may forbid it. Hashing works all the same.
+  }
+}
+
+function answer(job: Job): Answer {
+  try {
+    return { value: compute(job) }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function compute(job: Job): Uint8Array | boolean {
+  switch (job.name) {
+    case 'argon2':
+      return blockingKdfs.argon2(job.work)
+    case 'bcrypt':
+      return blockingKdfs.bcrypt(job.work.password, job.work.hash)
+    case 'scrypt':
+      return blockingKdfs.scrypt(job.work)
+    case 'pbkdf2':
+      return blockingKdfs.pbkdf2(job.work)
+  }
+}
