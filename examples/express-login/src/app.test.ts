@@ -50,3 +50,9 @@ test('a short password is refused with the reason', async () => {
   expect(response.status).toBe(400)
   expect(await response.text()).toMatch(/15/)
 })
+
+test('a page of somebody else can neither log in nor register a visitor', async () => {
+  const headers = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }
+  for (const path of ['/register', '/login']) expect((await browser.fetch(path, { form, headers })).status).toBe(403)
+  expect(browser.jar.size).toBe(0)
+})

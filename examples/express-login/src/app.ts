@@ -75,7 +75,7 @@ export function createApp(file: string): { app: Express; store: SqliteStore } {
   app.post('/logout', auth.logout({ success: '/login' }))
 
   app.get('/register', (_req, res) => page(res, 'Register', form('/register', 'Register', 'new-password')))
-  app.post('/register', async (req, res) => {
+  app.post('/register', auth.requireSameOrigin(), async (req, res) => {
     const { username, password } = req.body as { username?: unknown; password?: unknown }
     if (typeof username !== 'string' || typeof password !== 'string' || username === '' || byName(username)) {
       return page(

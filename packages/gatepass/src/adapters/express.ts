@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Awaitable } from '../awaitable.ts'
 import type { Reply } from '../http/exchange.ts'
-import type { Gatepass, LoginRouteOptions, LogoutRouteOptions, RequireLoginOptions } from '../passport/gatepass.ts'
+import type { LoginRouteOptions, LogoutRouteOptions, RequireLoginOptions } from '../passport/gatepass.ts'
 import type { Success } from '../passport/outcome.ts'
-import type { LoginOptions, Passport } from '../passport/passport.ts'
+import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
-import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
-import { answer, type NextFunction, type NodeGatepassOptions, type Visit, Visits } from './node.ts'
+import { answer, type NextFunction, type NodeGatepassOptions, type RequestAccess, type Visit, Visits } from './node.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
@@ -32,7 +31,7 @@ declare global {
 export type ExpressHandler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void
 
 /** Middleware for `app.use`, and handlers for routes. */
-export interface ExpressGatepass<User, Name extends string = string> {
+export interface ExpressGatepass<User, Name extends string = string> extends RequestAccess<User, Name> {
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
   /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
   login(names: Name | readonly Name[], options?: LoginRouteOptions): ExpressHandler
@@ -42,13 +41,11 @@ export interface ExpressGatepass<User, Name extends string = string> {
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): ExpressHandler
   /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
   requireLogin(options?: RequireLoginOptions): ExpressHandler
-  session(req: IncomingMessage): Awaitable<Session<SessionData>>
-  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
-  csrfToken(req: IncomingMessage): Awaitable<string>
-  user(req: IncomingMessage): Awaitable<User | undefined>
-  readonly gatepass: Gatepass<User, Name>
-  readonly sessions: SessionManager<object>
-  readonly passport: Passport<User, Name>
+  /**
+   * Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. Unsafe requests
+   * with cookies are checked by the middleware itself.
+   */
+  requireSameOrigin(): ExpressHandler
 }
 
 /**
@@ -91,12 +88,8 @@ export function gatepass<User, const Name extends string = string>(
       authenticate: (names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
         route((visit) => core.authenticate(visit.exchange, names, strategy)),
       requireLogin: (guard?: RequireLoginOptions) => route((visit) => core.requireLogin(visit.exchange, guard)),
-      session: (req: IncomingMessage) => visits.of(req).open(),
-      csrfToken: (req: IncomingMessage) => core.csrfToken(visits.of(req).exchange),
-      user: (req: IncomingMessage) => visits.of(req).findUser(),
-      gatepass: core,
-      sessions: core.sessions,
-      passport: core.passport,
+      requireSameOrigin: () => route((visit) => core.requireOwnForm(visit.exchange)),
+      ...visits.access(),
     },
   )
 }

@@ -55,16 +55,26 @@ export interface GatepassRequest<User> {
 /** Goes on with the next handler, or with an error to whoever handles those. */
 export type NextFunction = (error?: unknown) => void
 
+/** What the middleware knows about a request, for handlers, guards and tests of your own. */
+export interface RequestAccess<User, Name extends string = string> {
+  /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
+  exchange(req: IncomingMessage): NodeExchange
+  session(req: IncomingMessage): Awaitable<Session<SessionData>>
+  user(req: IncomingMessage): Awaitable<User | undefined>
+  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
+  csrfToken(req: IncomingMessage): Awaitable<string>
+  readonly gatepass: Gatepass<User, Name>
+  readonly sessions: SessionManager<object>
+  readonly passport: Passport<User, Name>
+}
+
 /** Sessions and users for `node:http` and for whatever calls `(req, res, next)`. */
-export interface NodeGatepass<User, Name extends string = string> {
+export interface NodeGatepass<User, Name extends string = string> extends RequestAccess<User, Name> {
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
   /** Wraps a listener: it finds `req.session` and `req.user`, and an error it throws or rejects with is answered. */
   handler<Req extends IncomingMessage, Res extends ServerResponse>(
     listener: (req: Req & GatepassRequest<User>, res: Res) => unknown,
   ): (req: Req, res: Res) => void
-  exchange(req: IncomingMessage): NodeExchange
-  session(req: IncomingMessage): Awaitable<Session<SessionData>>
-  user(req: IncomingMessage): Awaitable<User | undefined>
   authenticate(
     req: IncomingMessage,
     names: Name | readonly Name[],
@@ -75,18 +85,13 @@ export interface NodeGatepass<User, Name extends string = string> {
   logout(req: IncomingMessage, options?: { everywhere?: boolean }): Promise<void>
   /**
    * Refuses a request that does not come from our own pages, with or without cookies: for login routes. Unsafe requests
-   * with cookies are checked by the middleware itself.
+   * with cookies are checked by the middleware itself. To be awaited: with `csrfKeys` it may have to load the session.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(req: IncomingMessage, presented?: unknown): Awaitable<void>
-  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
-  csrfToken(req: IncomingMessage): Awaitable<string>
   /** Answers with what {@link Gatepass.login} and its like decided. */
   reply(req: IncomingMessage, reply: Reply): void
-  readonly gatepass: Gatepass<User, Name>
-  readonly sessions: SessionManager<object>
-  readonly passport: Passport<User, Name>
 }
 
 /**
@@ -120,9 +125,6 @@ export function gatepass<User, const Name extends string = string>(
       ) =>
       (req: Req, res: Res): void =>
         visits.serve(req, res, () => listener(req as Req & GatepassRequest<User>, res)),
-    exchange: (req: IncomingMessage) => visits.of(req).exchange,
-    session: (req: IncomingMessage) => visits.of(req).open(),
-    user: (req: IncomingMessage) => visits.of(req).findUser(),
     authenticate: async (
       req: IncomingMessage,
       names: Name | readonly Name[],
@@ -135,23 +137,27 @@ export function gatepass<User, const Name extends string = string>(
     logout: (req: IncomingMessage, logout?: { everywhere?: boolean }) => visits.of(req).logout(logout),
     requireSameOrigin: (req: IncomingMessage, presented?: unknown) =>
       core.requireSameOrigin(visits.of(req).exchange, presented),
-    csrfToken: (req: IncomingMessage) => core.csrfToken(visits.of(req).exchange),
     reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).res, reply),
-    gatepass: core,
-    sessions: core.sessions,
-    passport: core.passport,
+    ...visits.access(),
   })
 }
 
-/** Frameworks answer an error with its status; when to come back, and what it depends on, they leave out. */
-function failing(res: ServerResponse, next: NextFunction): NextFunction {
+/** Says of an answer to an error when to come back, and what it depends on: frameworks answer with its status alone. */
+function failing(res: ServerResponse, next: NextFunction): (error: unknown) => void {
   return (error) => {
     if (error instanceof GatepassError && !res.headersSent) {
       if (error.retryAfter !== undefined) res.setHeader('Retry-After', Math.ceil(error.retryAfter))
       if (error.code === 'ERR_CROSS_ORIGIN') addVary(res, originVary)
     }
-    next(error)
+    next(asError(error))
   }
+}
+
+/** To `next`, `undefined` says that all is well and a guard is passed, and Express reads some words as directions. */
+function asError(thrown: unknown): object {
+  return typeof thrown === 'object' && thrown !== null
+    ? thrown
+    : new Error('Something that is no error was thrown', { cause: thrown })
 }
 
 const kVisit: unique symbol = Symbol('gatepass.visit')
@@ -181,6 +187,19 @@ export class Visits<User, Name extends string> {
     return visit
   }
 
+  access(): RequestAccess<User, Name> {
+    const { core } = this
+    return {
+      exchange: (req) => this.of(req).exchange,
+      session: (req) => this.of(req).open(),
+      user: (req) => this.of(req).findUser(),
+      csrfToken: (req) => core.csrfToken(this.of(req).exchange),
+      gatepass: core,
+      sessions: core.sessions,
+      passport: core.passport,
+    }
+  }
+
   #find(req: Visited): Visit<User, Name> | undefined {
     const latest = req[kVisit]
     const visit = latest?.visits === (this as unknown) ? latest : latest?.exchange.memory.get(this)
@@ -191,12 +210,25 @@ export class Visits<User, Name extends string> {
     const visit = new Visit<User, Name>(this, exchangeOf(req, res, this.settings), res, next)
     // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
     const earlier = req[kVisit]
-    earlier?.exchange.memory.set(earlier.visits, earlier)
+    if (earlier !== undefined) {
+      this.#mustDiffer(earlier)
+      earlier.exchange.memory.set(earlier.visits, earlier)
+    }
     req[kVisit] = visit as Visit<unknown, string>
     equip(req)
     // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
     beforeResponse(res, () => visit.finish(), visit.next)
     return visit
+  }
+
+  /** Each would write its own token over the other's. */
+  #mustDiffer({ visits, exchange }: Visit<unknown, string>): void {
+    const [ours, theirs] = [this.core.sessions, visits.core.sessions]
+    const { name } = ours.cookieOf(exchange)
+    if (ours === theirs || theirs.cookieOf(exchange).name !== name) return
+    throw new UsageError('ERR_SESSION_OPTIONS', `Two gatepass() of one application use the cookie ${name}`, {
+      hint: 'Give one of them a `cookie` of its own in `sessions`, or both the same SessionManager.',
+    })
   }
 
   enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
@@ -218,7 +250,7 @@ export class Visits<User, Name extends string> {
   }
 
   serve(req: IncomingMessage, res: ServerResponse, listener: () => unknown): void {
-    const failed = (error: unknown): void => this.fail(req, res, error)
+    const failed = failing(res, (error) => this.fail(req, res, error))
     this.enter(req, res, (error) => {
       if (error !== undefined) return failed(error)
       try {
@@ -331,12 +363,13 @@ export class Visit<User, Name extends string> {
 /** Runs a step that answers the request, or lets it go on to the next handler. */
 export function answer(res: ServerResponse, next: NextFunction, step: () => Awaitable<Reply | undefined>): void {
   const settle = (reply: Reply | undefined): void => (reply === undefined ? next() : sendReply(res, reply))
+  const failed = failing(res, next)
   try {
     const reply = step()
-    if (reply instanceof Promise) reply.then(settle).catch(next)
+    if (reply instanceof Promise) reply.then(settle).catch(failed)
     else settle(reply)
   } catch (error) {
-    next(error)
+    failed(error)
   }
 }
 
@@ -385,22 +418,27 @@ function notMounted(): UsageError {
   })
 }
 
-/** Request prototypes that have our properties. */
+/** Prototypes of requests that have our properties. */
 const equipped = new WeakSet<object>()
 
-/**
- * Gives the request `session`, `user`, `login` and `logout`. A framework's own request prototype (Express makes one per
- * application) gets them once, and mounted applications inherit them. The prototypes of Node belong to everyone: there
- * each request gets its own, which costs 0.2 µs where another prototype for the request would cost 1 to 2.
- */
+/** Gives the request `session`, `user`, `login` and `logout`. */
 function equip(req: IncomingMessage): void {
   const prototype = Object.getPrototypeOf(req) as object
   if (equipped.has(prototype)) return
-  const isShared = Object.hasOwn(prototype, 'constructor')
-  const target = (isShared ? req : prototype) as IncomingMessage & { login?: unknown; logout?: unknown }
+  const target = ownedByFramework(req) as IncomingMessage & { login?: unknown; logout?: unknown }
   Object.defineProperty(target, 'session', sessionProperty)
   Object.defineProperty(target, 'user', userProperty)
   target.login = login
   target.logout = logout
-  if (!isShared) equipped.add(prototype)
+  if (target !== req) equipped.add(prototype)
+}
+
+/**
+ * What all requests of a framework inherit from, so that every application of Express has our properties, mounted or called
+ * by another one. The prototypes of Node belong to everyone: there each request gets its own, which costs 0.2 µs where
+ * another prototype for the request would cost 1 to 2.
+ */
+function ownedByFramework(req: object): object {
+  const prototype = Object.getPrototypeOf(req) as object
+  return Object.hasOwn(prototype, 'constructor') ? req : ownedByFramework(prototype)
 }

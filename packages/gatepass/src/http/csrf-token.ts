@@ -34,6 +34,11 @@ export class CsrfTokens {
     return this.#keyring.verify(`${nonce}.${binding}`, signature) !== undefined
   }
 
+  /** The cookie that a token is bound to before there is a session. */
+  cookieOf(exchange: Exchange): Cookie {
+    return cookieOf(exchange)
+  }
+
   #sign(nonce: string, binding: string): string {
     return `${nonce}.${this.#keyring.sign(`${nonce}.${binding}`)}`
   }

@@ -11,7 +11,7 @@ export type Fields = Readonly<Record<string, unknown>>
  * The fields in the body of a request: of an HTML form (WHATWG URL §5.1) or a JSON object. A form field sent several
  * times is an array, so that whoever expects a text sees that it is none.
  *
- * What a body parser has read already is taken from `req.body`.
+ * What a body parser has read already is taken from `req.body`, and what is read here is left there for those that follow.
  *
  * @param limit bytes
  * @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413), `ERR_BODY_TYPE` (415), `ERR_BODY_MALFORMED` (400)
@@ -22,7 +22,9 @@ export async function readFields(req: NodeRequest, res: NodeResponse, limit: num
   if (req.readableDidRead || isFilled(body)) return parsedFields(req, body)
   if (!hasBody(req)) return noFields
   const parse = parserFor(req)
-  return parse(textOf(await readBody(req, res, limit)))
+  const fields = parse(textOf(await readBody(req, res, limit)))
+  leaveBody(req, fields)
+  return fields
 }
 
 const noFields: Fields = Object.freeze(Object.create(null))
@@ -44,6 +46,11 @@ function parsedFields(req: NodeRequest, body: unknown): Fields {
   if (typeof body === 'string') return body === '' ? noFields : parserFor(req)(body)
   if (body instanceof Uint8Array) return body.length === 0 ? noFields : parserFor(req)(textOf(body))
   return body === undefined || body === null ? noFields : fieldsOf(body)
+}
+
+/** In the way of body parsers, which then know that there is nothing left to read. */
+function leaveBody(req: NodeRequest, fields: Fields): void {
+  Object.assign(req, { body: fields, _body: true })
 }
 
 // ── bodies that we read ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { cookieNotice } from '../cookie/notice.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { memoryStore } from '../stores/memory.ts'
 import { testClock } from '../testing/clock.ts'
@@ -104,7 +105,9 @@ describe('requests from elsewhere', () => {
     const withToken = (value: string): TestRequest => ({ method: 'POST', headers: { 'x-csrf-token': value } })
     await gatepass.admit(jar.exchange(withToken(token)))
     expect(() => gatepass.admit(jar.exchange(withToken(before)))).toThrow(refused)
-    expect(() => gatepass.admit(jar.exchange(nothing))).toThrow(refused)
+    await expect(gatepass.admit(jar.exchange(nothing))).rejects.toEqual(refused)
+    await gatepass.admit(jar.exchange({ ...nothing, fields: { csrf: token } }))
+    await expect(gatepass.admit(jar.exchange({ ...nothing, fields: { csrf: before } }))).rejects.toEqual(refused)
     await logIn()
     await gatepass.admit(jar.exchange(withToken(token)))
     await request({ ...nothing, fields: { csrf: token } }, (exchange) => gatepass.logout(exchange))
@@ -175,4 +178,17 @@ describe('routes', () => {
       expect(reply?.headers.location).toBe('/home')
     },
   )
+})
+
+test('the cookies that are set for an application can stand in its cookie notice', async () => {
+  const { gatepass, jar, request, logIn } = world({ csrfKeys })
+  await request({}, (exchange) => gatepass.csrfToken(exchange))
+  await logIn()
+  const named = gatepass.cookiesOf(jar.exchange())
+  expect(named.map(({ name }) => name).sort()).toEqual([...jar.names].sort())
+  expect(cookieNotice(named).entries).toMatchObject([
+    { purpose: 'necessary', description: expect.stringContaining('session') },
+    { purpose: 'necessary', description: expect.stringContaining('form') },
+  ])
+  expect(world().gatepass.cookiesOf(jar.exchange())).toHaveLength(1)
 })

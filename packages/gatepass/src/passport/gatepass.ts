@@ -1,11 +1,12 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
+import type { AnyCookie } from '../cookie/cookies.ts'
 import type { Keys } from '../crypto/keyring.ts'
-import { UsageError } from '../error.ts'
+import { GatepassError, UsageError } from '../error.ts'
 import { CsrfTokens } from '../http/csrf-token.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
 import { configuredOrigins } from '../http/origin.ts'
-import { type OriginRule, requireSameOrigin } from '../http/same-origin.ts'
+import { csrfTokenField, type OriginRule, requireSameOrigin } from '../http/same-origin.ts'
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
 import { type LoginOptions, Passport, type PassportOptions, type Verdict } from './passport.ts'
 import { loginRequiredReply, loginTooOldReply, reasonOf, refusalReply, seeOther, withQuery } from './reply.ts'
@@ -86,13 +87,21 @@ export class Gatepass<User, Name extends string = string> {
       )
     }
     this.sessions =
-      options.sessions instanceof SessionManager ? options.sessions : new SessionManager<object>(options.sessions)
+      options.sessions instanceof SessionManager
+        ? options.sessions
+        : new SessionManager<object>({ ...(options.clock && { clock: options.clock }), ...options.sessions })
     this.passport = new Passport({ ...options, strategies: options.strategies ?? [], sessions: this.sessions })
     this.#origins = origins
     this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)
     this.#checksOrigin = options[allowCrossOrigin] !== true
     this.#csrf = options.csrfKeys === undefined ? undefined : new CsrfTokens(options.csrfKeys)
     this.#clock = options.clock ?? Date.now
+  }
+
+  /** The cookies that are set for the application on a connection like this one: for its cookie notice, beside its own. */
+  cookiesOf(exchange: Exchange): readonly AnyCookie[] {
+    const session = this.sessions.cookieOf(exchange)
+    return this.#csrf === undefined ? [session] : [session, this.#csrf.cookieOf(exchange)]
   }
 
   /**
@@ -102,7 +111,7 @@ export class Gatepass<User, Name extends string = string> {
    */
   admit(exchange: Exchange): Awaitable<void> {
     if (isSafe(exchange.method) || exchange.header('cookie') === undefined) return undefined
-    return this.requireSameOrigin(exchange)
+    return this.requireOwnForm(exchange)
   }
 
   /**
@@ -119,6 +128,16 @@ export class Gatepass<User, Name extends string = string> {
       const rule = { ...this.#rule(exchange), token: (token: string) => csrf.accepts(exchange, handle, token) }
       requireSameOrigin(exchange, rule, typeof presented === 'string' ? presented : undefined)
     })
+  }
+
+  /**
+   * The same for a request that may have its token in the form field `csrf`. The body is read only where that decides:
+   * with `csrfKeys`, from a browser that says nothing, without the header field.
+   *
+   * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403), and what `exchange.fields` throws at a body that cannot be read
+   */
+  requireOwnForm(exchange: Exchange): Awaitable<undefined> {
+    return andThen(this.#formToken(exchange), (token) => andThen(this.requireSameOrigin(exchange, token), nothing))
   }
 
   /**
@@ -141,7 +160,7 @@ export class Gatepass<User, Name extends string = string> {
     names: Name | readonly Name[],
     options: LoginRouteOptions = {},
   ): Promise<Reply | undefined> {
-    if (!isSafe(exchange.method)) await this.#requireOwnForm(exchange)
+    if (!isSafe(exchange.method)) await this.requireOwnForm(exchange)
     const verdict = await this.passport.authenticate(exchange, names, options.strategy)
     if (verdict.type === 'success') {
       await this.passport.login(exchange, verdict, await rememberWish(exchange, options.remember))
@@ -170,7 +189,7 @@ export class Gatepass<User, Name extends string = string> {
         },
       )
     }
-    await this.#requireOwnForm(exchange)
+    await this.requireOwnForm(exchange)
     await this.passport.logout(exchange, options)
     const headers = { 'clear-site-data': '"cache", "storage"', 'cache-control': 'no-store' }
     if (options.success === undefined) return { status: 204, headers }
@@ -231,10 +250,10 @@ export class Gatepass<User, Name extends string = string> {
     return login === undefined ? 0 : (this.#clock() - login.at) / 1000
   }
 
-  /** As {@link requireSameOrigin}, with the token of a form; the body is read only where a token decides. */
-  async #requireOwnForm(exchange: Exchange): Promise<void> {
-    const decides = this.#csrf !== undefined && !saysWhereFrom(exchange)
-    await this.requireSameOrigin(exchange, decides ? (await exchange.fields())[csrfFormField] : undefined)
+  #formToken(exchange: Exchange): Awaitable<unknown> {
+    const decides = this.#checksOrigin && this.#csrf !== undefined && !saysWhereFrom(exchange)
+    if (!decides || exchange.header(csrfTokenField) !== undefined) return undefined
+    return exchange.fields().then((fields) => fields[csrfFormField], withoutFields)
   }
 
   #rule(exchange: Exchange): OriginRule {
@@ -243,6 +262,14 @@ export class Gatepass<User, Name extends string = string> {
       trustedOrigins: this.#trustedOrigins,
     }
   }
+}
+
+function nothing(): undefined {}
+
+/** A body that is neither a form nor JSON holds no token; one that is too large or malformed is refused as such. */
+function withoutFields(error: unknown): undefined {
+  if (error instanceof GatepassError && error.code === 'ERR_BODY_TYPE') return undefined
+  throw error
 }
 
 /** Whether the browser itself says which page a request comes from. */

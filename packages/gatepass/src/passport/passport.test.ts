@@ -197,6 +197,36 @@ describe('login and user', () => {
     })
   })
 
+  test('two who ask for the user at the same time share one lookup, and after a failure the next one tries again', async () => {
+    const { jar, logIn, sessions } = world()
+    await logIn()
+    const lookups: PromiseWithResolvers<User>[] = []
+    const find = (): Promise<User> => {
+      lookups.push(Promise.withResolvers<User>())
+      return (lookups.at(-1) as PromiseWithResolvers<User>).promise
+    }
+    const passport = new Passport<User>({ users: { find, subject: ({ id }) => id }, strategies: [], sessions })
+    const exchange = jar.exchange()
+
+    const failing = [passport.user(exchange), passport.user(exchange)]
+    lookups[0]?.reject(new Error('away'))
+    for (const user of failing) await expect(user).rejects.toThrow('away')
+    const found = [passport.user(exchange), passport.user(exchange)]
+    lookups[1]?.resolve(ada)
+    expect(await Promise.all(found)).toEqual([ada, ada])
+    expect([passport.user(exchange), lookups.length]).toEqual([ada, 2])
+  })
+
+  test.each([null, false])('a lookup that finds %s finds nobody', async (nobody) => {
+    const { byId, logIn, passport, request } = world()
+    await logIn()
+    byId.set('ada', nobody as unknown as User)
+    await request(async (exchange) => {
+      expect(await passport.user(exchange)).toBeUndefined()
+      expect(passport.anonymity(exchange)).toBe('user-gone')
+    })
+  })
+
   test('a success that does not persist counts for its own exchange alone', async () => {
     const { request, passport, jar } = world()
     await request(async (exchange) => {

@@ -139,15 +139,32 @@ export class Passport<User, Name extends string = string> {
 
   /** The logged-in user; looked up at most once per exchange, and at once where store and `users.find` answer at once. */
   user(exchange: Exchange): Awaitable<User | undefined> {
-    const known = exchange.memory.get(this) as Finding<User> | undefined
-    if (known !== undefined) return known.user
+    const known = this.#known(exchange)
+    if (known !== undefined) return known instanceof Promise ? known : known.user
     if (this.#sessions === undefined) return this.#nobody(exchange, 'no-sessions')
-    return andThen(this.#sessions.open(exchange), (session) => this.#userOf(exchange, session))
+    const user = andThen(this.#sessions.open(exchange), (session) => this.#userOf(exchange, session))
+    return user instanceof Promise ? this.#looking(exchange, user) : user
   }
 
   /** Why `user` gave nobody; `undefined` when it gave somebody or was not asked. */
   anonymity(exchange: Exchange): Anonymity | undefined {
-    return (exchange.memory.get(this) as Finding<User> | undefined)?.anonymity
+    const known = this.#known(exchange)
+    return known instanceof Promise ? undefined : known?.anonymity
+  }
+
+  #known(exchange: Exchange): Finding<User> | Promise<User | undefined> | undefined {
+    return exchange.memory.get(this) as Finding<User> | Promise<User | undefined> | undefined
+  }
+
+  /** Whoever asks meanwhile shares the lookup; after a failure the next one tries again. */
+  #looking(exchange: Exchange, user: Promise<User | undefined>): Promise<User | undefined> {
+    const { memory } = exchange
+    const looking = user.catch((error: unknown) => {
+      if (memory.get(this) === looking) memory.delete(this)
+      throw error
+    })
+    memory.set(this, looking)
+    return looking
   }
 
   #userOf(exchange: Exchange, session: Session<object>): Awaitable<User | undefined> {
@@ -156,11 +173,11 @@ export class Passport<User, Name extends string = string> {
     return andThen(settled(this.#users.find(subject)), (user) => this.#checked(exchange, session, user))
   }
 
-  #checked(exchange: Exchange, session: Session<object>, user: User | undefined | null): User | undefined {
+  #checked(exchange: Exchange, session: Session<object>, user: User | undefined | null | false): User | undefined {
     // A logout, or another login, may have come in while the application looked.
-    const decided = exchange.memory.get(this) as Finding<User> | undefined
-    if (decided !== undefined) return decided.user
-    if (user === undefined || user === null) return this.#ended(exchange, session, 'user-gone')
+    const decided = this.#known(exchange)
+    if (decided !== undefined && !(decided instanceof Promise)) return decided.user
+    if (user === undefined || user === null || user === false) return this.#ended(exchange, session, 'user-gone')
     if (this.#users.stamp !== undefined && stampOf(this.#users, user) !== session.login?.stamp) {
       return this.#ended(exchange, session, 'credentials-changed')
     }

@@ -6,8 +6,8 @@ import { UsageError } from '../error.ts'
  * TypeScript reads from top to bottom and `subject` is given what `find` finds.
  */
 export interface Users<User> {
-  /** The user with this subject, or `undefined` (`null` will do) if there is none any more: then the login ends. */
-  find(subject: string): User | undefined | null | PromiseLike<User | undefined | null>
+  /** The user with this subject, or `undefined` (`null` and `false` will do) if there is none any more: then the login ends. */
+  find(subject: string): User | undefined | null | false | PromiseLike<User | undefined | null | false>
   /** A stable identifier, typically the primary key; not empty. */
   subject(user: User): string
   /**

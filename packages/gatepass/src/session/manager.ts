@@ -62,6 +62,11 @@ export class SessionManager<Data extends object = SessionData> {
     return opening
   }
 
+  /** The cookie that carries the token on a connection like this one: for a cookie notice. */
+  cookieOf(exchange: Exchange): Cookie {
+    return this.#settings.cookie.of(exchange)
+  }
+
   /** What `open` has already given for this exchange. */
   opened(exchange: Exchange): Session<Data> | undefined {
     const known = exchange.memory.get(this)

@@ -7,7 +7,7 @@ const attributes = {
   sameSite: 'lax',
   path: '/',
   encoding: 'none',
-  description: 'Finds your session again; gone after logout.',
+  description: 'Finds your session again; gone after logout. Kept for longer only where you ask to be remembered.',
 } as const
 
 // Browsers that know nothing of __Host-Http- still enforce __Host-, with which the name begins (RFC 6265bis §4.1.3).

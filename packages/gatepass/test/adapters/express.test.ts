@@ -21,6 +21,7 @@ function application(express: typeof express5, ingredients: Ingredients): Expres
   app.post('/login-plain', express.json(), auth.login('local'), (_req, res) => void res.sendStatus(204))
   app.post(
     '/login-by-hand',
+    auth.requireSameOrigin(),
     caught(async (req, res) => {
       await req.login(accounts.byId.get('bob') as Account)
       res.sendStatus(204)

@@ -16,6 +16,7 @@ adapterSuite('node', ({ store, users, strategies, carry, lazy, latch, accounts }
         case 'POST /login-plain':
           return auth.reply(req, (await auth.gatepass.login(auth.exchange(req), 'local')) ?? done)
         case 'POST /login-by-hand': {
+          await auth.requireSameOrigin(req)
           const bob = accounts.byId.get('bob')
           if (bob !== undefined) await req.login(bob)
           return res.writeHead(204).end()

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import { StoreError } from '../../src/error.ts'
 import type { SessionRecord, SessionStore } from '../../src/session/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { local } from '../../src/strategies/local.ts'
@@ -53,7 +54,7 @@ export type Cart = { cart?: string[]; visits?: number }
  * | `GET /public` | answers `public`, touches nothing |
  * | `POST /login` | login; success `/me`, failure `/login`, next `next`, remember `remember` |
  * | `POST /login-plain` | login; 204, or the adapter's own refusal |
- * | `POST /login-by-hand` | `await req.login(bob)` and 204 |
+ * | `POST /login-by-hand` | from our own pages only: `await req.login(bob)` and 204 |
  * | `POST /logout` | logout; success `/public` |
  * | `POST /logout-by-hand` | `await req.logout({ everywhere: true })` and 204 |
  * | `GET /me` | guarded; `{ id }` |
@@ -280,6 +281,8 @@ export function adapterSuite(name: string, start: StartApplication): void {
       const stranger = new TestBrowser(origin)
       const login = await stranger.fetch('/login', { form: { username: 'bob', password }, headers: evil })
       expect(login.status).toBe(403)
+      expect(login.headers.get('vary')?.toLowerCase()).toContain('origin')
+      expect((await stranger.fetch('/login-by-hand', { method: 'POST', headers: evil })).status).toBe(403)
       expect(stranger.jar.size).toBe(0)
       expect((await browser.fetch('/logout', { method: 'POST', headers: evil })).status).toBe(403)
       expect(await (await browser.fetch('/whoami')).text()).toBe('alice')
@@ -314,6 +317,38 @@ export function adapterSuite(name: string, start: StartApplication): void {
     test('a handler that throws is answered with 500', async () => {
       const { browser } = await open()
       expect((await browser.fetch('/broken')).status).toBe(500)
+    })
+
+    test('a check that fails without saying how lets nobody in', async () => {
+      const nothing = (): never => {
+        throw undefined
+      }
+      let works = true
+      const find = (id: string): Account => (works ? { id, name: id, hash: `hash of ${id}` } : nothing())
+      const { browser, origin, ...app } = await open({
+        users: {
+          find: later ? async (id) => find(id) : find,
+          subject: (user) => user.id,
+          stamp: (user) => user.hash,
+        },
+        strategies: [local<Account>({ verify: (id) => (id === 'alice' ? app.accounts.byId.get('alice') : nothing()) })],
+      })
+      await browser.fetch('/login', { form: { username: 'alice', password } })
+      expect(await (await browser.fetch('/me')).json()).toEqual({ id: 'alice' })
+      works = false
+      expect((await browser.fetch('/me')).status).toBe(500)
+      const bob = { username: 'bob', password }
+      expect((await new TestBrowser(origin).fetch('/login-plain', { form: bob })).status).toBe(500)
+    })
+
+    test('a login that is refused for the moment says when to come back', async () => {
+      const busy = (): never => {
+        throw new StoreError('ERR_PASSWORD_BUSY', 'Too many at once', { retryAfter: 2 })
+      }
+      const { browser } = await open({ strategies: [local<Account>({ verify: busy })] })
+      const response = await browser.fetch('/login', { form: { username: 'alice', password } })
+      expect(response.status).toBe(503)
+      expect(response.headers.get('retry-after')).toBe('2')
     })
 
     test('a forged, doubled or malformed cookie is an absent one, and sets none', async () => {

@@ -48,8 +48,9 @@ new Passport({
   strategies: [stranger],
 })
 
-// `find` may answer later, and may answer null.
+// `find` may answer later, and may answer null, or false as `&&` does.
 new Passport({ users: { find: async (id) => accounts.byId(id) ?? null, subject: (user) => user.name }, strategies: [] })
+new Passport({ users: { find: (id) => id !== '' && accounts.byId(id), subject: (user) => user.name }, strategies: [] })
 
 const auth = express({ sessions: { store }, users, strategies: [github] })
 auth.login('github', { success: '/' })

@@ -1,0 +1,361 @@
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+  ServerResponse,
+} from 'node:http'
+import { connect, createServer as createHttp2Server } from 'node:http2'
+import { createRequire } from 'node:module'
+import type { AddressInfo, Server } from 'node:net'
+import compression from 'compression'
+import express5, { type NextFunction, type Request, type Response } from 'express'
+import { afterEach, describe, expect, test } from 'vitest'
+import { gatepass as expressGatepass } from '../../src/adapters/express.ts'
+import { gatepass as nodeGatepass } from '../../src/adapters/node.ts'
+import { plainCookie } from '../../src/cookie/cookie.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { local } from '../../src/strategies/local.ts'
+import { TestBrowser } from '../../src/testing/browser.ts'
+
+const express4 = createRequire(import.meta.url)('express4') as typeof express5
+
+interface User {
+  readonly id: string
+}
+
+interface Data {
+  visits?: number
+  secret?: string
+}
+
+const users = { find: (id: string): User => ({ id }), subject: (user: User) => user.id }
+const strategies = [local<User>({ verify: (id) => ({ id }) })] as const
+const options = () => ({ sessions: { store: memoryStore() }, users, strategies })
+
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+})
+
+async function listening<S extends Server>(server: S): Promise<S> {
+  servers.push(server)
+  server.listen(0, 'localhost')
+  await new Promise((resolve) => server.once('listening', resolve))
+  return server
+}
+
+const originOf = (server: Server): string => `http://localhost:${(server.address() as AddressInfo).port}`
+
+async function browserAt(listener: RequestListener): Promise<TestBrowser> {
+  return new TestBrowser(originOf(await listening(createServer(listener))))
+}
+
+const data = (req: Request): Data => req.session.data as Data
+const text = async (browser: TestBrowser, path: string, method = 'GET') =>
+  (await browser.fetch(path, { method })).text()
+const logIn = (browser: TestBrowser, username = 'ada') => browser.fetch('/login', { json: { username, password: 'x' } })
+
+describe.each([
+  ['Express 5', express5],
+  ['Express 4', express4],
+])('an application of %s', (_, express) => {
+  function application() {
+    const auth = expressGatepass(options())
+    const app = express().set('env', 'test')
+    app.use(auth)
+    app.post('/login', auth.login('local'), (_req, res) => void res.sendStatus(204))
+    app.get('/me', (req, res) => void res.send((req.user as User | undefined)?.id ?? 'nobody'))
+    return { auth, app }
+  }
+
+  test('has the session in mounted applications, in ones it calls by itself, and in routers', async () => {
+    const { app } = application()
+    const visits = (req: Request, res: Response): void => {
+      data(req).visits = (data(req).visits ?? 0) + 1
+      res.send(String(data(req).visits))
+    }
+    const [mounted, called, router] = [express(), express(), express.Router()]
+    mounted.get('/', visits)
+    called.get('/', visits)
+    router.get('/', visits)
+    app.use('/mounted', mounted)
+    app.use('/called', (req, res, next) => called(req, res, next))
+    app.use('/router', router)
+    const browser = await browserAt(app)
+    expect([await text(browser, '/mounted'), await text(browser, '/called'), await text(browser, '/router')]).toEqual([
+      '1',
+      '2',
+      '3',
+    ])
+  })
+
+  test('has the session behind an application that brought the middleware', async () => {
+    const inner = express().use(expressGatepass(options()))
+    const app = express().use(inner)
+    app.get('/', (req, res) => void res.send(`${typeof req.session} ${typeof req.login}`))
+    expect(await text(await browserAt(app), '/')).toBe('object function')
+  })
+
+  test('has the session in its error handler, and what that writes is saved', async () => {
+    const { app } = application()
+    app.get('/broken', () => {
+      throw new Error('broken on purpose')
+    })
+    app.get('/', (req, res) => void res.json(data(req)))
+    app.use((_error: Error, req: Request, res: Response, _next: NextFunction) => {
+      data(req).visits = 1
+      res.status(418).end()
+    })
+    const browser = await browserAt(app)
+    expect((await browser.fetch('/broken')).status).toBe(418)
+    expect(await text(browser, '/')).toBe('{"visits":1}')
+  })
+
+  test.each([
+    ['below compression', [compression({ threshold: 0 })]],
+    ['alone', []],
+  ])(
+    'streams events %s: the session is saved with the first one, and later ones pass straight on',
+    async (_kind, before) => {
+      const auth = expressGatepass(options())
+      const app = express()
+      for (const middleware of before) app.use(middleware)
+      app.use(auth)
+      let goOn = (): void => {}
+      const seen = new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+      app.get('/events', async (req, res) => {
+        data(req).visits = 1
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        const send = (event: string): void => {
+          res.write(`data: ${event}\n\n`)
+          ;(res as { flush?: () => void }).flush?.()
+        }
+        send('first')
+        await seen
+        data(req).visits = 2
+        send((await req.session.update(() => {}).catch((error: { code: string }) => error.code)) ?? 'saved')
+        res.end()
+      })
+      app.get('/', (req, res) => void res.json(data(req)))
+      const browser = await browserAt(app)
+      const response = await browser.fetch('/events')
+      const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader()
+      expect((await reader.read()).value).toBe('data: first\n\n')
+      expect(await text(browser, '/')).toBe('{"visits":1}')
+      goOn()
+      expect((await reader.read()).value).toBe('data: ERR_RESPONSE_STARTED\n\n')
+      expect(await text(browser, '/')).toBe('{"visits":1}')
+    },
+  )
+
+  test('may have two gatepass(), each with a cookie, store and users of its own', async () => {
+    const own = { httpOnly: true, path: '/', sameSite: 'strict', secure: false } as const
+    const visitors = expressGatepass(options())
+    const staff = expressGatepass({
+      ...options(),
+      sessions: { store: memoryStore(), cookie: plainCookie('staff', own) },
+    })
+    const app = express().use(visitors).use(staff)
+    app.post('/login', visitors.login('local'), (_req, res) => void res.sendStatus(204))
+    app.post('/staff', staff.login('local'), (_req, res) => void res.sendStatus(204))
+    app.get('/', async (req, res) => void res.json([await visitors.user(req), await staff.user(req), req.user]))
+    const browser = await browserAt(app)
+    await logIn(browser)
+    await browser.fetch('/staff', { json: { username: 'boss', password: 'x' } })
+    expect([...browser.jar.keys()]).toEqual(['gp', 'staff'])
+    expect(JSON.parse(await text(browser, '/'))).toEqual([{ id: 'ada' }, { id: 'boss' }, { id: 'boss' }])
+  })
+
+  test('says so when two gatepass() would write over each other, unless they share their sessions', async () => {
+    const codes: unknown[] = []
+    const one = expressGatepass(options())
+    for (const other of [expressGatepass(options()), expressGatepass({ ...options(), sessions: one.sessions })]) {
+      const app = express().use(one).use(other)
+      app.get('/', (_req, res) => void res.send('fine'))
+      app.use((error: { code?: string }, _req: Request, res: Response, _next: NextFunction) => {
+        res.send(error.code)
+      })
+      codes.push(await text(await browserAt(app), '/'))
+    }
+    expect(codes).toEqual(['ERR_SESSION_OPTIONS', 'fine'])
+  })
+
+  test('says so when a guard stands in front of the middleware, or the middleware behind an answer', async () => {
+    const auth = expressGatepass(options())
+    const codes: unknown[] = []
+    const app = express()
+    app.get('/guarded', auth.requireLogin(), (_req, res) => void res.send('let in'))
+    app.get('/answered', (_req, res, next) => {
+      res.send('answered')
+      next()
+    })
+    app.use(auth)
+    app.use((error: { code?: string }, _req: Request, res: Response, _next: NextFunction) => {
+      codes.push(error.code)
+      if (!res.headersSent) res.status(500).send('refused')
+    })
+    const browser = await browserAt(app)
+    expect([await text(browser, '/guarded'), await text(browser, '/answered')]).toEqual(['refused', 'answered'])
+    expect(codes).toEqual(['ERR_SESSION_NOT_OPEN', 'ERR_RESPONSE_STARTED'])
+  })
+
+  test('may be given the middleware twice, and log in and out as often as it likes in one request', async () => {
+    const { app, auth } = application()
+    app.use(auth)
+    const steps: Record<string, (req: Request) => Promise<void>> = {
+      'the same one twice': async (req) => {
+        await req.login({ id: 'ada' } as never)
+        await req.login({ id: 'ada' } as never)
+      },
+      'one, then another': async (req) => {
+        await req.login({ id: 'ada' } as never)
+        data(req).secret = 'of ada'
+        await req.login({ id: 'bob' } as never)
+      },
+      'out, then in': async (req) => {
+        await req.logout()
+        await req.login({ id: 'cleo' } as never)
+      },
+      'in, then out': async (req) => {
+        await req.login({ id: 'dora' } as never)
+        await req.logout()
+      },
+    }
+    app.post('/steps', (req, res, next) => {
+      steps[String(req.query.which)]?.(req).then(() => res.json([req.user ?? null, req.session.data]), next)
+    })
+    const browser = await browserAt(app)
+    const answers: unknown[] = []
+    for (const which of Object.keys(steps)) {
+      const response = await browser.fetch(`/steps?which=${which}`, { method: 'POST' })
+      answers.push([await response.json(), response.headers.getSetCookie().length, await text(browser, '/me')])
+    }
+    expect(answers).toEqual([
+      [[{ id: 'ada' }, {}], 1, 'ada'],
+      [[{ id: 'bob' }, {}], 1, 'bob'],
+      [[{ id: 'cleo' }, {}], 1, 'cleo'],
+      [[null, {}], 1, 'nobody'],
+    ])
+    for (const subject of ['ada', 'bob', 'cleo', 'dora']) expect(await auth.sessions.list(subject)).toEqual([])
+  })
+
+  test('sees a user that a test puts on the request, and its guards do not', async () => {
+    const { app, auth } = application()
+    app.use('/as', (req, _res, next) => {
+      req.user = { id: 'put' } as never
+      next()
+    })
+    app.get('/as/me', (req, res) => void res.json(req.user))
+    app.get('/as/guarded', auth.requireLogin(), (_req, res) => void res.send('let in'))
+    const browser = await browserAt(app)
+    expect(await text(browser, '/as/me')).toBe('{"id":"put"}')
+    expect((await browser.fetch('/as/guarded')).status).toBe(401)
+    expect(await text(browser, '/me')).toBe('nobody')
+  })
+
+  test.each([
+    ['before', true],
+    ['behind', false],
+  ])('has the fields of a login with a body parser %s it', async (_place, first) => {
+    const auth = expressGatepass(options())
+    const app = express().use(auth)
+    const [parser, login] = [express.urlencoded({ extended: false }), auth.login('local')]
+    app.post('/login', ...(first ? [parser, login] : [login, parser]), (req: Request, res: Response) => {
+      res.json([req.user, { ...req.body }])
+    })
+    const form = { username: 'ada', password: 'x' }
+    const browser = await browserAt(app)
+    expect(await (await browser.fetch('/login', { form })).json()).toEqual([{ id: 'ada' }, form])
+  })
+
+  test('takes the token of a form from a browser that says nothing, and leaves the form to its handlers', async () => {
+    const auth = expressGatepass({ ...options(), csrfKeys: ['a key of at least 32 characters, for tests'] })
+    const app = express().set('env', 'test').use(auth)
+    app.use(express.urlencoded({ extended: false }))
+    app.get('/form', async (req, res) => void res.send(await auth.csrfToken(req)))
+    app.post('/order', (req, res) => void res.send(req.body.item))
+    const browser = await browserAt(app)
+    const csrf = await text(browser, '/form')
+    const post = (fields: Record<string, string>) => silently(browser, '/order', fields)
+    expect(await post({ csrf, item: 'pen' })).toEqual([200, 'pen'])
+    expect((await post({ item: 'pen' }))[0]).toBe(403)
+    expect((await post({ csrf: `${csrf.slice(0, -1)}_`, item: 'pen' }))[0]).toBe(403)
+  })
+})
+
+/** A form as a browser sends it that knows neither Sec-Fetch-Site nor Origin. */
+async function silently(browser: TestBrowser, path: string, form: Record<string, string>): Promise<[number, string]> {
+  const response = await send(browser, path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form).toString(),
+  })
+  let body = ''
+  for await (const chunk of response.setEncoding('utf8')) body += chunk
+  return [response.statusCode ?? 0, body]
+}
+
+interface Sent {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+}
+
+function send(browser: TestBrowser, path: string, { method = 'GET', headers, body }: Sent): Promise<IncomingMessage> {
+  const cookie = [...browser.jar].map(([name, value]) => `${name}=${value}`).join('; ')
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(new URL(path, browser.origin), { method, headers: { cookie, ...headers } })
+    sent.on('response', resolve).on('upgrade', resolve).on('error', reject).end(body)
+  })
+}
+
+describe('without a framework', () => {
+  test('a request to upgrade knows its user', async () => {
+    const auth = nodeGatepass(options())
+    const server = await listening(
+      createServer(
+        auth.handler(async (req, res) => {
+          await req.login({ id: 'ada' })
+          res.end()
+        }),
+      ),
+    )
+    server.on('upgrade', (req, socket) => {
+      auth(req, new ServerResponse(req), async (error) => {
+        const user = error === undefined ? await auth.user(req) : undefined
+        socket.end(
+          `HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ${user?.id ?? 'nobody'}\r\n\r\n`,
+        )
+      })
+    })
+    const browser = new TestBrowser(originOf(server))
+    const upgrade = { headers: { connection: 'upgrade', upgrade: 'websocket' } }
+    expect((await send(browser, '/', upgrade)).headers.upgrade).toBe('nobody')
+    await browser.fetch('/', { method: 'POST' })
+    expect((await send(browser, '/', upgrade)).headers.upgrade).toBe('ada')
+  })
+
+  test('HTTP/2 has sessions like HTTP/1', async () => {
+    const auth = nodeGatepass(options())
+    const count = auth.handler((req, res) => {
+      const data = req.session.data as Data
+      data.visits = (data.visits ?? 0) + 1
+      res.end(String(data.visits))
+    })
+    const server = await listening(createHttp2Server(count as never))
+    const client = connect(originOf(server))
+    const visit = (headers: Record<string, string>): Promise<{ body: string; cookie: string | undefined }> =>
+      new Promise((resolve) => {
+        let [body, cookie] = ['', undefined as string | undefined]
+        const stream = client.request({ ':path': '/', ...headers }).setEncoding('utf8')
+        stream.on('response', (head) => (cookie = head['set-cookie']?.[0]?.split(';')[0]))
+        stream.on('data', (chunk) => (body += chunk)).on('end', () => resolve({ body, cookie }))
+      })
+    const { body, cookie = '' } = await visit({})
+    expect([body, (await visit({ cookie })).body]).toEqual(['1', '2'])
+    client.close()
+  })
+})
