@@ -6,7 +6,7 @@ import { type Passwords, passwords } from 'gatepass/password'
 import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
 import { local } from 'gatepass/strategies/local'
 import { type Account, Accounts } from './accounts/accounts.ts'
-import { openDatabase } from './accounts/database.ts'
+import { LONGEST_WAIT, openDatabase } from './accounts/database.ts'
 import { parseEmailAddress } from './accounts/email-address.ts'
 import { migrate } from './accounts/migrations.ts'
 import { Audit, type AuditDetails, type AuditEvent } from './audit.ts'
@@ -59,7 +59,7 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
   const accounts = new Accounts(database, clock)
   try {
     await migrate(database)
-    const sessions = sqliteStore(file, { clock })
+    const sessions = sqliteStore(file, { clock, busyTimeout: LONGEST_WAIT })
     return {
       accounts,
       sessions,

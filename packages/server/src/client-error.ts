@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { errorPage } from './pages/error.ts'
-import { malformedRequest, methodNotAllowed, type Problem } from './problem.ts'
+import { malformedRequest, methodNotAllowed, type Problem, tooManyFields } from './problem.ts'
 import { problemHeaders } from './refusal.ts'
+import { areCookiesToBlame } from './request-check.ts'
 import { securityHeaders } from './security-headers.ts'
 
 interface ClientError extends Error {
@@ -15,7 +16,17 @@ export function answerUnreadable(error: ClientError, socket: Duplex, { https }: 
     socket.destroy()
     return
   }
-  const problem = problemOf(error)
+  refuse(socket, problemOf(error), https)
+}
+
+/** Answers CONNECT, which asks for a tunnel to elsewhere; a proxy does that, and this is none. */
+export function answerTunnel(socket: Duplex, { https }: { https: boolean }): void {
+  // Node leaves the socket to us, and with it what may still go wrong there.
+  socket.on('error', () => socket.destroy())
+  refuse(socket, unknownMethod, https)
+}
+
+function refuse(socket: Duplex, problem: Problem, https: boolean): void {
   const markup = errorPage(
     { siteName: 'Gatepass', registration: false, account: undefined, formToken: undefined },
     { problem, requestId: undefined, path: '/' },
@@ -23,12 +34,14 @@ export function answerUnreadable(error: ClientError, socket: Duplex, { https }: 
   socket.end(message(problem, String(markup), { ...securityHeaders({ https }), ...problemHeaders(problem) }))
 }
 
+const unknownMethod = methodNotAllowed(['GET', 'HEAD', 'POST', 'DELETE'])
+
 function problemOf(error: ClientError): Problem {
   switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
-      return tooManyFields(cookiesAreToBlame(error.rawPacket))
+      return tooManyFields({ cookies: cookiesAreToBlame(error.rawPacket) })
     case 'HPE_INVALID_METHOD':
-      return methodNotAllowed(['GET', 'HEAD', 'POST', 'DELETE'])
+      return unknownMethod
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, code: 'ERR_REQUEST_TIMEOUT', message: 'The request did not arrive in time.' }
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
@@ -38,28 +51,12 @@ function problemOf(error: ClientError): Problem {
   }
 }
 
-function tooManyFields(cookies: boolean): Problem {
-  return {
-    status: 431,
-    code: 'ERR_HEADERS_TOO_LARGE',
-    message: 'The browser sent more than this server reads.',
-    hint: cookies
-      ? 'The cookies of this site were too many; they are being removed. Load the page again, and log in.'
-      : 'If it happens again, remove the cookies of this site in the settings of the browser.',
-    ...(cookies && { headers: { 'Clear-Site-Data': '"cookies"' } }),
-  }
-}
-
-const LONGEST_HONEST_TARGET = 4096
-
-/**
- * Whether it was the cookies that were too much: every further request would fail in the same way, so they are removed.
- * A long address does not count: any other site could link to one, and log people out by it.
- */
+/** The request line and the fields as far as they came in the last packet, which may not be all of them. */
 function cookiesAreToBlame(packet: Buffer | undefined): boolean {
   const text = packet?.toString('latin1') ?? ''
   const firstLine = text.indexOf('\r\n')
-  return firstLine > 0 && firstLine < LONGEST_HONEST_TARGET && /\r\ncookie:[^\r\n]{4096}/i.test(text)
+  const [, cookies = ''] = /\r\ncookie:([^\r\n]*)/i.exec(text) ?? []
+  return firstLine > 0 && areCookiesToBlame({ target: firstLine, cookies: cookies.length })
 }
 
 const reasons: Readonly<Record<number, string>> = {

@@ -201,3 +201,25 @@ describe('production', () => {
     expect(JSON.stringify(problems)).not.toContain(KEY)
   })
 })
+
+test('what a proxy entry cannot be is said before anything starts', () => {
+  for (const value of [
+    '999.1.1.1',
+    '1.2.3.4/33',
+    '::1/129',
+    '10.0.0.0/0',
+    '1,2',
+    '33',
+    'proxy.example',
+    '10.0.0.0/8/8',
+  ]) {
+    const problems = problemsOf({ environment: { GATEPASS_TRUST_PROXY: value } })
+    expect([value, problems.map(({ key }) => key)]).toEqual([value, ['trustProxy']])
+  }
+  for (const value of ['10.0.0.0/8,::1', 'loopback', 'fd00::/8', '192.0.2.1'])
+    expect(configOf({ environment: { GATEPASS_TRUST_PROXY: value } }).trustProxy).toEqual(value.split(','))
+})
+
+test('a byte order mark is no mistake, and an empty name none at all', () => {
+  expect(configOf({ folder: folder('\ufeff{"name":" "}') }).name).toBe('Gatepass')
+})

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { isLoopbackHost, parseOrigin } from './origin.ts'
 import { type Keys, parseKeys, parseKeysFile } from './secrets.ts'
@@ -104,7 +105,8 @@ function readKeys(top: Reader, sources: ConfigSources): Config {
     keys: readSecretKeys(top, sources),
     trustProxy: readTrustProxy(top),
     trustedOrigins: readTrustedOrigins(top),
-    name: top.text('name', 'Gatepass', 40),
+    // The environment cannot say "nothing", and a page without a name is nobody's.
+    name: top.text('name', '', 40).trim() || 'Gatepass',
     registration: top.flag('registration', true),
     logLevel: top.oneOf('logLevel', ['info', 'debug', 'warn', 'error', 'silent']),
     session: {
@@ -186,8 +188,8 @@ function readTrustProxy(top: Reader): Config['trustProxy'] {
         .split(',')
         .map((entry) => entry.trim())
   const [first] = entries
-  if (entries.length === 1 && /^\d{1,2}$/.test(String(first))) return Number(first)
-  if (entries.every((entry) => typeof entry === 'string' && proxyEntry.test(entry))) return entries as string[]
+  if (entries.length === 1 && /^\d{1,2}$/.test(String(first)) && Number(first) <= MOST_PROXIES) return Number(first)
+  if (entries.every(isProxy)) return entries
   top.problem(
     'trustProxy',
     `is ${shown(value)}`,
@@ -196,7 +198,15 @@ function readTrustProxy(top: Reader): Config['trustProxy'] {
   return undefined
 }
 
-const proxyEntry = /^(?:loopback|linklocal|uniquelocal|[\da-fA-F.:]+(?:\/\d{1,3})?)$/
+const MOST_PROXIES = 32
+
+function isProxy(entry: unknown): entry is string {
+  if (typeof entry !== 'string') return false
+  const [, address = entry, prefix = '32'] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? []
+  const family = isIP(address)
+  const fits = Number(prefix) >= 1 && Number(prefix) <= (family === 4 ? 32 : 128)
+  return /^(?:loopback|linklocal|uniquelocal)$/.test(entry) || (family !== 0 && fits)
+}
 
 function readTrustedOrigins(top: Reader): readonly string[] {
   return top.list('trustedOrigins').flatMap((text) => {
@@ -260,7 +270,8 @@ function readConfigFile(
 
 function parseConfigText(text: string, path: string, problems: ConfigProblem[]): Record<string, unknown> {
   try {
-    const parsed: unknown = JSON.parse(text)
+    // Some editors begin a file with a byte order mark, which JSON.parse does not know.
+    const parsed: unknown = JSON.parse(text.replace(/^\ufeff/, ''))
     if (isObject(parsed)) return parsed
   } catch {
     // Said below: the parser's own message could quote a secret that has no business in this file.

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Awaitable, type Exchange, GatepassError } from 'gatepass'
 import { crossSite, malformedRequest, type Problem, problemOf } from './problem.ts'
 import { refuse } from './refusal.ts'
-import { hostProblem } from './request-check.ts'
+import { headProblem, hostProblem } from './request-check.ts'
 import { securityHeaders, setHeaders } from './security-headers.ts'
 import { send } from './send.ts'
 import type { Site } from './site.ts'
@@ -88,6 +88,8 @@ export class Front {
   }
 
   #misdirection(visit: Visit): Problem | undefined {
+    const tooMuch = headProblem(visit.request)
+    if (tooMuch !== undefined) return tooMuch
     const { target } = visit.exchange
     if (!target.startsWith('/') || !URL.canParse(this.#site.origin + target)) return malformedRequest
     // Whoever watches over this server asks by its number.
@@ -140,6 +142,6 @@ function isReadCrossSite(exchange: Exchange, path: string): boolean {
     path.startsWith('/auth/') &&
     (site === 'cross-site' || site === 'same-site') &&
     exchange.header('sec-fetch-dest') !== 'document' &&
-    exchange.method === 'GET'
+    (exchange.method === 'GET' || exchange.method === 'HEAD')
   )
 }

@@ -89,6 +89,33 @@ test('one address registers ten times an hour', async () => {
   expect(await limits.admitRegistration('192.0.2.1')).toBeUndefined()
 })
 
+test('a home that is refused uses up nothing of its neighbours', async () => {
+  const limits = new Limits(config)
+  for (let n = 0; n < 200; n++) await limits.admitRegistration('2001:db8:0:1::1')
+  expect(await limits.admitRegistration('2001:db8:0:2::1')).toBeUndefined()
+})
+
+test('an address that is refused leaves nothing behind, whatever it makes up', async () => {
+  const limits = new Limits({ ...config, loginsPerAddress: 2 })
+  for (let n = 0; n < 2; n++) await fail(limits, { address: '192.0.2.1', account: `a${n}` })
+  const before = vi.getTimerCount()
+  for (let n = 0; n < 100; n++) {
+    expect(await fail(limits, { address: '192.0.2.1', account: `b${n}` })).toMatchObject({ admitted: false })
+  }
+  expect(vi.getTimerCount()).toBe(before)
+})
+
+test('a site that is refused leaves nothing behind, from however many networks of its own', async () => {
+  const limits = new Limits({ ...config, loginsPerAddress: 1 })
+  for (let n = 0; n < 8; n++) await fail(limits, { address: `2001:db8:0:${n}::1`, account: `a${n}` })
+  const before = vi.getTimerCount()
+  for (let n = 8; n < 100; n++) {
+    const address = `2001:db8:0:${n.toString(16)}::1`
+    expect(await fail(limits, { address, account: `a${n}` })).toMatchObject({ admitted: false })
+  }
+  expect(vi.getTimerCount()).toBe(before)
+})
+
 test.each([
   ['192.0.2.1', ['192.0.2.1']],
   ['::ffff:192.0.2.1', ['192.0.2.1']],

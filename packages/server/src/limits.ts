@@ -1,5 +1,5 @@
 import { type IRateLimiterRes, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
-import { addressGroups } from './address-group.ts'
+import { type AddressGroup, addressGroups } from './address-group.ts'
 import type { LimitConfig } from './config.ts'
 
 const MINUTE = 60
@@ -76,15 +76,17 @@ export class Limits {
   /** @returns seconds to wait, or `undefined`: go on */
   async admitRegistration(address: string | undefined): Promise<number | undefined> {
     const taken = new Taken()
-    for (const { key, factor } of addressGroups(address)) {
+    for (const { key, factor } of widestFirst(address)) {
       await taken.take(factor === 1 ? this.#registrations : this.#siteRegistrations, key)
     }
+    // What one home is refused must not use up what its neighbours have.
+    if (taken.retryAfter !== undefined) await taken.giveBack()
     return taken.retryAfter
   }
 
   async #takeByAddress({ address, account }: LoginTry): Promise<Taken> {
     const taken = new Taken()
-    for (const { key, factor } of addressGroups(address)) {
+    for (const { key, factor } of widestFirst(address)) {
       await taken.take(factor === 1 ? this.#addresses : this.#sites, key)
       if (factor === 1) await taken.take(this.#pairs, `${key} ${account}`)
     }
@@ -101,6 +103,11 @@ export class Limits {
   }
 }
 
+/** Whoever has used up the wide group cannot fill the memory with narrow ones. */
+function widestFirst(address: string | undefined): readonly AddressGroup[] {
+  return addressGroups(address).toReversed()
+}
+
 function limiter(points: number, duration: number): RateLimiterMemory {
   return new RateLimiterMemory({ points, duration })
 }
@@ -111,8 +118,14 @@ class Taken {
   retryAfter: number | undefined
   readonly #back: (() => Promise<unknown>)[] = []
 
-  /** @returns how many are taken from this count now, this one included */
+  /**
+   * Takes one, unless an earlier count has refused: what is refused already must leave no more traces, least of all under
+   * a key that whoever asks makes up.
+   *
+   * @returns how many are taken from this count now, this one included
+   */
   async take(from: RateLimiterMemory, key: string, options: { wait?: number } = {}): Promise<number> {
+    if (this.retryAfter !== undefined) return 0
     const custom = options.wait === undefined ? {} : { customDuration: options.wait }
     // A wait is over when its time is up, not when the try that began it is given back.
     if (options.wait === undefined) this.#back.push(() => from.reward(key))
@@ -121,8 +134,7 @@ class Taken {
       return count.consumedPoints ?? 1
     } catch (refusal) {
       if (!(refusal instanceof RateLimiterRes)) throw refusal
-      const seconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1000))
-      this.retryAfter = Math.max(this.retryAfter ?? 0, seconds)
+      this.retryAfter = Math.max(1, Math.ceil(refusal.msBeforeNext / 1000))
       return refusal.consumedPoints
     }
   }

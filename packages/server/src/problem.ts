@@ -90,6 +90,19 @@ export function methodNotAllowed(methods: readonly string[]): Problem {
   }
 }
 
+/** @param cookies whether they were too much: then every further request would fail in the same way, so they are removed */
+export function tooManyFields({ cookies }: { cookies: boolean }): Problem {
+  return {
+    status: 431,
+    code: 'ERR_HEADERS_TOO_LARGE',
+    message: 'The browser sent more than this server reads.',
+    hint: cookies
+      ? 'The cookies of this site were too many; they are being removed. Load the page again, and log in.'
+      : 'If it happens again, remove the cookies of this site in the settings of the browser.',
+    headers: { Connection: 'close', ...(cookies && { 'Clear-Site-Data': '"cookies"' }) },
+  }
+}
+
 export function misdirected(host: string): Problem {
   return {
     status: 421,

@@ -61,14 +61,29 @@ function refusalOf(key: string): string | undefined {
 
 /** Turns values into names that say nothing about them, each purpose with a key of its own. */
 export class Pseudonyms {
-  readonly #key: Buffer
+  readonly #current: Buffer
+  readonly #retired: readonly Buffer[]
 
-  constructor([current]: Keys, purpose: string) {
-    this.#key = Buffer.from(hkdfSync('sha256', current, '', `gatepass-server ${purpose}`, 32))
+  constructor([current, ...retired]: Keys, purpose: string) {
+    this.#current = keyFor(purpose, current)
+    this.#retired = retired.map((key) => keyFor(purpose, key))
   }
 
   /** The same 16 hex digits for the same value, as long as the key is the same. */
   of(value: string): string {
-    return createHmac('sha256', this.#key).update(value).digest('hex').slice(0, 16)
+    return pseudonym(this.#current, value)
   }
+
+  /** Whether `name` was made of `value`, also under a retired key. */
+  isOf(name: string, value: string): boolean {
+    return [this.#current, ...this.#retired].some((key) => pseudonym(key, value) === name)
+  }
+}
+
+function keyFor(purpose: string, key: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, '', `gatepass-server ${purpose}`, 32))
+}
+
+function pseudonym(key: Buffer, value: string): string {
+  return createHmac('sha256', key).update(value).digest('hex').slice(0, 16)
 }

@@ -2,10 +2,11 @@ import { mkdirSync } from 'node:fs'
 import { createServer, type Server, type ServerOptions as ServerLimits } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type App, createApp, openStores, type Stores } from './app.ts'
-import { answerUnreadable } from './client-error.ts'
+import { answerTunnel, answerUnreadable } from './client-error.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import { loopbackOrigins } from './origin.ts'
+import { LARGEST_READABLE_HEAD } from './request-check.ts'
 import { type Keys, ownKeys } from './secrets.ts'
 
 export interface ServerOptions {
@@ -33,22 +34,22 @@ export async function startServer({ config, log, clock = Date.now }: ServerOptio
   const keys = keysOf(config)
   const stores = await openStores(config, clock)
   const server = createServer(limits)
+  const end = new End(server, stores)
   try {
     await listen(server, config)
+    const { port } = server.address() as AddressInfo
+    const origins: readonly [string, ...string[]] =
+      config.origin === undefined ? loopbackOrigins(port) : [config.origin]
+    connect(server, createApp({ config, keys, origins, stores, log, clock, stopping: () => end.begun }), origins[0])
+    return { origin: origins[0], port, stop: () => end.begin() }
   } catch (error) {
-    await stores.close()
+    await end.begin()
     throw error
   }
-  const { port } = server.address() as AddressInfo
-  const origins: readonly [string, ...string[]] = config.origin === undefined ? loopbackOrigins(port) : [config.origin]
-  const end = new End(server, stores)
-  const app = createApp({ config, keys, origins, stores, log, clock, stopping: () => end.begun })
-  connect(server, app, origins[0])
-  return { origin: origins[0], port, stop: () => end.begin() }
 }
 
 const limits: ServerLimits = {
-  maxHeaderSize: 16_384,
+  maxHeaderSize: LARGEST_READABLE_HEAD,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 5000,
@@ -77,10 +78,15 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
 }
 
 function connect(server: Server, app: App, origin: string): void {
+  // Beyond a number of fields Node leaves out the rest; their size is limit enough.
+  server.maxHeadersCount = 0
   server.on('request', (req, res) => app(req, res))
   // Without a listener Node answers by itself, without our header fields.
   server.on('checkExpectation', (req, res) => app(req, res))
-  server.on('clientError', (error, socket) => answerUnreadable(error, socket, { https: origin.startsWith('https:') }))
+  const https = origin.startsWith('https:')
+  server.on('clientError', (error, socket) => answerUnreadable(error, socket, { https }))
+  // Without a listener Node hangs up without a word.
+  server.on('connect', (_req, socket) => answerTunnel(socket, { https }))
 }
 
 /** The end of a server: once begun it cannot be called off. */

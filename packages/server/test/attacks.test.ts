@@ -193,6 +193,8 @@ describe('requests that another site makes a browser send', () => {
       const answer = await ada.get(path, { 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': dest })
       expect(answer.status).toBe(403)
       expect(answer.body).not.toContain(ADA.email)
+      const head = await ada.ask('HEAD', path, { headers: { 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': dest } })
+      expect(head.status).toBe(403)
     }
   })
 
@@ -369,6 +371,15 @@ describe('names that point to this server', () => {
     expect(await raw(server.port, `GET https://login.example.test/login HTTP/1.1\r\n${host}${end}`)).toMatch(
       /^HTTP\/1\.1 200 /,
     )
+  })
+
+  test('attack 33: a Host field is host and port, and nothing of an address besides', async () => {
+    const server = await startTestServer()
+    for (const rest of ['/', '?', '#x', '/x', '@localhost']) {
+      const host = `localhost:${server.port}${rest}`
+      const answer = await raw(server.port, `GET /login HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+      expect([host, answer.slice(9, 12)]).toEqual([host, '421'])
+    }
   })
 
   test('attack 33: a redirect never leads to a name that the request brought', async () => {
@@ -678,7 +689,7 @@ describe('attack 75: what is no request', () => {
     ]) {
       const answer = await raw(server.port, `${head}Cookie: ${cookies}\r\n\r\n`)
       expect(answer).toMatch(/^HTTP\/1\.1 431 /)
-      expect(answer).toContain('Clear-Site-Data: "cookies"')
+      expect(answer).toMatch(/^Clear-Site-Data: "cookies"/im)
       expect(answer).toContain("frame-ancestors 'none'")
     }
     const long = await raw(
@@ -686,16 +697,43 @@ describe('attack 75: what is no request', () => {
       `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: localhost:${server.port}\r\nCookie: gp=1\r\n\r\n`,
     )
     expect(long).toMatch(/^HTTP\/1\.1 431 /)
-    expect(long).not.toContain('Clear-Site-Data')
+    expect(long).not.toMatch(/Clear-Site-Data/i)
     // Another site can link to a long address; the cookies of whoever follows the link are not to blame.
     const linked = await raw(
       server.port,
       `GET /?${'a'.repeat(8000)} HTTP/1.1\r\nHost: localhost:${server.port}\r\nCookie: a=${'x'.repeat(9000)}\r\n\r\n`,
     )
     expect(linked).toMatch(/^HTTP\/1\.1 431 /)
-    expect(linked).not.toContain('Clear-Site-Data')
+    expect(linked).not.toMatch(/Clear-Site-Data/i)
+    const inPieces = await raw(server.port, `${head}Cookie: ${`a=${'x'.repeat(3000)}; `.repeat(10)}\r\n\r\n`, 1400)
+    expect(inPieces).toMatch(/^HTTP\/1\.1 431 [\s\S]*Clear-Site-Data: "cookies"/i)
+    const many = await raw(server.port, `${head}${'X: 1\r\n'.repeat(3000)}Cookie: gp=1\r\n\r\n`)
+    expect(many).toMatch(/^HTTP\/1\.1 431 /)
+    expect(many).not.toMatch(/Clear-Site-Data/i)
     const fine = await raw(server.port, `${head}Cookie: a=${'x'.repeat(15_000)}\r\nConnection: close\r\n\r\n`)
     expect(fine).toMatch(/^HTTP\/1\.1 303 /)
+  })
+
+  test('CONNECT is answered like every method that there is not', async () => {
+    const server = await startTestServer()
+    const answer = await raw(server.port, `CONNECT example.com:443 HTTP/1.1\r\nHost: localhost:${server.port}\r\n\r\n`)
+    expect(answer).toMatch(/^HTTP\/1\.1 405 [\s\S]*Allow: /)
+    expect(answer).toContain("frame-ancestors 'none'")
+  })
+
+  test.each([
+    ['GET /auth/session HTTP/2.0', ''],
+    ['GET /auth/session#.css HTTP/1.1', ''],
+    ['GET /auth\\session HTTP/1.1', ''],
+    ['POST /auth/logout HTTP/1.1', 'Transfer-Encoding: gzip, chunked\r\n'],
+  ])('%s, which a proxy could read in another way, is refused', async (line, field) => {
+    const server = await startTestServer()
+    const ada = await loggedIn(server)
+    const head = `${line}\r\nHost: localhost:${server.port}\r\nOrigin: ${server.origin}\r\nCookie: gp=${ada.token}\r\n`
+    const body = field === '' ? '' : '0\r\n\r\n'
+    expect(await raw(server.port, `${head}${field}Connection: close\r\n\r\n${body}`)).toMatch(/^HTTP\/1\.1 400 /)
+    expect((await ada.json('GET', '/auth/session')).status).toBe(200)
+    expect((await server.visitor().get('/login?next=/\\evil.example')).status).toBe(200)
   })
 
   test('a method that nobody knows, and two lengths, are refused', async () => {

@@ -179,6 +179,26 @@ describe.skipIf(CHROMIUM === undefined)(
       await page.waitForURL('**/login?notice=logged-out')
     })
 
+    test('on a phone no page is wider than the screen, however long name and address are', async () => {
+      const server = await startTestServer()
+      const page = await device(server, { viewport: { width: 390, height: 844 } })
+      const email = `${'wolfeschlegelstein'.repeat(3)}@${'krankenversicherung'.repeat(3)}.example.com`
+      const person = { email, password: ADA.password, name: 'x'.repeat(80) }
+      await server.visitor().json('POST', '/auth/register', person)
+      await page.goto('/login')
+      await page.getByLabel('E-mail address').fill(email)
+      await page.getByLabel('Password').fill('not the right password')
+      await page.getByRole('button', { name: 'Log in' }).click()
+      await page.getByRole('alert').waitFor()
+      await page.getByLabel('Password').fill(ADA.password)
+      await page.getByRole('button', { name: 'Log in' }).click()
+      await page.waitForURL('**/account')
+      for (const path of ['/account', '/account/sessions', '/nothing', '/', '/register']) {
+        await page.goto(path)
+        expect([path, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([path, 390])
+      }
+    })
+
     test('without JavaScript everything works', async () => {
       const server = await startTestServer()
       const page = await device(server, { javaScriptEnabled: false })

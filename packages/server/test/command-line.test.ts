@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -52,6 +52,15 @@ describe('gatepass dev', () => {
     taken.close()
     expect([code, output]).toEqual([1, expect.stringContaining(`port ${port} is taken on 127.0.0.1`)])
     expect(output).toContain(`--port ${port + 1}`)
+  })
+
+  test('says that the database is damaged, and leaves it as it is', async () => {
+    const data = temporaryFolder()
+    const file = join(data, 'gatepass.db')
+    writeFileSync(file, 'no database '.repeat(1000))
+    const { code, output } = await runCommand(['dev', '--port', '0', '--data', data])
+    expect([code, output]).toEqual([1, expect.stringContaining('Restore a backup')])
+    expect(readFileSync(file, 'utf8')).toBe('no database '.repeat(1000))
   })
 
   test('keeps logins over a restart', async () => {

@@ -1,5 +1,14 @@
 import { expect, test, vi } from 'vitest'
-import { ADA, BOB, loggedIn, startHttpsServer, startTestServer, type TestServer } from './test-server.ts'
+import { newKey } from '../src/secrets.ts'
+import {
+  ADA,
+  BOB,
+  loggedIn,
+  startHttpsServer,
+  startTestServer,
+  type TestServer,
+  temporaryFolder,
+} from './test-server.ts'
 import type { Answer, Visitor } from './visitor.ts'
 
 const WRONG = 'wrong but long enough'
@@ -130,6 +139,29 @@ test('attack 38: strangers who guess do not lock the owner out of a device that 
   for (let n = 0; n < 50; n++) await guess(stranger())
   expect((await stranger().json('POST', '/auth/login', ADA)).status).toBe(429)
   expect((await owner.json('POST', '/auth/login', ADA)).status).toBe(200)
+})
+
+test('attack 80: a known device stays one when the key changes, and until the old key goes', async () => {
+  const data = temporaryFolder()
+  const [old, key] = [newKey(), newKey()]
+  const stranger = async (server: TestServer): Promise<void> => {
+    const next = strangers(server)
+    for (let n = 0; n < 6; n++) await guess(next())
+  }
+  const first = await startTestServer({ data, keys: [old] })
+  const owner = await loggedIn(first)
+  await first.stop()
+  const statusWith = async (keys: readonly [string, ...string[]]): Promise<number> => {
+    const server = await startTestServer({ data, keys })
+    await stranger(server)
+    const again = server.visitor()
+    again.cookies.set('gp-dev', owner.cookies.get('gp-dev') ?? '')
+    const { status } = await again.json('POST', '/auth/login', ADA)
+    await server.stop()
+    return status
+  }
+  expect(await statusWith([key, old])).toBe(200)
+  expect(await statusWith([key])).toBe(429)
 })
 
 test('attack 38: the cookie of a known device helps with no other account, and not without end', async () => {

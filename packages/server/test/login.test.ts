@@ -92,6 +92,14 @@ describe('register, log in, log out', () => {
     }
   })
 
+  test('a name that turns the text around it is refused, and typing begins where the first mistake is', async () => {
+    const server = await startTestServer()
+    const answer = await server.visitor().post('/auth/register', { email: 'ada', name: '\u202eadA', password: 'short' })
+    expect(answer.status).toBe(400)
+    expect(answer.body).toContain('id="name-problem"')
+    expect(answer.body.match(/<input id="\w+"[^>]* autofocus/g)).toEqual([expect.stringContaining('id="email"')])
+  })
+
   test('logging in while logged in as somebody else leaves nothing of the first', async () => {
     const server = await startTestServer()
     const ada = await loggedIn(server)

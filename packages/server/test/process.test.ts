@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { startProcess } from './process.ts'
-import { ADA, temporaryFolder } from './test-server.ts'
+import { ADA, startTestServer, temporaryFolder } from './test-server.ts'
 import { Visitor } from './visitor.ts'
 
 function visitorOf({ origin, port }: { origin: string; port: number }, localAddress?: string): Visitor {
@@ -114,3 +114,20 @@ async function refused(port: number): Promise<void> {
     if (!open) return
   }
 }
+
+test('a start that fails leaves no port and no file open', async () => {
+  const data = temporaryFolder()
+  const { port, stop } = await startTestServer({ data })
+  await stop()
+  await expect(startTestServer({ data, port, trustProxy: ['nonsense'] })).rejects.toThrow('trustProxy')
+  const again = await startTestServer({ data, port })
+  expect((await again.visitor().get('/healthz')).status).toBe(200)
+})
+
+test('a server whose log nobody reads any more says so and stops in good order', async () => {
+  const server = await startProcess(['dev', '--port', '0', '--data', temporaryFolder()])
+  server.child.stdout?.destroy()
+  expect((await visitorOf(server).json('POST', '/auth/register', ADA)).status).toBe(202)
+  expect(await server.ended).toBe(1)
+  expect(server.output()).toContain('nobody reads its log')
+})

@@ -147,10 +147,14 @@ function exchange({ method, path, port, localAddress, headers = {}, body }: RawR
   })
 }
 
-/** Writes bytes to a socket, and gives what comes back until the server closes it. */
-export function raw(port: number, text: string | Buffer): Promise<string> {
+/** Writes bytes to a socket, in pieces of `size` at most, and gives what comes back until the server closes it. */
+export function raw(port: number, text: string | Buffer, size: number = text.length): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write(text))
+    const writeFrom = (start: number): void => {
+      if (start >= text.length || socket.destroyed) return
+      socket.write(text.slice(start, start + size), () => setImmediate(writeFrom, start + size))
+    }
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => writeFrom(0))
     const chunks: Buffer[] = []
     socket.on('data', (chunk) => chunks.push(chunk))
     socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')))

@@ -23,6 +23,9 @@ export interface AccountRow {
   disabled_at: number | null
 }
 
+/** Longest that a statement waits for another program's lock, in seconds: nothing else is answered meanwhile. */
+export const LONGEST_WAIT = 1
+
 /**
  * Opens the accounts in an SQLite file.
  *
@@ -32,7 +35,7 @@ export interface AccountRow {
  */
 export function openDatabase(file: string): Kysely<AccountTables> {
   createPrivately(file)
-  const database = new DatabaseSync(file, { timeout: 5000 })
+  const database = new DatabaseSync(file, { timeout: LONGEST_WAIT * 1000 })
   // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
   database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
   return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })

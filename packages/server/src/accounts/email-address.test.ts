@@ -57,6 +57,12 @@ test.each([
   `${'a'.repeat(65)}@example.com`,
   `a@${'b'.repeat(250)}.example`,
   'ada@\u2100.example',
+  '\u212aada@example.com',
+  'ada\u1fef@example.com',
+  'ada@exa\u00admple.com',
+  'ada@exa\u200bmple.com',
+  'ada@\u202eexample.com',
+  'ada@example\u3002com',
 ])('%j is no address', (typed) => {
   expect(parseEmailAddress(typed)).toBeUndefined()
 })

@@ -30,17 +30,15 @@ function isLocalPart(local: string): boolean {
   return /^(?:[\w!#$%&'*+/=?^`{|}~.-]|[^\x00-\x7f])+$/.test(local) && !/^\.|\.\.|\.$|[\p{C}\p{Z}]/u.test(local)
 }
 
-/** Whether NFKC, which mail and identity systems apply somewhere on the way, would make another address of it. */
+/** Whether normalising, which mail and identity systems do somewhere on the way, makes ASCII of anything that is none. */
 function normalisesToOtherAscii(address: string): boolean {
-  return asciiOf(address.normalize('NFKC')) !== asciiOf(address.normalize('NFC'))
-}
-
-function asciiOf(text: string): string {
-  return text.replace(/[^\x00-\x7f]/g, '')
+  // Each by itself: in the whole, a letter and its accent become one character, and ASCII goes rather than comes.
+  return address.match(/[^\x00-\x7f]/gu)?.some((character) => /[\x00-\x7f]/.test(character.normalize('NFKC'))) ?? false
 }
 
 function domainKey(domain: string): string | undefined {
-  if (/[\x00-\x20%/\\:?#[\]]/.test(domain)) return undefined
+  // U+3002 is a full stop to domain names alone (RFC 3490 §3.1); what is invisible would be left out by them.
+  if (/[\x00-\x20%/\\:?#[\]\u3002\p{C}\p{Z}]/u.test(domain)) return undefined
   const ascii = domainToASCII(domain).toLowerCase()
   const labels = ascii.split('.')
   const last = labels.at(-1) ?? ''

@@ -40,17 +40,22 @@ async function run(config: Config, output: Output): Promise<number> {
   log.info({ event: 'sys_startup', origin: server.origin, host: config.host, port: server.port, mode: config.mode })
   const reason = await stopped
   log.info({ event: 'sys_shutdown', reason })
-  return DONE
+  if (reason !== LOG_CLOSED) return DONE
+  output.err('gatepass: stopped, since nobody reads its log on standard output any more')
+  return FAILED
 }
 
-/** The first signal ends it in good order, the second at once. */
+const LOG_CLOSED = 'log_closed'
+
+/** The first signal ends it in good order, the second at once; so does a log that has nowhere to go. */
 async function untilStopped(server: RunningServer): Promise<string> {
-  const signal = await new Promise<NodeJS.Signals>((resolve) => {
+  const reason = await new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
+    process.stdout.on('error', () => resolve(LOG_CLOSED))
   })
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => process.exit(FAILED))
   await server.stop()
-  return signal
+  return reason
 }
 
 function problemText(problems: readonly ConfigProblem[]): string {
@@ -58,9 +63,14 @@ function problemText(problems: readonly ConfigProblem[]): string {
   return `gatepass: the configuration cannot be used\n${lines.join('\n')}`
 }
 
+/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+const DAMAGED: ReadonlySet<number> = new Set([11, 26])
+
 function startFailure(error: unknown, { host, port, data }: Config): string {
-  const { code } = error as NodeJS.ErrnoException
+  const { code, errcode } = error as NodeJS.ErrnoException & { errcode?: number }
   const reason = error instanceof Error ? error.message : String(error)
+  if (errcode !== undefined && DAMAGED.has(errcode))
+    return `gatepass: the database in ${data} is damaged: ${reason}. Restore a backup of gatepass.db.`
   switch (code) {
     case 'EADDRINUSE':
       return `gatepass: port ${port} is taken on ${host}. Stop what uses it, or choose another: --port ${port === 65_535 ? 3000 : port + 1}`

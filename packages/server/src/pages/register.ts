@@ -26,7 +26,7 @@ ${field({
   autocomplete: 'username',
   value: email,
   problem: problem?.fields?.email,
-  focused: email === '',
+  focused: email === '' || problem?.fields?.email !== undefined,
 })}
 ${field({
   name: 'name',
@@ -44,7 +44,7 @@ ${field({
   autocomplete: 'new-password',
   hint: `At least ${minLength} characters. A few words that do not belong together are easy to keep and hard to guess.`,
   problem: problem?.fields?.password,
-  focused: email !== '',
+  focused: email !== '' && problem?.fields?.email === undefined,
 })}
 <button type="submit">Create account</button>
 </form>

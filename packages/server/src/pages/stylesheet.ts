@@ -2,7 +2,7 @@
 export const css: string = `
 :root {
   color-scheme: light dark;
-  --ground: #f4f6f4; --glow: #e3efe9; --sheet: #ffffff; --ink: #16211d; --soft: #55625c; --line: #dde3df; --edge: #8b9892;
+  --ground: #f4f6f4; --glow: #e3efe9; --sheet: #ffffff; --ink: #16211d; --soft: #55625c; --line: #dde3df; --edge: #84918b;
   --accent: #0b6b57; --accent-deep: #08503f; --on-accent: #ffffff; --tint: #e6f2ee; --field: #ffffff;
   --bad: #a8251b; --bad-tint: #fdeeec; --bad-line: #f0c4bf; --good: #1d6638; --good-tint: #e9f5ec; --good-line: #bfdfc8;
   --shadow: 0 1px 2px rgb(22 33 29 / 5%), 0 12px 32px -12px rgb(22 33 29 / 14%);
@@ -22,7 +22,7 @@ body {
   margin: 0; min-height: 100vh; min-height: 100dvh; display: flex; flex-direction: column;
   background: radial-gradient(60rem 32rem at 50% -12rem, var(--glow), transparent) no-repeat var(--ground);
   color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Ubuntu, Cantarell, sans-serif;
-  -webkit-font-smoothing: antialiased; overflow-wrap: break-word;
+  -webkit-font-smoothing: antialiased; overflow-wrap: anywhere;
 }
 h1, h2, h3, p, dl, dd, ul { margin: 0; padding: 0; }
 ul { list-style: none; }

@@ -33,18 +33,17 @@ async function logIn(site: Site, visit: Visit): Promise<Response> {
   const identifier = identifierOf(fields)
   const missing = missingFields(fields, identifier)
   if (missing !== undefined) return refuseLogin(site, visit, missing)
-  const account = site.accountNames.of(identifier)
   const attempt = await site.limits.admitLogin({
     address: visit.address,
-    account,
-    device: site.devices.find(visit.exchange, account),
+    account: site.accountNames.of(identifier),
+    device: site.devices.find(visit.exchange, identifier),
   })
   if (!attempt.admitted) return refuseTry(site, visit, identifier, attempt.retryAfter)
   const verdict = await verdictOf(site, visit, attempt)
   if (verdict.type !== 'success') return refuseCredentials(site, visit, identifier)
   const { user } = verdict
   await site.auth.login(visit.request, verdict, { remember: ticked(fields, 'remember') })
-  site.devices.remember(visit.exchange, account)
+  site.devices.remember(visit.exchange, identifier)
   await noteSuccess(site, visit, { user, attempt, amr: verdict.amr ?? [] })
   return visit.wantsPage
     ? seeOther(returnTarget(text(fields, 'next'), site.origin))

@@ -56,14 +56,15 @@ async function readRegistration(site: Site, fields: Fields): Promise<Registratio
   const password = text(fields, 'password')
   const problems = {
     ...(email === undefined && { email: 'Enter an e-mail address like name@example.com.' }),
-    ...(!isName(name) && { name: 'Use at most 80 characters, on one line.' }),
+    ...(!isName(name) && { name: 'A name has at most 80 characters, on one line.' }),
     ...(await passwordProblem(site, password, [text(fields, 'email'), name])),
   }
   return email === undefined || Object.keys(problems).length > 0 ? invalidInput(problems) : { email, name, password }
 }
 
 function isName(name: string): boolean {
-  return Array.from(name).length <= 80 && !/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(name)
+  // Nor characters that turn the text around them (UAX #9 §2).
+  return Array.from(name).length <= 80 && !/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name)
 }
 
 async function passwordProblem(site: Site, password: string, about: string[]): Promise<{ password?: string }> {
