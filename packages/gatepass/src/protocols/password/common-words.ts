@@ -1,5 +1,5 @@
-/** What passwords that many people chose are made of, folded. Short words are left out: they are found in everything. */
-export const COMMON_WORDS: readonly string[] = `
+/** Short words are left out: they are found in everything. */
+const WORDS = `
   abcd access account admin administrator adidas alexander alexis amanda america andrea andrew angel angela angels
   animal anthony apple arsenal asdf ashley asshole austin awesome babygirl backup badboy bailey banana barcelona baseball
   basketball batman bear beautiful benjamin berlin bigdaddy biteme blessed blink blue bond boomer booboo boston brandon
@@ -25,3 +25,19 @@ export const COMMON_WORDS: readonly string[] = `
 `
   .trim()
   .split(/\s+/)
+
+/** What everybody knows: the examples of how to choose a password before all. */
+const PHRASES: readonly string[] = [
+  'correct horse battery staple',
+  'the quick brown fox',
+  'jumps over the lazy dog',
+  'to be or not to be',
+  'lorem ipsum dolor',
+]
+
+/** What passwords that many people chose are made of, folded; phrases with and without their spaces. */
+export const COMMON_WORDS: readonly string[] = [
+  ...WORDS,
+  ...PHRASES,
+  ...PHRASES.map((phrase) => phrase.replaceAll(' ', '')),
+]

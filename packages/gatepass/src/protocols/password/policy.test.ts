@@ -52,6 +52,11 @@ describe('what is made of the predictable alone is guessable:', () => {
     'welcomewelcome2026',
     'ilovemonkey1987',
     '               ',
+    'xy'.repeat(512),
+    'k7!'.repeat(6),
+    'correct horse battery staple',
+    'CorrectHorseBatteryStaple',
+    'thequickbrownfoxjumpsoverthelazydog',
   ])('%s', async (password) => {
     expect(await codeOf(password)).toBe('guessable')
   })

@@ -5,9 +5,17 @@ import { COMMON_WORDS } from './common-words.ts'
  * common words, rows of the keyboard, alphabets, years, and all of it again. An estimate for refusing the worst.
  */
 export function isPredictable(password: string, bits: number, words: readonly string[] = []): boolean {
-  const folded = fold(password)
+  const folded = onceOnly(fold(password))
   const known = new Set(words)
   return hasCheapCover(folded, bits, known) || hasCheapCover(unleet(folded), bits, known)
+}
+
+/** What the text repeats to its end, once and again: how often it is repeated is quickly guessed. */
+function onceOnly(text: string): string {
+  for (let period = 1; period <= text.length / 3; period++) {
+    if (text.startsWith(text.slice(period))) return text.slice(0, 2 * period)
+  }
+  return text
 }
 
 /** The form in which passwords and words are compared: compatible characters alike, lower case. */
