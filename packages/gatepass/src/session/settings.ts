@@ -118,7 +118,7 @@ export function expiryOf(createdAt: Timestamp, seenAt: Timestamp, timeouts: Time
 
 export function noIndex(what: string): UsageError {
   return new UsageError('ERR_STORE_NO_INDEX', `${what} needs a store that can find sessions by subject`, {
-    hint: 'Use a store that implements SubjectIndex: the memory and SQLite stores do.',
+    hint: 'Use a store that implements SubjectIndex, as all of ours do.',
   })
 }
 

@@ -1,0 +1,130 @@
+import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
+
+/** Characters of text that come with a session; one with more counts as several. */
+const TEXT_PER_SESSION = 1024
+/** Records that are given a second chance, before one has to go nevertheless. */
+const MOST_CHANCES = 64
+
+/** One object and not two: what a hit has to fetch from memory is most of what it costs. */
+interface Kept extends SessionRecord {
+  readonly since: Timestamp
+  readonly weight: number
+  /** Whether it was found since it was last put at the end. */
+  used: boolean
+}
+
+/**
+ * Records of sessions that were used of late, bounded in number and in text.
+ *
+ * A hit marks its record and moves nothing. Whoever needs room takes it from the front: what was found meanwhile gets a
+ * second chance at the end, what was not is dropped.
+ */
+export class RecentRecords {
+  readonly #capacity: number
+  readonly #longest: number
+  /** Goes through from front to end; an iterator of a Map stays good whatever comes and goes. */
+  #front: Iterator<Kept>
+  readonly #kept = new Map<SessionId, Kept>()
+  /** Most subjects have one session: it is kept as a bare id. */
+  readonly #bySubject = new Map<string, SessionId | Set<SessionId>>()
+  #weight = 0
+
+  /** @param longest milliseconds that a record is kept at most */
+  constructor(capacity: number, longest: number) {
+    this.#capacity = capacity
+    this.#longest = longest
+    this.#front = this.#kept.values()
+  }
+
+  get size(): number {
+    return this.#kept.size
+  }
+
+  /** A copy: whoever gets it may do with it what they like. */
+  find(id: SessionId, now: Timestamp): SessionRecord | undefined {
+    const kept = this.#kept.get(id)
+    if (kept === undefined) return undefined
+    const age = now - kept.since
+    // A clock that was set back must not prolong anything.
+    if (kept.expiresAt > now && age < this.#longest && age >= 0) {
+      kept.used = true
+      return recordOf(kept)
+    }
+    this.#drop(kept)
+    return undefined
+  }
+
+  keep(record: SessionRecord, since: Timestamp): void {
+    this.forget(record.id)
+    const weight = 1 + Math.floor((record.data.length + record.about.length) / TEXT_PER_SESSION)
+    if (weight > this.#capacity) return
+    this.#makeRoom(weight)
+    this.#kept.set(record.id, { ...recordOf(record), since, weight, used: false })
+    this.#weight += weight
+    this.#enterIndex(record)
+  }
+
+  forget(id: SessionId): void {
+    const kept = this.#kept.get(id)
+    if (kept !== undefined) this.#drop(kept)
+  }
+
+  forgetSubject(subject: string): void {
+    const ids = this.#bySubject.get(subject)
+    if (typeof ids === 'string') this.forget(ids)
+    else if (ids !== undefined) for (const id of ids) this.forget(id)
+  }
+
+  clear(): void {
+    this.#kept.clear()
+    this.#bySubject.clear()
+    this.#weight = 0
+  }
+
+  #makeRoom(weight: number): void {
+    for (let chances = 0; this.#weight + weight > this.#capacity; ) {
+      const kept = this.#first()
+      if (kept.used && chances++ < MOST_CHANCES) this.#putAtEnd(kept)
+      else this.#drop(kept)
+    }
+  }
+
+  /** Whatever lies before the iterator has gone or was put at the end. Called only while something is kept. */
+  #first(): Kept {
+    const next = this.#front.next()
+    if (next.done !== true) return next.value
+    this.#front = this.#kept.values()
+    return this.#front.next().value as Kept
+  }
+
+  #putAtEnd(kept: Kept): void {
+    kept.used = false
+    this.#kept.delete(kept.id)
+    this.#kept.set(kept.id, kept)
+  }
+
+  #drop(kept: Kept): void {
+    this.#kept.delete(kept.id)
+    this.#weight -= kept.weight
+    this.#leaveIndex(kept)
+  }
+
+  #enterIndex({ id, subject }: SessionRecord): void {
+    if (subject === null) return
+    const ids = this.#bySubject.get(subject)
+    if (ids === undefined) this.#bySubject.set(subject, id)
+    else if (typeof ids === 'string') this.#bySubject.set(subject, new Set([ids, id]))
+    else ids.add(id)
+  }
+
+  #leaveIndex({ id, subject }: SessionRecord): void {
+    if (subject === null) return
+    const ids = this.#bySubject.get(subject)
+    if (typeof ids === 'object') ids.delete(id)
+    if (ids === id || (typeof ids === 'object' && ids.size === 0)) this.#bySubject.delete(subject)
+  }
+}
+
+function recordOf({ id, version, subject, data, about, createdAt, seenAt, expiresAt }: SessionRecord): SessionRecord {
+  return { id, version, subject, data, about, createdAt, seenAt, expiresAt }
+}

@@ -1,0 +1,341 @@
+import callbacks from 'mysql2'
+import mysql, { type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { sha256Hex } from '../crypto/random.ts'
+import type { SessionId, SessionRecord } from '../session/store.ts'
+import { testClock } from '../testing/clock.ts'
+import { storeSuite } from '../testing/store-suite.ts'
+import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from './mysql.ts'
+
+const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
+const pool = mysql.createPool(connection)
+const reachable = await pool.query('SELECT 1').then(
+  () => true,
+  (error: Error) => error,
+)
+const absent = reachable !== true
+if (absent && process.env.CI) throw new Error('no MySQL answers on 127.0.0.1:3306', { cause: reachable })
+const here = absent ? ' (SKIPPED: no MySQL answers on 127.0.0.1:3306)' : ''
+afterAll(() => pool.end())
+
+const LIFETIME = 600_000
+const clock = testClock()
+let made = 0
+const freshTable = (): string => `gatepass_${process.pid}_${++made}`
+
+function session(differing: Partial<SessionRecord> = {}): SessionRecord {
+  const now = clock()
+  const id = sha256Hex(`mysql ${process.pid} ${++made}`) as SessionId
+  const times = { createdAt: now, seenAt: now, expiresAt: now + LIFETIME }
+  return { id, version: 1, subject: null, data: '{}', about: '{}', ...times, ...differing }
+}
+
+const stores: (MysqlStore & { table: string })[] = []
+function open(options: Partial<MysqlStoreOptions> = {}): MysqlStore & { table: string } {
+  const { table = freshTable() } = options
+  const source = options.connection ? {} : { pool }
+  const store = Object.assign(mysqlStore({ ...source, clock, ...options, table }), { table })
+  stores.push(store)
+  return store
+}
+
+/** A connection that is ended after the test, and its transaction with it. */
+async function borrow(): Promise<PoolConnection> {
+  const connection = await pool.getConnection()
+  borrowed.push(connection)
+  return connection
+}
+const borrowed: PoolConnection[] = []
+
+async function dropAll(): Promise<void> {
+  for (const connection of borrowed.splice(0)) connection.destroy()
+  for (const store of stores.splice(0)) {
+    store.close()
+    const { table } = store
+    await pool.query(`DROP TABLE IF EXISTS \`${table}\`, \`${table}_schema\`, \`${table}_locks\``)
+  }
+}
+
+const unavailable = expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE', status: 503, retryAfter: 1 })
+const misused = expect.objectContaining({ code: 'ERR_STORE_OPTIONS', status: 500 })
+const runner = { test: absent ? test.skip : test, describe }
+
+storeSuite(
+  `mysqlStore on a pool with promises, and one with callbacks, counting changed rows, in latin1${here}`,
+  ({ clock }) => {
+    const table = freshTable()
+    const other = callbacks.createPool({ ...connection, flags: ['-FOUND_ROWS'], charset: 'latin1_swedish_ci' })
+    const [store, second] = [open({ table, clock }), open({ table, clock, pool: other })]
+    const close = async () => {
+      await dropAll()
+      await other.promise().end()
+    }
+    return { store, second, close }
+  },
+  runner,
+)
+
+storeSuite(
+  `mysqlStore on one connection${here}`,
+  async ({ clock }) => {
+    const single = await mysql.createConnection(connection)
+    const store = open({ connection: single, clock })
+    const close = async () => {
+      await dropAll()
+      await single.end()
+    }
+    return { store, close }
+  },
+  runner,
+)
+
+describe.skipIf(absent)(`mysqlStore${here}`, () => {
+  afterEach(dropAll)
+
+  describe('its tables', () => {
+    test('are made once, however many processes start at the same moment', async () => {
+      const table = freshTable()
+      const starting = Array.from({ length: 8 }, () => open({ table }))
+      await Promise.all(starting.map((store) => store.migrate()))
+      const record = session()
+      await starting[0]?.insert(record)
+      expect(await starting[7]?.load(record.id)).toEqual(record)
+      expect(await rows(`SELECT version FROM ${table}_schema`)).toEqual([{ version: 1 }])
+    })
+
+    test('that are half made are finished', async () => {
+      const store = open()
+      await pool.query(`CREATE TABLE ${store.table}_schema (version INT NOT NULL)`)
+      await store.migrate()
+      expect(await store.insertWithin(session({ subject: 'u' }), 1)).toBe(0)
+    })
+
+    test('that a later version has written are refused and stay as they are', async () => {
+      const { table } = open()
+      await open({ table }).migrate()
+      await pool.query(`UPDATE ${table}_schema SET version = 99`)
+      await expect(open({ table }).load(session().id)).rejects.toMatchObject({ code: 'ERR_STORE_SCHEMA', status: 503 })
+      expect(await rows(`SELECT version FROM ${table}_schema`)).toEqual([{ version: 99 }])
+    })
+  })
+
+  test('connections that do not commit by themselves are refused', async () => {
+    const single = await mysql.createConnection(connection)
+    await single.query('SET autocommit = 0')
+    await expect(open({ connection: single }).migrate()).rejects.toEqual(misused)
+    await single.end()
+  })
+
+  test('reads of one turn of the event loop are one query, which names each id once', async () => {
+    const store = open()
+    const records = [session(), session(), session()]
+    for (const record of records) await store.insert(record)
+    const lent = vi.spyOn(pool, 'getConnection')
+    const ids = [...records, ...records].map(({ id }) => id)
+    const loaded = await Promise.all([...ids, session().id].map((id) => store.load(id)))
+    expect(lent).toHaveBeenCalledTimes(1)
+    lent.mockRestore()
+    expect(loaded).toEqual([...records, ...records, undefined])
+    expect(loaded[0]).not.toBe(loaded[3])
+  })
+
+  test('texts that no character set can hold stay different', async () => {
+    const store = open()
+    const subjects = ['\ud800', '\udfff', '\ufffd', '\u0001d800', '\u0001', '\u00010001']
+    for (const subject of subjects) await store.insert(session({ subject, data: subject }))
+    for (const subject of subjects) {
+      expect(await store.listBySubject(subject)).toEqual([expect.objectContaining({ subject, data: subject })])
+    }
+  })
+
+  describe('at the same moment on several connections', () => {
+    test('no login gets past the limit of a subject', async () => {
+      const table = freshTable()
+      const pools = Array.from({ length: 3 }, () => mysql.createPool({ ...connection, connectionLimit: 5 }))
+      const processes = pools.map((pool) => open({ pool, table }))
+      for (let round = 0; round < 3; round++) {
+        const logins = Array.from({ length: 30 }, (_, n) =>
+          processes[n % 3]?.insertWithin(session({ subject: 'u', createdAt: clock() + n }), 3),
+        )
+        await Promise.all(logins)
+        expect(await processes[0]?.listBySubject('u')).toHaveLength(3)
+      }
+      await Promise.all(pools.map((pool) => pool.end()))
+    })
+
+    test('logins of many subjects, with removals among them, all succeed', async () => {
+      const store = open()
+      const work = Array.from({ length: 200 }, (_, n) => {
+        const subject = `subject ${n % 20}`
+        return n % 5 ? store.insertWithin(session({ subject }), 2) : store.removeBySubject(subject)
+      })
+      await Promise.all(work)
+      for (let n = 0; n < 20; n++) {
+        expect((await store.listBySubject(`subject ${n}`)).length).toBeLessThanOrEqual(2)
+      }
+    })
+
+    test('a session that is moved to another id does not outlive the removal of all', async () => {
+      const store = open()
+      const [old, moved] = [session({ subject: 'u' }), session({ subject: 'u' })]
+      await store.insert(old)
+      const other = await borrow()
+      // As far as the removal has the lock, and has not committed.
+      await other.query('START TRANSACTION')
+      await other.query(`SELECT slot FROM ${store.table}_locks FOR UPDATE`)
+      const moving = store.insert(moved).then(() => store.remove(old.id, 1))
+      await waitingForLocks()
+      await other.query(`DELETE FROM ${store.table} WHERE subject = 'u'`)
+      await other.query('COMMIT')
+      expect(await moving).toBe('gone')
+    })
+
+    test('a deadlock is ended by sending again what the server undid', async () => {
+      const store = open()
+      const [a, b] = [session({ subject: 'u' }), session()]
+      for (const record of [a, b]) await store.insert(record)
+      const other = await borrow()
+      await other.query('START TRANSACTION')
+      // Heavier than what the store does, so that it is the store's transaction that is undone.
+      await other.query(`UPDATE ${store.table} SET about = 'x'`)
+      await other.query(`INSERT INTO ${store.table} SELECT CONCAT('x', slot), 1, NULL, '', '', 0, 0, 0, 0
+        FROM ${store.table}_locks`)
+      const removing = store.removeBySubject('u')
+      await waitingForLocks()
+      await other.query(`SELECT slot FROM ${store.table}_locks FOR UPDATE`)
+      await other.query('COMMIT')
+      expect(await removing).toBe(1)
+    })
+  })
+
+  describe('a limit of time', () => {
+    test('ends an operation that has to wait, and its connection is not used again', async () => {
+      const own = mysql.createPool({ ...connection, connectionLimit: 1 })
+      const store = open({ pool: own, timeout: 0.3 })
+      const record = session()
+      await store.insert(record)
+      const before = await connectionId(own)
+      const other = await borrow()
+      await other.query(`LOCK TABLES ${store.table} WRITE`)
+      await expect(store.touch(record.id, clock(), record.expiresAt)).rejects.toEqual(unavailable)
+      await other.query('UNLOCK TABLES')
+      expect(await store.load(record.id)).toEqual(record)
+      expect(await connectionId(own)).not.toBe(before)
+      await own.end()
+    })
+
+    test('ends waiting for a pool that has no connection left, which goes back when it comes', async () => {
+      const own = mysql.createPool({ ...connection, connectionLimit: 1 })
+      const store = open({ pool: own, timeout: 0.2 })
+      await store.migrate()
+      const taken = await own.getConnection()
+      await expect(store.load(session().id)).rejects.toEqual(unavailable)
+      taken.release()
+      expect(await store.load(session().id)).toBeUndefined()
+      await own.end()
+    })
+  })
+
+  test('a connection that the server ends is a 503, and the next operation succeeds', async () => {
+    const own = mysql.createPool({ ...connection, connectionLimit: 1 })
+    const store = open({ pool: own })
+    const record = session()
+    await store.insert(record)
+    const id = await connectionId(own)
+    const other = await borrow()
+    await other.query(`LOCK TABLES ${store.table} WRITE`)
+    const loading = store.load(record.id).catch((error: unknown) => error)
+    await vi.waitFor(async () => {
+      const waiting = await rows(
+        `SELECT 1 FROM information_schema.processlist WHERE id = ${id} AND state LIKE 'Waiting%'`,
+      )
+      expect(waiting).toHaveLength(1)
+    }, 5000)
+    await pool.query(`KILL ${id}`)
+    expect(await loading).toEqual(unavailable)
+    await other.query('UNLOCK TABLES')
+    expect(await store.load(record.id)).toEqual(record)
+    await own.end()
+  })
+
+  test('the loss of a single connection ends no process, and operations are a 503 from then on', async () => {
+    const single = callbacks.createConnection(connection)
+    const store = open({ connection: single })
+    const record = session()
+    await store.insert(record)
+    const lost = new Promise((resolve) => single.once('end', resolve))
+    await pool.query(`KILL ${single.threadId}`)
+    await lost
+    await expect(store.load(record.id)).rejects.toEqual(unavailable)
+  })
+
+  test('a server that cannot be reached is unavailable', async () => {
+    const nowhere = mysql.createPool({ host: '127.0.0.1', port: 1 })
+    const store = mysqlStore({ pool: nowhere })
+    await expect(store.load(session().id)).rejects.toEqual(unavailable)
+    store.close()
+    await nowhere.end()
+  })
+
+  test('sweeping deletes what has expired, a slice at a time, and leaves what was touched until its last expiry', async () => {
+    const store = open()
+    await store.migrate()
+    const expired = Array.from({ length: 700 }, (_, n) => `('x${n}', 1, NULL, '', '', 0, 0, 1, 1)`)
+    await pool.query(`INSERT INTO ${store.table} VALUES ${expired.join()}`)
+    const touched = session()
+    await store.insert(touched)
+    await store.touch(touched.id, clock(), clock() + 2 * LIFETIME)
+    clock.advance(LIFETIME / 1000)
+    expect(await store.sweep()).toBe(true)
+    expect(await store.sweep()).toBe(false)
+    expect(await store.load(touched.id)).toBeDefined()
+    expect(await rows(`SELECT COUNT(*) AS n FROM ${store.table}`)).toEqual([{ n: 1 }])
+    clock.advance(LIFETIME / 1000)
+    await store.sweep()
+    expect(await rows(`SELECT COUNT(*) AS n FROM ${store.table}`)).toEqual([{ n: 0 }])
+  })
+
+  test('while another process sweeps, this one does not', async () => {
+    const store = open()
+    await store.insert(session())
+    clock.advance(LIFETIME / 1000)
+    const other = await borrow()
+    await other.query(`SELECT GET_LOCK('gatepass sweep ${store.table}', 0)`)
+    expect(await store.sweep()).toBe(false)
+    expect(await rows(`SELECT COUNT(*) AS n FROM ${store.table}`)).toEqual([{ n: 1 }])
+    await other.query(`SELECT RELEASE_LOCK('gatepass sweep ${store.table}')`)
+    await store.sweep()
+    expect(await rows(`SELECT COUNT(*) AS n FROM ${store.table}`)).toEqual([{ n: 0 }])
+  })
+})
+
+describe('options', () => {
+  test('that are no plain names never reach SQL', () => {
+    for (const table of ['', '1a', 'a b', 'a`b', 'a;DROP TABLE x', 'ä', 'a'.repeat(49)]) {
+      expect(() => mysqlStore({ pool, table })).toThrow(misused)
+    }
+  })
+
+  test('have either a pool or a connection, and a limit of time above 0', () => {
+    expect(() => mysqlStore({})).toThrow(misused)
+    expect(() => mysqlStore({ pool, connection: {} as never })).toThrow(misused)
+    expect(() => mysqlStore({ pool: {} as never })).toThrow(misused)
+    for (const timeout of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => mysqlStore({ pool, timeout })).toThrow(misused)
+    }
+  })
+})
+
+async function rows(sql: string): Promise<RowDataPacket[]> {
+  return (await pool.query<RowDataPacket[]>(sql))[0]
+}
+
+async function connectionId(pool: Pool): Promise<number> {
+  return (await pool.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id'))[0][0]?.id
+}
+
+/** InnoDB renews that view only when nobody has looked for a tenth of a second. */
+async function waitingForLocks(): Promise<void> {
+  const waiting = `SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`
+  await vi.waitFor(async () => expect(await rows(waiting)).not.toEqual([]), { timeout: 5000, interval: 200 })
+}

@@ -1,0 +1,368 @@
+import { sha256Hex } from '../crypto/random.ts'
+import { StoreError } from '../error.ts'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import {
+  countOf,
+  inTransaction,
+  type MysqlConnection,
+  type MysqlPool,
+  type MysqlValue,
+  mysqlConnections,
+  rowsOf,
+  type WithPromise,
+} from './mysql/driver.ts'
+import { duplicateEntry, errnoOf, persistently, storeError } from './mysql/failure.ts'
+import { LOCKS, migrate } from './mysql/schema.ts'
+import { type Connections, within } from './sql/connections.ts'
+import { LoadBatch } from './sql/load-batch.ts'
+import { sqlName, timeLimit } from './sql/options.ts'
+import { Sweeper } from './sql/sweeper.ts'
+import { decodeText, encodeText } from './sql/text.ts'
+
+export type {
+  MysqlConnection,
+  MysqlPool,
+  MysqlQuery,
+  MysqlValue,
+  PooledMysqlConnection,
+  WithPromise,
+} from './mysql/driver.ts'
+
+/** Rows that one statement removes at most. */
+const SLICE = 512
+/** Seconds for making the tables, and for waiting while another process does. */
+const MIGRATION_TIMEOUT = 30
+
+export interface MysqlStoreOptions {
+  /** A pool of `mysql2` or `mysql2/promise`. */
+  pool?: MysqlPool | WithPromise<MysqlPool>
+  /** Instead of a pool: a connection that serves this store alone, one thing at a time, and is not replaced when it breaks. */
+  connection?: MysqlConnection | WithPromise<MysqlConnection>
+  /** Default `gatepass_sessions`; two more tables, with `_schema` and `_locks` behind the name, are made beside it. */
+  table?: string
+  /** Default `Date.now`. */
+  clock?: () => Timestamp
+  /** Seconds that one operation may take, waiting for a connection included. Default 2. */
+  timeout?: number
+}
+
+/**
+ * Keeps sessions in MySQL 8 or MariaDB (10.6 or later), for any number of processes on any number of machines.
+ *
+ * Nothing is connected to, and no table made, before the first operation. There is no announcement of changes: MySQL has
+ * nothing to announce them with.
+ *
+ * @throws {UsageError} `ERR_STORE_OPTIONS`
+ */
+export function mysqlStore(options: MysqlStoreOptions): MysqlStore {
+  return new MysqlStore(options)
+}
+
+/** Sessions in a MySQL database. */
+export class MysqlStore implements SessionStore, SubjectIndex {
+  readonly synchronous = false
+  readonly #clock: () => Timestamp
+  readonly #connections: Connections<MysqlConnection>
+  readonly #table: string
+  readonly #loads: LoadBatch = new LoadBatch((ids) => this.#loadAll(ids))
+  readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
+  readonly #timeout: number
+  #migrated: Promise<void> | true | undefined
+
+  constructor(options: MysqlStoreOptions) {
+    this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
+    this.#clock = options.clock ?? Date.now
+    this.#timeout = timeLimit(options.timeout)
+    this.#connections = mysqlConnections(options, this.#timeout)
+  }
+
+  load(id: SessionId): Promise<SessionRecord | undefined> {
+    return this.#loads.load(id)
+  }
+
+  async insert(record: SessionRecord): Promise<void> {
+    if (record.subject === null) await this.#use((connection) => this.#insert(connection, record))
+    else await this.#locked(record.subject, (connection) => this.#insert(connection, record))
+  }
+
+  replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
+    const { id, subject, data, about, seenAt, expiresAt } = record
+    const now = this.#clock()
+    return this.#use(async (connection) => {
+      const changed = await countOf(
+        connection,
+        `UPDATE \`${this.#table}\` SET version = version + 1,
+          data = ?, about = ?, subject = ?, seen_at = ?, expires_at = ?
+          WHERE id = ? AND version = ? AND expires_at > ?`,
+        [bytes(data), bytes(about), bytesOrNull(subject), seenAt, expiresAt, id, expectedVersion, now],
+      )
+      return changed > 0 ? 'done' : this.#whyNot(connection, id, expectedVersion)
+    })
+  }
+
+  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
+    const now = this.#clock()
+    return this.#use(async (connection) => {
+      const changed = await countOf(
+        connection,
+        `UPDATE \`${this.#table}\` SET seen_at = GREATEST(seen_at, ?), expires_at = GREATEST(expires_at, ?)
+          WHERE id = ? AND expires_at > ?`,
+        [seenAt, expiresAt, id, now],
+      )
+      // Without the flag FOUND_ROWS, a row that was as it should be counts as none.
+      return changed > 0 || (await this.#versionOf(connection, id)) !== undefined ? 'done' : 'gone'
+    })
+  }
+
+  remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
+    const now = this.#clock()
+    return this.#use(async (connection) => {
+      if (expectedVersion === undefined) {
+        await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE id = ?`, [id])
+        return 'done'
+      }
+      const removed = await countOf(
+        connection,
+        `DELETE FROM \`${this.#table}\` WHERE id = ? AND version = ? AND expires_at > ?`,
+        [id, expectedVersion, now],
+      )
+      return removed > 0 ? 'done' : this.#whyNot(connection, id, expectedVersion)
+    })
+  }
+
+  listBySubject(subject: string): Promise<SessionRecord[]> {
+    const now = this.#clock()
+    return this.#use(async (connection) => {
+      const rows = await rowsOf(
+        connection,
+        `SELECT ${columns} FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`,
+        [bytes(subject), now],
+      )
+      return rows.map(toRecord)
+    })
+  }
+
+  /**
+   * Ends every session that was begun before, and every one that is just being moved to another id: whoever inserts a
+   * session of this subject meanwhile does so either entirely before, and it is removed, or entirely after.
+   */
+  removeBySubject(subject: string, except?: SessionId): Promise<number> {
+    return this.#locked(subject, async (connection) => {
+      const rows = await rowsOf(
+        connection,
+        `SELECT id FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? AND id <> ?`,
+        [bytes(subject), this.#clock(), except ?? ''],
+      )
+      return this.#removeAll(connection, rows.map(toId))
+    })
+  }
+
+  async insertWithin(record: SessionRecord, limit: number): Promise<number> {
+    const { id, subject } = record
+    if (subject === null) {
+      await this.insert(record)
+      return 0
+    }
+    return this.#locked(subject, async (connection) => {
+      await this.#insert(connection, record)
+      const rows = await rowsOf(
+        connection,
+        `SELECT id FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? AND id <> ?
+          ORDER BY created_at DESC LIMIT 1000000 OFFSET ${Math.max(Math.trunc(limit), 1) - 1}`,
+        [bytes(subject), this.#clock(), id],
+      )
+      return this.#removeAll(connection, rows.map(toId))
+    })
+  }
+
+  /**
+   * Makes the tables, or brings them up to date; the first operation does it otherwise.
+   *
+   * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
+   */
+  async migrate(): Promise<void> {
+    if (this.#migrated === undefined) {
+      this.#migrated = this.#migrate()
+      this.#migrated.catch(() => {
+        this.#migrated = undefined
+      })
+    }
+    if (this.#migrated !== true) await this.#migrated
+  }
+
+  /**
+   * Deletes some expired records. It runs by itself from the first operation until `close`; what it has not reached yet is
+   * absent all the same. Of processes that sweep at once, one does and the others leave it to that one.
+   *
+   * @returns whether there are more
+   */
+  sweep(): Promise<boolean> {
+    const lock = `gatepass sweep ${this.#table}`
+    return this.#use(async (connection) => {
+      const [row] = await rowsOf(connection, 'SELECT GET_LOCK(?, 0)', [lock])
+      if (Number(row?.[0]) !== 1) return false
+      try {
+        return await this.#sweep(connection)
+      } finally {
+        await rowsOf(connection, 'SELECT RELEASE_LOCK(?)', [lock])
+      }
+    })
+  }
+
+  /** Ends sweeping. The pool, or the connection, stays open: whoever opened it closes it. */
+  close(): void {
+    this.#sweeper.stop()
+  }
+
+  async #migrate(): Promise<void> {
+    try {
+      await this.#connections.use((connection) => migrate(connection, this.#table), MIGRATION_TIMEOUT)
+    } catch (error) {
+      throw storeError(error)
+    }
+    this.#migrated = true
+    this.#sweeper.start()
+  }
+
+  #loadAll(ids: readonly SessionId[]): Promise<Map<string, SessionRecord>> {
+    const now = this.#clock()
+    return this.#use(async (connection) => {
+      const { places, values } = listed(ids)
+      const rows = await rowsOf(
+        connection,
+        `SELECT ${columns} FROM \`${this.#table}\` WHERE id IN (${places}) AND expires_at > ?`,
+        [...values, now],
+      )
+      return new Map(rows.map((row) => [toId(row), toRecord(row)]))
+    })
+  }
+
+  /** An expired record that nobody swept yet gives way. */
+  async #insert(connection: MysqlConnection, record: SessionRecord): Promise<void> {
+    if (await this.#tryInsert(connection, record)) return
+    const expired = `DELETE FROM \`${this.#table}\` WHERE id = ? AND expires_at <= ?`
+    const removed = await countOf(connection, expired, [record.id, this.#clock()])
+    if (removed === 0 || !(await this.#tryInsert(connection, record))) {
+      throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+    }
+  }
+
+  /** @returns false if the id is taken */
+  async #tryInsert(connection: MysqlConnection, record: SessionRecord): Promise<boolean> {
+    const sql = `INSERT INTO \`${this.#table}\` (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+    try {
+      await countOf(connection, sql, [...toColumns(record), record.expiresAt])
+      return true
+    } catch (error) {
+      if (errnoOf(error) === duplicateEntry) return false
+      throw error
+    }
+  }
+
+  async #removeAll(connection: MysqlConnection, ids: readonly SessionId[]): Promise<number> {
+    let removed = 0
+    for (let from = 0; from < ids.length; from += SLICE) {
+      const { places, values } = listed(ids.slice(from, from + SLICE))
+      removed += await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE id IN (${places})`, values)
+    }
+    return removed
+  }
+
+  /**
+   * Asked after a write found no record of the version it named. Whatever happened in between, the answer is true of this
+   * moment, or if the version is there now, of the moment of the write: it was not there then.
+   */
+  async #whyNot(connection: MysqlConnection, id: SessionId, expectedVersion: number): Promise<WriteResult> {
+    const version = await this.#versionOf(connection, id)
+    return version === undefined || version === expectedVersion ? 'gone' : 'conflict'
+  }
+
+  async #versionOf(connection: MysqlConnection, id: SessionId): Promise<number | undefined> {
+    const sql = `SELECT version FROM \`${this.#table}\` WHERE id = ? AND expires_at > ?`
+    const [row] = await rowsOf(connection, sql, [id, this.#clock()])
+    return row === undefined ? undefined : Number(row[0])
+  }
+
+  /** What was touched is looked at again at its new expiry. */
+  async #sweep(connection: MysqlConnection): Promise<boolean> {
+    const now = this.#clock()
+    const due = `SELECT id FROM \`${this.#table}\` WHERE due_at <= ? ORDER BY due_at LIMIT ${SLICE}`
+    const rows = await rowsOf(connection, due, [now])
+    if (rows.length === 0) return false
+    const { places, values } = listed(rows.map(toId))
+    const these = `id IN (${places})`
+    await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE ${these} AND expires_at <= ?`, [...values, now])
+    const postpone = `UPDATE \`${this.#table}\` SET due_at = expires_at WHERE ${these} AND expires_at > ?`
+    await countOf(connection, postpone, [...values, now])
+    return rows.length >= SLICE
+  }
+
+  /**
+   * Does `work` in a transaction, while nobody else inserts or removes sessions of this subject. A row of its own is locked
+   * rather than the range of the index: two logins that each lock a range, and insert into it, end in a deadlock.
+   *
+   * A plain SELECT in `work` sees what was committed until the lock was there: the first one takes the snapshot.
+   */
+  #locked<T>(subject: string, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+    const slot = Number.parseInt(sha256Hex(subject).slice(0, 8), 16) % LOCKS
+    return this.#use((connection) =>
+      inTransaction(connection, async () => {
+        await rowsOf(connection, `SELECT slot FROM \`${this.#table}_locks\` WHERE slot = ? FOR UPDATE`, [slot])
+        return work(connection)
+      }),
+    )
+  }
+
+  async #use<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+    try {
+      if (this.#migrated !== true) await within(this.#timeout, this.migrate())
+      return await this.#connections.use((connection) => persistently(() => work(connection)))
+    } catch (error) {
+      throw storeError(error)
+    }
+  }
+}
+
+const columns = 'id, version, subject, data, about, created_at, seen_at, expires_at'
+
+/** In the order of `columns`. */
+function toColumns(record: SessionRecord): MysqlValue[] {
+  const { id, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  return [id, version, bytesOrNull(subject), bytes(data), bytes(about), createdAt, seenAt, expiresAt]
+}
+
+function toRecord(row: readonly unknown[]): SessionRecord {
+  return {
+    id: toId(row),
+    version: Number(row[1]),
+    subject: row[2] === null ? null : text(row[2]),
+    data: text(row[3]),
+    about: text(row[4]),
+    createdAt: Number(row[5]),
+    seenAt: Number(row[6]),
+    expiresAt: Number(row[7]),
+  }
+}
+
+function toId(row: readonly unknown[]): SessionId {
+  return String(row[0]) as SessionId
+}
+
+function bytes(text: string): Buffer {
+  return Buffer.from(encodeText(text))
+}
+
+function bytesOrNull(text: string | null): Buffer | null {
+  return text === null ? null : bytes(text)
+}
+
+function text(value: unknown): string {
+  return decodeText(String(value))
+}
+
+/** Lists have one of few lengths, the last id repeated, so that few statements have to be prepared. */
+function listed(ids: readonly SessionId[]): { places: string; values: MysqlValue[] } {
+  const length = 2 ** Math.ceil(Math.log2(ids.length))
+  const values = Array.from({ length }, (_, n) => ids[Math.min(n, ids.length - 1)] ?? '')
+  return { places: Array(length).fill('?').join(), values }
+}

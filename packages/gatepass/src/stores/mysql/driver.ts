@@ -1,0 +1,105 @@
+import { UsageError } from '../../error.ts'
+import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
+import { isRefusal } from './failure.ts'
+
+/** A statement as `mysql2` takes it. */
+export interface MysqlQuery {
+  readonly sql: string
+  readonly values?: MysqlValue[]
+  readonly rowsAsArray: true
+}
+
+/** Texts go as bytes, so that no character set of a connection has a say in what is stored and compared. */
+export type MysqlValue = string | number | null | Buffer
+
+/** What the store asks of a connection; one of `mysql2/promise` has it. */
+export interface MysqlConnection {
+  /** Prepares the statement once per connection. */
+  execute(query: MysqlQuery): Promise<[unknown, unknown]>
+  query(query: MysqlQuery): Promise<[unknown, unknown]>
+  on?(event: 'error', listener: () => void): unknown
+}
+
+/** A connection out of a pool. */
+export interface PooledMysqlConnection extends MysqlConnection {
+  release(): void
+  destroy(): void
+}
+
+/** What the store asks of a pool; one of `mysql2/promise` has it. */
+export interface MysqlPool {
+  getConnection(): Promise<PooledMysqlConnection>
+}
+
+/** A pool or a connection of `mysql2` with callbacks, which gives the one with promises. */
+export interface WithPromise<Promised> {
+  promise(): Promised
+}
+
+/** Either of the two; the other one stays away. */
+export interface MysqlSource {
+  readonly pool?: MysqlPool | WithPromise<MysqlPool>
+  readonly connection?: MysqlConnection | WithPromise<MysqlConnection>
+}
+
+/** @param timeout seconds */
+export function mysqlConnections(source: MysqlSource, timeout: number): Connections<MysqlConnection> {
+  return new Connections({ lend: lender(source), isRefusal, timeout })
+}
+
+function lender({ pool, connection }: MysqlSource): () => Promise<Lease<MysqlConnection>> {
+  if (pool !== undefined && connection === undefined) {
+    const promising = promised(pool)
+    if (typeof promising?.getConnection === 'function') return () => lendFrom(promising)
+  }
+  if (connection !== undefined && pool === undefined) {
+    const promising = promised(connection)
+    if (typeof promising?.execute === 'function') {
+      // Its loss is an 'error' event, which nobody may have to listen to: the next operation fails by itself.
+      promising.on?.('error', () => {})
+      const single = new SingleConnection(promising)
+      return () => single.lend()
+    }
+  }
+  throw new UsageError('ERR_STORE_OPTIONS', 'the MySQL store needs either a `pool` or a `connection`', {
+    hint: 'Pass `pool: createPool(…)` of mysql2, or `connection` with one that serves this store alone.',
+  })
+}
+
+function promised<Promised extends object>(source: Promised | WithPromise<Promised>): Promised {
+  return 'promise' in source && typeof source.promise === 'function' ? source.promise() : (source as Promised)
+}
+
+async function lendFrom(pool: MysqlPool): Promise<Lease<MysqlConnection>> {
+  const connection = await pool.getConnection()
+  return { connection, release: () => connection.release(), discard: () => connection.destroy() }
+}
+
+/** Rows of a SELECT, each an array in the order of its columns. */
+export async function rowsOf(
+  connection: MysqlConnection,
+  sql: string,
+  values: MysqlValue[] = [],
+): Promise<unknown[][]> {
+  const [rows] = await connection.execute({ sql, values, rowsAsArray: true })
+  return rows as unknown[][]
+}
+
+/** How many rows a statement changed. With the flag FOUND_ROWS, how many it found: never compare it with more than 0. */
+export async function countOf(connection: MysqlConnection, sql: string, values: MysqlValue[] = []): Promise<number> {
+  const [header] = await connection.execute({ sql, values, rowsAsArray: true })
+  return (header as { affectedRows: number }).affectedRows
+}
+
+/** Does `work` in a transaction, which is undone if it throws. */
+export async function inTransaction<T>(connection: MysqlConnection, work: () => Promise<T>): Promise<T> {
+  await connection.query({ sql: 'START TRANSACTION', rowsAsArray: true })
+  try {
+    const result = await work()
+    await connection.query({ sql: 'COMMIT', rowsAsArray: true })
+    return result
+  } catch (error) {
+    await connection.query({ sql: 'ROLLBACK', rowsAsArray: true })
+    throw error
+  }
+}

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GatepassError, StoreError } from '../../error.ts'
+
+/** Attempts at something that the server has refused for the sake of somebody else. */
+const ATTEMPTS = 8
+/** Before another attempt, in ms; longer each time, and never the same for two that stand in each other's way. */
+const PAUSE = 10
+/** ER_LOCK_DEADLOCK, and ER_CHECKREAD of a MariaDB with innodb_snapshot_isolation: the transaction was undone. */
+const passing: ReadonlySet<number> = new Set([1213, 1020])
+/** ER_DISK_FULL and ER_RECORD_FILE_FULL. */
+const full: ReadonlySet<number> = new Set([1021, 1114])
+
+export const duplicateEntry = 1062
+export const noSuchTable = 1146
+
+/** Whether it is an answer of the server that leaves the connection usable, rather than the end of it. */
+export function isRefusal(error: unknown): boolean {
+  return errnoOf(error) !== undefined && (error as { fatal?: unknown }).fatal !== true
+}
+
+/** The number of an error that the server has sent. */
+export function errnoOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('sqlState' in error) || !('errno' in error)) return undefined
+  return typeof error.errno === 'number' ? error.errno : undefined
+}
+
+/** Does `work` again when the server had to undo it to get out of a deadlock. */
+export async function persistently<T>(work: () => Promise<T>, attempt: number = 1): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (attempt >= ATTEMPTS || !passing.has(errnoOf(error) ?? 0)) throw error
+    await sleep(PAUSE * attempt * Math.random())
+    return persistently(work, attempt + 1)
+  }
+}
+
+/** What is thrown to the engine. The server's own error stays the cause: it names no data, for every value is a parameter. */
+export function storeError(error: unknown): GatepassError {
+  if (error instanceof GatepassError) return error
+  const errno = errnoOf(error)
+  if (errno !== undefined && full.has(errno)) {
+    return new StoreError('ERR_STORE_FULL', 'the MySQL server has no room left', {
+      hint: 'Nothing was stored. See the cause.',
+      cause: error,
+    })
+  }
+  return new StoreError(
+    'ERR_STORE_UNAVAILABLE',
+    `the MySQL server ${errno ? `answered with ${errno}` : 'cannot be reached'}`,
+    {
+      hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
+      cause: error,
+    },
+  )
+}

@@ -1,0 +1,328 @@
+import { sha256Hex } from '../crypto/random.ts'
+import { StoreError, UsageError } from '../error.ts'
+import type {
+  ChangeFeed,
+  ChangeListener,
+  SessionId,
+  SessionRecord,
+  SessionStore,
+  SubjectIndex,
+  Timestamp,
+  WriteResult,
+} from '../session/store.ts'
+import { ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
+import { persistently, storeError } from './postgres/failure.ts'
+import { Listening } from './postgres/listening.ts'
+import { type Layout, migrate, qualified } from './postgres/schema.ts'
+import { type Connections, within } from './sql/connections.ts'
+import { LoadBatch } from './sql/load-batch.ts'
+import { sqlName, timeLimit } from './sql/options.ts'
+import { Sweeper } from './sql/sweeper.ts'
+import { decodeText, encodeText } from './sql/text.ts'
+
+export type { PooledPostgresClient, PostgresClient, PostgresPool, PostgresQuery } from './postgres/driver.ts'
+
+/** Rows that one slice of sweeping looks at. */
+const SWEEP_SLICE = 500
+/** Seconds for making the tables, and for waiting while another process does. */
+const MIGRATION_TIMEOUT = 30
+
+export interface PostgresStoreOptions {
+  /** A `Pool` of `pg`. Its 'error' events, one for each idle connection that is lost, no longer end the process. */
+  pool?: PostgresPool
+  /** Instead of a pool: a connected `Client` of `pg`, which does one thing at a time and is not replaced when it breaks. */
+  client?: PostgresClient
+  /** Default `gatepass_sessions`; a second table, with `_schema` behind the name, keeps its version. */
+  table?: string
+  /** PostgreSQL's schema, created if it is missing. Default: where the search path of the connections leads. */
+  schema?: string
+  /** Default `Date.now`. */
+  clock?: () => Timestamp
+  /** Seconds that one operation may take, waiting for a connection included. Default 2. */
+  timeout?: number
+  /**
+   * Whether a table that is yet to be made writes no log of its changes. Writing then costs less, a crash of the server
+   * ends every session, and no replica has them. Default false.
+   */
+  unlogged?: boolean
+  /** Whether every change is announced to `subscribe`; all processes that share the table must say the same. Default false. */
+  announce?: boolean
+}
+
+/**
+ * Keeps sessions in PostgreSQL (12 or later), for any number of processes on any number of machines.
+ *
+ * Nothing is connected to, and no table made, before the first operation.
+ *
+ * @throws {UsageError} `ERR_STORE_OPTIONS`
+ */
+export function postgresStore(options: PostgresStoreOptions): PostgresStore {
+  return new PostgresStore(options)
+}
+
+/** Sessions in a PostgreSQL database; every operation is one statement. */
+export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
+  readonly synchronous = false
+  readonly #clock: () => Timestamp
+  readonly #connections: Connections<PostgresClient>
+  readonly #pool: PostgresPool | undefined
+  readonly #layout: Layout
+  readonly #statements: Statements
+  readonly #channel: string | null
+  readonly #listening: Set<Listening> = new Set()
+  readonly #loads: LoadBatch = new LoadBatch((ids) => this.#loadAll(ids))
+  readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
+  readonly #timeout: number
+  #migrated: Promise<void> | true | undefined
+
+  constructor(options: PostgresStoreOptions) {
+    const { table = 'gatepass_sessions', schema, announce = false } = options
+    this.#layout = {
+      table: sqlName(table, 'table'),
+      schema: schema === undefined ? undefined : sqlName(schema, 'schema'),
+      unlogged: options.unlogged === true,
+    }
+    this.#clock = options.clock ?? Date.now
+    this.#timeout = timeLimit(options.timeout)
+    this.#connections = postgresConnections(options, this.#timeout)
+    this.#channel = announce ? `gatepass ${table}` : null
+    this.#statements = statementsFor(this.#layout, this.#channel)
+    this.#pool = options.pool
+    this.#pool?.on('error', ignore)
+    options.client?.on('error', ignore)
+  }
+
+  load(id: SessionId): Promise<SessionRecord | undefined> {
+    return this.#loads.load(id)
+  }
+
+  async insert(record: SessionRecord): Promise<void> {
+    if (record.subject !== null) await this.#insertFor(record, null)
+    else {
+      const { rowCount } = await this.#run(this.#statements.insert, [...toColumns(record), this.#clock()])
+      if (rowCount === 0) throw duplicate()
+    }
+  }
+
+  replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
+    const { id, subject, data, about, seenAt, expiresAt } = record
+    const values = [
+      encodeText(data),
+      encodeText(about),
+      seenAt,
+      expiresAt,
+      subject === null ? null : encodeText(subject),
+    ]
+    return this.#writeVersion(this.#statements.replace, [id, expectedVersion, this.#clock(), ...values])
+  }
+
+  async touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
+    const { rowCount } = await this.#run(this.#statements.touch, [id, this.#clock(), seenAt, expiresAt])
+    return rowCount === 0 ? 'gone' : 'done'
+  }
+
+  async remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
+    if (expectedVersion !== undefined) {
+      return this.#writeVersion(this.#statements.removeVersion, [id, expectedVersion, this.#clock()])
+    }
+    await this.#run(this.#statements.remove, [id])
+    return 'done'
+  }
+
+  async listBySubject(subject: string): Promise<SessionRecord[]> {
+    const { rows } = await this.#run(this.#statements.list, [encodeText(subject), this.#clock()])
+    return rows.map(toRecord)
+  }
+
+  /**
+   * Ends every session that was begun before, and every one that is just being moved to another id: whoever inserts a
+   * session of this subject meanwhile does so either entirely before, and it is removed, or entirely after.
+   */
+  async removeBySubject(subject: string, except?: SessionId): Promise<number> {
+    const values = [encodeText(subject), this.#clock(), except ?? null, this.#channel]
+    const { rows } = await this.#run(this.#statements.removeSubject, values)
+    return Number(rows[0]?.[0])
+  }
+
+  async insertWithin(record: SessionRecord, limit: number): Promise<number> {
+    if (record.subject !== null) return this.#insertFor(record, Math.max(limit, 1))
+    await this.insert(record)
+    return 0
+  }
+
+  /**
+   * Tells of what any process changes, by LISTEN on a connection that it takes out of the pool and keeps.
+   *
+   * A connection that is lost is noticed at once, one that is merely silent within a second.
+   *
+   * @throws {UsageError} `ERR_STORE_OPTIONS` without `announce`, and without a pool
+   */
+  subscribe(listener: ChangeListener): () => Promise<void> {
+    if (this.#pool === undefined || this.#channel === null) throw unannounced()
+    const listening = new Listening(this.#pool, this.#channel, listener)
+    this.#listening.add(listening)
+    return () => {
+      this.#listening.delete(listening)
+      return listening.end()
+    }
+  }
+
+  /**
+   * Makes the tables, or brings them up to date; the first operation does it otherwise.
+   *
+   * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
+   */
+  async migrate(): Promise<void> {
+    if (this.#migrated === undefined) {
+      this.#migrated = this.#migrate()
+      this.#migrated.catch(() => {
+        this.#migrated = undefined
+      })
+    }
+    if (this.#migrated !== true) await this.#migrated
+  }
+
+  /**
+   * Deletes some expired records. It runs by itself from the first operation until `close`; what it has not reached yet is
+   * absent all the same. Processes that sweep at once pass each other by.
+   *
+   * @returns whether there are more
+   */
+  async sweep(): Promise<boolean> {
+    const { rows } = await this.#run(this.#statements.sweep, [this.#clock(), SWEEP_SLICE])
+    return Number(rows[0]?.[0]) >= SWEEP_SLICE
+  }
+
+  /** Ends sweeping and listening. The pool, or the client, stays open: whoever opened it closes it. */
+  async close(): Promise<void> {
+    this.#sweeper.stop()
+    await Promise.all([...this.#listening].map((listening) => listening.end()))
+    this.#pool?.removeListener('error', ignore)
+  }
+
+  async #migrate(): Promise<void> {
+    try {
+      await this.#connections.use((client) => migrate(client, this.#layout), MIGRATION_TIMEOUT)
+    } catch (error) {
+      throw storeError(error)
+    }
+    this.#migrated = true
+    this.#sweeper.start()
+  }
+
+  async #loadAll(ids: readonly SessionId[]): Promise<Map<string, SessionRecord>> {
+    const { rows } = await this.#run(this.#statements.load, [ids, this.#clock()])
+    return new Map(rows.map((row) => [row[0] as string, toRecord(row)]))
+  }
+
+  async #insertFor(record: SessionRecord, limit: number | null): Promise<number> {
+    const values = [...toColumns(record), this.#clock(), limit, this.#channel]
+    const { rows } = await this.#run(this.#statements.insertFor, values)
+    const removed = Number(rows[0]?.[0])
+    if (removed < 0) throw duplicate()
+    return removed
+  }
+
+  /**
+   * `again` is the answer when the record had the version that was named as the statement began, and somebody changed or
+   * removed it before the statement could: what it is now, only the next statement sees.
+   */
+  async #writeVersion(statement: Statement, values: unknown[]): Promise<WriteResult> {
+    for (;;) {
+      const { rows } = await this.#run(statement, values)
+      const result = rows[0]?.[0] as WriteResult | 'again'
+      if (result !== 'again') return result
+    }
+  }
+
+  async #run({ name, text }: Statement, values: unknown[]): ReturnType<PostgresClient['query']> {
+    try {
+      if (this.#migrated !== true) await within(this.#timeout, this.migrate())
+      const query = { name, text, values, rowMode: 'array' } as const
+      return await this.#connections.use((client) => persistently(() => client.query(query)))
+    } catch (error) {
+      throw storeError(error)
+    }
+  }
+}
+
+function duplicate(): StoreError {
+  return new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+}
+
+function unannounced(): UsageError {
+  return new UsageError('ERR_STORE_OPTIONS', 'this PostgreSQL store has nothing to subscribe to', {
+    hint: 'Give it `announce: true` and a `pool`, in every process that shares the table.',
+  })
+}
+
+interface Statement {
+  readonly name: string
+  readonly text: string
+}
+
+type Statements = ReturnType<typeof statementsFor>
+
+function statementsFor(layout: Layout, channel: string | null) {
+  const { table } = layout
+  const sessions = qualified(layout, table)
+  const columns = 'id, version, subject, data, about, created_at, seen_at, expires_at'
+  const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
+  const alive = `SELECT CASE WHEN version = $2 THEN 'again' ELSE 'conflict' END FROM ${sessions}
+    WHERE id = $1 AND expires_at > $3`
+  const result = `SELECT CASE WHEN EXISTS (SELECT FROM written) THEN 'done' ELSE coalesce((${alive}), 'gone') END`
+  // In the statement that writes, so that it is told when that is committed, and not if it is not.
+  const told = channel === null ? '' : `RETURNING pg_notify('${channel}', id)`
+  return {
+    load: statement(`SELECT ${columns} FROM ${sessions} WHERE id = ANY ($1::text[]) AND expires_at > $2`),
+    // An expired record that nobody swept yet gives way; a live one does not, and then no row is changed.
+    insert: statement(`INSERT INTO ${sessions} AS s (${columns}, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+      ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE s.expires_at <= $9`),
+    insertFor: statement(
+      `SELECT ${qualified(layout, `${table}_insert`)}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    ),
+    replace: statement(`WITH written AS (UPDATE ${sessions} SET version = version + 1,
+      data = $4, about = $5, seen_at = $6, expires_at = $7, subject = $8
+      WHERE id = $1 AND version = $2 AND expires_at > $3 ${told || 'RETURNING 1'}) ${result}`),
+    touch: statement(`UPDATE ${sessions} SET seen_at = greatest(seen_at, $3), expires_at = greatest(expires_at, $4)
+      WHERE id = $1 AND expires_at > $2 ${told}`),
+    remove: statement(`DELETE FROM ${sessions} WHERE id = $1 ${told}`),
+    removeVersion: statement(`WITH written AS (DELETE FROM ${sessions}
+      WHERE id = $1 AND version = $2 AND expires_at > $3 ${told || 'RETURNING 1'}) ${result}`),
+    list: statement(
+      `SELECT ${columns} FROM ${sessions} WHERE subject = $1 AND expires_at > $2 ORDER BY created_at DESC`,
+    ),
+    removeSubject: statement(`SELECT ${qualified(layout, `${table}_remove`)}($1, $2, $3, $4)`),
+    // What was touched is looked at again at its new expiry.
+    sweep: statement(`WITH due AS MATERIALIZED (SELECT id FROM ${sessions} WHERE due_at <= $1
+        ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+      deleted AS (DELETE FROM ${sessions} s USING due WHERE s.id = due.id AND s.expires_at <= $1),
+      postponed AS (UPDATE ${sessions} s SET due_at = s.expires_at FROM due WHERE s.id = due.id AND s.expires_at > $1)
+      SELECT count(*) FROM due`),
+  }
+}
+
+/** Named after its text, so that two stores on one pool never mean different statements by one name. */
+function statement(text: string): Statement {
+  return { name: `gatepass ${sha256Hex(text).slice(0, 32)}`, text }
+}
+
+/** In the order of the columns that `insert` names. */
+function toColumns(record: SessionRecord): unknown[] {
+  const { id, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  const texts = [subject === null ? null : encodeText(subject), encodeText(data), encodeText(about)]
+  return [id, version, ...texts, createdAt, seenAt, expiresAt]
+}
+
+function toRecord(row: readonly unknown[]): SessionRecord {
+  return {
+    id: row[0] as SessionId,
+    version: Number(row[1]),
+    subject: row[2] === null ? null : decodeText(row[2] as string),
+    data: decodeText(row[3] as string),
+    about: decodeText(row[4] as string),
+    createdAt: Number(row[5]),
+    seenAt: Number(row[6]),
+    expiresAt: Number(row[7]),
+  }
+}

@@ -1,0 +1,50 @@
+import { GatepassError, StoreError } from '../../error.ts'
+
+/** Attempts at a statement that the server has refused for the sake of another one. */
+const ATTEMPTS = 5
+/** Serialization failure and deadlock (PostgreSQL, appendix A): the statement did nothing, and may succeed the next time. */
+const passing: ReadonlySet<string> = new Set(['40001', '40P01'])
+
+/** Whether it is an answer of the server that leaves the connection usable, rather than the end of it. */
+export function isRefusal(error: unknown): boolean {
+  return codeOf(error) !== undefined && (error as { severity?: unknown }).severity === 'ERROR'
+}
+
+/** SQLSTATE, if the server has sent one. */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('severity' in error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+/** Does `work` again when the server had to refuse it to get out of a deadlock or an overlap. */
+export async function persistently<T>(work: () => Promise<T>, attempt: number = 1): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (attempt >= ATTEMPTS || !passing.has(codeOf(error) ?? '')) throw error
+    return persistently(work, attempt + 1)
+  }
+}
+
+/** What is thrown to the engine; the server's own error is the cause. */
+export function storeError(error: unknown): GatepassError {
+  if (error instanceof GatepassError) return error
+  const code = codeOf(error)
+  const cause = withoutRow(error)
+  if (code === '53100') {
+    return new StoreError('ERR_STORE_FULL', 'PostgreSQL has no room left', {
+      hint: 'Its disk is full, and nothing was stored. See the cause.',
+      cause,
+    })
+  }
+  return new StoreError('ERR_STORE_UNAVAILABLE', `PostgreSQL ${code ? `answered with ${code}` : 'cannot be reached'}`, {
+    hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
+    cause,
+  })
+}
+
+/** The detail of an integrity violation quotes the row, and the row holds what the application keeps in a session. */
+function withoutRow(error: unknown): unknown {
+  if (codeOf(error)?.startsWith('23')) Object.assign(error as Error, { detail: undefined })
+  return error
+}

@@ -1,0 +1,300 @@
+import { createRequire } from 'node:module'
+import { randomHandle } from '../crypto/random.ts'
+import { StoreError, UsageError } from '../error.ts'
+import type {
+  ChangeFeed,
+  ChangeListener,
+  SessionId,
+  SessionRecord,
+  SessionStore,
+  SubjectIndex,
+  Timestamp,
+  WriteResult,
+} from '../session/store.ts'
+import { type RedisClient, type RedisServerClient, topologyOf } from './redis/client.ts'
+import { Engine, type Reply } from './redis/engine.ts'
+import { listen } from './redis/feed.ts'
+import { Lookups } from './redis/lookups.ts'
+import { bytesOf, decodeRecord, encodeRecord, encodeRest } from './redis/record.ts'
+import { Subjects } from './redis/subjects.ts'
+
+export type {
+  Announcer,
+  RedisClient,
+  RedisClusterClient,
+  RedisListener,
+  RedisSentinelClient,
+  RedisServerClient,
+} from './redis/client.ts'
+
+export interface RedisStoreOptions {
+  /** The application's own client of node-redis: of one server, of Sentinel or of a cluster. It stays the application's. */
+  client?: RedisClient
+  /** Where to connect if no client is given: `redis://localhost:6379`. Needs the package `redis`. */
+  url?: string
+  /** Before the names of all keys; default `gatepass:`. */
+  prefix?: string
+  /** Seconds that a command may take; default 2. */
+  timeout?: number
+  /** Default `Date.now`. The clocks of all processes have to agree to within an hour. */
+  clock?: () => Timestamp
+}
+
+/**
+ * Keeps sessions in Redis or Valkey, which any number of processes on any number of machines may share.
+ *
+ * @throws {UsageError} `ERR_STORE_OPTIONS`
+ */
+export function redisStore(options: RedisStoreOptions): RedisStore {
+  return new RedisStore(options)
+}
+
+/** Sessions in Redis or Valkey. */
+export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
+  readonly synchronous = false
+  readonly #clock: () => Timestamp
+  readonly #prefix: string
+  readonly #owned: OwnClient | undefined
+  readonly #engine: Engine
+  readonly #lookups: Lookups
+  readonly #subjects: Subjects
+  // With this a write that a client repeats by itself is recognised as the same.
+  readonly #writer = randomHandle().slice(0, 11)
+  #writes = 0
+
+  constructor(options: RedisStoreOptions) {
+    const { prefix, timeout, clock } = checked(options)
+    this.#clock = clock
+    this.#prefix = `${prefix}session:`
+    this.#owned = options.url === undefined ? undefined : connectTo(options.url, timeout)
+    this.#engine = new Engine(topologyOf(this.#owned?.client ?? (options.client as RedisClient)), timeout)
+    this.#lookups = new Lookups(this.#engine)
+    const records = { key: (id: SessionId) => this.#key(id), load: this.#loadOf.bind(this) }
+    this.#subjects = new Subjects({ engine: this.#engine, records, prefix, clock })
+  }
+
+  async load(id: SessionId): Promise<SessionRecord | undefined> {
+    await this.#owned?.connecting
+    const text = await this.#lookups.find(this.#key(id))
+    if (text === null) return undefined
+    const record = decodeRecord(id, text)
+    return record.expiresAt > this.#clock() ? record : undefined
+  }
+
+  async insert(record: SessionRecord): Promise<void> {
+    await this.#insert(record, 0)
+  }
+
+  async replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
+    await this.#owned?.connecting
+    const tag = this.#nextTag()
+    const reply = await this.#replace(record, expectedVersion, { tag, coveredUntil: '' })
+    return reply === 'uncovered' ? this.#replaceAnnounced(record, expectedVersion, tag) : this.#result(reply, record.id)
+  }
+
+  async touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
+    await this.#owned?.connecting
+    const touch = (coveredUntil: Timestamp | '') => this.#onRecord('touch', id, [seenAt, expiresAt, coveredUntil])
+    const reply = await touch('')
+    if (!Array.isArray(reply)) return reply as WriteResult
+    const [, subject, createdAt] = reply as [string, string, string]
+    await this.#subjects.extend({ subject, id, expiresAt, createdAt })
+    return (await touch(this.#subjects.coverFor(expiresAt))) as WriteResult
+  }
+
+  async remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
+    await this.#owned?.connecting
+    return this.#result(await this.#onRecord('remove', id, [expectedVersion ?? '']), id)
+  }
+
+  async listBySubject(subject: string): Promise<SessionRecord[]> {
+    await this.#owned?.connecting
+    return this.#subjects.list(subject)
+  }
+
+  async removeBySubject(subject: string, except?: SessionId): Promise<number> {
+    await this.#owned?.connecting
+    return this.#subjects.endAll(subject, except)
+  }
+
+  async insertWithin(record: SessionRecord, limit: number): Promise<number> {
+    return this.#insert(record, Math.max(limit, 1))
+  }
+
+  /**
+   * Listens to what the server itself says of keys that change (`CLIENT TRACKING`), on a connection of its own for each
+   * server. Insertions are told as well.
+   *
+   * @throws {UsageError} `ERR_STORE_OPTIONS` with a Sentinel client
+   */
+  async subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
+    await this.#owned?.connecting
+    return listen(this.#engine.topology, { prefix: this.#prefix, listener })
+  }
+
+  /** Closes the connection if it was opened here; a client handed in stays open. */
+  async close(): Promise<void> {
+    await this.#owned?.close()
+  }
+
+  /** @param limit of sessions of this subject, or 0 for none */
+  async #insert(record: SessionRecord, limit: number): Promise<number> {
+    await this.#owned?.connecting
+    if (!hasSubject(record)) {
+      refuseDuplicate(await this.#write(record))
+      return 0
+    }
+    const { together } = this.#engine.topology
+    const entries = await (together ? this.#insertTogether(record, limit) : this.#insertApart(record, limit))
+    const { subject, id } = record
+    if (entries === 'ended') return this.#subjects.end(subject, id)
+    return Array.isArray(entries) ? this.#subjects.endSurplus(subject, id, { limit, entries }) : 0
+  }
+
+  async #insertTogether(record: OwnedRecord, limit: number): Promise<Reply> {
+    const { id, subject, createdAt, expiresAt } = record
+    const entry = [id, this.#subjects.coverFor(expiresAt), createdAt, limit]
+    return refuseDuplicate(await this.#write(record, { key: this.#subjects.key(subject), entry }))
+  }
+
+  async #insertApart(record: OwnedRecord, limit: number): Promise<Reply> {
+    await this.#subjects.announce(record)
+    refuseDuplicate(await this.#write(record))
+    return this.#subjects.confirm(record.subject, record.id, limit)
+  }
+
+  #write(record: SessionRecord, index?: { key: string; entry: readonly (string | number)[] }): Promise<Reply> {
+    const { id, subject, expiresAt } = record
+    const [now, tag] = [this.#clock(), this.#nextTag()]
+    const text = encodeRecord(record, tag, subject === null ? 0 : this.#subjects.coverFor(expiresAt))
+    const keys = index === undefined ? [this.#key(id)] : [this.#key(id), index.key]
+    const lifetime = Math.max(1, Math.ceil(expiresAt - now))
+    return this.#engine.run('insert', keys, [now, text, tag, ...(index?.entry ?? ['', '', '', 0]), lifetime])
+  }
+
+  #replace(
+    record: SessionRecord,
+    expectedVersion: number,
+    { tag, coveredUntil }: { tag: string; coveredUntil: Timestamp | '' },
+  ): Promise<Reply> {
+    const { id, subject, expiresAt, seenAt } = record
+    const head = [expectedVersion, tag, expiresAt, seenAt, coveredUntil, bytesOf(subject)]
+    return this.#onRecord('replace', id, [...head, encodeRest(record), ...(subject === null ? [] : [subject])])
+  }
+
+  /** The record gets another subject, or lives longer than the index was told: the index has to know first. */
+  async #replaceAnnounced(record: SessionRecord, expectedVersion: number, tag: string): Promise<WriteResult> {
+    // Only records with a subject are in the index.
+    if (!hasSubject(record)) throw new TypeError('a record without a subject is never uncovered')
+    const { id, subject, expiresAt } = record
+    await this.#subjects.announce(record)
+    const reply = await this.#replace(record, expectedVersion, {
+      tag,
+      coveredUntil: this.#subjects.coverFor(expiresAt),
+    })
+    const result = this.#result(reply, id)
+    if (result === 'done' && (await this.#subjects.confirm(subject, id, 0)) === 'ended') {
+      await this.#subjects.end(subject, id)
+    }
+    return result
+  }
+
+  /** Of a record that a subject no longer has, the reply tells the subject. */
+  #result(reply: Reply, id: SessionId): WriteResult {
+    if (!Array.isArray(reply)) return reply as WriteResult
+    const [result, formerSubject] = reply as [WriteResult, string]
+    this.#subjects.forgetSoon(formerSubject, id)
+    return result
+  }
+
+  async #loadOf(id: SessionId, subject: string): Promise<SessionRecord | undefined> {
+    const record = await this.load(id)
+    return record?.subject === subject ? record : undefined
+  }
+
+  #onRecord(
+    operation: 'replace' | 'touch' | 'remove',
+    id: SessionId,
+    args: readonly (string | number)[],
+  ): Promise<Reply> {
+    return this.#engine.run(operation, [this.#key(id)], [this.#clock(), ...args])
+  }
+
+  #key(id: SessionId): string {
+    return this.#prefix + id
+  }
+
+  #nextTag(): string {
+    return this.#writer + (++this.#writes).toString(36)
+  }
+}
+
+type OwnedRecord = SessionRecord & { readonly subject: string }
+
+function hasSubject(record: SessionRecord): record is OwnedRecord {
+  return record.subject !== null
+}
+
+function refuseDuplicate(reply: Reply): Reply {
+  if (reply === 'duplicate') throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+  return reply
+}
+
+interface OwnClient {
+  readonly client: RedisServerClient
+  /** The first connection; undefined once it is there or has failed. */
+  readonly connecting: Promise<void> | undefined
+  close(): Promise<void>
+}
+
+function connectTo(url: string, timeout: number): OwnClient {
+  const client = redisPackage().createClient({
+    url,
+    disableOfflineQueue: true,
+    // A connection that is dead and does not say so is found out: a PING goes unanswered, and then nothing is sent.
+    pingInterval: timeout,
+    socket: { connectTimeout: timeout, socketTimeout: 3 * timeout },
+  })
+  // The failure itself is told to whoever asks; without a listener it would end the process.
+  client.on('error', () => {})
+  const own = { client, connecting: undefined as Promise<void> | undefined, close: async () => client.destroy() }
+  const done = () => {
+    own.connecting = undefined
+  }
+  const tooLong = new Promise<void>((resolve) => setTimeout(resolve, timeout).unref())
+  own.connecting = Promise.race([client.connect().then(done, done), tooLong.then(done)])
+  return own
+}
+
+interface RedisPackage {
+  createClient(options: object): RedisServerClient & {
+    connect(): Promise<unknown>
+    destroy(): void
+    on(event: 'error', listener: () => void): unknown
+  }
+}
+
+function redisPackage(): RedisPackage {
+  try {
+    return createRequire(import.meta.url)('redis') as RedisPackage
+  } catch (cause) {
+    throw new UsageError('ERR_STORE_OPTIONS', 'The package `redis` is not installed', {
+      hint: 'Install it (npm install redis), or pass a `client`.',
+      cause,
+    })
+  }
+}
+
+function checked(options: RedisStoreOptions): { prefix: string; timeout: number; clock: () => Timestamp } {
+  const { client, url, prefix = 'gatepass:', timeout = 2, clock = Date.now } = options
+  if ((client === undefined) === (url === undefined)) {
+    throw new UsageError('ERR_STORE_OPTIONS', 'Pass either `client` or `url`')
+  }
+  if (typeof prefix !== 'string' || prefix === '') {
+    throw new UsageError('ERR_STORE_OPTIONS', '`prefix` must be a text that no other keys begin with')
+  }
+  if (!(timeout > 0 && timeout <= 60)) {
+    throw new UsageError('ERR_STORE_OPTIONS', '`timeout` must be a number of seconds above 0, at most 60')
+  }
+  return { prefix, timeout: timeout * 1000, clock }
+}

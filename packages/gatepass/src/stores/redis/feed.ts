@@ -1,0 +1,191 @@
+import type { ChangeListener, SessionId } from '../../session/store.ts'
+import type { Announcer, RedisListener, Topology } from './client.ts'
+
+/** How often a connection is asked whether it still works, and how long it may take to say so, in ms. */
+const HEARTBEAT = 500
+/** Between two attempts to connect, in ms. */
+const RETRY_INTERVAL = 250
+
+interface FeedOptions {
+  /** Of the keys that hold records; what follows it is the id. */
+  readonly prefix: string
+  readonly listener: ChangeListener
+}
+
+/** Listens to every server of the topology, also to those that join later. */
+export function listen(topology: Topology, options: FeedOptions): () => Promise<void> {
+  const feed = new Feed(topology, options)
+  return () => feed.end()
+}
+
+/** `up` while all servers are heard. */
+class Feed {
+  readonly #topology: Topology
+  readonly #options: FeedOptions
+  readonly #channels = new Map<string, Channel>()
+  readonly #timer: NodeJS.Timeout
+  #up = false
+
+  constructor(topology: Topology, options: FeedOptions) {
+    this.#topology = topology
+    this.#options = options
+    this.#follow()
+    this.#timer = setInterval(() => this.#follow(), HEARTBEAT).unref()
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#timer)
+    for (const channel of this.#channels.values()) channel.end()
+    this.#channels.clear()
+  }
+
+  /** Servers come and go while a cluster lives. */
+  #follow(): void {
+    const announcers = new Map(this.#topology.announcers().map((announcer) => [announcer.address, announcer]))
+    for (const [address, channel] of this.#channels) {
+      if (!announcers.has(address)) this.#drop(address, channel)
+    }
+    for (const [address, announcer] of announcers) {
+      if (!this.#channels.has(address)) this.#channels.set(address, this.#open(announcer))
+    }
+    for (const channel of this.#channels.values()) channel.beat()
+    this.#tell()
+  }
+
+  #open(announcer: Announcer): Channel {
+    const changed = (key: string | undefined) => this.#changed(key)
+    return new Channel(announcer, { prefix: this.#options.prefix, changed, turned: () => this.#tell() })
+  }
+
+  /** Whatever the server said last may not have been heard. */
+  #drop(address: string, channel: Channel): void {
+    channel.end()
+    this.#channels.delete(address)
+    this.#lose()
+  }
+
+  #changed(key: string | undefined): void {
+    const { prefix, listener } = this.#options
+    if (key === undefined) this.#lose()
+    else if (key.startsWith(prefix)) listener.changed(key.slice(prefix.length) as SessionId)
+    if (key === undefined) this.#tell()
+  }
+
+  #tell(): void {
+    const channels = [...this.#channels.values()]
+    if (channels.length === 0 || !channels.every(({ open }) => open)) this.#lose()
+    else if (!this.#up) {
+      this.#up = true
+      this.#options.listener.up()
+    }
+  }
+
+  #lose(): void {
+    if (!this.#up) return
+    this.#up = false
+    this.#options.listener.down()
+  }
+}
+
+interface ChannelOptions {
+  readonly prefix: string
+  /** Without a key: all of them, the server was emptied. */
+  changed(key: string | undefined): void
+  turned(): void
+}
+
+/** What one server says, on a connection that serves nothing else. */
+class Channel {
+  readonly #announcer: Announcer
+  readonly #options: ChannelOptions
+  #client: RedisListener | undefined
+  #retry: NodeJS.Timeout | undefined
+  #deadline: NodeJS.Timeout | undefined
+  #open = false
+  #ended = false
+
+  constructor(announcer: Announcer, options: ChannelOptions) {
+    this.#announcer = announcer
+    this.#options = options
+    void this.#connect()
+  }
+
+  get open(): boolean {
+    return this.#open
+  }
+
+  /** Replies and announcements share the connection, in order: an answered PING says that nothing is on its way. */
+  beat(): void {
+    const client = this.#client
+    if (!this.#open || client === undefined || this.#deadline !== undefined) return
+    this.#deadline = setTimeout(() => this.#fail(client), HEARTBEAT).unref()
+    client.sendCommand(['PING']).then(
+      () => this.#heard(client),
+      () => this.#fail(client),
+    )
+  }
+
+  end(): void {
+    this.#ended = true
+    clearTimeout(this.#retry)
+    this.#close()
+  }
+
+  async #connect(): Promise<void> {
+    let client: RedisListener | undefined
+    try {
+      client = await this.#announcer.listener()
+      if (this.#ended) return
+      await this.#follow(client)
+    } catch {
+      this.#fail(client)
+    }
+  }
+
+  async #follow(client: RedisListener): Promise<void> {
+    this.#client = client
+    const fail = () => this.#fail(client)
+    // Whatever happens to the connection: a new one is made, so that nothing that was missed goes unnoticed.
+    for (const event of ['error', 'end', 'reconnecting']) client.on(event, fail)
+    client.on('invalidate', (key) => this.#options.changed(key === null ? undefined : String(key)))
+    this.#deadline = setTimeout(fail, 4 * HEARTBEAT).unref()
+    await client.connect()
+    // The client has begun to follow the keys it reads itself; the server refuses to change that while it is on.
+    await client.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
+    await client.sendCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', this.#options.prefix])
+    this.#heard(client)
+    this.#turn(client === this.#client)
+  }
+
+  #heard(client: RedisListener): void {
+    if (client !== this.#client) return
+    clearTimeout(this.#deadline)
+    this.#deadline = undefined
+  }
+
+  #fail(client: RedisListener | undefined): void {
+    if (client !== this.#client || this.#ended) return
+    this.#close()
+    this.#turn(false)
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(() => void this.#connect(), RETRY_INTERVAL).unref()
+  }
+
+  #turn(open: boolean): void {
+    if (this.#open === open) return
+    this.#open = open
+    this.#options.turned()
+  }
+
+  #close(): void {
+    const client = this.#client
+    this.#client = undefined
+    clearTimeout(this.#deadline)
+    this.#deadline = undefined
+    try {
+      client?.destroy()
+    } catch {
+      // It was closed already.
+    }
+  }
+}

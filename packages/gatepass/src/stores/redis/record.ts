@@ -1,0 +1,44 @@
+import { StoreError } from '../../error.ts'
+import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
+
+/** A record as the engine keeps it; how, is told at the script. */
+export function encodeRecord(record: SessionRecord, tag: string, coveredUntil: Timestamp): string {
+  const { version, expiresAt, seenAt, createdAt, subject } = record
+  return [version, tag, expiresAt, seenAt, createdAt, coveredUntil, bytesOf(subject), encodeRest(record)].join(' ')
+}
+
+/** What follows the part that scripts look at. */
+export function encodeRest({ subject, about, data }: SessionRecord): string {
+  return `${subject?.length ?? '-'} ${about.length}\n${subject ?? ''}${about}${data}`
+}
+
+/** The subject's length as the engine counts it. */
+export function bytesOf(subject: string | null): string {
+  return subject === null ? '-' : String(Buffer.byteLength(subject))
+}
+
+/** @throws {StoreError} `ERR_STORE_SCHEMA` */
+export function decodeRecord(id: SessionId, text: string): SessionRecord {
+  const start = text.indexOf('\n') + 1
+  const [version, , expiresAt, seenAt, createdAt, , , chars, about] = text.slice(0, start).split(' ')
+  if (about === undefined) throw foreign()
+  const afterSubject = start + (chars === '-' ? 0 : Number(chars))
+  const afterAbout = afterSubject + Number(about)
+  return {
+    id,
+    version: Number(version),
+    subject: chars === '-' ? null : text.slice(start, afterSubject),
+    data: text.slice(afterAbout),
+    about: text.slice(afterSubject, afterAbout),
+    createdAt: Number(createdAt),
+    seenAt: Number(seenAt),
+    expiresAt: Number(expiresAt),
+  }
+}
+
+export function foreign(cause?: unknown): StoreError {
+  return new StoreError('ERR_STORE_SCHEMA', 'A key of the session store holds something else than a session', {
+    hint: 'Another program, or a later version of Gatepass, writes under the same `prefix`: give each its own.',
+    cause,
+  })
+}

@@ -1,0 +1,16 @@
+/**
+ * PostgreSQL keeps no U+0000 in a text, and UTF-8 has no lone surrogates. JSON text has neither and is kept as it is; in a
+ * subject that comes from elsewhere both may stand, and two that differ must not become the same.
+ */
+const unkept = /[\0\x01\p{Cs}]/gu
+
+/** The text as a database can keep it: what it cannot is written as U+0001 and four hex digits. */
+export function encodeText(text: string): string {
+  if (!text.includes('\0') && !text.includes('\x01') && text.isWellFormed()) return text
+  return text.replace(unkept, (char) => `\x01${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+export function decodeText(text: string): string {
+  if (!text.includes('\x01')) return text
+  return text.replace(/\x01([0-9a-f]{4})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 16)))
+}

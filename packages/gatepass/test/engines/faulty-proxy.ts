@@ -1,0 +1,83 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+/** A way to a server that can be blocked and cut. */
+export interface FaultyProxy {
+  readonly port: number
+  /** From now on nothing that the server says arrives; what it is told still does. */
+  holdAnswers(): void
+  /** What was held arrives, and everything after it. */
+  letThrough(): void
+  /** Cuts every connection there is. New ones may be made. */
+  cut(): void
+  /** Cuts the connection on which a client next sends something, `before` the server hears it or `after`. */
+  cutAtNextRequest(when: 'before' | 'after'): Promise<void>
+  close(): Promise<void>
+}
+
+interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+}
+
+/** Stands on a port of its own between clients and the server that listens on `target` of this machine. */
+export async function faultyProxy(target: number): Promise<FaultyProxy> {
+  const pairs = new Set<Pair>()
+  let holding = false
+  let cutNext: { when: 'before' | 'after'; done(): void } | undefined
+
+  const end = (pair: Pair) => {
+    pairs.delete(pair)
+    pair.client.destroy()
+    pair.server.destroy()
+  }
+  const listener = createServer((client) => {
+    const pair: Pair = { client, server: connect(target, '127.0.0.1') }
+    pairs.add(pair)
+    for (const socket of [client, pair.server]) socket.on('error', () => {}).on('close', () => end(pair))
+    let held: Buffer[] = []
+    client.on('data', (chunk) => {
+      const order = cutNext
+      cutNext = undefined
+      if (order?.when !== 'before') pair.server.write(chunk)
+      if (order === undefined) return
+      if (order.when === 'before') end(pair)
+      // The answer tells that it was done; the client never learns it.
+      else pair.server.removeAllListeners('data').once('data', () => end(pair))
+      pair.client.once('close', () => order.done())
+    })
+    pair.server.on('data', (chunk) => {
+      held.push(chunk)
+      if (holding) return
+      for (const part of held) client.write(part)
+      held = []
+    })
+    pair.server.on('resume-held', () => {
+      for (const part of held) client.write(part)
+      held = []
+    })
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+
+  return {
+    port: (listener.address() as AddressInfo).port,
+    holdAnswers() {
+      holding = true
+    },
+    letThrough() {
+      holding = false
+      for (const { server } of pairs) server.emit('resume-held')
+    },
+    cut() {
+      for (const pair of pairs) end(pair)
+    },
+    cutAtNextRequest(when) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      cutNext = { when, done: resolve }
+      return promise
+    },
+    async close() {
+      for (const pair of pairs) end(pair)
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import { execFile } from 'node:child_process'
+import { existsSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** A PostgreSQL of the test's own, on a port and in a folder of its own, so that it can be taken down. */
+export interface PostgresServer {
+  readonly port: number
+  start(): Promise<void>
+  /** `fast` ends connections and writes everything down; `immediate` is a crash, and the next start recovers from the log. */
+  stop(mode: 'fast' | 'immediate'): Promise<void>
+  /** Stops it and removes its folder. */
+  close(): Promise<void>
+}
+
+/** Where PostgreSQL's programs are; undefined if it is not installed. */
+export const postgresPrograms: string | undefined = globSync('/usr/lib/postgresql/*/bin')
+  .filter((folder) => existsSync(join(folder, 'initdb')))
+  .sort()
+  .at(-1)
+
+/** Makes a new cluster, with PostgreSQL's defaults for durability, and starts it. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'gatepass-postgres-'))
+  const data = join(folder, 'data')
+  const port = await freePort()
+  if (asRoot) await run('chown', ['postgres', folder])
+  await program('initdb', ['-D', data, '-A', 'trust', '-U', 'postgres', '--no-sync', '-E', 'UTF8', '--no-locale'])
+  writeFileSync(join(data, 'postgresql.auto.conf'), settings(port, folder))
+  const server: PostgresServer = {
+    port,
+    start: () => program('pg_ctl', ['-D', data, '-l', join(folder, 'log'), '-w', 'start']),
+    stop: (mode) => program('pg_ctl', ['-D', data, '-m', mode, '-w', 'stop']),
+    async close() {
+      if (existsSync(join(data, 'postmaster.pid'))) await server.stop('immediate')
+      rmSync(folder, { recursive: true })
+    },
+  }
+  await server.start()
+  return server
+}
+
+function settings(port: number, folder: string): string {
+  return `port = ${port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '${folder}'\nmax_connections = 60\n`
+}
+
+const asRoot = process.getuid?.() === 0
+
+/** PostgreSQL refuses to run as root. */
+async function program(name: string, args: readonly string[]): Promise<void> {
+  const path = join(postgresPrograms ?? '', name)
+  const [command, all] = asRoot ? ['runuser', ['-u', 'postgres', '--', path, ...args]] : [path, [...args]]
+  // The server inherits what pg_ctl has: without pipes, nobody waits for it to close them.
+  const child = execFile(command, all, { cwd: '/' })
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve))
+  child.stdout?.destroy()
+  child.stderr?.destroy()
+  if (code !== 0) throw new Error(`${name} ended with ${code}`)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,304 @@
+import { expect } from 'vitest'
+import type { Session } from '../../src/session/session.ts'
+import type { SessionId, Timestamp } from '../../src/session/store.ts'
+
+export type Data = Record<string, unknown>
+export type Opened = Session<Data>
+
+/** Short, so that histories get to see them. Seconds. */
+export const timeouts = { idleTimeout: 600, absoluteTimeout: 2400, touchInterval: 60 }
+/** Sessions a subject may have. */
+export const PER_SUBJECT = 3
+
+/** One browser. */
+export interface Visitor {
+  readonly name: string
+  /** Whom it has tried to log in as. */
+  readonly subjects: Set<string>
+}
+
+/** Where and when a request began, and so what it must know. */
+export interface Standpoint {
+  readonly visitor: Visitor
+  readonly process: number
+  readonly moment: number
+  /** The last announcement that had reached its process, or need not. */
+  readonly known: number
+}
+
+/** Something that an answered request has made certain. */
+interface Fact {
+  readonly process: number
+  readonly moment: number
+  /** Announcements made to each process by then. */
+  readonly announced: readonly number[]
+}
+
+/** What is known of one session, under whichever ids; a handle is kept as long as the session is the same. */
+interface Known {
+  readonly subject: string | undefined
+  readonly fact: Fact
+  readonly keys: Map<string, Fact>
+  readonly increments: Fact[]
+  ended: Fact | undefined
+}
+
+interface Found {
+  readonly id: SessionId
+  readonly handle: string
+  readonly expected: SessionId | undefined
+}
+
+/** How far the announcements have got. */
+export interface Progress {
+  announced(): readonly number[]
+}
+
+/**
+ * What must be true whatever the order: what a browser may see, that nothing acknowledged is lost, that nothing ended comes
+ * back, that nobody sees another's session. It knows what browsers were told and asks no store.
+ */
+export class Oracle {
+  readonly #clock: () => Timestamp
+  readonly #progress: Progress
+  #moment = 0
+  readonly #sessions = new Map<string, Known>()
+  readonly #endedIds = new Map<SessionId, Fact>()
+  /** Until when a session under this id has to be found, if nobody ends it; later each time. */
+  readonly #lifetimes = new Map<SessionId, { readonly until: Timestamp; readonly fact: Fact }[]>()
+  readonly #idsOf = new Map<string, Set<SessionId>>()
+  /** Keys whose request was told that they are not saved. */
+  readonly #discarded = new Set<string>()
+  /** Ids, handles and subjects of which something was asked that may have ended them. */
+  readonly #mayHaveEnded = new Set<string>()
+  readonly #revoked = new Map<string, number>()
+  readonly #taken = new Map<string, number>()
+  readonly #inUse = new Map<string, number>()
+  readonly #lastUse = new Map<string, Timestamp>()
+  /** How often something was found, was certain to have ended, or was certain to have been saved. */
+  readonly checked = { found: 0, absent: 0, saved: 0, idle: 0 }
+
+  constructor(clock: () => Timestamp, progress: Progress) {
+    this.#clock = clock
+    this.#progress = progress
+  }
+
+  standpoint(visitor: Visitor, process: number, known: number): Standpoint {
+    return { visitor, process, known, moment: ++this.#moment }
+  }
+
+  /** Sessions that somebody was told of. */
+  get handles(): string[] {
+    return [...this.#sessions.keys()]
+  }
+
+  get ids(): SessionId[] {
+    return [...this.#lifetimes.keys()]
+  }
+
+  subjectOf(handle: string): string | undefined {
+    return this.#sessions.get(handle)?.subject
+  }
+
+  hasEnded(handle: string): boolean {
+    return this.#sessions.get(handle)?.ended !== undefined
+  }
+
+  incrementsOf(handle: string): number {
+    return this.#sessions.get(handle)?.increments.length ?? 0
+  }
+
+  // ── what requests ask ──────────────────────────────────────────────────────────────────────────
+
+  mayEnd(...names: (string | undefined)[]): void {
+    for (const name of names) if (name !== undefined) this.#mayHaveEnded.add(name)
+  }
+
+  loginBegins(visitor: Visitor, subject: string): void {
+    visitor.subjects.add(subject)
+    this.takesRoom(subject)
+  }
+
+  /** A login, or a rotation as long as it has two records. Where there may be too many, any of the subject's may end. */
+  takesRoom(subject: string): void {
+    const taken = (this.#taken.get(subject) ?? 0) + 1
+    this.#taken.set(subject, taken)
+    if (taken > PER_SUBJECT) this.mayEnd(subject)
+  }
+
+  givesRoom(subject: string): void {
+    this.#taken.set(subject, (this.#taken.get(subject) ?? 0) - 1)
+  }
+
+  // ── what requests see ──────────────────────────────────────────────────────────────────────────
+
+  /** @param expected the id that the browser's cookie names */
+  opened(from: Standpoint, session: Opened, expected: SessionId | undefined): void {
+    const { id, handle } = session
+    if (id === undefined || handle === undefined) this.#notFound(from, expected)
+    else this.#found(from, session, { id, handle, expected })
+  }
+
+  using(handle: string): void {
+    this.#use(handle, 1)
+  }
+
+  /** A request has ended or was abandoned. */
+  left(handle: string): void {
+    this.#use(handle, -1)
+    this.#lastUse.set(handle, this.#clock())
+  }
+
+  #found(from: Standpoint, session: Opened, { id, handle, expected }: Found): void {
+    this.checked.found++
+    expect(id, 'the session of another token').toBe(expected)
+    this.#belongs(from, session)
+    this.#lives(from, session, id, handle)
+    this.#keeps(from, session, handle)
+    this.using(handle)
+  }
+
+  #notFound(from: Standpoint, expected: SessionId | undefined): void {
+    if (expected === undefined || !this.#mustLive(from, expected)) return
+    this.checked.absent++
+    const handle = [...this.#idsOf].find(([, ids]) => ids.has(expected))?.[0] ?? ''
+    const subject = this.subjectOf(handle) ?? ''
+    if ([expected, handle, subject].some((name) => this.#mayHaveEnded.has(name))) return
+    expect.fail(`the session of ${from.visitor.name} is lost: nobody has asked to end it`)
+  }
+
+  #mustLive(from: Standpoint, id: SessionId): boolean {
+    const lifetimes = this.#lifetimes.get(id) ?? []
+    return lifetimes.some(({ until, fact }) => until > this.#clock() && certain(fact, from))
+  }
+
+  #belongs({ visitor }: Standpoint, session: Opened): void {
+    if (session.data.owner !== undefined) expect(session.data.owner, 'the session of another').toBe(visitor.name)
+    if (session.subject !== undefined) expect([...visitor.subjects], "another's login").toContain(session.subject)
+  }
+
+  #lives(from: Standpoint, session: Opened, id: SessionId, handle: string): void {
+    const endings = [this.#endedIds.get(id), this.#sessions.get(handle)?.ended]
+    for (const fact of endings) {
+      expect(
+        fact !== undefined && certain(fact, from),
+        `a session that had ended is seen by ${from.visitor.name}`,
+      ).toBe(false)
+    }
+    const now = this.#clock()
+    expect(session.expiresAt, 'an expired session is seen').toBeGreaterThan(now)
+    expect(now - (session.createdAt ?? 0), 'the absolute timeout has passed').toBeLessThan(
+      timeouts.absoluteTimeout * 1000,
+    )
+    const lastUse = this.#lastUse.get(handle)
+    if (lastUse === undefined || (this.#inUse.get(handle) ?? 0) > 0) return
+    this.checked.idle++
+    expect(now - lastUse, 'the idle timeout has passed').toBeLessThan(timeouts.idleTimeout * 1000)
+  }
+
+  #keeps(from: Standpoint, session: Opened, handle: string): void {
+    for (const key of Object.keys(session.data)) {
+      expect(this.#discarded.has(key), `${key} is there although its request was told otherwise`).toBe(false)
+    }
+    const known = this.#sessions.get(handle)
+    if (known === undefined) return
+    for (const [key, fact] of known.keys) {
+      if (!certain(fact, from)) continue
+      this.checked.saved++
+      expect(Object.keys(session.data), `${key} was saved and is lost`).toContain(key)
+    }
+    const increments = known.increments.filter((fact) => certain(fact, from)).length
+    expect(Number(session.data.count ?? 0), 'an increment is lost').toBeGreaterThanOrEqual(increments)
+  }
+
+  #use(handle: string, by: 1 | -1): void {
+    this.#inUse.set(handle, (this.#inUse.get(handle) ?? 0) + by)
+  }
+
+  // ── what requests were told ────────────────────────────────────────────────────────────────────
+
+  /** The response leaves: what the session holds now is certain to stay, and having been seen to count. */
+  answered(from: Standpoint, session: Opened, openedAt: Timestamp): void {
+    const { id, handle, subject, expiresAt } = session
+    if (id === undefined || handle === undefined || expiresAt === undefined) return
+    const known = this.#known(from, handle, subject)
+    for (const key of Object.keys(session.data)) if (key.startsWith('key')) this.#note(known.keys, key, from)
+    const until = Math.max(expiresAt, this.#seenUntil(session, openedAt))
+    this.#lifetimes.set(id, [...(this.#lifetimes.get(id) ?? []), { until, fact: this.#fact(from.process) }])
+    const ids = this.#idsOf.get(handle) ?? new Set()
+    this.#idsOf.set(handle, ids.add(id))
+    // It may have begun before a logout everywhere that was answered meanwhile.
+    if (subject !== undefined && (this.#revoked.get(subject) ?? 0) >= from.moment) this.mayEnd(id)
+  }
+
+  /** Until when being seen has prolonged a session, at least; nothing if it may have expired meanwhile. */
+  #seenUntil({ createdAt = 0, expiresAt = 0 }: Opened, openedAt: Timestamp): Timestamp {
+    if (expiresAt <= this.#clock()) return 0
+    const { idleTimeout, touchInterval, absoluteTimeout } = timeouts
+    return Math.min(openedAt + (idleTimeout - touchInterval) * 1000, createdAt + absoluteTimeout * 1000)
+  }
+
+  incremented(from: Standpoint, session: Opened): void {
+    if (session.handle === undefined) return
+    this.#known(from, session.handle, session.subject).increments.push(this.#fact(from.process))
+  }
+
+  discarded(key: string): void {
+    this.#discarded.add(key)
+  }
+
+  endedId(from: Standpoint, id: SessionId): void {
+    this.mayEnd(id)
+    this.#note(this.#endedIds, id, from)
+  }
+
+  endedHandle(from: Standpoint, handle: string): void {
+    this.mayEnd(handle)
+    const known = this.#sessions.get(handle)
+    if (known !== undefined) known.ended ??= this.#fact(from.process)
+  }
+
+  revokesAll(subject: string): void {
+    this.mayEnd(...this.ids.filter((id) => this.#belongsTo(id, subject)))
+    this.#revoked.set(subject, Number.POSITIVE_INFINITY)
+  }
+
+  /** What began before the logout everywhere has ended with it. */
+  revokedAll(from: Standpoint, subject: string): void {
+    for (const [handle, known] of this.#sessions) {
+      if (known.subject === subject && known.fact.moment < from.moment) this.endedHandle(from, handle)
+    }
+    this.mayEnd(...this.ids.filter((id) => this.#belongsTo(id, subject)))
+    this.#revoked.set(subject, ++this.#moment)
+  }
+
+  #belongsTo(id: SessionId, subject: string): boolean {
+    return [...this.#idsOf].some(([handle, ids]) => ids.has(id) && this.subjectOf(handle) === subject)
+  }
+
+  #known(from: Standpoint, handle: string, subject: string | undefined): Known {
+    const known = this.#sessions.get(handle) ?? {
+      subject,
+      fact: this.#fact(from.process),
+      keys: new Map(),
+      increments: [],
+      ended: undefined,
+    }
+    this.#sessions.set(handle, known)
+    return known
+  }
+
+  #note<Name>(facts: Map<Name, Fact>, name: Name, from: Standpoint): void {
+    if (!facts.has(name)) facts.set(name, this.#fact(from.process))
+  }
+
+  #fact(process: number): Fact {
+    return { process, moment: ++this.#moment, announced: this.#progress.announced() }
+  }
+}
+
+/** Whether a request that began there must know: word had come to its process, or its process had been told itself. */
+function certain(fact: Fact, { moment, process, known }: Standpoint): boolean {
+  if (fact.moment > moment) return false
+  return fact.process === process || (fact.announced[process] ?? 0) <= known
+}

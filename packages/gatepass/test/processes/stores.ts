@@ -1,0 +1,30 @@
+import { Pool } from 'pg'
+import type { ChangeFeed, SessionStore, SubjectIndex } from '../../src/session/store.ts'
+import { postgresStore } from '../../src/stores/postgres.ts'
+import { redisStore } from '../../src/stores/redis.ts'
+
+export type EngineName = 'redis' | 'postgres'
+
+/** A store that every process makes for itself, on one engine. */
+export interface StoreOnEngine {
+  readonly store: SessionStore & SubjectIndex & ChangeFeed
+  close(): Promise<void>
+}
+
+/** @param address a URL */
+export async function storeOn(engine: EngineName, address: string): Promise<StoreOnEngine> {
+  if (engine === 'redis') {
+    const store = redisStore({ url: address })
+    return { store, close: () => store.close() }
+  }
+  const pool = new Pool({ connectionString: address, max: 8 })
+  const store = postgresStore({ pool, announce: true, timeout: 10 })
+  await store.migrate()
+  return {
+    store,
+    async close() {
+      await store.close()
+      await pool.end()
+    },
+  }
+}

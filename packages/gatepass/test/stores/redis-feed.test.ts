@@ -1,0 +1,244 @@
+import { createClient, createCluster } from 'redis'
+import { afterEach, describe, expect, test } from 'vitest'
+import { StoreError, UsageError } from '../../src/error.ts'
+import type { ChangeListener, SessionId } from '../../src/session/store.ts'
+import { type RedisServerClient, type RedisStore, redisStore } from '../../src/stores/redis.ts'
+import { freshId, recordAt } from '../../src/testing/store-records.ts'
+import { command, hasRedis, type RedisServer, startCluster, startRedis, until } from '../engines/redis-server.ts'
+
+const note = hasRedis ? '' : ' (SKIPPED: redis-server is not installed)'
+
+/** What was told, in order: ids, `up` and `down`. */
+class Heard implements ChangeListener {
+  readonly all: string[] = []
+
+  changed(id: SessionId): void {
+    this.all.push(id)
+  }
+
+  up(): void {
+    this.all.push('up')
+  }
+
+  down(): void {
+    this.all.push('down')
+  }
+
+  /** Waits until something was told, and takes it and what was told before it out of the list. */
+  async take(what: string): Promise<string[]> {
+    await until(async () => this.all.includes(what))
+    return this.all.splice(0, this.all.indexOf(what) + 1)
+  }
+}
+
+describe.skipIf(!hasRedis)(`what redisStore tells and how it asks${note}`, () => {
+  const cleanup: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const undo of cleanup.splice(0).reverse()) await undo()
+  })
+
+  async function start(): Promise<RedisServer> {
+    const server = await startRedis()
+    cleanup.push(() => server.stop())
+    return server
+  }
+
+  async function connect(server: RedisServer, RESP: 2 | 3 = 3) {
+    const client = createClient({ url: server.url, RESP, socket: { reconnectStrategy: 50 } })
+    client.on('error', () => {})
+    cleanup.push(() => client.destroy())
+    return client.connect()
+  }
+
+  async function hear(store: RedisStore): Promise<Heard> {
+    const heard = new Heard()
+    cleanup.push(await store.subscribe(heard))
+    await heard.take('up')
+    return heard
+  }
+
+  const session = (differing = {}) => recordAt(Date.now(), differing)
+
+  test('every replace, touch and removal of another process is told, whatever the protocol of the client', async () => {
+    const server = await start()
+    const heard = await hear(redisStore({ client: await connect(server, 2) }))
+    const store = redisStore({ client: await connect(server) })
+    const record = session({ subject: 'u' })
+    await store.insert(record)
+    await heard.take(record.id)
+    await store.replace({ ...record, version: 2 }, 1)
+    await heard.take(record.id)
+    await store.touch(record.id, record.seenAt + 1, record.expiresAt + 1)
+    await heard.take(record.id)
+    await store.removeBySubject('u')
+    await heard.take(record.id)
+    await store.insert(record)
+    await heard.take(record.id)
+    await store.remove(record.id)
+    await heard.take(record.id)
+    expect(heard.all).toEqual([])
+  })
+
+  test('stores of another prefix are not heard', async () => {
+    const server = await start()
+    const client = await connect(server)
+    const heard = await hear(redisStore({ client, prefix: 'one:' }))
+    const [mine, other] = [session(), session()]
+    await redisStore({ client, prefix: 'two:' }).insert(other)
+    await redisStore({ client, prefix: 'one:' }).insert(mine)
+    expect(await heard.take(mine.id)).toEqual([mine.id])
+  })
+
+  test('a lost connection is told, and that changes are heard again, without anybody asking', async () => {
+    const server = await start()
+    const store = redisStore({ client: await connect(server) })
+    const heard = await hear(store)
+    await server.kill()
+    await heard.take('down')
+    await server.start()
+    await heard.take('up')
+    const record = session()
+    await until(() =>
+      store.insert(record).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await heard.take(record.id)
+  })
+
+  test('a server that has gone silent is doubted before it is lost', async () => {
+    const server = await start()
+    const heard = await hear(redisStore({ client: await connect(server) }))
+    server.pause()
+    cleanup.push(() => server.resume())
+    await heard.take('down')
+    server.resume()
+    await heard.take('up')
+  })
+
+  test('when the server is emptied, everything is doubted once', async () => {
+    const server = await start()
+    const heard = await hear(redisStore({ client: await connect(server) }))
+    await command(server, ['FLUSHALL'])
+    expect(await heard.take('up')).toEqual(['down', 'up'])
+  })
+
+  test('nothing is told once the listener has left, and its connection is closed', async () => {
+    const server = await start()
+    const store = redisStore({ client: await connect(server) })
+    const heard = new Heard()
+    const leave = await store.subscribe(heard)
+    await heard.take('up')
+    await leave()
+    await store.insert(session())
+    await until(
+      async () => Number(String(await command(server, ['INFO', 'clients'])).match(/tracking_clients:(\d+)/)?.[1]) === 0,
+    )
+    expect(heard.all).toEqual([])
+  })
+
+  test('in a cluster every server is heard, and while one is away the others are doubted as well', async () => {
+    const cluster = await startCluster()
+    cleanup.push(() => cluster.stop())
+    const client = createCluster({ rootNodes: cluster.servers.map(({ url }) => ({ url })) })
+    client.on('error', () => {})
+    await client.connect()
+    cleanup.push(() => client.destroy())
+    const store = redisStore({ client })
+    const heard = await hear(store)
+    const records = Array.from({ length: 20 }, () => session())
+    for (const record of records) await store.insert(record)
+    for (const record of records) {
+      await until(async () => heard.all.includes(record.id))
+    }
+    await cluster.servers[1]?.kill()
+    await heard.take('down')
+    await cluster.servers[1]?.start()
+    await heard.take('up')
+  })
+
+  test('what is looked up in one turn is asked for by one command, and the same id once', async () => {
+    const server = await start()
+    const client = await connect(server)
+    const commands: string[][] = []
+    const store = redisStore({ client: recording(client, commands) })
+    const records = Array.from({ length: 20 }, () => session())
+    for (const record of records) await store.insert(record)
+    commands.length = 0
+    const ids = [...records, ...records].map(({ id }) => id)
+    const loaded = await Promise.all([...ids, freshId()].map((id) => store.load(id)))
+    expect(loaded).toEqual([...records, ...records, undefined])
+    expect(commands.map(([name, ...keys]) => [name, keys.length])).toEqual([['MGET', 21]])
+    await store.load(freshId())
+    expect(commands[1]?.[0]).toBe('GET')
+  })
+
+  test('a lookup that fails fails for each of those who asked', async () => {
+    const server = await start()
+    const client = await connect(server)
+    const store = redisStore({ client })
+    const ids = [freshId(), freshId(), freshId()]
+    client.destroy()
+    cleanup.splice(cleanup.length - 1)
+    for (const result of await Promise.allSettled(ids.map((id) => store.load(id)))) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'ERR_STORE_UNAVAILABLE' } })
+    }
+  })
+
+  test('a read is one command, and so is a change, a login and a logout', async () => {
+    const server = await start()
+    const commands: string[][] = []
+    const store = redisStore({ client: recording(await connect(server), commands) })
+    await store.insertWithin(session({ subject: 'u' }), 20)
+    const record = session({ subject: 'u' })
+    for (const call of [
+      () => store.insertWithin(record, 20),
+      () => store.load(record.id),
+      () => store.replace({ ...record, version: 2 }, 1),
+      () => store.touch(record.id, record.seenAt + 1, record.expiresAt + 1000),
+    ]) {
+      commands.length = 0
+      await call()
+      expect(commands).toHaveLength(1)
+    }
+  })
+
+  test('a key that something else has written is an error of its own', async () => {
+    const server = await start()
+    const client = await connect(server)
+    const store = redisStore({ client })
+    const id = freshId()
+    await client.set(`gatepass:session:${id}`, 'something else')
+    for (const call of [() => store.load(id), () => store.touch(id, 1, 2), () => store.insert(session({ id }))]) {
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_STORE_SCHEMA' })
+      await expect(call()).rejects.toBeInstanceOf(StoreError)
+    }
+  })
+})
+
+test('options that make no sense are refused', () => {
+  for (const options of [
+    {},
+    { url: 'redis://127.0.0.1:1', client: {} as never },
+    { client: {} as never },
+    { url: 'redis://127.0.0.1:1', prefix: '' },
+    { url: 'redis://127.0.0.1:1', timeout: 0 },
+    { url: 'redis://127.0.0.1:1', timeout: Number.NaN },
+  ]) {
+    expect(() => redisStore(options)).toThrow(UsageError)
+  }
+})
+
+function recording(client: RedisServerClient, commands: string[][]): RedisServerClient {
+  return {
+    get isReady() {
+      return client.isReady
+    },
+    duplicate: (overrides?: object) => client.duplicate(overrides),
+    sendCommand(args: string[], options?: object) {
+      commands.push(args)
+      return client.sendCommand(args, options)
+    },
+  }
+}
