@@ -109,3 +109,21 @@ describe('Sealer', () => {
     )
   })
 })
+
+test('what was opened before opens again, and still under its own name alone', () => {
+  const sealer = new Sealer([first], 'test')
+  const sealed = sealer.seal('text', 'a')
+  for (let round = 0; round < 3; round++) {
+    expect(sealer.unseal(sealed, 'a')).toMatchObject({ text: 'text', retired: false })
+    expect(sealer.unseal(sealed, 'b')).toBeUndefined()
+    expect(sealer.unseal(`${sealed}A`, 'a')).toBeUndefined()
+  }
+})
+
+test('more values than are remembered open all the same', () => {
+  const sealer = new Sealer([first], 'test')
+  const values = Array.from({ length: 1000 }, (_, n) => sealer.seal(String(n), 'a'))
+  for (let round = 0; round < 2; round++) {
+    expect(values.map((value) => sealer.unseal(value, 'a')?.text)).toEqual(values.map((_, n) => String(n)))
+  }
+})
