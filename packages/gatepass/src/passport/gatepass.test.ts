@@ -114,6 +114,14 @@ describe('requests from elsewhere', () => {
     expect(() => gatepass.admit(jar.exchange(withToken(token)))).toThrow(refused)
   })
 
+  test('a safe request is not looked at, and its session is left alone', async () => {
+    const { gatepass, jar, logIn } = world({ csrfKeys })
+    await logIn()
+    const exchange = jar.exchange()
+    expect(gatepass.requireSameOrigin(exchange)).toBeUndefined()
+    expect(gatepass.sessions.opened(exchange)).toBeUndefined()
+  })
+
   test('a token does not help a request that is known to come from elsewhere', async () => {
     const { gatepass, request, jar, logIn } = world({ csrfKeys })
     await logIn()

@@ -121,7 +121,7 @@ export class Gatepass<User, Name extends string = string> {
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(exchange: Exchange, presented?: unknown): Awaitable<void> {
-    if (!this.#checksOrigin) return undefined
+    if (!this.#checksOrigin || isSafe(exchange.method)) return undefined
     const csrf = this.#csrf
     if (csrf === undefined || saysWhereFrom(exchange)) return requireSameOrigin(exchange, this.#rule(exchange))
     return andThen(this.sessions.open(exchange), ({ handle }) => {
