@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ['gatepass:source'] } },
   test: {
-    include: ['{packages,examples,tools,bench}/**/*.test.ts'],
+    include: ['{packages,examples,tools,bench,interop}/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     execArgv: ['--conditions=gatepass:source'],
     testTimeout: 30_000,

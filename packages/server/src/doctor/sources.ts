@@ -1,0 +1,77 @@
+import { dropIns } from '../migrate/drop-ins.ts'
+import { findingsIn } from '../migrate/findings.ts'
+import { moduleUses } from '../migrate/imports.ts'
+import { installed, type Project } from '../migrate/project.ts'
+import { type Node, syntaxOf } from '../migrate/syntax.ts'
+import type { Symptom } from './symptom.ts'
+
+/** What can be told of an application by reading it. */
+export function examineProject(project: Project): Symptom[] {
+  const programs = project.sources.flatMap(({ path, text }) => {
+    const program =
+      text.includes('session') || text.includes('passport') || text.includes('cookie') || text.includes('gatepass')
+        ? syntaxOf(path, text)
+        : undefined
+    return program === undefined ? [] : [{ path, program }]
+  })
+  const uses = programs.flatMap(({ path, program }) =>
+    moduleUses(program).map(({ specifier, line }) => ({ specifier, where: `${path}:${line}` })),
+  )
+  return [
+    ...installation(project, uses),
+    ...mixtures(uses),
+    ...programs.flatMap(({ path, program }) => remarks(path, program)),
+  ]
+}
+
+interface Use {
+  readonly specifier: string
+  readonly where: string
+}
+
+function installation({ folder, manifest }: Project, uses: readonly Use[]): Symptom[] {
+  const first = uses.find(({ specifier }) => specifier === 'gatepass' || specifier.startsWith('gatepass/'))
+  if (first === undefined) return []
+  if (manifest.dependencies.gatepass === undefined) {
+    return [
+      fault(
+        'package.json',
+        'gatepass is imported and not among the dependencies',
+        `Run: npm install gatepass (imported at ${first.where})`,
+      ),
+    ]
+  }
+  if (installed(folder, 'gatepass') !== undefined) return []
+  return [fault('node_modules', 'gatepass is not installed', 'Run: npm install')]
+}
+
+/** Two copies of one thing: each would have its own idea of who is logged in. */
+function mixtures(uses: readonly Use[]): Symptom[] {
+  return dropIns
+    .filter(({ original }) => original === 'express-session' || original === 'passport')
+    .flatMap(({ original, entry }) => {
+      const left = uses.find(({ specifier }) => specifier === original)
+      const taken = uses.find(({ specifier }) => specifier === entry)
+      if (left === undefined || taken === undefined) return []
+      return [
+        fault(
+          left.where,
+          `imports ${original}, and ${taken.where} its drop-in`,
+          'Import one of them everywhere: gatepass migrate does it.',
+        ),
+      ]
+    })
+}
+
+function remarks(path: string, program: Node): Symptom[] {
+  return findingsIn(program).map(({ line, what, advice }) => ({
+    grade: 'remark',
+    where: `${path}:${line}`,
+    what,
+    advice,
+  }))
+}
+
+function fault(where: string, what: string, advice: string): Symptom {
+  return { grade: 'fault', where, what, advice }
+}

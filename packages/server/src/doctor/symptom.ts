@@ -1,0 +1,7 @@
+/** Something that a checkup found. A `fault` breaks logins or opens them to others; a `remark` is for a person to judge. */
+export interface Symptom {
+  readonly grade: 'fault' | 'remark'
+  readonly where: string
+  readonly what: string
+  readonly advice: string
+}

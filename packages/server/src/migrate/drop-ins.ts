@@ -1,0 +1,32 @@
+/** A package that Gatepass can stand in for. */
+export interface DropIn {
+  /** The package as applications import it now. */
+  readonly original: string
+  /** What they import instead. */
+  readonly entry: string
+  /** What package.json asks for when an application goes back. */
+  readonly range: string
+}
+
+export const dropIns: readonly DropIn[] = [
+  { original: 'express-session', entry: 'gatepass/compat/express-session', range: '^1.19.0' },
+  { original: 'passport', entry: 'gatepass/compat/passport', range: '^0.7.0' },
+  { original: 'cookie-session', entry: 'gatepass/compat/cookie-session', range: '^2.1.1' },
+  { original: 'cookie-parser', entry: 'gatepass/compat/cookie-parser', range: '^1.4.7' },
+  { original: 'cookie', entry: 'gatepass/compat/cookie', range: '^1.0.2' },
+]
+
+/** Which package a specifier means, whether the application imports the original or already the drop-in. */
+export function originalOf(specifier: string): string | undefined {
+  return dropIns.find(({ original, entry }) => specifier === original || specifier === entry)?.original
+}
+
+/** `forward`: to Gatepass; `back`: to the originals. */
+export type Direction = 'forward' | 'back'
+
+/** What to import instead of `specifier`; `undefined` if it is to stay. */
+export function replacementOf(specifier: string, direction: Direction): string | undefined {
+  const from = direction === 'forward' ? 'original' : 'entry'
+  const to = direction === 'forward' ? 'entry' : 'original'
+  return dropIns.find((dropIn) => dropIn[from] === specifier)?.[to]
+}

@@ -1,0 +1,85 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
+
+/** The parts of an application that a migration looks at. */
+export interface Project {
+  readonly folder: string
+  readonly manifest: Manifest
+  readonly sources: readonly Source[]
+}
+
+/** A package.json, and the text it was read from. */
+export interface Manifest {
+  readonly text: string
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly devDependencies: Readonly<Record<string, string>>
+}
+
+export interface Source {
+  /** Relative to the project, with slashes. */
+  readonly path: string
+  readonly text: string
+}
+
+/** Why a folder is no project that can be read. */
+export interface Unreadable {
+  readonly mistake: string
+}
+
+const SOURCE = /\.(?:[cm]?[jt]s|[jt]sx)$/
+const foreign: ReadonlySet<string> = new Set(['node_modules', 'dist', 'build', 'out', 'coverage', 'bower_components'])
+/** Nobody writes a file of this size by hand. */
+const LARGEST = 2 * 1024 * 1024
+
+/** Reads package.json and all sources below it; links, hidden folders and what tools generate are left alone. */
+export function readProject(folder: string): Project | Unreadable {
+  const manifest = readManifest(folder)
+  if ('mistake' in manifest) return manifest
+  const sources = sourceFiles(folder).map((path) => ({
+    path: relative(folder, path).split(sep).join('/'),
+    text: readFileSync(path, 'utf8'),
+  }))
+  return { folder, manifest, sources }
+}
+
+function readManifest(folder: string): Manifest | Unreadable {
+  try {
+    const text = readFileSync(join(folder, 'package.json'), 'utf8')
+    const { dependencies = {}, devDependencies = {} } = JSON.parse(text) as Partial<Manifest>
+    return { text, dependencies, devDependencies }
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    return {
+      mistake: missing
+        ? `there is no package.json in ${folder}. Name the application's folder.`
+        : `package.json in ${folder} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    }
+  }
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return entry.name.startsWith('.') || foreign.has(entry.name) ? [] : sourceFiles(path)
+      const isSource = entry.isFile() && SOURCE.test(entry.name) && !entry.name.endsWith('.d.ts')
+      return isSource && statSync(path).size <= LARGEST ? [path] : []
+    })
+}
+
+/** What the installed package `name` says of itself; `undefined` if it is not installed. */
+export function installed(folder: string, name: string): InstalledManifest | undefined {
+  try {
+    return JSON.parse(readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8')) as InstalledManifest
+  } catch {
+    return undefined
+  }
+}
+
+export interface InstalledManifest {
+  readonly version?: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
+}
