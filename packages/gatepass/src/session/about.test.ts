@@ -5,11 +5,11 @@ const client = { device: 'curl', address: '203.0.113.7' }
 
 test('the notes of a record read back as they were written', () => {
   const login = { at: 1, amr: ['pwd'], by: 'local', stamp: 'x', remembered: true }
-  expect(readAbout(aboutText({ handle: 'h', login, client }))).toEqual({ handle: 'h', login, client })
-  expect(readAbout(aboutText({ handle: 'h', login: undefined, client })).login).toBeUndefined()
+  expect(readAbout(aboutText({ login, client }))).toEqual({ login, client })
+  expect(readAbout(aboutText({ login: undefined, client })).login).toBeUndefined()
 })
 
-test.each(['', 'null', '[]', '{}', '{"handle":"h"}', '{"secret"'])(
+test.each(['', 'null', '[]', '{}', '{"login":{}}', '{"secret"'])(
   'notes of somebody else (%j) are an error that does not quote them',
   (text) => {
     let thrown: unknown

@@ -10,6 +10,8 @@ export interface LoginProof {
   readonly amr: readonly string[]
   /** Name of the strategy. */
   readonly by?: string
+  /** The session at the provider that proved it, as a back-channel logout names it. */
+  readonly sid?: string
   /** Fingerprint of the credentials at that time; a login under another one has ended. */
   readonly stamp?: string
   /** Remember-me: the cookie outlives the browser's own session, and the `remember` timeouts count. */
@@ -18,9 +20,10 @@ export interface LoginProof {
 
 /** The engine's own notes in a record: fixed from the record's beginning to its end, and readable for whoever looks into the store. */
 export interface About {
-  readonly handle: string
   readonly login?: LoginProof | undefined
   readonly client: ClientSummary
+  /** Of a session that refresh tokens keep alive: which of them is the newest; see `passport/tokens`. Changes with each. */
+  readonly refresh?: unknown
 }
 
 export function aboutText(about: About): string {
@@ -48,5 +51,5 @@ function parse(text: string): About | undefined {
 
 function isAbout(value: unknown): value is About {
   if (typeof value !== 'object' || value === null) return false
-  return 'handle' in value && 'client' in value
+  return 'client' in value
 }

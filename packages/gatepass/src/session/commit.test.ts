@@ -5,6 +5,7 @@ import type { SessionId, SessionRecord, SessionStore, WriteResult } from './stor
 
 const base: SessionRecord = {
   id: 'old' as SessionId,
+  handle: 'h',
   version: 1,
   subject: null,
   data: '{}',

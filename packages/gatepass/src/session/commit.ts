@@ -1,6 +1,5 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { StoreError } from '../error.ts'
-import { readAbout } from './about.ts'
 import type { SessionRecord, SessionStore, SubjectIndex, WriteResult } from './store.ts'
 
 /** How often a write is tried again on a newer revision before the request is refused. */
@@ -73,13 +72,13 @@ export function moveRevision(
  */
 export function endRevision(stores: Stores, record: SessionRecord): Awaitable<void> {
   const { store, index } = stores
-  const { id, subject } = record
+  const { id, handle, subject } = record
   return andThen(store.remove(id, record.version), (result) => (result === 'done' ? undefined : searchOn(result)))
 
   async function searchOn(result: WriteResult): Promise<void> {
     if (result === 'conflict') await store.remove(id)
     if (index === undefined || subject === null) return
-    await endHandle({ store, index }, subject, readAbout(record.about).handle)
+    await endHandle({ store, index }, subject, handle)
   }
 }
 
@@ -96,7 +95,7 @@ export async function endHandle(
 ): Promise<boolean> {
   for (let attempt = 0; attempt <= MAX_ATTEMPTS; attempt++) {
     const listed = await stores.index.listBySubject(subject)
-    const records = listed.filter((record) => readAbout(record.about).handle === handle)
+    const records = listed.filter((record) => record.handle === handle)
     if (records.length === 0) return attempt > 0
     // By version, so that a session that moves on to another id at this very moment is looked for again.
     const results = await Promise.all(records.map(({ id, version }) => stores.store.remove(id, version)))

@@ -9,8 +9,8 @@ import type { SessionEvent } from './event.ts'
 import { type Absence, OpenSession, type Session } from './session.ts'
 import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings, timeoutsOf } from './settings.ts'
 import type { SessionId, SessionRecord, SubjectIndex, Timestamp } from './store.ts'
-import { idOf, secretOf } from './token.ts'
-import { SessionWriter } from './writer.ts'
+import { idOf, isSessionId, secretOf } from './token.ts'
+import { type SessionStart, SessionWriter } from './writer.ts'
 
 export type { SessionEvent } from './event.ts'
 export type { SessionOptions, SessionTimeouts } from './settings.ts'
@@ -62,6 +62,41 @@ export class SessionManager<Data extends object = SessionData> {
     return opening
   }
 
+  /** The live record with this id, for whoever knows it otherwise than by the cookie. */
+  record(id: string): Awaitable<SessionRecord | undefined> {
+    if (!isSessionId(id)) return undefined
+    const loaded = this.#settings.store.load(id)
+    return loaded instanceof Promise ? loaded.then((record) => this.#live(record)) : this.#live(loaded)
+  }
+
+  /**
+   * Makes this the session of an exchange that nobody has opened yet, whatever its cookie says; it will set no cookie.
+   * Without a record the session is empty, and what is put into it is for this exchange alone.
+   */
+  adopt(exchange: Exchange, record: SessionRecord | undefined): void {
+    if (exchange.memory.has(this)) return
+    const session =
+      record === undefined ? this.#absent(exchange, 'stateless') : this.#opened(exchange, record, undefined, false)
+    exchange.memory.set(this, session)
+  }
+
+  /**
+   * Begins a session that something other than a cookie names: a family of refresh tokens. Like a login it may end the
+   * oldest session of its subject.
+   */
+  begin(exchange: Exchange, start: SessionStart): Awaitable<SessionRecord> {
+    return this.#writer.begin(exchange, start)
+  }
+
+  /**
+   * Replaces the notes of a session that began with {@link begin}, and writes down that it was seen.
+   *
+   * @returns the record as stored; `undefined` if somebody else has changed or ended it since: then nothing was written
+   */
+  renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
+    return this.#writer.renew(record, refresh)
+  }
+
   /** The cookie that carries the token on a connection like this one: for a cookie notice. */
   cookieOf(exchange: Exchange): Cookie {
     return this.#settings.cookie.of(exchange)
@@ -99,7 +134,7 @@ export class SessionManager<Data extends object = SessionData> {
    * @throws {UsageError} `ERR_STORE_NO_INDEX`
    */
   async list(subject: string): Promise<SessionSummary[]> {
-    return (await this.#index('list()').listBySubject(subject)).map(summary)
+    return onePerSession(await this.#index('list()').listBySubject(subject)).map(summary)
   }
 
   /** Ends a session wherever it is in use. For the session of the exchange at hand, `destroy` also deletes the cookie. */
@@ -168,8 +203,21 @@ export class SessionManager<Data extends object = SessionData> {
     const now = this.#settings.clock()
     if (record === undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
     if (reading === 'untagged' && record.createdAt >= this.#settings.keysSince) return this.#absent(exchange, 'forged')
-    const touchDue = now - record.seenAt >= this.#settings.touchInterval
-    return new OpenSession(this.#writer, exchange, { record, secret, touchDue, reissueDue: reading !== 'current' })
+    return this.#opened(exchange, record, secret, reading !== 'current')
+  }
+
+  #opened(
+    exchange: Exchange,
+    record: SessionRecord,
+    secret: string | undefined,
+    reissueDue: boolean,
+  ): OpenSession<Data> {
+    const touchDue = this.#settings.clock() - record.seenAt >= this.#settings.touchInterval
+    return new OpenSession(this.#writer, exchange, { record, secret, touchDue, reissueDue })
+  }
+
+  #live(record: SessionRecord | undefined): SessionRecord | undefined {
+    return record === undefined || this.#expired(record, this.#settings.clock()) ? undefined : record
   }
 
   /** The store leaves expired records out, by its own clock and by the timeouts of the day when they were written. */
@@ -233,8 +281,18 @@ type Genuine = 'current' | 'outdated' | 'untagged'
 
 function nothing(): void {}
 
+/** While a session moves to another id, or after a crash in between, it has two records: the one in use stands for it. */
+function onePerSession(records: readonly SessionRecord[]): SessionRecord[] {
+  const sessions = new Map<string, SessionRecord>()
+  for (const record of records) {
+    const other = sessions.get(record.handle)
+    if (other === undefined || other.seenAt < record.seenAt) sessions.set(record.handle, record)
+  }
+  return [...sessions.values()]
+}
+
 function summary(record: SessionRecord): SessionSummary {
-  const { id, subject, createdAt, seenAt, expiresAt } = record
-  const { handle, login, client } = readAbout(record.about)
+  const { id, handle, subject, createdAt, seenAt, expiresAt } = record
+  const { login, client } = readAbout(record.about)
   return { id, handle, subject: subject ?? undefined, createdAt, seenAt, expiresAt, login, client }
 }

@@ -20,7 +20,14 @@ import type { SessionId, SessionRecord, Timestamp } from './store.ts'
 export type { LoginProof } from './about.ts'
 
 /** Why the browser's cookie led to no session. */
-export type Absence = 'no-cookie' | 'duplicate' | 'malformed' | 'forged' | 'unknown'
+export type Absence =
+  | 'no-cookie'
+  | 'duplicate'
+  | 'malformed'
+  | 'forged'
+  | 'unknown'
+  /** The request carries a token in `Authorization` that names no session: what it puts into this one is not kept. */
+  | 'stateless'
 
 /** Data on the server about one browser, from its first stored value to logout or expiry. */
 export interface Session<Data extends object = SessionData> {
@@ -100,7 +107,8 @@ export interface SessionKeeper {
 /** Where a session was found, if it was. */
 export interface Finding {
   readonly record: SessionRecord
-  readonly secret: string
+  /** `undefined` where something other than the cookie named the session. */
+  readonly secret: string | undefined
   /** Whether being seen is to be written down. */
   readonly touchDue: boolean
   /** Whether the cookie was written under a retired key. */
@@ -123,6 +131,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   #ending: SessionRecord | undefined
   #forgotten = false
   #lost: SessionId | undefined
+  #inCookie: boolean
   #closed = false
   /** Work that has to be finished before the response leaves, in order. */
   #work: Promise<void> | undefined
@@ -132,9 +141,11 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     this.#exchange = exchange
     if (typeof found === 'string') {
       this.absence = found
+      this.#inCookie = found !== 'stateless'
       this.#base = EMPTY_DATA
     } else {
       this.absence = undefined
+      this.#inCookie = found.secret !== undefined
       this.#finding = found
       this.#record = found.record
       this.#base = found.record.data
@@ -146,7 +157,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   }
 
   get handle(): string | undefined {
-    return this.#assignment?.handle ?? this.about?.handle
+    return this.#assignment?.handle ?? this.#record?.handle
   }
 
   get data(): Partial<Data> {
@@ -172,18 +183,21 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
 
   async update(change: (data: Partial<Data>) => void): Promise<void> {
     this.assertOpen()
+    if (this.#unkept()) return change(this.data)
     return this.#inTurn(() => this.#keeper.update(this, change))
   }
 
   rotate(): void {
     this.assertOpen()
-    this.#rotating = true
+    // There is no token here to be replaced: whoever sent the request holds another one, which names this session by its id.
+    if (this.#inCookie) this.#rotating = true
   }
 
   assign(subject: string, proof: LoginProof, options: { carry?: readonly string[] } = {}): void {
     this.assertOpen()
     // Stores write UTF-8, in which two subjects that are not well-formed could become one.
     if (typeof subject !== 'string' || subject === '' || !subject.isWellFormed()) throw noSubject()
+    if (!this.#inCookie) this.#leave()
     const same = subject === this.subject
     const carry = same ? this.#assignment?.carry : this.#carried([...(options.carry ?? []), FLASH_KEY])
     const handle = (same ? this.handle : undefined) ?? randomHandle()
@@ -242,6 +256,11 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   /** The secret to write again under the current key, if that is due. */
   get secretToReissue(): string | undefined {
     return this.#finding?.reissueDue ? this.#finding.secret : undefined
+  }
+
+  /** Whether this exchange's session cookie is this session's: then it is deleted with it. */
+  get inCookie(): boolean {
+    return this.#inCookie
   }
 
   /** What is to be done now. */
@@ -330,7 +349,22 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   /** A session that ended elsewhere comes back by a login alone. */
   #worthCreating(): boolean {
     if (this.#assignment !== undefined) return true
+    if (!this.#inCookie) return false
     return this.#lost === undefined && this.#data !== undefined && this.#changed(this.#data)
+  }
+
+  /** Whether what is stored here is for this request alone. */
+  #unkept(): boolean {
+    return !this.#inCookie && this.#record === undefined && this.#assignment === undefined
+  }
+
+  /** Lets go of a session that a token named, so that a login begins one of its own, in a cookie. */
+  #leave(): void {
+    this.#inCookie = true
+    this.#record = undefined
+    this.#finding = undefined
+    this.#about = undefined
+    this.#base = EMPTY_DATA
   }
 
   /** Makes the data what is stored, with what was changed since it was `saved`, in place: the application may hold parts of it. */

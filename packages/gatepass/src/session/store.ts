@@ -10,13 +10,18 @@ export type Timestamp = number
 /** One session as a store keeps it. */
 export interface SessionRecord {
   readonly id: SessionId
+  /**
+   * The session's public name, the same under every id it has: up to 64 letters, digits, `-` and `_`. While a session moves
+   * to another id, two records have it.
+   */
+  readonly handle: string
   /** 1 when inserted, then +1 with every replace. */
   readonly version: number
   /** Whose session this is; null before login. The index behind "log out everywhere". */
   readonly subject: string | null
   /** The application's data as JSON text; a store never looks inside. */
   readonly data: string
-  /** The engine's own notes as JSON text (public handle, how the login was proved, device); a store never looks inside. */
+  /** The engine's own notes as JSON text (how the login was proved, device); a store never looks inside. */
   readonly about: string
   /** When it began: at the first stored value, and again at each login. The absolute timeout counts from here. */
   readonly createdAt: Timestamp
@@ -44,7 +49,7 @@ export interface SessionStore {
   load(id: SessionId): Awaitable<SessionRecord | undefined>
   /** @throws {StoreError} `ERR_STORE_DUPLICATE` if a live record has this id, `ERR_STORE_FULL` if there is no room */
   insert(record: SessionRecord): Awaitable<void>
-  /** `createdAt` and `id` of a record never change; all else is replaced, and `record.version` is `expectedVersion + 1`. */
+  /** `id`, `handle` and `createdAt` of a record never change; all else is replaced, and `record.version` is `expectedVersion + 1`. */
   replace(record: SessionRecord, expectedVersion: number): Awaitable<WriteResult>
   /** Never moves an expiry or `seenAt` back; does not count as a new version. */
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult>
@@ -59,10 +64,14 @@ export interface SubjectIndex {
   /** @returns how many live records were removed */
   removeBySubject(subject: string, except?: SessionId): Awaitable<number>
   /**
-   * Inserts, and in the same atomic step removes the oldest live records of the same subject beyond `limit` (at least 1,
-   * the new one included, which always stays). A record without a subject is inserted and nothing else.
+   * Inserts, and removes the oldest live sessions of the same subject beyond `limit` (at least 1, the new one included, which
+   * always stays). Records with the same handle are one session, as old as the youngest of them: a session that is just
+   * being moved to another id takes no room twice. A record without a subject is inserted and nothing else.
    *
-   * @returns how many were removed
+   * Where the engine can, that is one atomic step. Where it cannot, the limit holds once every login has been answered, two
+   * at once never end each other, and what a crash leaves undone the next login does.
+   *
+   * @returns how many records were removed
    */
   insertWithin(record: SessionRecord, limit: number): Awaitable<number>
 }

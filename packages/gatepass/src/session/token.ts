@@ -65,6 +65,11 @@ export function idOf(secret: string): SessionId {
   return sha256Hex(secret) as SessionId
 }
 
+/** Whether text from outside has the form of a session id. */
+export function isSessionId(text: string): text is SessionId {
+  return /^[0-9a-f]{64}$/.test(text)
+}
+
 function tag(ring: Keyring, secret: string): string {
   return ring.sign(secret).slice(0, TAG_LENGTH)
 }

@@ -9,7 +9,7 @@ import { endRevision, moveRevision, saveRevision } from './commit.ts'
 import type { SessionEvent } from './event.ts'
 import type { Assignment, OpenSession, SessionKeeper } from './session.ts'
 import { expiryOf, type Settings, timeoutsOf } from './settings.ts'
-import type { SessionRecord } from './store.ts'
+import type { SessionId, SessionRecord } from './store.ts'
 import { idOf, mintSecret } from './token.ts'
 
 /** Browsers keep no cookie longer (RFC 6265bis §5.6.2). Seconds. */
@@ -21,6 +21,15 @@ interface Wish {
   readonly assignment: Assignment | undefined
   /** The data to store, made of the newest that is stored, or of none where that has ended. */
   readonly data: (newest: string | undefined) => string
+}
+
+/** A session that something other than a cookie will name. */
+export interface SessionStart {
+  readonly id: SessionId
+  readonly subject: string
+  readonly login: LoginProof
+  /** What its refresh tokens are known by. */
+  readonly refresh: unknown
 }
 
 /** Writes what a request did to its session: to the store, and as a cookie. */
@@ -57,6 +66,40 @@ export class SessionWriter implements SessionKeeper {
     return andThen(this.#write(session, { ...wish, data }), (saved) => {
       if (!saved) throw endedMeanwhile()
     })
+  }
+
+  begin(exchange: Exchange, { id, subject, login, refresh }: SessionStart): Awaitable<SessionRecord> {
+    const now = this.#settings.clock()
+    const record: SessionRecord = {
+      id,
+      handle: randomHandle(),
+      version: 1,
+      subject,
+      data: EMPTY_DATA,
+      about: aboutText({ login, client: clientOf(exchange), refresh }),
+      createdAt: now,
+      seenAt: now,
+      expiresAt: expiryOf(now, now, timeoutsOf(this.#settings, login)),
+    }
+    return andThen(this.#insert(record, exchange), () => {
+      this.#tell({ type: 'created', id, subject }, exchange)
+      return record
+    })
+  }
+
+  renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
+    const now = this.#settings.clock()
+    const about = readAbout(record.about)
+    const next: SessionRecord = {
+      ...record,
+      version: record.version + 1,
+      about: aboutText({ ...about, refresh }),
+      seenAt: Math.max(now, record.seenAt),
+      expiresAt: expiryOf(record.createdAt, now, timeoutsOf(this.#settings, about.login)),
+    }
+    return andThen(this.#settings.store.replace(next, record.version), (result) =>
+      result === 'done' ? next : undefined,
+    )
   }
 
   #asChanged(session: OpenSession): Wish {
@@ -143,7 +186,7 @@ export class SessionWriter implements SessionKeeper {
     return andThen(ending && endRevision(this.#settings, ending), () => {
       session.ended()
       if (ending === undefined && session.absence === 'no-cookie') return
-      exchange.cookies.delete(this.#settings.cookie.of(exchange))
+      if (session.inCookie) exchange.cookies.delete(this.#settings.cookie.of(exchange))
       if (ending !== undefined)
         this.#tell({ type: 'ended', id: ending.id, subject: ending.subject ?? undefined }, exchange)
     })
@@ -164,15 +207,12 @@ export class SessionWriter implements SessionKeeper {
     const now = this.#settings.clock()
     return {
       id: idOf(made.secret),
+      // Whoever ended the old session by its handle has ended it.
+      handle: session.lost === undefined && handle !== undefined ? handle : randomHandle(),
       version: 1,
       subject,
       data: made.data,
-      about: aboutText({
-        // Whoever ended the old session by its handle has ended it.
-        handle: session.lost === undefined && handle !== undefined ? handle : randomHandle(),
-        login,
-        client: clientOf(session.exchange),
-      }),
+      about: aboutText({ login, client: clientOf(session.exchange) }),
       createdAt: now,
       seenAt: now,
       expiresAt: expiryOf(now, now, timeoutsOf(this.#settings, login)),

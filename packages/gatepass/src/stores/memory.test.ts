@@ -5,6 +5,7 @@ import { UsageError } from '../error.ts'
 import type { SessionId, SessionRecord } from '../session/store.ts'
 import { testClock } from '../testing/clock.ts'
 import { ModelStore } from '../testing/model-store.ts'
+import { recordAt } from '../testing/store-records.ts'
 import { storeSuite } from '../testing/store-suite.ts'
 import { memoryStore } from './memory.ts'
 
@@ -12,22 +13,9 @@ storeSuite('memoryStore', ({ clock }) => ({ store: memoryStore({ clock }) }), { 
 
 const LIFETIME = 600_000
 const clock = testClock()
-let made = 0
 
 function session(differing: Partial<SessionRecord> = {}): SessionRecord {
-  const now = clock()
-  const id = sha256Hex(`memory ${++made}`) as SessionId
-  return {
-    id,
-    version: 1,
-    subject: null,
-    data: '{}',
-    about: '{}',
-    createdAt: now,
-    seenAt: now,
-    expiresAt: now + LIFETIME,
-    ...differing,
-  }
+  return recordAt(clock(), { expiresAt: clock() + LIFETIME, ...differing })
 }
 
 describe('ids', () => {

@@ -107,7 +107,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
 
   insertWithin(record: SessionRecord, limit: number): number {
     this.#refuseDuplicate(record.id)
-    const surplus = record.subject === null ? [] : this.#oldestBeyond(record.subject, Math.max(limit, 1) - 1)
+    const surplus = record.subject === null ? [] : this.#oldestBeside(record, record.subject, Math.max(limit, 1) - 1)
     // Where something is removed there is room; where nothing is, a full store throws before anything has changed.
     if (surplus.length === 0) this.#makeRoom()
     for (const row of surplus) this.#drop(row)
@@ -162,6 +162,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     const at = placeOf(row)
     return {
       id,
+      handle: page.handle[at] as string,
       version: page.version[at] as number,
       subject: page.subject[at] ?? null,
       data: page.data[at] as string,
@@ -177,10 +178,14 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     return [...this.#subjects.rowsOf(subject)].filter((row) => !this.#expired(row, now))
   }
 
-  #oldestBeyond(subject: string, kept: number): number[] {
+  /** The rows of the subject's other sessions but the `kept` youngest. */
+  #oldestBeside({ handle }: SessionRecord, subject: string, kept: number): number[] {
     const created = (row: number) => this.#rows.page(row).createdAt[placeOf(row)] as number
-    const rows = this.#liveRowsOf(subject).sort((a, b) => created(b) - created(a))
-    return rows.slice(kept)
+    const name = (row: number) => this.#rows.page(row).handle[placeOf(row)] as string
+    const others = this.#liveRowsOf(subject).filter((row) => name(row) !== handle)
+    const sessions = new Set(others.sort((a, b) => created(b) - created(a)).map(name))
+    const surplus = new Set([...sessions].slice(kept))
+    return others.filter((row) => surplus.has(name(row)))
   }
 
   #refuseDuplicate(id: SessionId): void {
@@ -191,14 +196,16 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   #add(record: SessionRecord): void {
     const row = this.#rows.allocate()
     this.#ids.add(record.id, row)
-    this.#rows.page(row).createdAt[placeOf(row)] = record.createdAt
+    const page = this.#rows.page(row)
+    page.handle[placeOf(row)] = record.handle
+    page.createdAt[placeOf(row)] = record.createdAt
     this.#write(row, record, record.version)
     this.#enterIndexes(row)
     this.#size++
     this.#sweeper ??= this.#closed ? undefined : this.#sweepIn(BUCKET_WIDTH)
   }
 
-  /** Everything but `id` and `createdAt`. */
+  /** Everything but `id`, `handle` and `createdAt`. */
   #write(row: number, record: SessionRecord, version: number): void {
     const page = this.#rows.page(row)
     const at = placeOf(row)

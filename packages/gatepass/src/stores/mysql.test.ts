@@ -1,9 +1,9 @@
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
-import { sha256Hex } from '../crypto/random.ts'
-import type { SessionId, SessionRecord } from '../session/store.ts'
+import type { SessionRecord } from '../session/store.ts'
 import { testClock } from '../testing/clock.ts'
+import { recordAt } from '../testing/store-records.ts'
 import { storeSuite } from '../testing/store-suite.ts'
 import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from './mysql.ts'
 
@@ -24,10 +24,7 @@ let made = 0
 const freshTable = (): string => `gatepass_${process.pid}_${++made}`
 
 function session(differing: Partial<SessionRecord> = {}): SessionRecord {
-  const now = clock()
-  const id = sha256Hex(`mysql ${process.pid} ${++made}`) as SessionId
-  const times = { createdAt: now, seenAt: now, expiresAt: now + LIFETIME }
-  return { id, version: 1, subject: null, data: '{}', about: '{}', ...times, ...differing }
+  return recordAt(clock(), { expiresAt: clock() + LIFETIME, ...differing })
 }
 
 const stores: (MysqlStore & { table: string })[] = []
@@ -198,7 +195,7 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
       await other.query('START TRANSACTION')
       // Heavier than what the store does, so that it is the store's transaction that is undone.
       await other.query(`UPDATE ${store.table} SET about = 'x'`)
-      await other.query(`INSERT INTO ${store.table} SELECT CONCAT('x', slot), 1, NULL, '', '', 0, 0, 0, 0
+      await other.query(`INSERT INTO ${store.table} SELECT CONCAT('x', slot), 'h', 1, NULL, '', '', 0, 0, 0, 0
         FROM ${store.table}_locks`)
       const removing = store.removeBySubject('u')
       await waitingForLocks()
@@ -280,7 +277,7 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
   test('sweeping deletes what has expired, a slice at a time, and leaves what was touched until its last expiry', async () => {
     const store = open()
     await store.migrate()
-    const expired = Array.from({ length: 700 }, (_, n) => `('x${n}', 1, NULL, '', '', 0, 0, 1, 1)`)
+    const expired = Array.from({ length: 700 }, (_, n) => `('x${n}', 'h', 1, NULL, '', '', 0, 0, 1, 1)`)
     await pool.query(`INSERT INTO ${store.table} VALUES ${expired.join()}`)
     const touched = session()
     await store.insert(touched)

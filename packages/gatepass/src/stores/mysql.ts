@@ -15,6 +15,7 @@ import { duplicateEntry, errnoOf, persistently, storeError } from './mysql/failu
 import { LOCKS, migrate } from './mysql/schema.ts'
 import { type Connections, within } from './sql/connections.ts'
 import { LoadBatch } from './sql/load-batch.ts'
+import { Migration } from './sql/migration.ts'
 import { sqlName, timeLimit } from './sql/options.ts'
 import { Sweeper } from './sql/sweeper.ts'
 import { decodeText, encodeText } from './sql/text.ts'
@@ -67,7 +68,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #loads: LoadBatch = new LoadBatch((ids) => this.#loadAll(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #timeout: number
-  #migrated: Promise<void> | true | undefined
+  readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: MysqlStoreOptions) {
     this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
@@ -158,18 +159,21 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   async insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    const { id, subject } = record
+    const { handle, subject } = record
     if (subject === null) {
       await this.insert(record)
       return 0
     }
     return this.#locked(subject, async (connection) => {
       await this.#insert(connection, record)
+      const others: MysqlValue[] = [bytes(subject), this.#clock(), handle]
       const rows = await rowsOf(
         connection,
-        `SELECT id FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? AND id <> ?
-          ORDER BY created_at DESC LIMIT 1000000 OFFSET ${Math.max(Math.trunc(limit), 1) - 1}`,
-        [bytes(subject), this.#clock(), id],
+        `SELECT id FROM \`${this.#table}\` JOIN (SELECT handle FROM \`${this.#table}\`
+            WHERE subject = ? AND expires_at > ? AND handle <> ? GROUP BY handle
+            ORDER BY MAX(created_at) DESC LIMIT 1000000 OFFSET ${Math.max(Math.trunc(limit), 1) - 1}) surplus USING (handle)
+          WHERE subject = ? AND expires_at > ? AND handle <> ?`,
+        [...others, ...others],
       )
       return this.#removeAll(connection, rows.map(toId))
     })
@@ -180,14 +184,8 @@ export class MysqlStore implements SessionStore, SubjectIndex {
    *
    * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
    */
-  async migrate(): Promise<void> {
-    if (this.#migrated === undefined) {
-      this.#migrated = this.#migrate()
-      this.#migrated.catch(() => {
-        this.#migrated = undefined
-      })
-    }
-    if (this.#migrated !== true) await this.#migrated
+  migrate(): Promise<void> {
+    return this.#migration.run()
   }
 
   /**
@@ -220,7 +218,6 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     } catch (error) {
       throw storeError(error)
     }
-    this.#migrated = true
     this.#sweeper.start()
   }
 
@@ -249,7 +246,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   /** @returns false if the id is taken */
   async #tryInsert(connection: MysqlConnection, record: SessionRecord): Promise<boolean> {
-    const sql = `INSERT INTO \`${this.#table}\` (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+    const sql = `INSERT INTO \`${this.#table}\` (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
     try {
       await countOf(connection, sql, [...toColumns(record), record.expiresAt])
       return true
@@ -315,7 +312,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   async #use<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     try {
-      if (this.#migrated !== true) await within(this.#timeout, this.migrate())
+      if (!this.#migration.done) await within(this.#timeout, this.migrate())
       return await this.#connections.use((connection) => persistently(() => work(connection)))
     } catch (error) {
       throw storeError(error)
@@ -323,24 +320,25 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 }
 
-const columns = 'id, version, subject, data, about, created_at, seen_at, expires_at'
+const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
 
 /** In the order of `columns`. */
 function toColumns(record: SessionRecord): MysqlValue[] {
-  const { id, version, subject, data, about, createdAt, seenAt, expiresAt } = record
-  return [id, version, bytesOrNull(subject), bytes(data), bytes(about), createdAt, seenAt, expiresAt]
+  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  return [id, handle, version, bytesOrNull(subject), bytes(data), bytes(about), createdAt, seenAt, expiresAt]
 }
 
 function toRecord(row: readonly unknown[]): SessionRecord {
   return {
     id: toId(row),
-    version: Number(row[1]),
-    subject: row[2] === null ? null : text(row[2]),
-    data: text(row[3]),
-    about: text(row[4]),
-    createdAt: Number(row[5]),
-    seenAt: Number(row[6]),
-    expiresAt: Number(row[7]),
+    handle: String(row[1]),
+    version: Number(row[2]),
+    subject: row[3] === null ? null : text(row[3]),
+    data: text(row[4]),
+    about: text(row[5]),
+    createdAt: Number(row[6]),
+    seenAt: Number(row[7]),
+    expiresAt: Number(row[8]),
   }
 }
 

@@ -1,8 +1,9 @@
 import { Client, Pool, type PoolClient } from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { sha256Hex } from '../crypto/random.ts'
+import { Heard } from '../../test/stores/heard.ts'
 import type { SessionId, SessionRecord } from '../session/store.ts'
 import { testClock } from '../testing/clock.ts'
+import { recordAt } from '../testing/store-records.ts'
 import { storeSuite } from '../testing/store-suite.ts'
 import { type PostgresStore, type PostgresStoreOptions, postgresStore } from './postgres.ts'
 
@@ -23,10 +24,7 @@ let made = 0
 const freshTable = (): string => `gatepass_${process.pid}_${++made}`
 
 function session(differing: Partial<SessionRecord> = {}): SessionRecord {
-  const now = clock()
-  const id = sha256Hex(`postgres ${process.pid} ${++made}`) as SessionId
-  const times = { createdAt: now, seenAt: now, expiresAt: now + LIFETIME }
-  return { id, version: 1, subject: null, data: '{}', about: '{}', ...times, ...differing }
+  return recordAt(clock(), { expiresAt: clock() + LIFETIME, ...differing })
 }
 
 const stores: { store: PostgresStore; table: string; schema: string | undefined }[] = []
@@ -260,7 +258,7 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       const other = await borrow()
       const moved = session({ subject: 'u' })
       await other.query('BEGIN')
-      await other.query(`SELECT "${store.table}_insert"($1, 1, 'u', '{}', '{}', $2, $2, $3, $2, NULL, NULL)`, [
+      await other.query(`SELECT "${store.table}_insert"($1, 'h', 1, 'u', '{}', '{}', $2, $2, $3, $2, NULL, NULL)`, [
         moved.id,
         clock(),
         moved.expiresAt,
@@ -401,7 +399,7 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       const store = open()
       await store.migrate()
       await pool.query(
-        `INSERT INTO "${store.table}" SELECT 'x' || n, 1, NULL, '', '', 0, 0, $1, $1 FROM generate_series(1, 700) n`,
+        `INSERT INTO "${store.table}" SELECT 'x' || n, 'h', 1, NULL, '', '', 0, 0, $1, $1 FROM generate_series(1, 700) n`,
         [clock() + LIFETIME],
       )
       const touched = session()
@@ -419,23 +417,13 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
   })
 
   describe('what is announced', () => {
-    const heard = () => {
-      const events: string[] = []
-      const listener = {
-        changed: (id: SessionId) => void events.push(id),
-        up: () => void events.push('up'),
-        down: () => void events.push('down'),
-      }
-      return { events, listener }
-    }
-
     test('is every record that is replaced, touched or removed, by whatever way', async () => {
       const table = freshTable()
       const [store, other] = [open({ table, announce: true }), open({ table, announce: true })]
       await store.migrate()
-      const { events, listener } = heard()
-      const end = store.subscribe(listener)
-      await vi.waitFor(() => expect(events).toEqual(['up']))
+      const heard = new Heard()
+      const end = store.subscribe(heard)
+      await vi.waitFor(() => expect(heard.all).toEqual(['up']))
       const [a, b, c, d] = [1, 2, 3, 4].map((n) => session({ subject: 'u', createdAt: clock() + n }))
       if (!a || !b || !c || !d) throw new Error('four sessions')
       const writes: [() => Promise<unknown>, SessionId[]][] = [
@@ -451,21 +439,21 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
         [() => store.remove(d.id), [d.id]],
       ]
       for (const [write, expected] of writes) {
-        events.length = 0
+        heard.all.length = 0
         await write()
         await pool.query(`SELECT pg_notify('gatepass ${table}', 'end')`)
-        await vi.waitFor(() => expect(events).toContain('end'))
-        expect(events).toEqual([...expected, 'end'])
+        await vi.waitFor(() => expect(heard.all).toContain('end'))
+        expect(heard.all).toEqual([...expected, 'end'])
       }
-      events.length = 0
+      heard.all.length = 0
       await end()
-      expect(events).toEqual(['down'])
+      expect(heard.all).toEqual(['down'])
     })
 
     test('is not to be had without `announce`, or without a pool', () => {
       const client = new Client(connection)
-      expect(() => open().subscribe(heard().listener)).toThrow(misused)
-      expect(() => postgresStore({ client, announce: true }).subscribe(heard().listener)).toThrow(misused)
+      expect(() => open().subscribe(new Heard())).toThrow(misused)
+      expect(() => postgresStore({ client, announce: true }).subscribe(new Heard())).toThrow(misused)
     })
 
     test('is in doubt as soon as the connection is lost, and certain again on the next one', async () => {
@@ -474,13 +462,13 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       const store = open({ pool: own, announce: true })
       const record = session()
       await store.insert(record)
-      const { events, listener } = heard()
-      const end = store.subscribe(listener)
-      await vi.waitFor(() => expect(events).toEqual(['up']))
+      const heard = new Heard()
+      const end = store.subscribe(heard)
+      await vi.waitFor(() => expect(heard.all).toEqual(['up']))
       await pool.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [name])
-      await vi.waitFor(() => expect(events).toEqual(['up', 'down', 'up']), 5000)
+      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up']), 5000)
       await store.remove(record.id)
-      await vi.waitFor(() => expect(events).toEqual(['up', 'down', 'up', record.id]))
+      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up', record.id]))
       await end()
       await own.end()
     })

@@ -16,6 +16,7 @@ import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import { type Connections, within } from './sql/connections.ts'
 import { LoadBatch } from './sql/load-batch.ts'
+import { Migration } from './sql/migration.ts'
 import { sqlName, timeLimit } from './sql/options.ts'
 import { Sweeper } from './sql/sweeper.ts'
 import { decodeText, encodeText } from './sql/text.ts'
@@ -73,7 +74,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #loads: LoadBatch = new LoadBatch((ids) => this.#loadAll(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #timeout: number
-  #migrated: Promise<void> | true | undefined
+  readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: PostgresStoreOptions) {
     const { table = 'gatepass_sessions', schema, announce = false } = options
@@ -172,14 +173,8 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
    *
    * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
    */
-  async migrate(): Promise<void> {
-    if (this.#migrated === undefined) {
-      this.#migrated = this.#migrate()
-      this.#migrated.catch(() => {
-        this.#migrated = undefined
-      })
-    }
-    if (this.#migrated !== true) await this.#migrated
+  migrate(): Promise<void> {
+    return this.#migration.run()
   }
 
   /**
@@ -206,7 +201,6 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     } catch (error) {
       throw storeError(error)
     }
-    this.#migrated = true
     this.#sweeper.start()
   }
 
@@ -237,7 +231,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
 
   async #run({ name, text }: Statement, values: unknown[]): ReturnType<PostgresClient['query']> {
     try {
-      if (this.#migrated !== true) await within(this.#timeout, this.migrate())
+      if (!this.#migration.done) await within(this.#timeout, this.migrate())
       const query = { name, text, values, rowMode: 'array' } as const
       return await this.#connections.use((client) => persistently(() => client.query(query)))
     } catch (error) {
@@ -266,7 +260,7 @@ type Statements = ReturnType<typeof statementsFor>
 function statementsFor(layout: Layout, channel: string | null) {
   const { table } = layout
   const sessions = qualified(layout, table)
-  const columns = 'id, version, subject, data, about, created_at, seen_at, expires_at'
+  const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
   const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
   const alive = `SELECT CASE WHEN version = $2 THEN 'again' ELSE 'conflict' END FROM ${sessions}
     WHERE id = $1 AND expires_at > $3`
@@ -276,10 +270,10 @@ function statementsFor(layout: Layout, channel: string | null) {
   return {
     load: statement(`SELECT ${columns} FROM ${sessions} WHERE id = ANY ($1::text[]) AND expires_at > $2`),
     // An expired record that nobody swept yet gives way; a live one does not, and then no row is changed.
-    insert: statement(`INSERT INTO ${sessions} AS s (${columns}, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
-      ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE s.expires_at <= $9`),
+    insert: statement(`INSERT INTO ${sessions} AS s (${columns}, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+      ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE s.expires_at <= $10`),
     insertFor: statement(
-      `SELECT ${qualified(layout, `${table}_insert`)}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+      `SELECT ${qualified(layout, `${table}_insert`)}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
     ),
     replace: statement(`WITH written AS (UPDATE ${sessions} SET version = version + 1,
       data = $4, about = $5, seen_at = $6, expires_at = $7, subject = $8
@@ -309,20 +303,21 @@ function statement(text: string): Statement {
 
 /** In the order of the columns that `insert` names. */
 function toColumns(record: SessionRecord): unknown[] {
-  const { id, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
   const texts = [subject === null ? null : encodeText(subject), encodeText(data), encodeText(about)]
-  return [id, version, ...texts, createdAt, seenAt, expiresAt]
+  return [id, handle, version, ...texts, createdAt, seenAt, expiresAt]
 }
 
 function toRecord(row: readonly unknown[]): SessionRecord {
   return {
     id: row[0] as SessionId,
-    version: Number(row[1]),
-    subject: row[2] === null ? null : decodeText(row[2] as string),
-    data: decodeText(row[3] as string),
-    about: decodeText(row[4] as string),
-    createdAt: Number(row[5]),
-    seenAt: Number(row[6]),
-    expiresAt: Number(row[7]),
+    handle: row[1] as string,
+    version: Number(row[2]),
+    subject: row[3] === null ? null : decodeText(row[3] as string),
+    data: decodeText(row[4] as string),
+    about: decodeText(row[5] as string),
+    createdAt: Number(row[6]),
+    seenAt: Number(row[7]),
+    expiresAt: Number(row[8]),
   }
 }

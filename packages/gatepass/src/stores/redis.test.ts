@@ -1,63 +1,69 @@
 import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, describe, test } from 'vitest'
-import { hasRedis, type RedisServer, startCluster, startRedis } from '../../test/engines/redis-server.ts'
+import { hasRedis, hasValkey, startCluster, startRedis } from '../../test/engines/redis-server.ts'
 import { storeSuite } from '../testing/store-suite.ts'
-import { redisStore } from './redis.ts'
+import { type RedisClient, redisStore } from './redis.ts'
 
 const note = hasRedis ? '' : ' (SKIPPED: redis-server is not installed)'
 let prefixes = 0
-const freshPrefix = (): string => `test${++prefixes}:`
 
-describe.skipIf(!hasRedis)(`redisStore on one server${note}`, () => {
-  let server: RedisServer
-  let clients: ReturnType<typeof connected>[]
-  const connected = () => createClient({ url: server.url })
+interface Connected {
+  readonly client: RedisClient
+  close(): void
+}
+
+/** Runs the suite through two connections to what `start` starts. */
+function suiteOn(start: () => Promise<{ connect(): Promise<Connected>; stop(): Promise<void> }>): void {
+  let engine: Awaited<ReturnType<typeof start>>
+  let connections: Connected[] = []
 
   beforeAll(async () => {
-    server = await startRedis()
-    clients = [connected(), connected()]
-    for (const client of clients) await client.connect()
+    engine = await start()
+    connections = [await engine.connect(), await engine.connect()]
   })
   afterAll(async () => {
-    for (const client of clients ?? []) client.destroy()
-    await server?.stop()
+    for (const connection of connections) connection.close()
+    await engine?.stop()
   })
 
   storeSuite(
     'through two connections',
     ({ clock }) => {
-      const prefix = freshPrefix()
-      const [store, second] = clients.map((client) => redisStore({ client, prefix, clock }))
+      const prefix = `test${++prefixes}:`
+      const [store, second] = connections.map(({ client }) => redisStore({ client, prefix, clock }))
       if (store === undefined || second === undefined) throw new Error('not connected')
       return { store, second }
     },
     { test, describe },
   )
-})
+}
+
+/** Runs the suite on one server. */
+function suiteOnOne(program?: 'valkey-server'): void {
+  suiteOn(async () => {
+    const server = await startRedis(program === undefined ? {} : { program })
+    const connect = async () => {
+      const client = createClient({ url: server.url })
+      await client.connect()
+      return { client, close: () => client.destroy() }
+    }
+    return { connect, stop: () => server.stop() }
+  })
+}
+
+describe.skipIf(!hasRedis)(`redisStore on one server${note}`, () => suiteOnOne())
+
+const valkeyNote = hasValkey ? '' : ' (SKIPPED: valkey-server is not installed)'
+describe.skipIf(!hasValkey)(`redisStore on Valkey${valkeyNote}`, () => suiteOnOne('valkey-server'))
 
 describe.skipIf(!hasRedis)(`redisStore on a cluster of three${note}`, () => {
-  let cluster: Awaited<ReturnType<typeof startCluster>>
-  let clients: ReturnType<typeof connected>[]
-  const connected = () => createCluster({ rootNodes: cluster.servers.map(({ url }) => ({ url })) })
-
-  beforeAll(async () => {
-    cluster = await startCluster()
-    clients = [connected(), connected()]
-    for (const client of clients) await client.connect()
+  suiteOn(async () => {
+    const cluster = await startCluster()
+    const connect = async () => {
+      const client = createCluster({ rootNodes: cluster.servers.map(({ url }) => ({ url })) })
+      await client.connect()
+      return { client, close: () => client.destroy() }
+    }
+    return { connect, stop: () => cluster.stop() }
   })
-  afterAll(async () => {
-    for (const client of clients ?? []) client.destroy()
-    await cluster?.stop()
-  })
-
-  storeSuite(
-    'through two connections',
-    ({ clock }) => {
-      const prefix = freshPrefix()
-      const [store, second] = clients.map((client) => redisStore({ client, prefix, clock }))
-      if (store === undefined || second === undefined) throw new Error('not connected')
-      return { store, second }
-    },
-    { test, describe },
-  )
 })

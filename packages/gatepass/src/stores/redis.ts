@@ -11,7 +11,7 @@ import type {
   Timestamp,
   WriteResult,
 } from '../session/store.ts'
-import { type RedisClient, type RedisServerClient, topologyOf } from './redis/client.ts'
+import { type NodeClient, type RedisClient, type RedisServerClient, topologyOf } from './redis/client.ts'
 import { Engine, type Reply } from './redis/engine.ts'
 import { listen } from './redis/feed.ts'
 import { Lookups } from './redis/lookups.ts'
@@ -20,9 +20,11 @@ import { Subjects } from './redis/subjects.ts'
 
 export type {
   Announcer,
+  NodeClient,
   RedisClient,
   RedisClusterClient,
   RedisListener,
+  RedisNode,
   RedisSentinelClient,
   RedisServerClient,
 } from './redis/client.ts'
@@ -32,6 +34,8 @@ export interface RedisStoreOptions {
   client?: RedisClient
   /** Where to connect if no client is given: `redis://localhost:6379`. Needs the package `redis`. */
   url?: string
+  /** For `subscribe` with a Sentinel client: makes a client of one server, `({ host, port }) => createClient(…)`. */
+  nodeClient?: NodeClient
   /** Before the names of all keys; default `gatepass:`. */
   prefix?: string
   /** Seconds that a command may take; default 2. */
@@ -67,18 +71,17 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     this.#clock = clock
     this.#prefix = `${prefix}session:`
     this.#owned = options.url === undefined ? undefined : connectTo(options.url, timeout)
-    this.#engine = new Engine(topologyOf(this.#owned?.client ?? (options.client as RedisClient)), timeout)
+    const client = this.#owned?.client ?? (options.client as RedisClient)
+    this.#engine = new Engine(topologyOf(client, options.nodeClient), timeout)
     this.#lookups = new Lookups(this.#engine)
     const records = { key: (id: SessionId) => this.#key(id), load: this.#loadOf.bind(this) }
     this.#subjects = new Subjects({ engine: this.#engine, records, prefix, clock })
   }
 
-  async load(id: SessionId): Promise<SessionRecord | undefined> {
-    await this.#owned?.connecting
-    const text = await this.#lookups.find(this.#key(id))
-    if (text === null) return undefined
-    const record = decodeRecord(id, text)
-    return record.expiresAt > this.#clock() ? record : undefined
+  load(id: SessionId): Promise<SessionRecord | undefined> {
+    // Not awaited where there is nothing to wait for: this is the path of every request.
+    const connecting = this.#owned?.connecting
+    return connecting === undefined ? this.#find(id) : connecting.then(() => this.#find(id))
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -97,8 +100,8 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     const touch = (coveredUntil: Timestamp | '') => this.#onRecord('touch', id, [seenAt, expiresAt, coveredUntil])
     const reply = await touch('')
     if (!Array.isArray(reply)) return reply as WriteResult
-    const [, subject, createdAt] = reply as [string, string, string]
-    await this.#subjects.extend({ subject, id, expiresAt, createdAt })
+    const [, subject, createdAt, handle] = reply as [string, string, string, string]
+    await this.#subjects.extend({ subject, id, handle, expiresAt, createdAt })
     return (await touch(this.#subjects.coverFor(expiresAt))) as WriteResult
   }
 
@@ -125,7 +128,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
    * Listens to what the server itself says of keys that change (`CLIENT TRACKING`), on a connection of its own for each
    * server. Insertions are told as well.
    *
-   * @throws {UsageError} `ERR_STORE_OPTIONS` with a Sentinel client
+   * @throws {UsageError} `ERR_STORE_OPTIONS` with a Sentinel client and no `nodeClient`
    */
   async subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
     await this.#owned?.connecting
@@ -137,6 +140,13 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     await this.#owned?.close()
   }
 
+  async #find(id: SessionId): Promise<SessionRecord | undefined> {
+    const text = await this.#lookups.find(this.#key(id))
+    if (text === null) return undefined
+    const record = decodeRecord(id, text)
+    return record.expiresAt > this.#clock() ? record : undefined
+  }
+
   /** @param limit of sessions of this subject, or 0 for none */
   async #insert(record: SessionRecord, limit: number): Promise<number> {
     await this.#owned?.connecting
@@ -144,23 +154,24 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
       refuseDuplicate(await this.#write(record))
       return 0
     }
-    const { together } = this.#engine.topology
-    const entries = await (together ? this.#insertTogether(record, limit) : this.#insertApart(record, limit))
-    const { subject, id } = record
-    if (entries === 'ended') return this.#subjects.end(subject, id)
-    return Array.isArray(entries) ? this.#subjects.endSurplus(subject, id, { limit, entries }) : 0
+    return this.#engine.topology.together ? this.#insertTogether(record, limit) : this.#insertApart(record, limit)
   }
 
-  async #insertTogether(record: OwnedRecord, limit: number): Promise<Reply> {
-    const { id, subject, createdAt, expiresAt } = record
-    const entry = [id, this.#subjects.coverFor(expiresAt), createdAt, limit]
-    return refuseDuplicate(await this.#write(record, { key: this.#subjects.key(subject), entry }))
+  /** One step, the end of sessions beyond the limit included. */
+  async #insertTogether(record: OwnedRecord, limit: number): Promise<number> {
+    const { id, handle, subject, createdAt, expiresAt } = record
+    const entry = [id, this.#subjects.coverFor(expiresAt), createdAt, handle, limit]
+    return Number(refuseDuplicate(await this.#write(record, { key: this.#subjects.key(subject), entry })))
   }
 
-  async #insertApart(record: OwnedRecord, limit: number): Promise<Reply> {
+  /** The record and the index lie on different servers of a cluster; why the order of the steps is safe is told there. */
+  async #insertApart(record: OwnedRecord, limit: number): Promise<number> {
+    const { id, subject } = record
     await this.#subjects.announce(record)
     refuseDuplicate(await this.#write(record))
-    return this.#subjects.confirm(record.subject, record.id, limit)
+    const entries = await this.#subjects.confirm(subject, id, limit)
+    if (entries === 'ended') return this.#subjects.end(subject, id)
+    return Array.isArray(entries) ? this.#subjects.endSurplus(subject, id, { limit, entries }) : 0
   }
 
   #write(record: SessionRecord, index?: { key: string; entry: readonly (string | number)[] }): Promise<Reply> {
@@ -169,7 +180,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     const text = encodeRecord(record, tag, subject === null ? 0 : this.#subjects.coverFor(expiresAt))
     const keys = index === undefined ? [this.#key(id)] : [this.#key(id), index.key]
     const lifetime = Math.max(1, Math.ceil(expiresAt - now))
-    return this.#engine.run('insert', keys, [now, text, tag, ...(index?.entry ?? ['', '', '', 0]), lifetime])
+    return this.#engine.run('insert', keys, [now, text, tag, lifetime, ...(index?.entry ?? [])])
   }
 
   #replace(

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { sha256Hex } from '../crypto/random.ts'
-import type { SessionId, SessionRecord } from '../session/store.ts'
+import type { SessionRecord } from '../session/store.ts'
 import { testClock } from '../testing/clock.ts'
+import { recordAt } from '../testing/store-records.ts'
 import { storeSuite } from '../testing/store-suite.ts'
 import { openDatabase } from './sqlite/database.ts'
 import { type SqliteDatabase, sqliteStore } from './sqlite.ts'
@@ -60,22 +60,9 @@ else
 
 const LIFETIME = 600_000
 const clock = testClock()
-let made = 0
 
 function session(differing: Partial<SessionRecord> = {}): SessionRecord {
-  const now = clock()
-  const id = sha256Hex(`sqlite ${++made}`) as SessionId
-  return {
-    id,
-    version: 1,
-    subject: null,
-    data: '{}',
-    about: '{}',
-    createdAt: now,
-    seenAt: now,
-    expiresAt: now + LIFETIME,
-    ...differing,
-  }
+  return recordAt(clock(), { expiresAt: clock() + LIFETIME, ...differing })
 }
 
 const unavailable = expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE', status: 503, cause: expect.any(Error) })
@@ -157,6 +144,20 @@ describe('a file', () => {
     expect(() => sqliteStore(path)).toThrow(expect.objectContaining({ code: 'ERR_STORE_SCHEMA' }))
     expect(database.prepare('SELECT version FROM gatepass_sessions_schema').all()).toEqual([{ version: 99 }])
     database.close()
+  })
+
+  test('that the first version has written keeps its sessions and their handles', () => {
+    const path = freshPath()
+    const before = sqliteStore(path, { clock })
+    const record = { ...session(), handle: 'h'.repeat(22), about: `{"handle":"${'h'.repeat(22)}","client":{}}` }
+    before.insert(record)
+    before.close()
+    const database = new DatabaseSync(path)
+    database.exec('ALTER TABLE gatepass_sessions DROP COLUMN handle; UPDATE gatepass_sessions_schema SET version = 1')
+    database.close()
+    const store = sqliteStore(path, { clock })
+    expect(store.load(record.id)).toEqual(record)
+    store.close()
   })
 
   test('may hold several tables, each with sessions of its own', () => {

@@ -101,7 +101,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 
   listBySubject(subject: string): SessionRecord[] {
-    return this.#queries.list.all(subject, this.#clock()).map((row) => toRecord(row, row[7] as SessionId))
+    return this.#queries.list.all(subject, this.#clock()).map((row) => toRecord(row, row[8] as SessionId))
   }
 
   removeBySubject(subject: string, except?: SessionId): number {
@@ -113,10 +113,10 @@ export class SqliteStore implements SessionStore, SubjectIndex {
       this.insert(record)
       return 0
     }
-    const { subject, id } = record
+    const { subject, handle } = record
     return this.#atomically(() => {
       this.insert(record)
-      return this.#queries.removeSurplus.run(subject, this.#clock(), id, Math.max(limit, 1) - 1)
+      return this.#queries.removeSurplus.run(subject, this.#clock(), handle, Math.max(limit, 1) - 1)
     })
   }
 
@@ -212,7 +212,7 @@ type Queries = ReturnType<typeof prepareQueries>
 
 function prepareQueries(database: SqliteDatabase, table: string) {
   const sessions = `"${table}"`
-  const columns = 'version, subject, data, about, created_at, seen_at, expires_at'
+  const columns = 'version, handle, subject, data, about, created_at, seen_at, expires_at'
   const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
   const change = 'version = version + 1, data = ?, about = ?, seen_at = ?, expires_at = ?'
   const version = 'id = ? AND version = ? AND expires_at > ?'
@@ -222,7 +222,7 @@ function prepareQueries(database: SqliteDatabase, table: string) {
     load: query(`SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`),
     exists: query(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),
     // An expired record that nobody swept yet gives way; a live one does not, and then no row is changed.
-    insert: query(`INSERT INTO ${sessions} (${columns}, id, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    insert: query(`INSERT INTO ${sessions} (${columns}, id, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE expires_at <= ?`),
     replace: query(`UPDATE ${sessions} SET ${change} WHERE ${version} AND subject IS ?`),
     replaceSubject: query(`UPDATE ${sessions} SET ${change}, subject = ? WHERE ${version}`),
@@ -232,8 +232,10 @@ function prepareQueries(database: SqliteDatabase, table: string) {
     removeVersion: query(`DELETE FROM ${sessions} WHERE ${version}`),
     list: query(`SELECT ${columns}, id FROM ${sessions} WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`),
     removeSubject: query(`DELETE FROM ${sessions} WHERE subject = ? AND expires_at > ? AND id IS NOT ?`),
-    removeSurplus: query(`DELETE FROM ${sessions} WHERE rowid IN (SELECT rowid FROM ${sessions}
-      WHERE subject = ? AND expires_at > ? AND id <> ? ORDER BY created_at DESC LIMIT -1 OFFSET ?)`),
+    removeSurplus: query(`WITH others AS (SELECT id, handle, created_at FROM ${sessions}
+        WHERE subject = ? AND expires_at > ? AND handle <> ?),
+      surplus AS (SELECT handle FROM others GROUP BY handle ORDER BY max(created_at) DESC LIMIT -1 OFFSET ?)
+      DELETE FROM ${sessions} WHERE id IN (SELECT id FROM others WHERE handle IN surplus)`),
     sweep: query(`DELETE FROM ${sessions} WHERE expires_at <= ? AND rowid IN ${due}`),
     postpone: query(`UPDATE ${sessions} SET due_at = expires_at WHERE expires_at > ? AND rowid IN ${due}`),
     begin: query('SAVEPOINT gatepass'),
@@ -244,19 +246,20 @@ function prepareQueries(database: SqliteDatabase, table: string) {
 
 /** In the order of the columns that `insert` names. */
 function toColumns(record: SessionRecord): SqliteValue[] {
-  const { version, subject, data, about, createdAt, seenAt, expiresAt, id } = record
-  return [version, subject, data, about, createdAt, seenAt, expiresAt, id, expiresAt]
+  const { version, handle, subject, data, about, createdAt, seenAt, expiresAt, id } = record
+  return [version, handle, subject, data, about, createdAt, seenAt, expiresAt, id, expiresAt]
 }
 
 function toRecord(row: SqliteRow, id: SessionId): SessionRecord {
   return {
     id,
     version: Number(row[0]),
-    subject: row[1] as string | null,
-    data: row[2] as string,
-    about: row[3] as string,
-    createdAt: Number(row[4]),
-    seenAt: Number(row[5]),
-    expiresAt: Number(row[6]),
+    handle: row[1] as string,
+    subject: row[2] as string | null,
+    data: row[3] as string,
+    about: row[4] as string,
+    createdAt: Number(row[5]),
+    seenAt: Number(row[6]),
+    expiresAt: Number(row[7]),
   }
 }

@@ -23,7 +23,8 @@ export class ModelStore implements SessionStore, SubjectIndex {
   replace(record: SessionRecord, expectedVersion: number): WriteResult {
     const stored = this.load(record.id)
     if (stored?.version !== expectedVersion) return whyNot(stored)
-    this.#records.set(record.id, { ...record, version: expectedVersion + 1, createdAt: stored.createdAt })
+    const { handle, createdAt } = stored
+    this.#records.set(record.id, { ...record, version: expectedVersion + 1, handle, createdAt })
     return 'done'
   }
 
@@ -56,8 +57,9 @@ export class ModelStore implements SessionStore, SubjectIndex {
   insertWithin(record: SessionRecord, limit: number): number {
     this.insert(record)
     const others =
-      record.subject === null ? [] : this.listBySubject(record.subject).filter(({ id }) => id !== record.id)
-    const surplus = others.slice(Math.max(limit, 1) - 1)
+      record.subject === null ? [] : this.listBySubject(record.subject).filter(({ handle }) => handle !== record.handle)
+    const handles = [...new Set(others.map(({ handle }) => handle))].slice(Math.max(limit, 1) - 1)
+    const surplus = others.filter(({ handle }) => handles.includes(handle))
     for (const { id } of surplus) this.#records.delete(id)
     return surplus.length
   }

@@ -160,11 +160,11 @@ export const storeCases: readonly StoreCase[] = [
     },
   },
   {
-    title: 'replace never changes when a session began',
+    title: 'replace never changes when a session began, nor its handle',
     async run({ store, clock }) {
       const record = recordAt(clock())
       await store.insert(record)
-      await store.replace({ ...record, version: 2, createdAt: clock() + 9000 }, 1)
+      await store.replace({ ...record, version: 2, handle: 'another', createdAt: clock() + 9000 }, 1)
       await assertStored(store, { ...record, version: 2 })
     },
   },
@@ -471,6 +471,28 @@ export const subjectCases: readonly StoreCase[] = [
     },
   },
   {
+    title: 'to insertWithin two records with one handle are one session, as old as the younger',
+    async run({ store, second, clock }) {
+      const subject = freshSubject()
+      const [oldest, older, old] = [3, 2, 1].map((age) => recordAt(clock() - age, { subject })) as [
+        SessionRecord,
+        SessionRecord,
+        SessionRecord,
+      ]
+      for (const record of [oldest, older, old]) await store.insert(record)
+      // The oldest logs in anew and the next one is given another id; neither has lost its former record yet.
+      const again = recordAt(clock(), { subject, handle: oldest.handle })
+      const moved = { ...older, id: freshId() }
+      assert.equal(await second.insertWithin(again, 3), 0)
+      await second.insert(moved)
+      assert.equal(await store.insertWithin(recordAt(clock() + 1, { subject }), 4), 0)
+      for (const record of [oldest, older, old, again, moved]) await assertStored(store, record)
+      assert.equal(await store.insertWithin(recordAt(clock() + 2, { subject }), 4), 2, 'both records of one session')
+      for (const { id } of [older, moved]) assert.equal(await store.load(id), undefined)
+      for (const record of [oldest, old, again]) await assertStored(store, record)
+    },
+  },
+  {
     title: 'insertWithin leaves the sessions of other subjects and of nobody',
     async run({ store, clock }) {
       const others = [recordAt(clock(), { subject: freshSubject() }), recordAt(clock()), recordAt(clock())]
@@ -536,6 +558,6 @@ async function assertRejects(call: () => unknown, code: string): Promise<void> {
 
 /** The record's own fields: a store may answer with an object that has more, or another prototype. */
 export function fields(record: SessionRecord): SessionRecord {
-  const { id, version, subject, data, about, createdAt, seenAt, expiresAt } = record
-  return { id, version, subject, data, about, createdAt, seenAt, expiresAt }
+  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }
 }

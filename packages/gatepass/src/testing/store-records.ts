@@ -20,6 +20,7 @@ export const LIFETIME = 60
 export function recordAt(now: Timestamp, differing: Partial<SessionRecord> = {}): SessionRecord {
   return {
     id: freshId(),
+    handle: `handle-${made}`,
     version: 1,
     subject: null,
     data: '{}',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, WriteResult } from '../session/store.ts'
 import type { TestClock } from './clock.ts'
 import { ModelStore } from './model-store.ts'
+import { recordAt } from './store-records.ts'
 import { type StoreUnderTest, storeSuite } from './store-suite.ts'
 
 storeSuite('the model', ({ clock }) => ({ store: new ModelStore(clock) }), { test, describe })
@@ -95,7 +96,7 @@ const mutations: Readonly<Record<string, Mutation>> = {
   'touch inserts': ({ honest, clock }) => ({
     touch(id, seenAt, expiresAt) {
       const result = honest.touch(id, seenAt, expiresAt)
-      const bare = { id, version: 1, subject: null, data: '{}', about: '{}', createdAt: clock(), seenAt, expiresAt }
+      const bare = { ...recordAt(clock()), id, seenAt, expiresAt }
       if (result === 'gone') honest.insert(bare)
       return result
     },
@@ -215,6 +216,25 @@ const mutations: Readonly<Record<string, Mutation>> = {
       honest.insert(record)
       for (const { id } of surplus) honest.remove(id)
       return surplus.length
+    },
+  }),
+  'insertWithin counts records': ({ honest }) => ({
+    insertWithin(record, limit) {
+      const others = record.subject === null ? [] : honest.listBySubject(record.subject)
+      honest.insert(record)
+      const surplus = others.slice(Math.max(limit, 1) - 1)
+      for (const { id } of surplus) honest.remove(id)
+      return surplus.length
+    },
+  }),
+  'replace writes another handle': ({ honest }) => ({
+    replace(record, version) {
+      const { createdAt } = honest.load(record.id) ?? record
+      const result = honest.replace(record, version)
+      if (result !== 'done') return result
+      honest.remove(record.id)
+      honest.insert({ ...record, createdAt, version: version + 1 })
+      return 'done'
     },
   }),
   'insertWithin may remove what it inserts': ({ honest }) => ({

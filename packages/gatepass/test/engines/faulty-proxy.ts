@@ -11,6 +11,8 @@ export interface FaultyProxy {
   cut(): void
   /** Cuts the connection on which a client next sends something, `before` the server hears it or `after`. */
   cutAtNextRequest(when: 'before' | 'after'): Promise<void>
+  /** The same at the nth request from now, whichever connections the others take; 0 for never. */
+  cutAtRequest(nth: number, when: 'before' | 'after'): Promise<void>
   close(): Promise<void>
 }
 
@@ -23,7 +25,7 @@ interface Pair {
 export async function faultyProxy(target: number): Promise<FaultyProxy> {
   const pairs = new Set<Pair>()
   let holding = false
-  let cutNext: { when: 'before' | 'after'; done(): void } | undefined
+  let cutNext: { when: 'before' | 'after'; left: number; done(): void } | undefined
 
   const end = (pair: Pair) => {
     pairs.delete(pair)
@@ -36,8 +38,8 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
     for (const socket of [client, pair.server]) socket.on('error', () => {}).on('close', () => end(pair))
     let held: Buffer[] = []
     client.on('data', (chunk) => {
-      const order = cutNext
-      cutNext = undefined
+      const order = cutNext !== undefined && --cutNext.left === 0 ? cutNext : undefined
+      if (order !== undefined) cutNext = undefined
       if (order?.when !== 'before') pair.server.write(chunk)
       if (order === undefined) return
       if (order.when === 'before') end(pair)
@@ -58,7 +60,7 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
   })
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
 
-  return {
+  const proxy: FaultyProxy = {
     port: (listener.address() as AddressInfo).port,
     holdAnswers() {
       holding = true
@@ -71,8 +73,11 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
       for (const pair of pairs) end(pair)
     },
     cutAtNextRequest(when) {
+      return proxy.cutAtRequest(1, when)
+    },
+    cutAtRequest(nth, when) {
       const { promise, resolve } = Promise.withResolvers<void>()
-      cutNext = { when, done: resolve }
+      cutNext = nth === 0 ? undefined : { when, left: nth, done: resolve }
       return promise
     },
     async close() {
@@ -80,4 +85,5 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
       await new Promise((resolve) => listener.close(resolve))
     },
   }
+  return proxy
 }

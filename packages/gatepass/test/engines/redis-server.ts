@@ -1,20 +1,27 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from 'redis'
+import { freePort } from './free-port.ts'
+import { until } from './until.ts'
+
+/** The program that all these tests start: `GATEPASS_REDIS_SERVER=valkey-server` runs every one of them on Valkey. */
+const program = process.env.GATEPASS_REDIS_SERVER ?? 'redis-server'
 
 /** Whether there is a server to start. Continuous integration installs one: there, a missing one is a failure. */
-export const hasRedis: boolean = findRedis()
+export const hasRedis: boolean = isInstalled(program)
+if (!hasRedis && process.env.CI) throw new Error(`${program} is not installed`)
 
-function findRedis(): boolean {
+/** Whether there is a Valkey besides: Debian 12 has it in its backports only. */
+export const hasValkey: boolean = isInstalled('valkey-server')
+
+function isInstalled(name: string): boolean {
   try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' })
+    execFileSync(name, ['--version'], { stdio: 'ignore' })
     return true
-  } catch (error) {
-    if (process.env.CI) throw error
+  } catch {
     return false
   }
 }
@@ -26,6 +33,8 @@ export interface RedisServerOptions {
   args?: readonly string[]
   /** Default `server`. */
   mode?: 'server' | 'sentinel'
+  /** Default the one that all tests are run on. */
+  program?: 'valkey-server'
 }
 
 /** A server of our own on 127.0.0.1, with its files in a folder of its own. */
@@ -33,12 +42,14 @@ export class RedisServer {
   readonly port: number
   readonly folder: string
   readonly arguments: readonly string[]
+  readonly #program: string
   #process: ChildProcess | undefined
 
-  constructor(port: number, folder: string, args: readonly string[]) {
+  constructor(port: number, options: { folder: string; program: string; args: readonly string[] }) {
     this.port = port
-    this.folder = folder
-    this.arguments = args
+    this.folder = options.folder
+    this.arguments = options.args
+    this.#program = options.program
   }
 
   get url(): string {
@@ -50,7 +61,7 @@ export class RedisServer {
   }
 
   async start(): Promise<void> {
-    const child = spawn('redis-server', [...this.arguments], { cwd: this.folder, stdio: 'ignore' })
+    const child = spawn(this.#program, [...this.arguments], { cwd: this.folder, stdio: 'ignore' })
     this.#process = child
     running.add(child)
     child.once('exit', () => running.delete(child))
@@ -91,11 +102,8 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const { port = await freePort(), args = [], mode = 'server' } = options
   const folder = mkdtempSync(join(tmpdir(), 'gatepass-redis-'))
   const common = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '']
-  const server = new RedisServer(
-    port,
-    folder,
-    mode === 'sentinel' ? sentinelArgs(folder, port, args) : [...common, ...args],
-  )
+  const all = mode === 'sentinel' ? sentinelArgs(folder, port, args) : [...common, ...args]
+  const server = new RedisServer(port, { folder, program: options.program ?? program, args: all })
   await server.start()
   return server
 }
@@ -107,8 +115,34 @@ function sentinelArgs(folder: string, port: number, lines: readonly string[]): s
   return [path, '--sentinel']
 }
 
+/** A primary, a replica that has caught up, and a Sentinel that watches both under the name `app`. */
+export async function startSentinel(
+  args: readonly string[] = [],
+): Promise<{ primary: RedisServer; replica: RedisServer; sentinel: RedisServer }> {
+  const primary = await startRedis({ args })
+  const replica = await startRedis({ args: [...args, '--replicaof', '127.0.0.1', String(primary.port)] })
+  await until(async () => String(await command(replica, ['INFO', 'replication'])).includes('master_link_status:up'))
+  const watch = [
+    `sentinel monitor app 127.0.0.1 ${primary.port} 1`,
+    'sentinel down-after-milliseconds app 500',
+    'sentinel failover-timeout app 2000',
+  ]
+  const sentinel = await startRedis({ mode: 'sentinel', args: watch })
+  await until(async () =>
+    String(await command(sentinel, ['SENTINEL', 'REPLICAS', 'app'])).includes(String(replica.port)),
+  )
+  return { primary, replica, sentinel }
+}
+
 /** Three masters that share the slots. */
-export async function startCluster(): Promise<{ servers: RedisServer[]; stop(): Promise<void> }> {
+export interface RedisCluster {
+  readonly servers: RedisServer[]
+  /** Another one that copies the first. */
+  addReplica(): Promise<RedisServer>
+  stop(): Promise<void>
+}
+
+export async function startCluster(): Promise<RedisCluster> {
   const servers: RedisServer[] = []
   const stop = async () => {
     for (const server of servers) await server.stop()
@@ -116,7 +150,7 @@ export async function startCluster(): Promise<{ servers: RedisServer[]; stop(): 
   try {
     for (let n = 0; n < 3; n++) servers.push(await startClusterNode())
     await joinThem(servers)
-    return { servers, stop }
+    return { servers, stop, addReplica: () => addReplica(servers) }
   } catch (error) {
     await stop()
     throw error
@@ -156,6 +190,22 @@ async function joinThem(servers: readonly RedisServer[]): Promise<void> {
   }
 }
 
+async function addReplica(servers: RedisServer[]): Promise<RedisServer> {
+  const [first] = servers
+  if (first === undefined) throw new Error('no servers')
+  const replica = await startClusterNode()
+  servers.push(replica)
+  const id = String(await command(first, ['CLUSTER', 'MYID']))
+  await command(replica, ['CLUSTER', 'MEET', '127.0.0.1', String(first.port), busPort(first)])
+  await until(async () => String(await command(replica, ['CLUSTER', 'NODES'])).includes(id))
+  await command(replica, ['CLUSTER', 'REPLICATE', id])
+  await until(async () => String(await command(replica, ['INFO', 'replication'])).includes('master_link_status:up'))
+  for (const server of servers) {
+    await until(async () => String(await command(server, ['CLUSTER', 'NODES'])).includes('slave'))
+  }
+  return replica
+}
+
 function busPort(server: RedisServer): string {
   const args = server.arguments
   return args[args.indexOf('--cluster-port') + 1] ?? ''
@@ -173,27 +223,9 @@ export async function command(server: { readonly url: string }, args: string[]):
   }
 }
 
-/** Asks until the answer is yes; for what only an engine decides when. */
-export async function until(condition: () => Promise<boolean>, seconds = 30): Promise<void> {
-  const end = performance.now() + seconds * 1000
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error('it has not happened in time')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
 async function answering(port: number, child: ChildProcess): Promise<void> {
   await until(async () => {
-    if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}`)
+    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}`)
     return command({ url: `redis://127.0.0.1:${port}` }, ['PING']).then(
       () => true,
       () => false,

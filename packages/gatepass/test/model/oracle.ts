@@ -72,7 +72,7 @@ export class Oracle {
   /** Ids, handles and subjects of which something was asked that may have ended them. */
   readonly #mayHaveEnded = new Set<string>()
   readonly #revoked = new Map<string, number>()
-  readonly #taken = new Map<string, number>()
+  readonly #logins = new Map<string, number>()
   readonly #inUse = new Map<string, number>()
   readonly #lastUse = new Map<string, Timestamp>()
   /** How often something was found, was certain to have ended, or was certain to have been saved. */
@@ -116,18 +116,10 @@ export class Oracle {
 
   loginBegins(visitor: Visitor, subject: string): void {
     visitor.subjects.add(subject)
-    this.takesRoom(subject)
-  }
-
-  /** A login, or a rotation as long as it has two records. Where there may be too many, any of the subject's may end. */
-  takesRoom(subject: string): void {
-    const taken = (this.#taken.get(subject) ?? 0) + 1
-    this.#taken.set(subject, taken)
-    if (taken > PER_SUBJECT) this.mayEnd(subject)
-  }
-
-  givesRoom(subject: string): void {
-    this.#taken.set(subject, (this.#taken.get(subject) ?? 0) - 1)
+    const logins = (this.#logins.get(subject) ?? 0) + 1
+    this.#logins.set(subject, logins)
+    // Where there may be too many, any of the subject's may end. A rotation takes no room, though it has two records.
+    if (logins > PER_SUBJECT) this.mayEnd(subject)
   }
 
   // ── what requests see ──────────────────────────────────────────────────────────────────────────

@@ -159,7 +159,7 @@ export class World {
     if (this.#crashes > 0) return
     for (const subject of this.#subjects) {
       const records = await this.#shared.records.listBySubject(subject)
-      const handles = records.map(({ about }) => (JSON.parse(about) as { handle: string }).handle)
+      const handles = records.map(({ handle }) => handle)
       expect(new Set(handles).size, 'one session has become two').toBe(handles.length)
       expect(handles.length, 'sessions of one subject').toBeLessThanOrEqual(PER_SUBJECT)
       for (const handle of handles) expect(this.oracle.hasEnded(handle), 'a session that ended is stored').toBe(false)
@@ -325,7 +325,6 @@ class Request {
       case 'rotate':
       case 'rotate and change':
         this.#oracle.mayEnd(session.id)
-        if (session.subject !== undefined) this.#oracle.takesRoom(session.subject)
         session.rotate()
         if (this.#act !== 'rotate') change(session, visitor, key)
         return
@@ -364,7 +363,6 @@ class Request {
     if (/^(rotate|log)/.test(this.#act) && before.id !== undefined) {
       expect(session.id, 'a session kept its token').not.toBe(before.id)
     }
-    if (this.#act.startsWith('rotate') && before.subject !== undefined) this.#oracle.givesRoom(before.subject)
     if (this.#act === 'log out') this.#loggedOut(before)
     else if (this.#events.some(({ type }) => type === 'rotated')) this.#checkCarried(session, before, key)
     this.#oracle.answered(this.from, session, before.openedAt)

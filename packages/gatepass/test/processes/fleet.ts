@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../engines/redis-server.ts'
+import { freePort } from '../engines/free-port.ts'
 import type { EngineName } from './stores.ts'
 
 /** Several server processes that share a port, so that the system decides which of them a connection reaches. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SessionStore, SubjectIndex } from '../../src/session/store.ts'
 import { TestBrowser } from '../../src/testing/browser.ts'
-import { postgresPrograms, startPostgres } from '../engines/postgres-server.ts'
-import { hasRedis, startRedis, until } from '../engines/redis-server.ts'
+import { until } from '../engines/until.ts'
+import { type EngineServer, engines } from './engines.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import { type EngineName, type StoreOnEngine, storeOn } from './stores.ts'
 
@@ -13,38 +13,13 @@ const LOGINS_EACH = 3
 /** People at a time. */
 const AT_ONCE = 16
 
-const hasPostgres = postgresPrograms !== undefined
-const skipped = (has: boolean, what: string) => (has ? '' : ` (SKIPPED: ${what} is not installed)`)
-
 test.runIf(process.env.CI)('what these tests need is installed', () => {
-  expect({ hasRedis, hasPostgres }).toEqual({ hasRedis: true, hasPostgres: true })
+  expect(Object.values(engines).map(({ note }) => note)).toEqual(['', ''])
 })
-
-interface Server {
-  readonly address: string
-  stop(): Promise<void>
-}
-
-const engines: Readonly<Record<EngineName, { note: string; start(): Promise<Server> }>> = {
-  redis: {
-    note: skipped(hasRedis, 'redis-server'),
-    async start() {
-      const server = await startRedis()
-      return { address: server.url, stop: () => server.stop() }
-    },
-  },
-  postgres: {
-    note: skipped(hasPostgres, 'PostgreSQL'),
-    async start() {
-      const server = await startPostgres()
-      return { address: `postgres://postgres@127.0.0.1:${server.port}/postgres`, stop: () => server.close() }
-    },
-  },
-}
 
 for (const [name, engine] of Object.entries(engines)) {
   describe.skipIf(engine.note !== '')(`four processes behind one port, on ${name}${engine.note}`, () => {
-    let server: Server
+    let server: EngineServer
     let direct: StoreOnEngine
     let fleet: Fleet
 

@@ -1,5 +1,5 @@
 import { Pool } from 'pg'
-import type { ChangeFeed, SessionStore, SubjectIndex } from '../../src/session/store.ts'
+import type { ChangeFeed, SessionStore, SubjectIndex, Timestamp } from '../../src/session/store.ts'
 import { postgresStore } from '../../src/stores/postgres.ts'
 import { redisStore } from '../../src/stores/redis.ts'
 
@@ -12,13 +12,17 @@ export interface StoreOnEngine {
 }
 
 /** @param address a URL */
-export async function storeOn(engine: EngineName, address: string): Promise<StoreOnEngine> {
+export async function storeOn(
+  engine: EngineName,
+  address: string,
+  clock: () => Timestamp = Date.now,
+): Promise<StoreOnEngine> {
   if (engine === 'redis') {
-    const store = redisStore({ url: address })
+    const store = redisStore({ url: address, clock })
     return { store, close: () => store.close() }
   }
   const pool = new Pool({ connectionString: address, max: 8 })
-  const store = postgresStore({ pool, announce: true, timeout: 10 })
+  const store = postgresStore({ pool, announce: true, timeout: 10, clock })
   await store.migrate()
   return {
     store,

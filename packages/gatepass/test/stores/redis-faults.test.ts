@@ -6,7 +6,8 @@ import type { SessionId, SessionRecord } from '../../src/session/store.ts'
 import { type RedisStore, redisStore } from '../../src/stores/redis.ts'
 import { freshId, recordAt } from '../../src/testing/store-records.ts'
 import { CuttingProxy } from '../engines/cutting-proxy.ts'
-import { command, freePort, hasRedis, type RedisServer, startRedis, until } from '../engines/redis-server.ts'
+import { command, hasRedis, type RedisServer, startRedis, startSentinel } from '../engines/redis-server.ts'
+import { until } from '../engines/until.ts'
 
 const note = hasRedis ? '' : ' (SKIPPED: redis-server is not installed)'
 const LIFE = 3_600_000
@@ -183,23 +184,15 @@ describe.skipIf(!hasRedis)(`redisStore when things break${note}`, () => {
   })
 
   test('after a failover by Sentinel, what a replica had is there and writing goes on by itself', async () => {
-    const primary = await start(durable)
-    const replica = await start([...durable, '--replicaof', '127.0.0.1', String(primary.port)])
-    const sentinelPort = await freePort()
-    const watch = [
-      `sentinel monitor app 127.0.0.1 ${primary.port} 1`,
-      'sentinel down-after-milliseconds app 500',
-      'sentinel failover-timeout app 2000',
-    ]
-    await until(async () => String(await command(replica, ['INFO', 'replication'])).includes('master_link_status:up'))
-    const sentinel = await startRedis({ mode: 'sentinel', port: sentinelPort, args: watch })
-    cleanup.push(() => sentinel.stop())
-    await until(async () =>
-      String(await command(sentinel, ['SENTINEL', 'REPLICAS', 'app'])).includes(String(replica.port)),
+    const { primary, replica, sentinel } = await startSentinel(durable)
+    cleanup.push(
+      () => sentinel.stop(),
+      () => replica.stop(),
+      () => primary.stop(),
     )
     const client = createSentinel({
       name: 'app',
-      sentinelRootNodes: [{ host: '127.0.0.1', port: sentinelPort }],
+      sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel.port }],
       nodeClientOptions: { socket: { reconnectStrategy: 100 } },
       scanInterval: 500,
     })

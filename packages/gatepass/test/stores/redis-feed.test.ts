@@ -1,35 +1,20 @@
-import { createClient, createCluster } from 'redis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { StoreError, UsageError } from '../../src/error.ts'
-import type { ChangeListener, SessionId } from '../../src/session/store.ts'
 import { type RedisServerClient, type RedisStore, redisStore } from '../../src/stores/redis.ts'
 import { freshId, recordAt } from '../../src/testing/store-records.ts'
-import { command, hasRedis, type RedisServer, startCluster, startRedis, until } from '../engines/redis-server.ts'
+import {
+  command,
+  hasRedis,
+  type RedisServer,
+  startCluster,
+  startRedis,
+  startSentinel,
+} from '../engines/redis-server.ts'
+import { until } from '../engines/until.ts'
+import { Heard } from './heard.ts'
 
 const note = hasRedis ? '' : ' (SKIPPED: redis-server is not installed)'
-
-/** What was told, in order: ids, `up` and `down`. */
-class Heard implements ChangeListener {
-  readonly all: string[] = []
-
-  changed(id: SessionId): void {
-    this.all.push(id)
-  }
-
-  up(): void {
-    this.all.push('up')
-  }
-
-  down(): void {
-    this.all.push('down')
-  }
-
-  /** Waits until something was told, and takes it and what was told before it out of the list. */
-  async take(what: string): Promise<string[]> {
-    await until(async () => this.all.includes(what))
-    return this.all.splice(0, this.all.indexOf(what) + 1)
-  }
-}
 
 describe.skipIf(!hasRedis)(`what redisStore tells and how it asks${note}`, () => {
   const cleanup: (() => unknown)[] = []
@@ -158,6 +143,42 @@ describe.skipIf(!hasRedis)(`what redisStore tells and how it asks${note}`, () =>
     await heard.take('up')
   })
 
+  test('behind Sentinel the primary is heard, and after a failover the new one, with doubt in between', async () => {
+    const { primary, replica, sentinel } = await startSentinel()
+    cleanup.push(
+      () => sentinel.stop(),
+      () => replica.stop(),
+      () => primary.stop(),
+    )
+    const client = createSentinel({
+      name: 'app',
+      sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel.port }],
+      scanInterval: 300,
+    })
+    client.on('error', () => {})
+    await client.connect()
+    cleanup.push(() => client.destroy())
+    await expect(redisStore({ client }).subscribe(new Heard())).rejects.toBeInstanceOf(UsageError)
+    const store = redisStore({ client, nodeClient: (node) => createClient({ socket: { ...node } }), timeout: 1 })
+    const heard = await hear(store)
+    const record = session({ expiresAt: Date.now() + 600_000 })
+    await store.insert(record)
+    await heard.take(record.id)
+    await primary.kill()
+    await heard.take('down')
+    await heard.take('up')
+    const later = session({ expiresAt: Date.now() + 600_000 })
+    await until(() =>
+      store.insert(later).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await heard.take(later.id)
+    await store.remove(later.id)
+    await heard.take(later.id)
+  })
+
   test('what is looked up in one turn is asked for by one command, and the same id once', async () => {
     const server = await start()
     const client = await connect(server)
@@ -190,10 +211,11 @@ describe.skipIf(!hasRedis)(`what redisStore tells and how it asks${note}`, () =>
     const server = await start()
     const commands: string[][] = []
     const store = redisStore({ client: recording(await connect(server), commands) })
-    await store.insertWithin(session({ subject: 'u' }), 20)
+    for (let n = 0; n < 3; n++) await store.insertWithin(session({ subject: 'u' }), 20)
     const record = session({ subject: 'u' })
     for (const call of [
       () => store.insertWithin(record, 20),
+      async () => expect(await store.insertWithin(session({ subject: 'u' }), 3)).toBe(2),
       () => store.load(record.id),
       () => store.replace({ ...record, version: 2 }, 1),
       () => store.touch(record.id, record.seenAt + 1, record.expiresAt + 1000),

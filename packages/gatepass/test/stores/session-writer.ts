@@ -20,6 +20,7 @@ function write(n: number): void {
   const expiresAt = now + 3600_000
   const record: SessionRecord = {
     id,
+    handle: id.slice(0, 22),
     version: 1,
     subject: `user ${n % 10}`,
     data: 'x'.repeat(n % 3000),

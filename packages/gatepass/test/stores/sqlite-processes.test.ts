@@ -63,6 +63,7 @@ test('several processes begin on a file that none has made yet, and none of thei
   const now = Date.now()
   store.insert({
     id,
+    handle: id.slice(0, 22),
     version: 1,
     subject: null,
     data: '0',

@@ -10,6 +10,7 @@ function record(name: string, differing: Partial<SessionRecord> = {}): SessionRe
   const id = name as SessionId
   return {
     id,
+    handle: name,
     version: 1,
     subject: null,
     data: '{}',

@@ -125,6 +125,7 @@ export class RecentRecords {
   }
 }
 
-function recordOf({ id, version, subject, data, about, createdAt, seenAt, expiresAt }: SessionRecord): SessionRecord {
-  return { id, version, subject, data, about, createdAt, seenAt, expiresAt }
+function recordOf(record: SessionRecord): SessionRecord {
+  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }
 }

@@ -26,6 +26,7 @@ export class Page {
   readonly next: Int32Array = new Int32Array(PAGE_ROWS)
   readonly previous: Int32Array = new Int32Array(PAGE_ROWS)
   readonly subject: (string | null)[] = new Array<string | null>(PAGE_ROWS).fill(null)
+  readonly handle: string[] = new Array<string>(PAGE_ROWS).fill('')
   readonly data: string[] = new Array<string>(PAGE_ROWS).fill('')
   readonly about: string[] = new Array<string>(PAGE_ROWS).fill('')
   firstFree: number
@@ -68,6 +69,7 @@ export class Rows {
     const page = this.page(row)
     const at = placeOf(row)
     page.subject[at] = null
+    page.handle[at] = ''
     page.data[at] = ''
     page.about[at] = ''
     page.next[at] = page.firstFree

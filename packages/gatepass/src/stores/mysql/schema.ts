@@ -90,6 +90,7 @@ function createSessions(table: string): readonly string[] {
     `CREATE TABLE IF NOT EXISTS \`${table}_schema\` (version INT NOT NULL) ENGINE=InnoDB`,
     `CREATE TABLE IF NOT EXISTS \`${table}\` (
       id VARBINARY(64) NOT NULL PRIMARY KEY,
+      handle VARBINARY(64) NOT NULL,
       version INT NOT NULL,
       subject BLOB NULL,
       data LONGBLOB NOT NULL,

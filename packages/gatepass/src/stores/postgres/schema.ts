@@ -117,6 +117,7 @@ function createSessions(layout: Layout): string {
   return `
     CREATE ${unlogged ? 'UNLOGGED ' : ''}TABLE ${sessions} (
       id text COLLATE "C" PRIMARY KEY,
+      handle text COLLATE "C" NOT NULL,
       version integer NOT NULL,
       subject text COLLATE "C",
       data text NOT NULL,
@@ -134,7 +135,7 @@ function createSessions(layout: Layout): string {
     $gatepass$;
 
     CREATE FUNCTION ${qualified(layout, `${table}_insert`)}(
-      new_id text, new_version integer, new_subject text, new_data text, new_about text,
+      new_id text, new_handle text, new_version integer, new_subject text, new_data text, new_about text,
       new_created_at bigint, new_seen_at bigint, new_expires_at bigint,
       now bigint, keep integer, channel text
     ) RETURNS integer LANGUAGE plpgsql AS $gatepass$
@@ -142,16 +143,19 @@ function createSessions(layout: Layout): string {
     BEGIN
       PERFORM ${qualified(layout, `${table}_lock`)}(new_subject);
       INSERT INTO ${sessions} AS s
-        VALUES (new_id, new_version, new_subject, new_data, new_about,
+        VALUES (new_id, new_handle, new_version, new_subject, new_data, new_about,
           new_created_at, new_seen_at, new_expires_at, new_expires_at)
-        ON CONFLICT (id) DO UPDATE SET (version, subject, data, about, created_at, seen_at, expires_at, due_at) =
-          (new_version, new_subject, new_data, new_about, new_created_at, new_seen_at, new_expires_at, new_expires_at)
+        ON CONFLICT (id) DO UPDATE SET (handle, version, subject, data, about, created_at, seen_at, expires_at, due_at) =
+          (new_handle, new_version, new_subject, new_data, new_about,
+            new_created_at, new_seen_at, new_expires_at, new_expires_at)
           WHERE s.expires_at <= now;
       IF NOT FOUND THEN RETURN -1; END IF;
       IF keep IS NULL THEN RETURN 0; END IF;
-      WITH removed_ids AS (DELETE FROM ${sessions} WHERE id IN (
-        SELECT id FROM ${sessions} WHERE subject = new_subject AND expires_at > now AND id <> new_id
-        ORDER BY created_at DESC OFFSET keep - 1) RETURNING id)
+      WITH others AS (SELECT id, handle, created_at FROM ${sessions}
+          WHERE subject = new_subject AND expires_at > now AND handle <> new_handle),
+        surplus AS (SELECT handle FROM others GROUP BY handle ORDER BY max(created_at) DESC OFFSET keep - 1),
+        removed_ids AS (DELETE FROM ${sessions}
+          WHERE id IN (SELECT id FROM others JOIN surplus USING (handle)) RETURNING id)
       SELECT count(CASE WHEN channel IS NULL THEN '' ELSE pg_notify(channel, id)::text END) INTO removed FROM removed_ids;
       RETURN removed;
     END $gatepass$;

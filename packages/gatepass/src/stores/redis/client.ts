@@ -20,8 +20,17 @@ export interface RedisListener {
 export interface RedisSentinelClient {
   readonly isReady: boolean
   sendCommand(isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>
-  getMasterNode(): unknown
+  getMasterNode(): RedisNode | undefined
 }
+
+/** Where a server is. */
+export interface RedisNode {
+  readonly host: string
+  readonly port: number
+}
+
+/** Makes a client of one server, with the same credentials as the application's; it is not connected. */
+export type NodeClient = (node: RedisNode) => Pick<RedisServerClient, 'duplicate'>
 
 /** What is used of a `RedisClusterType` of node-redis. */
 export interface RedisClusterClient {
@@ -56,7 +65,8 @@ export interface Topology {
   serverOf(key: string): string
   /** Keys of one group can be read by one command. */
   groupOf(key: string): string | number
-  send(key: string, args: string[], timeout: number): Promise<unknown>
+  /** @param signal takes a command back that is not written yet */
+  send(key: string, args: string[], signal: AbortSignal): Promise<unknown>
   announcers(): readonly Announcer[]
 }
 
@@ -70,14 +80,15 @@ const listening = {
   readonly: false,
 }
 
-export function topologyOf(client: RedisClient): Topology {
+/** @param nodeClient what Sentinel's client keeps to itself, and listening needs */
+export function topologyOf(client: RedisClient, nodeClient?: NodeClient): Topology {
   if (typeof client?.sendCommand !== 'function') {
     throw new UsageError('ERR_STORE_OPTIONS', '`client` is no client of node-redis', {
       hint: 'Pass what createClient, createSentinel or createCluster of the package `redis` gives, or a `url`.',
     })
   }
   if ('nodeClient' in client) return ofCluster(client)
-  return 'getMasterNode' in client ? ofSentinel(client) : ofServer(client)
+  return 'getMasterNode' in client ? ofSentinel(client, nodeClient) : ofServer(client)
 }
 
 function ofServer(client: RedisServerClient): Topology {
@@ -88,13 +99,12 @@ function ofServer(client: RedisServerClient): Topology {
     together: true,
     serverOf: () => '',
     groupOf: () => '',
-    // A command that was not written within the time is not written at all.
-    send: (_key, args, timeout) => client.sendCommand(args, { ...asText, timeout }),
+    send: (_key, args, abortSignal) => client.sendCommand(args, { ...asText, abortSignal }),
     announcers: () => [{ address: '', listener: async () => client.duplicate(listening) }],
   }
 }
 
-function ofSentinel(client: RedisSentinelClient): Topology {
+function ofSentinel(client: RedisSentinelClient, nodeClient: NodeClient | undefined): Topology {
   return {
     get isReady() {
       return client.isReady
@@ -103,14 +113,20 @@ function ofSentinel(client: RedisSentinelClient): Topology {
     serverOf: () => '',
     groupOf: () => '',
     // Never read-only: a replica may not have heard yet that a session has ended.
-    send: (_key, args, timeout) =>
-      client.sendCommand(false, args, { ...asText, timeout, abortSignal: AbortSignal.timeout(timeout) }),
+    send: (_key, args, abortSignal) => client.sendCommand(false, args, { ...asText, abortSignal }),
     announcers: () => {
-      throw new UsageError('ERR_STORE_OPTIONS', 'Changes are not announced through a Sentinel client', {
-        hint: 'Without a near cache every read is one round trip. A single server and a cluster can announce changes.',
-      })
+      if (nodeClient === undefined) throw cannotListen()
+      const node = client.getMasterNode()
+      if (node === undefined) return []
+      return [{ address: `${node.host}:${node.port}`, listener: async () => nodeClient(node).duplicate(listening) }]
     },
   }
+}
+
+function cannotListen(): UsageError {
+  return new UsageError('ERR_STORE_OPTIONS', 'Nobody can listen through a Sentinel client alone', {
+    hint: 'Give the store `nodeClient`, which makes a client of one server: ({ host, port }) => createClient(…).',
+  })
 }
 
 function ofCluster(client: RedisClusterClient): Topology {
@@ -121,7 +137,7 @@ function ofCluster(client: RedisClusterClient): Topology {
     together: false,
     serverOf: (key) => client.slots[slotOf(key)]?.master.address ?? '',
     groupOf: slotOf,
-    send: (key, args, timeout) => client.sendCommand(key, false, args, { ...asText, timeout }),
+    send: (key, args, abortSignal) => client.sendCommand(key, false, args, { ...asText, abortSignal }),
     announcers: () =>
       client.masters.map((master) => ({
         address: master.address,

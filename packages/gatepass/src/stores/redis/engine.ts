@@ -23,42 +23,43 @@ export class Engine {
   async run(operation: Operation, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply> {
     const rest = [String(keys.length), ...keys, operation, ...args.map(String)]
     const [key = ''] = keys
-    return (await this.#ask(key, () => this.#eval(key, rest))) as Reply
+    return (await this.#ask(key, (signal) => this.#eval(key, rest, signal))) as Reply
   }
 
   /** The values of keys of one group, null where there is none. */
   async get(keys: readonly string[]): Promise<readonly (string | null)[]> {
     const [key = ''] = keys
-    if (keys.length > 1) return (await this.#ask(key, () => this.#send(key, ['MGET', ...keys]))) as (string | null)[]
-    return [(await this.#ask(key, () => this.#send(key, ['GET', key]))) as string | null]
+    if (keys.length > 1) return (await this.#send(key, ['MGET', ...keys])) as (string | null)[]
+    return [(await this.#send(key, ['GET', key])) as string | null]
   }
 
   /** The fields of a hash and their values, in turn. */
   async fields(key: string): Promise<readonly string[]> {
-    return flat(await this.#ask(key, () => this.#send(key, ['HGETALL', key])))
+    return flat(await this.#send(key, ['HGETALL', key]))
   }
 
-  async #eval(key: string, rest: readonly string[]): Promise<unknown> {
+  async #eval(key: string, rest: readonly string[], signal: AbortSignal): Promise<unknown> {
     try {
-      return await this.#send(key, ['EVALSHA', scriptName, ...rest])
+      return await this.topology.send(key, ['EVALSHA', scriptName, ...rest], signal)
     } catch (error) {
       // Refused before anything was done: the server was restarted, or never asked before.
-      if (messageOf(error).startsWith('NOSCRIPT')) return await this.#send(key, ['EVAL', script, ...rest])
+      if (messageOf(error).startsWith('NOSCRIPT'))
+        return await this.topology.send(key, ['EVAL', script, ...rest], signal)
       throw error
     }
   }
 
   #send(key: string, args: string[]): Promise<unknown> {
-    return this.topology.send(key, args, this.#timeout)
+    return this.#ask(key, (signal) => this.topology.send(key, args, signal))
   }
 
-  async #ask(key: string, send: () => Promise<unknown>): Promise<unknown> {
+  async #ask(key: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
     // Fails at once rather than waiting in a queue: a flood of requests would wait there with it.
     if (!this.topology.isReady) throw unavailable('The session store is not connected')
     const server = this.topology.serverOf(key)
     this.#admit(server)
     try {
-      return await this.#withinTime(server, send())
+      return await this.#withinTime(server, send)
     } catch (error) {
       throw storeError(error)
     }
@@ -72,10 +73,14 @@ export class Engine {
     this.#silent.set(server, performance.now() + this.#timeout)
   }
 
-  #withinTime(server: string, reply: Promise<unknown>): Promise<unknown> {
+  #withinTime(server: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
+    // Not AbortSignal.timeout, nor the client's own `timeout`: either costs as much as half a dozen lookups.
+    const withdrawal = new AbortController()
+    const reply = send(withdrawal.signal)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#silent.set(server, performance.now() + this.#timeout)
+        withdrawal.abort()
         reject(unavailable('The session store did not answer in time'))
       }, this.#timeout)
       const heard = (settle: () => void) => {

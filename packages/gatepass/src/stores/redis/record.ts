@@ -3,8 +3,10 @@ import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts
 
 /** A record as the engine keeps it; how, is told at the script. */
 export function encodeRecord(record: SessionRecord, tag: string, coveredUntil: Timestamp): string {
-  const { version, expiresAt, seenAt, createdAt, subject } = record
-  return [version, tag, expiresAt, seenAt, createdAt, coveredUntil, bytesOf(subject), encodeRest(record)].join(' ')
+  const { version, handle, expiresAt, seenAt, createdAt, subject } = record
+  return [version, tag, handle, expiresAt, seenAt, createdAt, coveredUntil, bytesOf(subject), encodeRest(record)].join(
+    ' ',
+  )
 }
 
 /** What follows the part that scripts look at. */
@@ -20,12 +22,13 @@ export function bytesOf(subject: string | null): string {
 /** @throws {StoreError} `ERR_STORE_SCHEMA` */
 export function decodeRecord(id: SessionId, text: string): SessionRecord {
   const start = text.indexOf('\n') + 1
-  const [version, , expiresAt, seenAt, createdAt, , , chars, about] = text.slice(0, start).split(' ')
+  const [version, , handle = '', expiresAt, seenAt, createdAt, , , chars, about] = text.slice(0, start).split(' ')
   if (about === undefined) throw foreign()
   const afterSubject = start + (chars === '-' ? 0 : Number(chars))
   const afterAbout = afterSubject + Number(about)
   return {
     id,
+    handle,
     version: Number(version),
     subject: chars === '-' ? null : text.slice(start, afterSubject),
     data: text.slice(afterAbout),

@@ -2,16 +2,17 @@ import { sha1Hex } from '../../crypto/sha1.ts'
 
 /**
  * What the engine does in one step. Every call reads and writes one key, so that it runs wherever a cluster keeps that key;
- * only `insert` takes a second one, and only where all keys are in one place.
+ * only `insert` takes a second one, and only where all keys are in one place. There it also finds, by the index, the keys of
+ * the sessions that a login ends, which nobody could have named before.
  *
  * One script for all of it, so that one load makes all of it known. Scripts rather than functions: a script is named by its
  * content, so that two versions of an application run side by side, and no right to change libraries is needed.
  *
- * A record is `version tag expiresAt seenAt createdAt coveredUntil subjectBytes subjectChars aboutChars\n` and then subject,
- * notes and data. Numbers are compared as numbers and kept as the text they came in. The tag names the write: a client that
+ * A record is `version tag handle expiresAt seenAt createdAt coveredUntil subjectBytes subjectChars aboutChars\n` and then
+ * subject, notes and data. Numbers are compared as numbers and kept as the text they came in. The tag names the write: a client that
  * repeats one whose reply was lost (Sentinel's does) finds its own and is told the same as before.
  *
- * An entry of a subject's index is `state coveredUntil createdAt` under the session's id. States: p, the record is about to
+ * An entry of a subject's index is `state coveredUntil createdAt handle` under the session's id. States: p, the record is about to
  * be written; c, it is there; x, it is over the limit and about to be removed.
  */
 export const script = `
@@ -21,10 +22,10 @@ local HOUR = 3600000
 local function read(key)
   local value = redis.call('GET', key)
   if not value then return nil end
-  local _, stop, version, tag, expires, seen, created, covered, bytes =
-    string.find(value, '^(%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ')
+  local _, stop, version, tag, handle, expires, seen, created, covered, bytes =
+    string.find(value, '^(%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ')
   if not stop then error('GATEPASS_FORMAT') end
-  local record = { version = version, tag = tag, expires = expires, seen = seen, created = created, covered = covered,
+  local record = { version = version, tag = tag, handle = handle, expires = expires, seen = seen, created = created, covered = covered,
     bytes = bytes, rest = string.sub(value, stop + 1), live = tonumber(expires) > now }
   if bytes ~= '-' then
     local text = string.find(record.rest, '\\n', 1, true) + 1
@@ -34,7 +35,7 @@ local function read(key)
 end
 
 local function write(key, r)
-  local head = { r.version, r.tag, r.expires, r.seen, r.created, r.covered, r.bytes, r.rest }
+  local head = { r.version, r.tag, r.handle, r.expires, r.seen, r.created, r.covered, r.bytes, r.rest }
   local ttl = math.max(1, math.ceil(tonumber(r.expires) - now))
   redis.call('SET', key, table.concat(head, ' '), 'PX', string.format('%.0f', ttl))
 end
@@ -49,21 +50,71 @@ local function covers(covered, expires)
 end
 
 -- An entry outlives its record by a day, and a clock that is wrong by an hour must not remove one too early.
-local function enter(key, id, state, covered, created)
+local function enter(key, id, state, covered, created, handle)
   local all = redis.call('HGETALL', key)
   for n = 1, #all, 2 do
     if tonumber(string.match(all[n + 1], '^%a (%S+)')) + HOUR < now then redis.call('HDEL', key, all[n]) end
   end
   local known = redis.call('HGET', key, id)
   if known and string.sub(known, 1, 1) == 'x' then state = 'x' end
-  redis.call('HSET', key, id, state .. ' ' .. covered .. ' ' .. created)
+  redis.call('HSET', key, id, table.concat({ state, covered, created, handle }, ' '))
   local ttl = math.ceil(tonumber(covered) - now) + HOUR
   if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, string.format('%.0f', ttl)) end
 end
 
-local function entriesBeyond(key, limit)
-  if limit > 0 and redis.call('HLEN', key) > limit then return redis.call('HGETALL', key) end
-  return 'done'
+local function isBeyond(key, limit)
+  return limit > 0 and redis.call('HLEN', key) > limit
+end
+
+-- Of entries of other sessions those of all but the youngest that are kept. Entries with one handle are one session.
+local function surplus(entries, keep)
+  local sessions, known = {}, {}
+  for _, entry in ipairs(entries) do
+    local session = known[entry.handle]
+    if not session then
+      session = { handle = entry.handle, created = entry.created, entries = {} }
+      known[entry.handle] = session
+      table.insert(sessions, session)
+    end
+    session.created = math.max(session.created, entry.created)
+    table.insert(session.entries, entry)
+  end
+  table.sort(sessions, function(a, b)
+    return a.created > b.created or (a.created == b.created and a.handle > b.handle)
+  end)
+  local over = {}
+  for n = keep + 1, #sessions do
+    for _, entry in ipairs(sessions[n].entries) do table.insert(over, entry) end
+  end
+  return over
+end
+
+local function entries(key)
+  local all, list = redis.call('HGETALL', key), {}
+  for n = 1, #all, 2 do
+    local state, covered, created, handle = string.match(all[n + 1], '^(%a) (%S+) (%S+) (%S+)$')
+    table.insert(list, { id = all[n], text = all[n + 1], state = state, created = tonumber(created), handle = handle })
+  end
+  return list
+end
+
+-- Where all keys are in one place, nothing is under way beside this: what the index says is checked and done at once.
+local function endSurplus(id, limit)
+  if not isBeyond(KEYS[2], limit) then return 0 end
+  local own, others = read(KEYS[1]), {}
+  for _, entry in ipairs(entries(KEYS[2])) do
+    entry.key = string.sub(KEYS[1], 1, -1 - #id) .. entry.id
+    local record = read(entry.key)
+    if not record or not record.live or record.subject ~= own.subject then
+      if entry.state == 'c' then redis.call('HDEL', KEYS[2], entry.id) end
+    elseif record.handle ~= own.handle then table.insert(others, entry) end
+  end
+  local over = surplus(others, limit - 1)
+  for _, entry in ipairs(over) do
+    redis.call('DEL', entry.key)
+    redis.call('HDEL', KEYS[2], entry.id)
+  end
+  return #over
 end
 
 -- id, and the value it had (or '' for any), in pairs: what changed since stays
@@ -76,14 +127,13 @@ local function forget()
 end
 
 if op == 'insert' then
-  local tag, limit = ARGV[4], tonumber(ARGV[8] or '0')
-  local known = read(KEYS[1])
+  local tag, known = ARGV[4], read(KEYS[1])
   local repeated = known and known.tag == tag
   if known and known.live and not repeated then return 'duplicate' end
-  if KEYS[2] then enter(KEYS[2], ARGV[5], 'c', ARGV[6], ARGV[7]) end
-  if not repeated then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[9]) end
-  if KEYS[2] then return entriesBeyond(KEYS[2], limit) end
-  return 'done'
+  if KEYS[2] then enter(KEYS[2], ARGV[6], 'c', ARGV[7], ARGV[8], ARGV[9]) end
+  if not repeated then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5]) end
+  if KEYS[2] then return endSurplus(ARGV[6], tonumber(ARGV[10])) end
+  return 0
 end
 
 if op == 'replace' then
@@ -92,8 +142,8 @@ if op == 'replace' then
   if not known or not known.live then return 'gone' end
   if known.tag == tag then return 'done' end
   if known.version ~= expected then return 'conflict' end
-  local next = { version = string.format('%d', tonumber(expected) + 1), tag = tag, expires = ARGV[5], seen = ARGV[6],
-    created = known.created, bytes = bytes, rest = rest }
+  local next = { version = string.format('%d', tonumber(expected) + 1), tag = tag, handle = known.handle,
+    expires = ARGV[5], seen = ARGV[6], created = known.created, bytes = bytes, rest = rest }
   local same = known.subject == ARGV[10]
   next.covered = covered ~= '' and covered or same and known.covered or '0'
   if bytes ~= '-' and not covers(next.covered, next.expires) then return 'uncovered' end
@@ -108,7 +158,7 @@ if op == 'touch' then
   local seen, expires = later(ARGV[3], known.seen), later(ARGV[4], known.expires)
   if seen == known.seen and expires == known.expires then return 'done' end
   if ARGV[5] ~= '' then known.covered = later(ARGV[5], known.covered) end
-  if known.subject and not covers(known.covered, expires) then return { 'uncovered', known.subject, known.created } end
+  if known.subject and not covers(known.covered, expires) then return { 'uncovered', known.subject, known.created, known.handle } end
   known.seen, known.expires = seen, expires
   write(KEYS[1], known)
   return 'done'
@@ -133,7 +183,7 @@ if op == 'end' then
 end
 
 if op == 'enter' then
-  enter(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+  enter(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
   return 'done'
 end
 
@@ -141,13 +191,14 @@ if op == 'confirm' then
   local entry = redis.call('HGET', KEYS[1], ARGV[3])
   if not entry or string.sub(entry, 1, 1) == 'x' then return 'ended' end
   redis.call('HSET', KEYS[1], ARGV[3], 'c' .. string.sub(entry, 2))
-  return entriesBeyond(KEYS[1], tonumber(ARGV[4]))
+  if isBeyond(KEYS[1], tonumber(ARGV[4])) then return redis.call('HGETALL', KEYS[1]) end
+  return 'done'
 end
 
 if op == 'forget' then return forget() end
 
 if op == 'condemn' then
-  local own, keep, announced = ARGV[3], tonumber(ARGV[4]) - 1, {}
+  local keep, announced = tonumber(ARGV[4]) - 1, {}
   for n = 5, #ARGV, 2 do
     local entry = redis.call('HGET', KEYS[1], ARGV[n])
     if entry == ARGV[n + 1] then
@@ -155,22 +206,24 @@ if op == 'condemn' then
       if string.sub(entry, 1, 1) == 'p' then announced[ARGV[n]] = true else redis.call('HDEL', KEYS[1], ARGV[n]) end
     end
   end
-  local all, others, condemned, present = redis.call('HGETALL', KEYS[1]), {}, {}, false
-  for n = 1, #all, 2 do
-    local id, state, covered, created = all[n], string.match(all[n + 1], '^(%a) (%S+) (%S+)$')
-    if state == 'x' then table.insert(condemned, id); table.insert(condemned, all[n + 1])
-    elseif id == own then present = true
-    elseif not announced[id] then table.insert(others, { id = id, tail = string.sub(all[n + 1], 2), created = tonumber(created) }) end
+  local own = string.match(redis.call('HGET', KEYS[1], ARGV[3]) or '', '^[pc] %S+ %S+ (%S+)$')
+  local others, condemned = {}, {}
+  for _, entry in ipairs(entries(KEYS[1])) do
+    if entry.state == 'x' then table.insert(condemned, entry)
+    elseif entry.handle ~= own and not announced[entry.id] then table.insert(others, entry) end
   end
-  if not present then return condemned end
-  table.sort(others, function(a, b) return a.created > b.created or (a.created == b.created and a.id > b.id) end)
-  for n = keep + 1, #others do
-    local entry = 'x' .. others[n].tail
-    redis.call('HSET', KEYS[1], others[n].id, entry)
-    table.insert(condemned, others[n].id)
+  -- Otherwise the login itself has been ended meanwhile, or is about to be.
+  for _, entry in ipairs(own and surplus(others, keep) or {}) do
+    entry.text = 'x' .. string.sub(entry.text, 2)
+    redis.call('HSET', KEYS[1], entry.id, entry.text)
     table.insert(condemned, entry)
   end
-  return condemned
+  local pairs = {}
+  for _, entry in ipairs(condemned) do
+    table.insert(pairs, entry.id)
+    table.insert(pairs, entry.text)
+  end
+  return pairs
 end
 
 return redis.error_reply('GATEPASS_OPERATION')

@@ -54,14 +54,16 @@ export class Subjects {
 
   /** Announces a record that is about to be written; `confirm` has to follow. */
   async announce(record: SessionRecord & { subject: string }): Promise<void> {
-    const { subject, id, expiresAt, createdAt } = record
-    await this.#run('enter', subject, [id, 'p', this.coverFor(expiresAt), createdAt])
+    const { subject, id, handle, expiresAt, createdAt } = record
+    await this.#run('enter', subject, [id, 'p', this.coverFor(expiresAt), createdAt, handle])
   }
 
   /** Makes an entry hold longer for a record that is there. */
-  async extend(entry: { subject: string; id: SessionId; expiresAt: Timestamp; createdAt: string }): Promise<void> {
-    const { subject, id, expiresAt, createdAt } = entry
-    await this.#run('enter', subject, [id, 'c', this.coverFor(expiresAt), createdAt])
+  async extend(
+    entry: Pick<SessionRecord, 'id' | 'handle' | 'expiresAt'> & { subject: string; createdAt: string },
+  ): Promise<void> {
+    const { subject, id, handle, expiresAt, createdAt } = entry
+    await this.#run('enter', subject, [id, 'c', this.coverFor(expiresAt), createdAt, handle])
   }
 
   /**

@@ -22,6 +22,10 @@ const migrations: readonly ((table: string) => string)[] = [
     ) STRICT;
     CREATE INDEX "${table}_subject" ON "${table}" (subject, created_at) WHERE subject IS NOT NULL;
     CREATE INDEX "${table}_due" ON "${table}" (due_at);`,
+  // Before, the handle was among the engine's notes.
+  (table) => `
+    ALTER TABLE "${table}" ADD COLUMN handle TEXT NOT NULL DEFAULT '';
+    UPDATE "${table}" SET handle = coalesce(about ->> '$.handle', id);`,
 ]
 
 /**

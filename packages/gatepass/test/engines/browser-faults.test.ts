@@ -1,0 +1,208 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import mysql from 'mysql2/promise'
+import { Pool } from 'pg'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { gatepass } from '../../src/adapters/node.ts'
+import { ProtocolError } from '../../src/error.ts'
+import type { Session } from '../../src/session/session.ts'
+import type { SessionStore } from '../../src/session/store.ts'
+import { mysqlStore } from '../../src/stores/mysql.ts'
+import { postgresStore } from '../../src/stores/postgres.ts'
+import { redisStore } from '../../src/stores/redis.ts'
+import { TestBrowser } from '../../src/testing/browser.ts'
+import { hasMysqlServer, startMysql } from './mysql-server.ts'
+import { postgresPrograms, startPostgres } from './postgres-server.ts'
+import { hasRedis, startRedis } from './redis-server.ts'
+
+type Data = Record<string, unknown>
+
+/** A server that can be taken down, set up so that it promises to keep what it acknowledged. */
+interface Engine {
+  readonly store: SessionStore
+  crash(): Promise<void>
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+const engines: Readonly<Record<string, { installed: boolean; start(): Promise<Engine> }>> = {
+  Redis: {
+    installed: hasRedis,
+    async start() {
+      const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
+      const store = redisStore({ url: server.url, timeout: 1 })
+      return {
+        store,
+        crash: () => server.kill(),
+        restart: () => server.start(),
+        async close() {
+          await store.close()
+          await server.stop()
+        },
+      }
+    },
+  },
+  PostgreSQL: {
+    installed: postgresPrograms !== undefined,
+    async start() {
+      const server = await startPostgres()
+      const pool = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', max: 8 })
+      const store = postgresStore({ pool, timeout: 1 })
+      await store.migrate()
+      return {
+        store,
+        crash: () => server.stop('immediate'),
+        restart: () => server.start(),
+        async close() {
+          await store.close()
+          await pool.end()
+          await server.close()
+        },
+      }
+    },
+  },
+  MariaDB: {
+    installed: hasMysqlServer,
+    async start() {
+      const server = await startMysql()
+      const pool = mysql.createPool({ host: '127.0.0.1', port: server.port, user: 'root', database: 'test' })
+      const store = mysqlStore({ pool, timeout: 1 })
+      await store.migrate()
+      return {
+        store,
+        crash: () => server.kill(),
+        restart: () => server.start(),
+        async close() {
+          store.close()
+          await pool.end()
+          await server.close()
+        },
+      }
+    },
+  },
+}
+
+const cleanup: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const undo of cleanup.splice(0).reverse()) await undo()
+})
+
+/** An application that logs in whoever says who they are, and keeps what it is told. */
+async function serve(store: SessionStore): Promise<string> {
+  const users = { find: (id: string) => ({ id }), subject: (user: { id: string }) => user.id }
+  const auth = gatepass({ sessions: { store }, users, onError: () => {} })
+  const listener = auth.handler(async (req: IncomingMessage, res: ServerResponse) => {
+    const { pathname, searchParams } = new URL(req.url ?? '', 'http://here')
+    const session = (await auth.session(req)) as Session<Data>
+    if (pathname === '/login') session.assign(searchParams.get('user') ?? '', { at: Date.now(), amr: ['pwd'] })
+    else if (session.subject === undefined) {
+      throw new ProtocolError('ERR_LOGIN_REQUIRED', 'nobody is logged in', { status: 401 })
+    }
+    if (pathname === '/change') session.data[searchParams.get('key') ?? ''] = true
+    if (pathname === '/rotate') session.rotate()
+    // So that a crash finds requests that have loaded their session and not saved it yet.
+    await sleep(5)
+    res.end(JSON.stringify({ subject: session.subject, keys: Object.keys(session.data) }))
+  })
+  const server: Server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanup.push(async () => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** Somebody who goes on whatever happens, and knows what they were told. */
+class Person {
+  readonly #browser: TestBrowser
+  readonly #name: string
+  readonly #saved: string[] = []
+  /** Answers by their status. */
+  readonly answers = new Map<number, number>()
+  #keys = 0
+  stopped = false
+
+  constructor(origin: string, name: string) {
+    this.#browser = new TestBrowser(origin)
+    this.#name = name
+  }
+
+  get saved(): number {
+    return this.#saved.length
+  }
+
+  async goOn(): Promise<void> {
+    while ((await this.#ask(`/login?user=${this.#name}`)) !== 200);
+    while (!this.stopped) await this.#step()
+  }
+
+  async #step(): Promise<void> {
+    const key = `key${++this.#keys}`
+    const status = await this.#ask(`/change?key=${key}`)
+    if (status === 200) this.#saved.push(key)
+    // A token that was replaced before the answer was lost has ended. Nobody is somebody else, and a login begins anew.
+    if (status === 401) await this.#logInAgain()
+    if (this.#keys % 5 === 0) await this.#ask('/rotate')
+    if (status !== 200) await sleep(10)
+  }
+
+  async #logInAgain(): Promise<void> {
+    expect(this.answers.get(503) ?? 0).toBeGreaterThan(0)
+    this.#saved.length = 0
+    await this.#ask(`/login?user=${this.#name}`)
+  }
+
+  async #ask(path: string): Promise<number> {
+    const response = await this.#browser.fetch(path, { method: 'POST' })
+    const text = await response.text()
+    this.answers.set(response.status, (this.answers.get(response.status) ?? 0) + 1)
+    if (response.status === 503) {
+      expect(response.headers.get('retry-after')).toBe('1')
+      expect(response.headers.get('set-cookie')).toBeNull()
+    } else if (response.status === 200) this.#check(JSON.parse(text))
+    else expect(response.status).toBe(401)
+    return response.status
+  }
+
+  #check({ subject, keys }: { subject: string; keys: string[] }): void {
+    expect(subject).toBe(this.#name)
+    expect(keys).toEqual(expect.arrayContaining(this.#saved))
+  }
+
+  async look(): Promise<void> {
+    const response = await this.#browser.fetch('/me')
+    expect(response.status).toBe(200)
+    this.#check((await response.json()) as { subject: string; keys: string[] })
+  }
+}
+
+for (const [name, { installed, start }] of Object.entries(engines)) {
+  if (!installed && process.env.CI) throw new Error(`${name} is not installed`)
+  const note = installed ? '' : ` (SKIPPED: ${name} is not installed)`
+  describe.skipIf(!installed)(`browsers of an application whose ${name} crashes${note}`, () => {
+    test('get 503 with Retry-After, nothing unsaved that says 2xx, nobody else’s session; and are served again', async () => {
+      const engine = await start()
+      cleanup.push(() => engine.close())
+      const origin = await serve(engine.store)
+      const people = Array.from({ length: 12 }, (_, n) => new Person(origin, `user${n}`))
+      const going = Promise.all(people.map((person) => person.goOn()))
+      const everybody = (condition: (person: Person, n: number) => boolean) =>
+        Promise.race([going, vi.waitFor(() => expect(people.every(condition)).toBe(true), 20_000)])
+      await everybody(({ saved }) => saved > 5)
+      for (let crashes = 0; crashes < 3; crashes++) {
+        const refused = people.map(({ answers }) => answers.get(503) ?? 0)
+        await engine.crash()
+        await everybody(({ answers }, n) => (answers.get(503) ?? 0) > (refused[n] ?? 0) + 2)
+        const served = people.map(({ answers }) => answers.get(200) ?? 0)
+        await engine.restart()
+        await everybody(({ answers }, n) => (answers.get(200) ?? 0) > (served[n] ?? 0) + 10)
+      }
+      for (const person of people) person.stopped = true
+      await going
+      for (const person of people) await person.look()
+    })
+  })
+}

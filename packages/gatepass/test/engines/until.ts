@@ -1,0 +1,8 @@
+/** Asks until the answer is yes; for what only an engine decides when. */
+export async function until(condition: () => Promise<boolean>, seconds = 30): Promise<void> {
+  const end = performance.now() + seconds * 1000
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error('it has not happened in time')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * A server process that stops in the middle of a rotation: `<engine> <address> before|after`, a token on standard input.
+ * It gives the session of the token another one, and when the store is about to remove the old record, or just has, it
+ * writes a line and goes no further.
+ */
+import { once } from 'node:events'
+import { SessionManager } from '../../src/session/manager.ts'
+import type { SessionId, SessionStore, WriteResult } from '../../src/session/store.ts'
+import { TestJar } from '../../src/testing/exchange.ts'
+import { type EngineName, storeOn } from './stores.ts'
+
+const [, , engine, address = '', moment] = process.argv
+const [token] = await once(process.stdin, 'data')
+const { store } = await storeOn(engine as EngineName, address)
+
+/** Never answered: this process is killed meanwhile. */
+function stop(): Promise<never> {
+  process.stdout.write('stopped\n')
+  return new Promise(() => {})
+}
+
+const stopping: SessionStore = {
+  load: (id) => store.load(id),
+  insert: (record) => store.insert(record),
+  replace: (record, version) => store.replace(record, version),
+  touch: (id, seenAt, expiresAt) => store.touch(id, seenAt, expiresAt),
+  async remove(id: SessionId, version?: number): Promise<WriteResult> {
+    if (moment === 'after') await store.remove(id, version)
+    return stop()
+  },
+}
+
+const jar = new TestJar()
+jar.set('__Host-Http-gp', String(token).trim())
+const exchange = jar.exchange()
+const sessions = new SessionManager({ store: stopping, idleTimeout: 600 })
+const session = await sessions.open(exchange)
+session.rotate()
+await sessions.commit(exchange)
+throw new Error('the rotation was not stopped')

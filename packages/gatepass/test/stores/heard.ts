@@ -1,0 +1,25 @@
+import type { ChangeListener, SessionId } from '../../src/session/store.ts'
+import { until } from '../engines/until.ts'
+
+/** What was told, in order: ids, `up` and `down`. */
+export class Heard implements ChangeListener {
+  readonly all: string[] = []
+
+  changed(id: SessionId): void {
+    this.all.push(id)
+  }
+
+  up(): void {
+    this.all.push('up')
+  }
+
+  down(): void {
+    this.all.push('down')
+  }
+
+  /** Waits until something was told, and takes it and what was told before it out of the list. */
+  async take(what: string): Promise<string[]> {
+    await until(async () => this.all.includes(what))
+    return this.all.splice(0, this.all.indexOf(what) + 1)
+  }
+}
