@@ -1,7 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Awaitable } from '../awaitable.ts'
 import type { Reply } from '../http/exchange.ts'
-import type { LoginRouteOptions, LogoutRouteOptions, RequireLoginOptions } from '../passport/gatepass.ts'
+import type {
+  BackChannelLogoutOptions,
+  LinkRouteOptions,
+  LoginRouteOptions,
+  LogoutRouteOptions,
+  RequireLoginOptions,
+} from '../passport/gatepass.ts'
 import type { Success } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
@@ -35,8 +41,12 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
   /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
   login(names: Name | readonly Name[], options?: LoginRouteOptions): ExpressHandler
+  /** Adds a way to log in to the account of who is logged in, by a recent login; for a POST route. */
+  link(name: Name, options: LinkRouteOptions): ExpressHandler
   /** Ends the session; for a POST route. */
   logout(options?: LogoutRouteOptions): ExpressHandler
+  /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
+  backChannelLogout(name: Name, options: BackChannelLogoutOptions): ExpressHandler
   /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): ExpressHandler
   /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
@@ -84,7 +94,10 @@ export function gatepass<User, const Name extends string = string>(
     {
       login: (names: Name | readonly Name[], login?: LoginRouteOptions) =>
         route((visit) => core.login(visit.exchange, names, login)),
+      link: (name: Name, link: LinkRouteOptions) => route((visit) => core.link(visit.exchange, name, link)),
       logout: (logout?: LogoutRouteOptions) => route((visit) => core.logout(visit.exchange, logout)),
+      backChannelLogout: (name: Name, ended: BackChannelLogoutOptions) =>
+        route((visit) => core.backChannelLogout(visit.exchange, name, ended)),
       authenticate: (names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
         route((visit) => core.authenticate(visit.exchange, names, strategy)),
       requireLogin: (guard?: RequireLoginOptions) => route((visit) => core.requireLogin(visit.exchange, guard)),

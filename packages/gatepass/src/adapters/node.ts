@@ -47,22 +47,25 @@ export interface GatepassRequest<User> {
   readonly session: Session<SessionData>
   user?: User | undefined
   /** Keeps the login in the session, under a new token. */
-  login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr'>): Promise<void>
+  login(user: User, options?: UserLoginOptions<User>): Promise<void>
   /** Ends this session, or with `everywhere` all of its subject's. */
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
+
+/** How a login by hand was proved, and whether it is remembered. */
+export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr'>
 
 /** Goes on with the next handler, or with an error to whoever handles those. */
 export type NextFunction = (error?: unknown) => void
 
 /** What the middleware knows about a request, for handlers, guards and tests of your own. */
-export interface RequestAccess<User, Name extends string = string> {
+export interface RequestAccess<User, Name extends string = string, Req = IncomingMessage> {
   /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
-  exchange(req: IncomingMessage): NodeExchange
-  session(req: IncomingMessage): Awaitable<Session<SessionData>>
-  user(req: IncomingMessage): Awaitable<User | undefined>
+  exchange(req: Req): NodeExchange
+  session(req: Req): Awaitable<Session<SessionData>>
+  user(req: Req): Awaitable<User | undefined>
   /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
-  csrfToken(req: IncomingMessage): Awaitable<string>
+  csrfToken(req: Req): Awaitable<string>
   readonly gatepass: Gatepass<User, Name>
   readonly sessions: SessionManager<object>
   readonly passport: Passport<User, Name>
@@ -142,15 +145,19 @@ export function gatepass<User, const Name extends string = string>(
   })
 }
 
-/** Says of an answer to an error when to come back, and what it depends on: frameworks answer with its status alone. */
+/** Says of an answer to an error what frameworks, which answer with its status alone, do not. */
 function failing(res: ServerResponse, next: NextFunction): (error: unknown) => void {
   return (error) => {
-    if (error instanceof GatepassError && !res.headersSent) {
-      if (error.retryAfter !== undefined) res.setHeader('Retry-After', Math.ceil(error.retryAfter))
-      if (error.code === 'ERR_CROSS_ORIGIN') addVary(res, originVary)
-    }
+    describeFailure(res, error)
     next(asError(error))
   }
+}
+
+/** When to come back, and what the answer depends on. */
+export function describeFailure(res: ServerResponse, error: unknown): void {
+  if (!(error instanceof GatepassError) || res.headersSent) return
+  if (error.retryAfter !== undefined) res.setHeader('Retry-After', Math.ceil(error.retryAfter))
+  if (error.code === 'ERR_CROSS_ORIGIN') addVary(res, originVary)
 }
 
 /** To `next`, `undefined` says that all is well and a guard is passed, and Express reads some words as directions. */
@@ -169,10 +176,13 @@ export class Visits<User, Name extends string> {
   readonly settings: NodeSettings
   readonly #onError: (error: unknown, req: IncomingMessage) => void
   readonly #lazy: boolean
+  readonly #equip: (req: IncomingMessage) => void
   /** Whether `users.find` answers at once: unknown until it was asked, and once it has made us wait, for good no. */
   #findsAtOnce: boolean | undefined
 
-  constructor(options: NodeGatepassOptions<User, Name>) {
+  /** @param equipRequest gives a request its `session`, `user`, `login` and `logout` */
+  constructor(options: NodeGatepassOptions<User, Name>, equipRequest: (req: IncomingMessage) => void = equip) {
+    this.#equip = equipRequest
     this.settings = nodeSettings(options)
     const users = options.users === undefined ? options.users : this.#watched(options.users)
     this.core = new Gatepass({ ...options, users }, this.settings.origins)
@@ -215,7 +225,7 @@ export class Visits<User, Name extends string> {
       earlier.exchange.memory.set(earlier.visits, earlier)
     }
     req[kVisit] = visit as Visit<unknown, string>
-    equip(req)
+    this.#equip(req)
     // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
     beforeResponse(res, () => visit.finish(), visit.next)
     return visit
@@ -235,7 +245,7 @@ export class Visits<User, Name extends string> {
     const failed = failing(res, next)
     let ready: Awaitable<unknown>
     try {
-      ready = this.#find(req) === undefined ? this.#admit(req, res, failed) : undefined
+      ready = this.admit(req, res, failed)
     } catch (error) {
       failed(error)
       return
@@ -244,8 +254,14 @@ export class Visits<User, Name extends string> {
     else next()
   }
 
-  #admit(req: IncomingMessage, res: ServerResponse, next: NextFunction): Awaitable<unknown> {
-    const visit = this.#begin(req, res, next)
+  /**
+   * Begins the request's visit, unless it has begun; no handler may run before what comes back.
+   *
+   * @param failed told why the session could not be saved, when nothing of the response has left
+   */
+  admit(req: IncomingMessage, res: ServerResponse, failed: (error: unknown) => void): Awaitable<unknown> {
+    if (this.#find(req) !== undefined) return undefined
+    const visit = this.#begin(req, res, failed)
     return andThen(this.core.admit(visit.exchange), () => this.#prepare(visit))
   }
 
@@ -310,6 +326,10 @@ export class Visit<User, Name extends string> {
 
   findUser(): Awaitable<User | undefined> {
     return this.visits.core.passport.user(this.exchange)
+  }
+
+  loginUser(user: User, { amr, ...options }: UserLoginOptions<User> = {}): Promise<void> {
+    return this.login({ type: 'success', user, ...(amr !== undefined && { amr }) }, options)
   }
 
   async login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
@@ -397,16 +417,16 @@ function own(req: object, name: string, value: unknown): void {
   Object.defineProperty(req, name, { value, configurable: true, enumerable: true, writable: true })
 }
 
-function login(this: Visited, user: unknown, options: LoginOptions & { amr?: readonly string[] } = {}): Promise<void> {
-  const { amr, ...remember } = options
-  return visitOf(this).login({ type: 'success', user, ...(amr !== undefined && { amr }) }, remember)
+function login(this: Visited, user: unknown, options?: UserLoginOptions<unknown>): Promise<void> {
+  return visitOf(this).loginUser(user, options)
 }
 
 function logout(this: Visited, options?: { everywhere?: boolean }): Promise<void> {
   return visitOf(this).logout(options)
 }
 
-function visitOf(req: Visited): Visit<unknown, string> {
+/** The visit whose session and user the request shows. */
+export function visitOf(req: Visited): Visit<unknown, string> {
   const visit = req[kVisit]
   if (visit === undefined) throw notMounted()
   return visit
@@ -414,7 +434,7 @@ function visitOf(req: Visited): Visit<unknown, string> {
 
 function notMounted(): UsageError {
   return new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
-    hint: 'Mount it before this handler: app.use(auth), or createServer(auth.handler(…)).',
+    hint: 'Mount it before this handler: app.use(auth), await app.register(auth), or createServer(auth.handler(…)).',
   })
 }
 

@@ -22,10 +22,18 @@ export async function readFields(req: NodeRequest, res: NodeResponse, limit: num
   if (req.readableDidRead || isFilled(body)) return parsedFields(req, body)
   if (!hasBody(req)) return noFields
   const parse = parserFor(req)
-  const fields = parse(textOf(await readBody(req, res, limit)))
-  leaveBody(req, fields)
+  const bytes = await readBody(req, res, limit)
+  const fields = parse(textOf(bytes))
+  leaveBody(req, fields, bytes)
   return fields
 }
+
+/** The body of a request that was read here: for a framework that then wants to read it by itself. */
+export function bytesRead(req: NodeRequest): Uint8Array | undefined {
+  return (req as { [kBytes]?: Uint8Array })[kBytes]
+}
+
+const kBytes: unique symbol = Symbol('gatepass.bytes')
 
 const noFields: Fields = Object.freeze(Object.create(null))
 
@@ -49,8 +57,8 @@ function parsedFields(req: NodeRequest, body: unknown): Fields {
 }
 
 /** In the way of body parsers, which then know that there is nothing left to read. */
-function leaveBody(req: NodeRequest, fields: Fields): void {
-  Object.assign(req, { body: fields, _body: true })
+function leaveBody(req: NodeRequest, fields: Fields, bytes: Uint8Array): void {
+  Object.assign(req, { body: fields, _body: true, [kBytes]: bytes })
 }
 
 // ── bodies that we read ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -54,7 +54,8 @@ export function clearHead(res: Head, status: number): void {
   if (!isHttp2(res)) res.statusMessage = ''
 }
 
-function describesAnswer(name: string): boolean {
+/** Whether a header field says something about one answer, rather than about all of them. */
+export function describesAnswer(name: string): boolean {
   return answerFields.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'))
 }
 

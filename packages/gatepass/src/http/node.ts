@@ -75,6 +75,15 @@ export class NodeExchange implements Exchange {
     this.#settings = settings
   }
 
+  /** For code of others, which knows requests of Node and nothing else. */
+  get request(): NodeRequest {
+    return this.#req
+  }
+
+  get response(): NodeResponse {
+    return this.#res
+  }
+
   get method(): string {
     return this.#req.method ?? 'GET'
   }

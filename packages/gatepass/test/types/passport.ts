@@ -5,7 +5,9 @@ import type { Exchange } from '../../src/http/exchange.ts'
 import { Passport } from '../../src/passport/passport.ts'
 import type { Strategy } from '../../src/passport/strategy.ts'
 import type { SessionStore } from '../../src/session/store.ts'
+import { google } from '../../src/strategies/google.ts'
 import { local } from '../../src/strategies/local.ts'
+import { oidc } from '../../src/strategies/oidc.ts'
 
 interface Account {
   id: string
@@ -66,4 +68,30 @@ plain.handler((req, res) => {
   const serial: number | undefined = req.user?.serial
   req.session.rotate()
   res.end(`${name} ${serial}`)
+})
+
+// Strategies of providers are checked against what `find` finds, like all others.
+const registered = { clientId: 'shop', clientSecret: 'secret', callback: '/callback' }
+const withProviders = express({
+  sessions: { store },
+  users,
+  strategies: [
+    google({ ...registered, account: ({ subject }) => accounts.byId(subject) }),
+    oidc({
+      ...registered,
+      name: 'acme',
+      issuer: 'https://acme.example',
+      account: async ({ subject }) => accounts.byId(subject),
+    }),
+  ],
+})
+withProviders.login(['google', 'acme'])
+withProviders.link('acme', { success: '/account' })
+// @ts-expect-error there is no strategy of this name
+withProviders.link('github', { success: '/account' })
+express({
+  sessions: { store },
+  users,
+  // @ts-expect-error the account is none of those that `find` finds
+  strategies: [google({ ...registered, account: () => ({ serial: 7 }) })],
 })
