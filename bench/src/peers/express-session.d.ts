@@ -7,6 +7,7 @@ export interface SessionData {
 }
 
 export declare class Store {
+  get(id: string, callback: (error?: unknown, session?: object | null) => void): void
   set(id: string, session: object, callback?: (error?: unknown) => void): void
 }
 

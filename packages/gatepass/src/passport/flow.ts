@@ -1,7 +1,10 @@
+import type { Awaitable } from '../awaitable.ts'
 import { randomToken } from '../crypto/random.ts'
+import { ProtocolError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Timestamp } from '../session/store.ts'
+import type { LoginIntent } from './intent.ts'
 import type { LoginFlow } from './strategy.ts'
 
 /** How many logins of one strategy a browser may have begun and not finished; a further one drops the oldest. */
@@ -9,7 +12,18 @@ const OPEN_FLOWS = 5
 
 interface FlowEntry {
   readonly value: unknown
+  readonly intent: LoginIntent
   readonly expiresAt: Timestamp
+}
+
+/** What a flow belongs to. */
+export interface FlowOwner {
+  readonly strategy: string
+  /** What this request wants a login for. */
+  readonly intent: LoginIntent
+  /** Who is logged in now. */
+  readonly subject: () => Awaitable<string | undefined>
+  readonly clock: () => Timestamp
 }
 
 /**
@@ -20,14 +34,20 @@ interface FlowEntry {
 export class SessionLoginFlow implements LoginFlow {
   readonly #exchange: Exchange
   readonly #sessions: SessionManager<object>
+  readonly #owner: FlowOwner
   readonly #prefix: string
-  readonly #clock: () => Timestamp
+  #intent: LoginIntent
 
-  constructor(exchange: Exchange, sessions: SessionManager<object>, strategy: string, clock: () => Timestamp) {
+  constructor(exchange: Exchange, sessions: SessionManager<object>, owner: FlowOwner) {
     this.#exchange = exchange
     this.#sessions = sessions
-    this.#prefix = `flow:${strategy}:`
-    this.#clock = clock
+    this.#owner = owner
+    this.#prefix = `flow:${owner.strategy}:`
+    this.#intent = owner.intent
+  }
+
+  get intent(): LoginIntent {
+    return this.#intent
   }
 
   async start(value: unknown, lifetime: number): Promise<string> {
@@ -35,26 +55,42 @@ export class SessionLoginFlow implements LoginFlow {
     const data = session.data as Record<string, unknown>
     this.#makeRoom(data)
     const handle = randomToken()
-    data[this.#prefix + handle] = { value, expiresAt: this.#clock() + lifetime * 1000 } satisfies FlowEntry
+    const expiresAt = this.#owner.clock() + lifetime * 1000
+    data[this.#prefix + handle] = { value, intent: this.#owner.intent, expiresAt } satisfies FlowEntry
     return handle
   }
 
   async finish<Value>(handle: string): Promise<Value | undefined> {
+    const entry = await this.#take(handle)
+    if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
+    // Whoever began to link must still be in: credentials may have changed, or the account be gone, meanwhile.
+    if (entry.intent.purpose === 'link' && entry.intent.subject !== (await this.#owner.subject())) return undefined
+    this.#intent = entry.intent
+    return entry.value as Value
+  }
+
+  async #take(handle: string): Promise<FlowEntry | undefined> {
     const session = await this.#sessions.open(this.#exchange)
     if (session.id === undefined) return undefined
     const key = this.#prefix + handle
     let taken: FlowEntry | undefined
-    await session.update((newest) => {
-      const data = newest as Record<string, unknown>
-      taken = Object.hasOwn(data, key) ? (data[key] as FlowEntry) : undefined
-      delete data[key]
-    })
-    return taken !== undefined && taken.expiresAt > this.#clock() ? (taken.value as Value) : undefined
+    try {
+      await session.update((newest) => {
+        const data = newest as Record<string, unknown>
+        taken = Object.hasOwn(data, key) ? (data[key] as FlowEntry) : undefined
+        delete data[key]
+      })
+    } catch (error) {
+      // Another request with this handle was faster, and its login moved the session on.
+      if (error instanceof ProtocolError && error.code === 'ERR_SESSION_ENDED') return undefined
+      throw error
+    }
+    return taken
   }
 
   #makeRoom(data: Record<string, unknown>): void {
     const open = Object.keys(data).filter((key) => key.startsWith(this.#prefix))
-    const live = open.filter((key) => (data[key] as FlowEntry).expiresAt > this.#clock())
+    const live = open.filter((key) => (data[key] as FlowEntry).expiresAt > this.#owner.clock())
     const kept = new Set(live.slice(-(OPEN_FLOWS - 1)))
     for (const key of open) if (!kept.has(key)) delete data[key]
   }

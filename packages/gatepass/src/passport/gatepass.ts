@@ -2,14 +2,25 @@ import { type Awaitable, andThen } from '../awaitable.ts'
 import type { AnyCookie } from '../cookie/cookies.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import { GatepassError, UsageError } from '../error.ts'
+import { authorizationOf } from '../http/authorization.ts'
 import { CsrfTokens } from '../http/csrf-token.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
 import { configuredOrigins } from '../http/origin.ts'
 import { csrfTokenField, type OriginRule, requireSameOrigin } from '../http/same-origin.ts'
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
-import { type LoginOptions, Passport, type PassportOptions, type Verdict } from './passport.ts'
-import { loginRequiredReply, loginTooOldReply, reasonOf, refusalReply, seeOther, withQuery } from './reply.ts'
+import { LOGIN, type LoginIntent } from './intent.ts'
+import { Passport, type PassportOptions, type Rejection, type Verdict } from './passport.ts'
+import {
+  insufficientScopeReply,
+  loginRequiredReply,
+  loginTooOldReply,
+  reasonOf,
+  refusalReply,
+  seeOther,
+  withQuery,
+} from './reply.ts'
+import type { EndedLogin } from './strategy.ts'
 
 /**
  * Turns the check of cross-site requests off: any site may then make a visitor's browser log in, log out, and send your
@@ -19,6 +30,12 @@ export const allowCrossOrigin: unique symbol = Symbol('gatepass.allowCrossOrigin
 
 /** The form field that holds a token of {@link Gatepass.csrfToken}. */
 export const csrfFormField = 'csrf'
+
+/** How old, in seconds, the login may be of who adds a way to log in. */
+const LINK_LOGIN_AGE = 600
+
+/** How far a provider's clock may be behind ours, in milliseconds. */
+const CLOCKS_APART = 30_000
 
 /** An application's sessions, users and strategies: what every adapter's `gatepass()` takes. */
 export interface GatepassOptions<User, Name extends string = string>
@@ -33,6 +50,11 @@ export interface GatepassOptions<User, Name extends string = string>
    * Default none: a browser too old to say where a request comes from is then refused.
    */
   csrfKeys?: Keys
+  /**
+   * Strategies for `Authorization: Bearer`, asked on every request that carries it: `req.user`, `req.session` and the guards
+   * then go by the token and not by the cookie, which is not looked at. Default none.
+   */
+  bearer?: NoInfer<Name> | readonly NoInfer<Name>[]
   /** See {@link allowCrossOrigin}. */
   [allowCrossOrigin]?: true
 }
@@ -41,13 +63,28 @@ export interface GatepassOptions<User, Name extends string = string>
 export interface LoginRouteOptions {
   /** Where to go after a login, a path here. Left out, the request goes on to the next handler. */
   success?: string
-  /** The login page, a path here; `?failure=` says why: `missing`, `invalid`, `expired`, `locked`, `denied`. Left out, the answer is 401 with the reason. */
+  /** The login page, a path here; `?failure=` says why: `missing`, `invalid`, `expired`, `locked`, `denied`, `unavailable`. Left out, the answer is 401 with the reason. */
   failure?: string
-  /** Field or query parameter that says where to go instead of `success`; only targets on this origin are followed. */
+  /**
+   * Field or query parameter that says where to go instead of `success`; only targets on this origin are followed. A login
+   * that leads to another site and back remembers it on the way, and so it does `remember`.
+   */
   next?: string
-  /** Field that asks for remember-me, or `true` for always. Default never. */
+  /** Field or query parameter that asks for remember-me, or `true` for always. Default never. */
   remember?: string | true
   /** Options for the strategies. */
+  strategy?: Readonly<Record<string, unknown>>
+}
+
+/** What a route answers that adds a way to log in to the account of who is logged in. */
+export interface LinkRouteOptions {
+  /** Where to go when it is added, a path here. */
+  success: string
+  /** Where to go when it is not, a path here; `?failure=` says why. Default `success`. */
+  failure?: string
+  /** How old the login may be, in seconds. Default 600. */
+  maxAge?: number
+  /** Options for the strategy. */
   strategy?: Readonly<Record<string, unknown>>
 }
 
@@ -56,6 +93,17 @@ export interface LogoutRouteOptions {
   success?: string
   /** Ends the sessions on all devices. Default false. */
   everywhere?: boolean
+  /**
+   * Sends the browser to the provider that the login came from, to log out there, too; from there it comes to `success`,
+   * which must be registered at the provider. Default false.
+   */
+  atProvider?: boolean
+}
+
+/** Whose sessions end when a provider says that a login has ended. */
+export interface BackChannelLogoutOptions {
+  /** Who that is here, by issuer and subject; `undefined` if nobody. */
+  subject(ended: EndedLogin): Awaitable<string | undefined>
 }
 
 export interface RequireLoginOptions {
@@ -63,6 +111,8 @@ export interface RequireLoginOptions {
   login?: string
   /** Seconds; an older login does not do. Default any age within the session's timeouts. */
   maxAge?: number
+  /** What a token or an API key must be good for; a login in a session is good for everything. Default nothing. */
+  scope?: string
 }
 
 /** The sessions and the Passport of one application, and what its login, logout and guarded routes answer, on any server. */
@@ -73,6 +123,7 @@ export class Gatepass<User, Name extends string = string> {
   readonly #trustedOrigins: readonly string[]
   readonly #checksOrigin: boolean
   readonly #csrf: CsrfTokens | undefined
+  readonly #bearer: Name | readonly Name[] | undefined
   readonly #clock: () => number
 
   /** @param origins as browsers see this application; empty: each request's own, from its Host field */
@@ -95,6 +146,7 @@ export class Gatepass<User, Name extends string = string> {
     this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)
     this.#checksOrigin = options[allowCrossOrigin] !== true
     this.#csrf = options.csrfKeys === undefined ? undefined : new CsrfTokens(options.csrfKeys)
+    this.#bearer = options.bearer
     this.#clock = options.clock ?? Date.now
   }
 
@@ -105,13 +157,16 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * Refuses an unsafe request that carries cookies and comes from another site; every other passes.
+   * Refuses an unsafe request that a browser may have sent with its user's credentials at the wish of another site; every
+   * other passes. Where `bearer` is configured, what the request says in `Authorization` is looked at here.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
+   * @throws {StoreError} if a token cannot be checked
    */
   admit(exchange: Exchange): Awaitable<void> {
-    if (isSafe(exchange.method) || exchange.header('cookie') === undefined) return undefined
-    return this.requireOwnForm(exchange)
+    const bearer = this.#bearer
+    if (bearer === undefined || authorizationOf(exchange)?.scheme !== 'bearer') return this.#admitFrom(exchange)
+    return this.passport.identify(exchange, bearer).then(() => this.#admitFrom(exchange))
   }
 
   /**
@@ -160,12 +215,30 @@ export class Gatepass<User, Name extends string = string> {
     names: Name | readonly Name[],
     options: LoginRouteOptions = {},
   ): Promise<Reply | undefined> {
-    if (!isSafe(exchange.method)) await this.requireOwnForm(exchange)
-    const verdict = await this.passport.authenticate(exchange, names, options.strategy)
-    if (verdict.type === 'success') {
-      await this.passport.login(exchange, verdict, await rememberWish(exchange, options.remember))
+    if (!isSafe(exchange.method) && !this.passport.takesForeignPost(exchange, names))
+      await this.requireOwnForm(exchange)
+    return this.#proceed(exchange, names, options, await this.#loginIntent(exchange, options))
+  }
+
+  /**
+   * Begins to add a way to log in to the account of who is logged in, or does it where the strategy concludes at once.
+   *
+   * @throws {UsageError} `ERR_PASSPORT_OPTIONS` for GET: a link on another page would then do it
+   */
+  async link(exchange: Exchange, name: Name, options: LinkRouteOptions): Promise<Reply | undefined> {
+    if (isSafe(exchange.method)) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', 'A route that links an account must not answer GET', {
+        hint: 'Register it with POST, and start by a form with a button.',
+      })
     }
-    return this.#loginReply(exchange, verdict, options)
+    await this.requireOwnForm(exchange)
+    const { success, failure = success, maxAge = LINK_LOGIN_AGE, strategy } = options
+    const refusal = await this.requireLogin(exchange, { maxAge })
+    if (refusal !== undefined) return refusal
+    const { subject } = await this.sessions.open(exchange)
+    if (subject === undefined) return loginRequiredReply(exchange, 'not-logged-in')
+    const route = { success, failure, ...(strategy !== undefined && { strategy }) }
+    return this.#proceed(exchange, name, route, { purpose: 'link', subject, next: success, failure })
   }
 
   /** Lets a request in that proves who it is by itself, and keeps nothing; `undefined`: let in. */
@@ -176,7 +249,7 @@ export class Gatepass<User, Name extends string = string> {
   ): Promise<Reply | undefined> {
     const verdict = await this.passport.authenticate(exchange, names, options)
     if (verdict.type === 'success') await this.passport.login(exchange, { ...verdict, persist: false })
-    return this.#loginReply(exchange, verdict, {})
+    return this.#loginReply(exchange, verdict, LOGIN, {})
   }
 
   async logout(exchange: Exchange, options: LogoutRouteOptions = {}): Promise<Reply> {
@@ -190,51 +263,104 @@ export class Gatepass<User, Name extends string = string> {
       )
     }
     await this.requireOwnForm(exchange)
+    const elsewhere = options.atProvider === true ? await this.#logoutLocation(exchange, options.success) : undefined
     await this.passport.logout(exchange, options)
     const headers = { 'clear-site-data': '"cache", "storage"', 'cache-control': 'no-store' }
-    if (options.success === undefined) return { status: 204, headers }
-    const reply = seeOther(options.success)
+    const target = elsewhere ?? options.success
+    if (target === undefined) return { status: 204, headers }
+    const reply = seeOther(target)
     return { ...reply, headers: { ...headers, ...reply.headers } }
+  }
+
+  /**
+   * Ends the sessions whose login has ended at a provider, on the provider's word (OpenID Connect Back-Channel Logout 1.0).
+   *
+   * @throws {ProtocolError} what the strategy refuses the message with (400)
+   * @throws {UsageError} `ERR_STORE_NO_INDEX`; `ERR_PASSPORT_OPTIONS` if the strategy knows no such message
+   */
+  async backChannelLogout(exchange: Exchange, name: Name, options: BackChannelLogoutOptions): Promise<Reply> {
+    const headers = { 'cache-control': 'no-store' }
+    if (exchange.method !== 'POST') return { status: 405, headers: { ...headers, allow: 'POST' } }
+    const ended = await this.passport.strategy(name)?.endedLogin?.(exchange)
+    if (ended === undefined) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `The strategy "${name}" knows no back-channel logout`)
+    }
+    const subject = await options.subject(ended)
+    if (subject !== undefined) await this.#endLogins(subject, name, ended)
+    return { status: 200, headers }
   }
 
   /** `undefined`: somebody is logged in, as recently as asked. */
   requireLogin(exchange: Exchange, options: RequireLoginOptions = {}): Awaitable<Reply | undefined> {
     return andThen(this.passport.user(exchange), (user) => {
-      if (user === undefined) {
-        return this.#toLoginPage(exchange, options) ?? loginRequiredReply(exchange, this.passport.anonymity(exchange))
-      }
+      if (user === undefined) return this.#refusal(exchange, options)
+      if (!this.#inScope(exchange, options.scope)) return insufficientScopeReply(exchange, options.scope)
       if (options.maxAge === undefined || this.#loginAge(exchange) <= options.maxAge) return undefined
       return this.#toLoginPage(exchange, options) ?? loginTooOldReply(exchange)
     })
   }
 
-  #loginReply(exchange: Exchange, verdict: Verdict<User>, options: LoginRouteOptions): Awaitable<Reply | undefined> {
+  /** Where to log out where the login came from. */
+  async #logoutLocation(exchange: Exchange, success: string | undefined): Promise<string | undefined> {
+    const { login } = await this.sessions.open(exchange)
+    if (login?.by === undefined) return undefined
+    const returnTo = success === undefined ? undefined : new URL(success, exchange.origin).href
+    return this.passport.strategy(login.by)?.logoutLocation?.({ sid: login.sid, returnTo })
+  }
+
+  /** Ends the subject's sessions that this strategy began, before the message was written. */
+  async #endLogins(subject: string, strategy: string, ended: EndedLogin): Promise<void> {
+    for (const { handle, login, createdAt } of await this.sessions.list(subject)) {
+      if (login?.by !== strategy || createdAt > ended.issuedAt + CLOCKS_APART) continue
+      if (ended.sid === undefined || login.sid === ended.sid) await this.sessions.revokeHandle(subject, handle)
+    }
+  }
+
+  async #proceed(
+    exchange: Exchange,
+    names: Name | readonly Name[],
+    options: LoginRouteOptions,
+    begun: LoginIntent,
+  ): Promise<Reply | undefined> {
+    const verdict = await this.passport.authenticate(exchange, names, options.strategy, begun)
+    const intent = 'intent' in verdict && verdict.intent !== undefined ? verdict.intent : begun
+    if (verdict.type === 'success' && intent.purpose === 'login') {
+      const remember = intent.remember === true || begun.remember === true
+      await this.passport.login(exchange, verdict, { remember })
+    }
+    return this.#loginReply(exchange, verdict, intent, options)
+  }
+
+  /** What a login that begins with this request is for. */
+  async #loginIntent(exchange: Exchange, { next, remember }: LoginRouteOptions): Promise<LoginIntent> {
+    const target = await this.#target(exchange, next, '')
+    const remembered = remember === true || (remember !== undefined && asked(await wish(exchange, remember)))
+    return { purpose: 'login', ...(target !== '' && { next: target }), ...(remembered && { remember: true }) }
+  }
+
+  #loginReply(
+    exchange: Exchange,
+    verdict: Verdict<User>,
+    intent: LoginIntent,
+    options: LoginRouteOptions,
+  ): Awaitable<Reply | undefined> {
     switch (verdict.type) {
       case 'success':
-        return options.success === undefined
-          ? undefined
-          : andThen(this.#target(exchange, options.next, options.success), seeOther)
+        return afterwards(intent, options)
       case 'redirect':
         return { ...seeOther(verdict.location), status: verdict.status ?? (isSafe(exchange.method) ? 302 : 303) }
       case 'respond':
         return verdict.reply
       case 'rejection':
-        return options.failure === undefined
-          ? refusalReply(exchange, verdict)
-          : this.#backToForm(exchange, reasonOf(verdict), options.failure, options.next)
+        return backToForm(verdict, intent, options) ?? refusalReply(exchange, verdict)
     }
-  }
-
-  async #backToForm(exchange: Exchange, failure: string, page: string, next: string | undefined): Promise<Reply> {
-    const wish = await this.#target(exchange, next, '')
-    return seeOther(withQuery(page, { failure, ...(next !== undefined && wish !== '' && { [next]: wish }) }))
   }
 
   /** Where the request wishes to go, if that is on this origin; else `fallback`. */
   async #target(exchange: Exchange, name: string | undefined, fallback: string): Promise<string> {
     if (name === undefined) return fallback
-    const wish = (await exchange.fields())[name] ?? queryParameter(exchange.target, name)
-    return wish === undefined ? fallback : safeLocation(wish, { origin: exchange.origin, fallback })
+    const target = await wish(exchange, name)
+    return target === undefined ? fallback : safeLocation(target, { origin: exchange.origin, fallback })
   }
 
   #toLoginPage(exchange: Exchange, options: RequireLoginOptions): Reply | undefined {
@@ -246,8 +372,44 @@ export class Gatepass<User, Name extends string = string> {
 
   /** Seconds since the login of this session was proved; credentials that come with the request are proved now. */
   #loginAge(exchange: Exchange): number {
-    const login = this.sessions.opened(exchange)?.login
-    return login === undefined ? 0 : (this.#clock() - login.at) / 1000
+    const own = this.passport.credentials(exchange)
+    const at = own?.type === 'success' ? own.at : this.sessions.opened(exchange)?.login?.at
+    return at === undefined ? 0 : (this.#clock() - at) / 1000
+  }
+
+  #admitFrom(exchange: Exchange): Awaitable<void> {
+    if (isSafe(exchange.method)) return undefined
+    if (exchange.header('cookie') === undefined) {
+      // Browsers remember a password for Basic and send it by themselves; whatever else says nothing of where it is from.
+      const ambient = authorizationOf(exchange)?.scheme === 'basic' && saysWhereFrom(exchange)
+      return ambient ? this.requireSameOrigin(exchange) : undefined
+    }
+    return this.passport.takesForeignPost(exchange) ? undefined : this.requireOwnForm(exchange)
+  }
+
+  /** The answer where nobody is logged in. */
+  #refusal(exchange: Exchange, options: RequireLoginOptions): Awaitable<Reply> {
+    const own = this.passport.credentials(exchange)
+    if (own?.type === 'rejection') return refusalReply(exchange, own)
+    const page = this.#toLoginPage(exchange, options)
+    if (page !== undefined) return page
+    return andThen(this.#challenges(exchange), (challenges) =>
+      loginRequiredReply(exchange, this.passport.anonymity(exchange), challenges),
+    )
+  }
+
+  /** How a request may say who it is by itself (RFC 9110 §15.5.2). */
+  #challenges(exchange: Exchange): Awaitable<readonly string[]> {
+    if (this.#bearer === undefined) return []
+    return this.passport
+      .authenticate(exchange, this.#bearer)
+      .then((verdict) => (verdict.type === 'rejection' ? verdict.challenges : []))
+  }
+
+  /** Whether the request may do what needs this scope. */
+  #inScope(exchange: Exchange, scope: string | undefined): boolean {
+    const own = this.passport.credentials(exchange)
+    return scope === undefined || own?.type !== 'success' || own.scope?.includes(scope) === true
   }
 
   #formToken(exchange: Exchange): Awaitable<unknown> {
@@ -287,8 +449,25 @@ function queryParameter(target: string, name: string): string | undefined {
   return start === -1 ? undefined : (new URLSearchParams(target.slice(start)).get(name) ?? undefined)
 }
 
-async function rememberWish(exchange: Exchange, remember: string | true | undefined): Promise<LoginOptions> {
-  if (typeof remember !== 'string') return { remember: remember === true }
-  const wish = (await exchange.fields())[remember]
-  return { remember: wish === true || wish === 'on' || wish === 'true' || wish === '1' }
+/** What the request says under this name, in a field or in its query. */
+async function wish(exchange: Exchange, name: string): Promise<unknown> {
+  return (await exchange.fields())[name] ?? queryParameter(exchange.target, name)
+}
+
+function asked(value: unknown): boolean {
+  return value === true || value === 'on' || value === 'true' || value === '1'
+}
+
+/** Where a success leads; `undefined`: on to the next handler. */
+function afterwards(intent: LoginIntent, { success }: LoginRouteOptions): Reply | undefined {
+  const target = intent.purpose === 'login' && success === undefined ? undefined : (intent.next ?? success)
+  return target === undefined ? undefined : seeOther(target)
+}
+
+/** Where a refusal leads, with the reason, and with where the login was to lead. */
+function backToForm(rejection: Rejection, intent: LoginIntent, options: LoginRouteOptions): Reply | undefined {
+  const page = intent.failure ?? options.failure
+  if (page === undefined) return undefined
+  const onwards = intent.purpose === 'login' && intent.next !== undefined && { [options.next ?? 'next']: intent.next }
+  return seeOther(withQuery(page, { failure: reasonOf(rejection), ...onwards }))
 }

@@ -2,12 +2,15 @@ export type { Awaitable } from '../awaitable.ts'
 export type { Exchange, Reply } from '../http/exchange.ts'
 export {
   allowCrossOrigin,
+  type BackChannelLogoutOptions,
   Gatepass,
   type GatepassOptions,
+  type LinkRouteOptions,
   type LoginRouteOptions,
   type LogoutRouteOptions,
   type RequireLoginOptions,
 } from './gatepass.ts'
+export type { LoginIntent } from './intent.ts'
 export type { Failure, Outcome, Pass, Redirect, Respond, Success } from './outcome.ts'
 export {
   type Anonymity,
@@ -17,5 +20,5 @@ export {
   type Rejection,
   type Verdict,
 } from './passport.ts'
-export type { Attempt, LoginFlow, Strategy } from './strategy.ts'
+export type { Attempt, EndedLogin, LoginFlow, Strategy } from './strategy.ts'
 export type { Users } from './users.ts'

@@ -1,4 +1,6 @@
+import type { ErrorCode } from '../error.ts'
 import type { Reply } from '../http/exchange.ts'
+import type { SessionRecord, Timestamp } from '../session/store.ts'
 
 /** The strategy knows who it is. */
 export interface Success<User> {
@@ -6,6 +8,14 @@ export interface Success<User> {
   readonly user: User
   /** How it was proved, RFC 8176 values: `pwd`, `otp`, `hwk`, `mfa` … */
   readonly amr?: readonly string[]
+  /** When it was proved, if that was not now: OpenID Connect's `auth_time`. */
+  readonly at?: Timestamp
+  /** The session at the provider, which a back-channel logout names (OpenID Connect's `sid`). */
+  readonly sid?: string
+  /** The session that the credentials name; it ends, and they are refused. */
+  readonly session?: SessionRecord
+  /** What the credentials are good for; none of it if left out. A login that is kept is good for everything. */
+  readonly scope?: readonly string[]
   /** False for credentials sent with every request (Bearer, Basic). Default true. */
   readonly persist?: boolean
   /** Whatever else the strategy learnt; handed to the application unchanged. */
@@ -15,7 +25,10 @@ export interface Success<User> {
 /** The strategy was given credentials, or should have been, and refuses them. */
 export interface Failure {
   readonly type: 'failure'
-  readonly reason: 'missing' | 'invalid' | 'expired' | 'locked' | 'denied'
+  /** `denied`: by a person, here or at a provider. `unavailable`: whoever should have said did not answer. */
+  readonly reason: 'missing' | 'invalid' | 'expired' | 'locked' | 'denied' | 'unavailable'
+  /** What exactly was wrong, for logs and for search; none where the reason says it all. */
+  readonly code?: ErrorCode
   /** Safe to show to the person logging in. */
   readonly message?: string
   /** WWW-Authenticate challenge (RFC 9110 §11.6.1). */
@@ -46,3 +59,14 @@ export interface Pass {
 
 /** Everything a strategy can conclude about one request. Not being able to conclude is a thrown error. */
 export type Outcome<User> = Success<User> | Failure | Redirect | Respond | Pass
+
+/** Whether what an application gave is a refusal of its own, and no user. */
+export function isFailure(verdict: unknown): verdict is Failure {
+  return (
+    typeof verdict === 'object' &&
+    verdict !== null &&
+    'type' in verdict &&
+    verdict.type === 'failure' &&
+    'reason' in verdict
+  )
+}

@@ -1,11 +1,14 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { UsageError } from '../error.ts'
+import { challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { readAbout } from '../session/about.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { Timestamp } from '../session/store.ts'
 import { SessionLoginFlow } from './flow.ts'
-import type { Failure, Redirect, Respond, Success } from './outcome.ts'
+import { LOGIN, type LoginIntent } from './intent.ts'
+import type { Failure, Outcome, Redirect, Respond, Success } from './outcome.ts'
 import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
 import { stampOf, subjectOf, type Users } from './users.ts'
 
@@ -16,10 +19,20 @@ export interface Rejection {
   /** That of the first failure which has one, else 401. */
   readonly status: number
   readonly challenges: readonly string[]
+  /** What the login was begun for, in an earlier request. */
+  readonly intent?: LoginIntent
 }
 
 /** What `authenticate` concluded; read it with an exhaustive `switch` on `type`. */
-export type Verdict<User> = (Success<User> & { readonly strategy: string }) | Redirect | Respond | Rejection
+export type Verdict<User> =
+  | (Success<User> & {
+      readonly strategy: string
+      /** What the login was begun for, in an earlier request; of one that was begun to link, nobody is to be logged in. */
+      readonly intent?: LoginIntent
+    })
+  | Redirect
+  | Respond
+  | Rejection
 
 /** Why a request has no user. */
 export type Anonymity =
@@ -28,6 +41,8 @@ export type Anonymity =
   | 'user-gone'
   | 'credentials-changed'
   | 'no-sessions'
+  /** The credentials in `Authorization` were refused. */
+  | 'refused'
 
 export interface PassportOptions<User, Name extends string = string> {
   users: Users<User>
@@ -52,6 +67,8 @@ export interface LoginOptions {
 interface Finding<User> {
   user: User | undefined
   anonymity: Anonymity | undefined
+  /** What came of the credentials that the request itself carries. */
+  own?: (Success<User> & { readonly strategy?: string }) | Rejection
 }
 
 /** Decides who is making a request, and keeps that in the session. */
@@ -74,20 +91,26 @@ export class Passport<User, Name extends string = string> {
   /**
    * Asks the strategies in order until one concludes. Changes nothing but the strategies' own login flows.
    *
+   * @param wish what a login that begins here is for; default to log in, and nothing else
    * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`
    */
   async authenticate(
     exchange: Exchange,
     names: Name | readonly Name[],
     options: Readonly<Record<string, unknown>> = {},
+    wish: LoginIntent = LOGIN,
   ): Promise<Verdict<User>> {
     const failures: Rejection['failures'][number][] = []
+    let intent = wish
     for (const strategy of this.#named(names)) {
-      const attempt: Attempt = { flow: this.#flow(exchange, strategy.name), options }
-      const outcome = await strategy.authenticate(exchange, attempt)
+      const flow = this.#flow(exchange, strategy.name, intent)
+      const attempt: Attempt = { flow, options, sessions: this.#sessions }
+      const concluded = settled(strategy.authenticate(exchange, attempt))
+      const outcome = this.#standing(concluded instanceof Promise ? await concluded : concluded)
+      intent = flow.intent
       switch (outcome.type) {
         case 'success':
-          return { ...outcome, strategy: strategy.name }
+          return { ...outcome, strategy: strategy.name, ...(intent !== wish && { intent }) }
         case 'redirect':
         case 'respond':
           return outcome
@@ -98,33 +121,65 @@ export class Passport<User, Name extends string = string> {
           break
       }
     }
-    return rejection(failures)
+    return { ...rejection(failures), ...(intent !== wish && { intent }) }
   }
 
   /**
    * Keeps the login in the session, under a new token; a success that does not persist counts for this exchange alone.
    *
-   * @throws {UsageError} `ERR_PASSPORT_NO_SESSIONS`, `ERR_PASSPORT_SUBJECT`
+   * @throws {UsageError} `ERR_PASSPORT_NO_SESSIONS`, `ERR_PASSPORT_SUBJECT`; `ERR_PASSPORT_OPTIONS` for a success that was
+   *   begun to link
    */
   async login(
     exchange: Exchange,
-    success: Success<User> & { strategy?: string },
+    success: Success<User> & { strategy?: string; intent?: LoginIntent },
     options: LoginOptions = {},
   ): Promise<void> {
-    const { user } = success
+    const { user, intent } = success
+    if (intent?.purpose === 'link') {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', 'What was begun to link an identity is no login', {
+        hint: 'Look at `verdict.intent.purpose` before you call login().',
+      })
+    }
     if (success.persist !== false) {
       const session = await this.#required(exchange)
       const stamp = stampOf(this.#users, user)
       const proof = {
-        at: this.#clock(),
+        at: Math.min(success.at ?? Number.POSITIVE_INFINITY, this.#clock()),
         amr: success.amr ?? [],
         ...(success.strategy !== undefined && { by: success.strategy }),
+        ...(success.sid !== undefined && { sid: success.sid }),
         ...(stamp !== undefined && { stamp }),
         ...(options.remember === true && { remembered: true }),
       }
       session.assign(subjectOf(this.#users, user), proof, { carry: this.#carry })
     }
-    exchange.memory.set(this, { user, anonymity: undefined } satisfies Finding<User>)
+    const own = success.persist === false ? { own: success } : {}
+    exchange.memory.set(this, { user, anonymity: undefined, ...own } satisfies Finding<User>)
+  }
+
+  /**
+   * Believes what this request says of itself in `Authorization`, and not its cookie: the user, and the session that the
+   * credentials name. To be called before anybody opens the session. Credentials that are refused leave nobody.
+   */
+  async identify(exchange: Exchange, names: Name | readonly Name[]): Promise<void> {
+    const verdict = await this.authenticate(exchange, names)
+    if (verdict.type === 'success') {
+      this.#sessions?.adopt(exchange, verdict.session)
+      return this.login(exchange, { ...verdict, persist: false })
+    }
+    this.#sessions?.adopt(exchange, undefined)
+    const own = verdict.type === 'rejection' ? verdict : rejection([])
+    exchange.memory.set(this, { user: undefined, anonymity: 'refused', own } satisfies Finding<User>)
+  }
+
+  /**
+   * What came of the credentials that the request itself carries: the success, with its `scope` and `info`, or why they were
+   * refused. `undefined` where a session says who it is, or nobody does.
+   */
+  credentials(exchange: Exchange): (Success<User> & { readonly strategy?: string }) | Rejection | undefined {
+    const known = this.#known(exchange)
+    return known instanceof Promise ? undefined : known?.own
   }
 
   /** Ends this session; `everywhere` ends all sessions of its subject. Harmless when nobody is logged in. */
@@ -200,6 +255,13 @@ export class Passport<User, Name extends string = string> {
     return undefined
   }
 
+  /** Credentials that name a session end as it does when the password changes. */
+  #standing(outcome: Outcome<User>): Outcome<User> {
+    if (outcome.type !== 'success' || outcome.session === undefined || this.#users.stamp === undefined) return outcome
+    const { stamp } = readAbout(outcome.session.about).login ?? {}
+    return stamp === stampOf(this.#users, outcome.user) ? outcome : OUTDATED
+  }
+
   #required(exchange: Exchange): Awaitable<Session<object>> {
     if (this.#sessions !== undefined) return this.#sessions.open(exchange)
     throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'A login cannot be kept without sessions', {
@@ -207,10 +269,29 @@ export class Passport<User, Name extends string = string> {
     })
   }
 
-  #flow(exchange: Exchange, strategy: string): LoginFlow {
-    return this.#sessions === undefined
-      ? withoutSessions
-      : new SessionLoginFlow(exchange, this.#sessions, strategy, this.#clock)
+  #flow(exchange: Exchange, strategy: string, intent: LoginIntent): LoginFlow {
+    if (this.#sessions === undefined) return { ...withoutSessions, intent }
+    const subject = () => andThen(this.user(exchange), (user) => user && subjectOf(this.#users, user))
+    return new SessionLoginFlow(exchange, this.#sessions, { strategy, intent, subject, clock: this.#clock })
+  }
+
+  /**
+   * Whether another site's page may post to this address, on behalf of the browser: all of the named strategies say so, or
+   * any if none is named. They send the browser on, and do nothing else.
+   */
+  takesForeignPost(exchange: Exchange, names?: Name | readonly Name[]): boolean {
+    const path = exchange.target.split('?', 1)[0]
+    const expected = (strategy: Strategy<User>) => strategy.foreignPost !== undefined && strategy.foreignPost === path
+    return names === undefined ? [...this.#strategies.values()].some(expected) : this.#named(names).every(expected)
+  }
+
+  /**
+   * The strategy of this name; `undefined` if there is none any more.
+   *
+   * @param name as `LoginProof.by` has it
+   */
+  strategy(name: string): Strategy<User> | undefined {
+    return this.#strategies.get(name)
   }
 
   #named(names: Name | readonly Name[]): Strategy<User>[] {
@@ -225,8 +306,15 @@ export class Passport<User, Name extends string = string> {
   }
 }
 
+const OUTDATED: Failure = {
+  type: 'failure',
+  reason: 'expired',
+  message: 'The credentials have changed since this token was issued.',
+  challenge: challenge('Bearer', { error: 'invalid_token' }),
+}
+
 /** The flow of a Passport without sessions: a strategy that needs one cannot work there. */
-const withoutSessions: LoginFlow = {
+const withoutSessions: Omit<LoginFlow, 'intent'> = {
   async start(): Promise<string> {
     throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy has to remember something between two requests', {
       hint: 'Give `sessions` to Passport.',
@@ -255,6 +343,6 @@ function rejection(failures: Rejection['failures']): Rejection {
     type: 'rejection',
     failures,
     status: failures.find((failure) => failure.status !== undefined)?.status ?? 401,
-    challenges: failures.flatMap((failure) => failure.challenge ?? []),
+    challenges: [...new Set(failures.flatMap((failure) => failure.challenge ?? []))],
   }
 }

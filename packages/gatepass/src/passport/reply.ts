@@ -1,3 +1,4 @@
+import { challenge } from '../http/authorization.ts'
 import { problemReply } from '../http/error-reply.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
 import type { Failure } from './outcome.ts'
@@ -5,7 +6,8 @@ import type { Anonymity, Rejection } from './passport.ts'
 
 /** A redirect after which the browser asks with GET (RFC 9110 §15.4.4), so that credentials are never sent on. */
 export function seeOther(location: string): Reply {
-  return { status: 303, headers: { location, 'cache-control': 'no-store' } }
+  // The address that leads on may hold a code (RFC 9700 §4.2): the next page does not learn it.
+  return { status: 303, headers: { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' } }
 }
 
 /** `target` with further query parameters; what it had under the same names is replaced. */
@@ -28,7 +30,7 @@ export function refusalReply(exchange: Exchange, rejection: Rejection): Reply {
   const first = rejection.failures[0]
   return problemReply(exchange, {
     status: rejection.status,
-    code: 'ERR_LOGIN_REFUSED',
+    code: first?.code ?? 'ERR_LOGIN_REFUSED',
     message: first?.message ?? refusals[reasonOf(rejection)],
     retryAfter: first?.retryAfter,
     challenges: rejection.challenges,
@@ -41,12 +43,28 @@ const refusals: Record<Failure['reason'], string> = {
   expired: 'The credentials have expired.',
   locked: 'Too many attempts; try again later.',
   denied: 'Access was denied.',
+  unavailable: 'This cannot be checked right now; try again shortly, or log in another way.',
 }
 
 /** The answer to a request that needs a login and has none: says why there is none, and what to do. */
-export function loginRequiredReply(exchange: Exchange, anonymity: Anonymity | undefined): Reply {
+export function loginRequiredReply(
+  exchange: Exchange,
+  anonymity: Anonymity | undefined,
+  challenges: readonly string[] = [],
+): Reply {
   const { message, hint } = explanations[anonymity ?? 'not-logged-in']
-  return problemReply(exchange, { status: 401, code: 'ERR_LOGIN_REQUIRED', message, hint })
+  return problemReply(exchange, { status: 401, code: 'ERR_LOGIN_REQUIRED', message, hint, challenges })
+}
+
+/** The answer where a token is right, and not for this (RFC 6750 §3.1). */
+export function insufficientScopeReply(exchange: Exchange, scope: string | undefined): Reply {
+  return problemReply(exchange, {
+    status: 403,
+    code: 'ERR_TOKEN_SCOPE',
+    message: 'The token is not good for this.',
+    hint: `It takes one with the scope ${scope}.`,
+    challenges: [challenge('Bearer', { error: 'insufficient_scope', scope })],
+  })
 }
 
 /** The answer where the login is older than the route allows. */
@@ -92,5 +110,13 @@ const explanations: Record<Anonymity, { message: string; hint: string }> = {
   'no-sessions': {
     message: 'The request carries no credentials.',
     hint: 'This server keeps no sessions: send credentials with every request.',
+  },
+  stateless: {
+    message: 'Nobody is logged in: the credentials in Authorization were not accepted.',
+    hint: 'Send others, or none.',
+  },
+  refused: {
+    message: 'Nobody is logged in: the credentials in Authorization were refused.',
+    hint: 'The header field WWW-Authenticate says why.',
   },
 }

@@ -1,5 +1,8 @@
 import type { Awaitable } from '../awaitable.ts'
 import type { Exchange } from '../http/exchange.ts'
+import type { SessionManager } from '../session/manager.ts'
+import type { Timestamp } from '../session/store.ts'
+import type { LoginIntent } from './intent.ts'
 import type { Outcome } from './outcome.ts'
 
 /** One-time memory bound to this browser: OAuth state and PKCE verifier, OIDC nonce, WebAuthn challenge. */
@@ -8,6 +11,8 @@ export interface LoginFlow {
   start(value: unknown, lifetime: number): Promise<string>
   /** The value, once; `undefined` if the handle is unknown, used, expired, or another browser's or strategy's. */
   finish<Value>(handle: string): Promise<Value | undefined>
+  /** What this login is for; once `finish` has given something, what the flow was begun for. */
+  readonly intent: LoginIntent
 }
 
 /** What one call of `authenticate` hands to a strategy. */
@@ -15,10 +20,35 @@ export interface Attempt {
   readonly flow: LoginFlow
   /** Options of this call of `authenticate`, over the strategy's own. */
   readonly options: Readonly<Record<string, unknown>>
+  /** Where logins are kept, if they are: for strategies that keep more there than a flow, and for tokens that name a session. */
+  readonly sessions?: SessionManager<object> | undefined
+}
+
+/** A login that has ended where it was proved. */
+export interface EndedLogin {
+  readonly issuer: string
+  /** Whose; all logins of this subject where there is no `sid`. */
+  readonly subject: string | undefined
+  /** Which. */
+  readonly sid: string | undefined
+  readonly issuedAt: Timestamp
 }
 
 /** One way to prove who is making a request. Holds no request state: one instance serves all requests. */
 export interface Strategy<User, Name extends string = string> {
   readonly name: Name
+  /**
+   * Path to which another site's page posts on behalf of the browser (OAuth 2.0 Form Post Response Mode): such a request
+   * carries no session, so the strategy must do no more than send the browser on.
+   */
+  readonly foreignPost?: string
   authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>>
+  /**
+   * Reads a provider's word that a login has ended there (OpenID Connect Back-Channel Logout 1.0).
+   *
+   * @throws {ProtocolError} if it is not the provider's
+   */
+  endedLogin?(exchange: Exchange): Promise<EndedLogin>
+  /** Where the browser has to go to log out at the provider, too; `undefined` if nowhere. */
+  logoutLocation?(login: { sid: string | undefined; returnTo: string | undefined }): Promise<string | undefined>
 }

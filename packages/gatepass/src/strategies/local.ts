@@ -1,6 +1,6 @@
 import type { Awaitable } from '../awaitable.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { Failure, Outcome, Success } from '../passport/outcome.ts'
+import { type Failure, isFailure, type Success } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
 import { passwordBytes } from '../protocols/password/text.ts'
@@ -55,18 +55,27 @@ export interface LocalEvent {
 
 /** Name and password, from a form or a JSON body. */
 export function local<User>(options: LocalAccounts<User> | LocalVerifier<User>): Strategy<User, 'local'> {
-  const verify = 'verify' in options ? options.verify.bind(options) : accountVerifier(options)
+  const prove = proof(options)
   const { names, password } = fieldNames(options.fields ?? {})
   return {
     name: 'local',
     async authenticate(exchange) {
       const fields = await exchange.fields()
       const credentials = readCredentials(fields, names, password)
-      if (credentials === undefined) return MISSING
-      // Before anybody is looked up, so that it says the same of everybody.
-      if (!acceptable(credentials)) return INVALID
-      return outcomeOf(await verify(credentials.name, credentials.password, exchange))
+      return credentials === undefined ? MISSING : prove(credentials, exchange)
     },
+  }
+}
+
+/** How a name and a password are judged, wherever in the request they stood. */
+export function proof<User>(
+  options: LocalAccounts<User> | LocalVerifier<User>,
+): (credentials: Credentials, exchange: Exchange) => Promise<Success<User> | Failure> {
+  const verify = 'verify' in options ? options.verify.bind(options) : accountVerifier(options)
+  return async (credentials, exchange) => {
+    // Before anybody is looked up, so that it says the same of everybody.
+    if (!acceptable(credentials)) return INVALID
+    return outcomeOf(await verify(credentials.name, credentials.password, exchange))
   }
 }
 
@@ -107,7 +116,8 @@ async function storeRehash<User>(
   }
 }
 
-interface Credentials {
+/** What somebody typed. */
+export interface Credentials {
   readonly name: string
   readonly password: string
 }
@@ -139,18 +149,8 @@ function acceptable({ name, password }: Credentials): boolean {
 // A control character is in no name, and a NUL is an error to some databases.
 const NAME = /^[^\x00-\x1f\x7f]{1,256}$/
 
-function outcomeOf<User>(verdict: User | Failure | undefined | null | false): Outcome<User> {
+function outcomeOf<User>(verdict: User | Failure | undefined | null | false): Success<User> | Failure {
   if (verdict === undefined || verdict === null || verdict === false) return INVALID
   if (isFailure(verdict)) return verdict
   return { type: 'success', user: verdict, amr: ['pwd'] } satisfies Success<User>
-}
-
-function isFailure(verdict: unknown): verdict is Failure {
-  return (
-    typeof verdict === 'object' &&
-    verdict !== null &&
-    'type' in verdict &&
-    verdict.type === 'failure' &&
-    'reason' in verdict
-  )
 }

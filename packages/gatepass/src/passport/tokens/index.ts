@@ -1,0 +1,29 @@
+export type { Keys } from '../../crypto/keyring.ts'
+export type { Jwk, VerificationKey } from '../../protocols/jwt/jwk.ts'
+export type { VerificationKeys } from '../../protocols/jwt/key-set.ts'
+export {
+  type AccessGrant,
+  type AccessTokenOptions,
+  AccessTokens,
+  accessTokens,
+  type IssuedToken,
+} from './access-tokens.ts'
+export {
+  type RefreshEvent,
+  type Refreshed,
+  type RefreshGrant,
+  type RefreshRefusal,
+  type RefreshTokenOptions,
+  RefreshTokens,
+  refreshTokens,
+} from './refresh-tokens.ts'
+export {
+  memorySigningKeyStore,
+  type SigningKey,
+  type SigningKeyEvent,
+  type SigningKeyOptions,
+  type SigningKeyStore,
+  SigningKeys,
+  type StoredSigningKeys,
+  signingKeys,
+} from './signing-keys.ts'

@@ -1,0 +1,89 @@
+import type { Awaitable } from '../../awaitable.ts'
+import { andThen } from '../../awaitable.ts'
+import { type CryptoKeyObject, checkSignature, makeSignature, type SignatureAlgorithm } from '../../crypto/signature.ts'
+import { decodeBase64url } from './base64url.ts'
+import { type JsonObject, parseJsonObject } from './json-object.ts'
+import { names, type VerificationKey } from './jwk.ts'
+import type { VerificationKeys } from './key-set.ts'
+
+/** Longer tokens are refused before anything of them is read. */
+const longestToken = 8192
+
+/** Why a JWS is not accepted. */
+export type JwsFault = 'malformed' | 'unsupported' | 'unknown-key' | 'bad-signature'
+
+/** What was signed, once the signature has been checked. */
+export interface Verified {
+  readonly header: JsonObject
+  readonly payload: Uint8Array
+  readonly key: VerificationKey
+}
+
+/** Header parameters that change what is signed or how; RFC 7515 §4.1.11, RFC 7797, RFC 7516. We understand none of them. */
+const refusedParameters = ['crit', 'b64', 'zip', 'enc'] as const
+
+/**
+ * Checks a JWS in compact form (RFC 7515 §5.2). The key is found by name among `keys`; what the header says about keys
+ * otherwise (`jwk`, `jku`, `x5c`, `x5u`) is not looked at, and its `alg` must be the key's own.
+ */
+export function verifyCompact(token: string, keys: VerificationKeys): Awaitable<Verified | JwsFault> {
+  const parts = splitCompact(token)
+  const header = parts && headerOf(parts.header)
+  if (parts === undefined || header === undefined) return 'malformed'
+  if (refusedParameters.some((name) => Object.hasOwn(header, name))) return 'unsupported'
+  const { kid, alg } = header
+  if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return 'malformed'
+  return andThen(keys.find(kid), (key) => {
+    if (key === undefined) return 'unknown-key'
+    if (!names(key.algorithm).includes(alg)) return 'unsupported'
+    return checkParts(parts, header, key)
+  })
+}
+
+/** A JWS in compact form; the header's `alg` must be one of the algorithm's names. */
+export function signCompact(
+  header: JsonObject,
+  payload: JsonObject,
+  signer: { readonly algorithm: SignatureAlgorithm; readonly key: CryptoKeyObject },
+): string {
+  const signed = `${encoded(header)}.${encoded(payload)}`
+  return `${signed}.${makeSignature(signer.algorithm, signer.key, Buffer.from(signed)).toString('base64url')}`
+}
+
+interface Parts {
+  readonly header: string
+  readonly payload: string
+  readonly signature: string
+  readonly signed: string
+}
+
+function splitCompact(token: string): Parts | undefined {
+  if (token.length > longestToken) return undefined
+  const first = token.indexOf('.')
+  const second = token.indexOf('.', first + 1)
+  // A further dot is no base64url: a JWE in five parts (RFC 7516 §7.1) ends here, too.
+  if (first < 1 || second === -1) return undefined
+  return {
+    header: token.slice(0, first),
+    payload: token.slice(first + 1, second),
+    signature: token.slice(second + 1),
+    signed: token.slice(0, second),
+  }
+}
+
+function headerOf(text: string): JsonObject | undefined {
+  const bytes = decodeBase64url(text)
+  return bytes && parseJsonObject(bytes)
+}
+
+function checkParts(parts: Parts, header: JsonObject, key: VerificationKey): Verified | JwsFault {
+  const signature = decodeBase64url(parts.signature)
+  const payload = decodeBase64url(parts.payload)
+  if (signature === undefined || payload === undefined) return 'malformed'
+  const signed = { data: Buffer.from(parts.signed, 'latin1'), signature }
+  return checkSignature(key.algorithm, key.key, signed) ? { header, payload, key } : 'bad-signature'
+}
+
+function encoded(value: JsonObject): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
+}

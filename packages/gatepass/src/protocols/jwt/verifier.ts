@@ -1,0 +1,84 @@
+import { type Awaitable, andThen } from '../../awaitable.ts'
+import { UsageError } from '../../error.ts'
+import { type ClaimsFault, type Expectation, type JwtClaims, readClaims, timeFault } from './claims.ts'
+import { parseJsonObject } from './json-object.ts'
+import { type JwsFault, type Verified, verifyCompact } from './jws.ts'
+import type { VerificationKeys } from './key-set.ts'
+import { VerifiedTokens } from './verified-tokens.ts'
+
+export interface JwtVerifierOptions {
+  readonly keys: VerificationKeys
+  /** `iss`, character by character. */
+  readonly issuer: string
+  /** `aud`: one of these, character by character. */
+  readonly audience: string | readonly string[]
+  /** What `typ` must say. Default `at+jwt`, an access token by RFC 9068; `JWT` also takes a token without `typ`. */
+  readonly type?: Expectation['type']
+  readonly clock?: () => number
+}
+
+/** Why a token is not accepted. */
+export type TokenFault = JwsFault | ClaimsFault
+
+/** Verifies tokens of one issuer for one audience; a token seen before costs a hash. */
+export class JwtVerifier {
+  readonly #keys: VerificationKeys
+  readonly #expected: Expectation
+  readonly #clock: () => number
+  readonly #verified = new VerifiedTokens()
+
+  /** @throws {UsageError} `ERR_TOKEN_OPTIONS` */
+  constructor(options: JwtVerifierOptions) {
+    const { audience, issuer, type = 'at+jwt' } = options
+    this.#keys = options.keys
+    this.#expected = { issuer, audiences: typeof audience === 'string' ? [audience] : [...audience], type }
+    this.#clock = options.clock ?? Date.now
+    checkExpectation(this.#expected)
+  }
+
+  /**
+   * What the token says, or why it is refused. Whether its session still lives is for the caller to ask.
+   *
+   * @throws {StoreError} if the keys cannot be had
+   */
+  verify(token: string): Awaitable<JwtClaims | TokenFault> {
+    const { name, known } = this.#verified.get(token)
+    if (known !== undefined) {
+      if (this.#keys.trusts(known.key)) return this.#atThisTime(name, known.claims)
+      this.#verified.drop(name)
+    }
+    return andThen(verifyCompact(token, this.#keys), (result) =>
+      typeof result === 'string' ? result : this.#first(name, result),
+    )
+  }
+
+  #first(name: string, { header, payload, key }: Verified): JwtClaims | TokenFault {
+    const members = parseJsonObject(payload)
+    const claims = members === undefined ? 'malformed' : readClaims(header, members, this.#expected)
+    if (typeof claims === 'string') return claims
+    this.#verified.keep(name, { claims: deepFrozen(claims), key })
+    return this.#atThisTime(name, claims)
+  }
+
+  #atThisTime(name: string, claims: JwtClaims): JwtClaims | TokenFault {
+    const fault = timeFault(claims, this.#clock())
+    if (fault === undefined) return claims
+    this.#verified.drop(name)
+    return fault
+  }
+}
+
+function checkExpectation({ issuer, audiences, type }: Expectation): void {
+  const named = [issuer, ...audiences].every((text) => typeof text === 'string' && text !== '')
+  if (named && audiences.length > 0 && (type === 'at+jwt' || type === 'JWT')) return
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`issuer`, `audience` or `type` of a token is missing or no text', {
+    hint: "For example `issuer: 'https://login.example', audience: 'https://api.example'`; `type` is 'at+jwt' or 'JWT'.",
+  })
+}
+
+/** Claims are handed to every request that carries the token; what one of them changed, another would believe. */
+function deepFrozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const member of Object.values(value)) deepFrozen(member)
+  return Object.freeze(value)
+}

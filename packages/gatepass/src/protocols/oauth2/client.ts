@@ -1,0 +1,153 @@
+import { type CryptoKey, importJWK, type JWK } from 'jose'
+import {
+  type AuthorizationServer,
+  allowInsecureRequests,
+  type ClientAuth,
+  ClientSecretBasic,
+  ClientSecretPost,
+  clockSkew,
+  customFetch,
+  None,
+  type Client as OAuthClient,
+  PrivateKeyJwt,
+} from 'oauth4webapi'
+import type { Awaitable } from '../../awaitable.ts'
+import { UsageError } from '../../error.ts'
+import { isLoopback } from './address.ts'
+import { MetadataSource } from './metadata.ts'
+import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
+
+/** How an application proves to the provider that it is itself (RFC 6749 §2.3, OpenID Connect Core §9). */
+export type ClientAuthentication = 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none'
+
+/** The application, as it is registered at a provider. */
+export interface ClientOptions {
+  clientId: string
+  /** Or what makes one, for providers where it expires. */
+  clientSecret?: string | (() => Awaitable<string>)
+  /** The private key, with its `alg` and, if registered with one, its `kid`, in place of a secret. */
+  clientKey?: JWK
+  /** Default: `private_key_jwt` with a key, `none` with neither; else what the provider's metadata says, basic first. */
+  authentication?: ClientAuthentication
+  /** The provider is in your own network: private addresses are asked, too. Default false. */
+  privateNetwork?: boolean
+  /** Lets a provider on this very machine be asked in production, without TLS. Default: outside production only. */
+  insecureLoopback?: boolean
+  /** Default `Date.now`. */
+  clock?: () => number
+}
+
+/** Where a provider is. */
+export interface ProviderAddress {
+  /** As the provider calls itself, exactly. */
+  readonly issuer: string
+  /** Where it describes itself, if not below the issuer. */
+  readonly metadataUrl?: string
+  /** Its description, for providers that publish none. */
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+/** One application at one provider: what all requests to it share. */
+export interface Client {
+  readonly id: string
+  readonly fetch: ProviderFetch
+  readonly clock: () => number
+  metadata(): Promise<AuthorizationServer>
+  authentication(server: AuthorizationServer): Promise<ClientAuth>
+}
+
+/** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
+export function client(strategy: string, address: ProviderAddress, options: ClientOptions): Client {
+  checkText(strategy, 'clientId', options.clientId)
+  if (options.clientSecret !== undefined && typeof options.clientSecret !== 'function') {
+    checkText(strategy, 'clientSecret', options.clientSecret)
+  }
+  const clock = options.clock ?? Date.now
+  const fetch = providerFetch(reachOf(strategy, address, options))
+  const source = new MetadataSource(address, fetch, clock)
+  const key = options.clientKey === undefined ? undefined : privateKey(strategy, options.clientKey)
+  return {
+    id: options.clientId,
+    fetch,
+    clock,
+    metadata: () => source.get(),
+    authentication: (server) => authenticationOf(options, key, server),
+  }
+}
+
+/** What oauth4webapi wants to know of us. */
+export function registration(client: Client): OAuthClient {
+  return { client_id: client.id, [clockSkew]: Math.round((client.clock() - Date.now()) / 1000) }
+}
+
+/** How oauth4webapi sends its requests: whether an address will do has been decided in `fetch`. */
+export function transport(client: Client): { [customFetch]: ProviderFetch; [allowInsecureRequests]: true } {
+  return { [customFetch]: client.fetch, [allowInsecureRequests]: true }
+}
+
+/** A provider on this machine makes this machine reachable, any other does not: its metadata cannot point here. */
+function reachOf(strategy: string, address: ProviderAddress, options: ClientOptions) {
+  const where = [address.issuer, address.metadataUrl, ...Object.values(address.metadata ?? {})]
+  const urls = where.flatMap((text) => (text === undefined ? [] : [configuredUrl(strategy, text)]))
+  const local = urls.some(({ hostname }) => isLoopback(hostname))
+  if (local && process.env.NODE_ENV === 'production' && options.insecureLoopback !== true) {
+    throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: the provider ${address.issuer} is on this machine`, {
+      hint: 'That is for development. If it is meant in production, set `insecureLoopback: true`.',
+    })
+  }
+  for (const { protocol, hostname, origin } of urls) {
+    if (protocol === 'https:' || isLoopback(hostname)) continue
+    throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: ${origin} is not an https address`)
+  }
+  return { loopback: local, privateNetwork: options.privateNetwork === true }
+}
+
+function configuredUrl(strategy: string, text: string): URL {
+  const url = URL.parse(text)
+  if (url !== null) return url
+  throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: the provider's address is not a URL`, {
+    hint: "Write the issuer as the provider does: issuer: 'https://accounts.example'.",
+  })
+}
+
+function checkText(strategy: string, option: string, value: unknown): void {
+  if (typeof value === 'string' && value !== '') return
+  throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` is ${value === '' ? 'empty' : 'missing'}`, {
+    hint: 'You find it where the application is registered at the provider; is the environment variable set?',
+  })
+}
+
+async function privateKey(strategy: string, jwk: JWK): Promise<{ key: CryptoKey; kid?: string }> {
+  try {
+    const key = (await importJWK(jwk, jwk.alg)) as CryptoKey
+    return { key, ...(jwk.kid !== undefined && { kid: jwk.kid }) }
+  } catch {
+    // Without the cause, which may quote the key.
+    throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`clientKey\` is no private JWK with an \`alg\``)
+  }
+}
+
+async function authenticationOf(
+  options: ClientOptions,
+  key: Promise<{ key: CryptoKey; kid?: string }> | undefined,
+  server: AuthorizationServer,
+): Promise<ClientAuth> {
+  const method = options.authentication ?? usualMethod(options, server)
+  if (method === 'none') return None()
+  if (method === 'private_key_jwt') {
+    if (key === undefined) throw new UsageError('ERR_OAUTH_OPTIONS', 'private_key_jwt needs the option `clientKey`')
+    return PrivateKeyJwt(await key)
+  }
+  const { clientSecret } = options
+  const secret = typeof clientSecret === 'function' ? await clientSecret() : clientSecret
+  if (secret === undefined) throw new UsageError('ERR_OAUTH_OPTIONS', `${method} needs the option \`clientSecret\``)
+  return method === 'client_secret_post' ? ClientSecretPost(secret) : ClientSecretBasic(secret)
+}
+
+/** OpenID Connect Discovery §3: a provider that does not say takes HTTP Basic. */
+function usualMethod(options: ClientOptions, server: AuthorizationServer): ClientAuthentication {
+  if (options.clientKey !== undefined) return 'private_key_jwt'
+  if (options.clientSecret === undefined) return 'none'
+  const offered = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic']
+  return offered.includes('client_secret_basic') ? 'client_secret_basic' : 'client_secret_post'
+}

@@ -1,0 +1,91 @@
+import type { RemoteJWKSet } from 'jose'
+import { equal } from '../../crypto/equal.ts'
+import {
+  type Claims,
+  type CommonExpectation,
+  checkCommonClaims,
+  isSubject,
+  isTime,
+  refusedToken,
+  SKEW,
+  verifySignature,
+} from './provider-token.ts'
+
+/** What an ID token must say. */
+export interface IdTokenExpectation extends CommonExpectation {
+  /** What the request carried; `undefined` where no request of ours asked for the token. */
+  readonly nonce: string | undefined
+  /** Seconds since the person was last asked to prove who they are. */
+  readonly maxAge?: number | undefined
+  /** One of these. */
+  readonly acrValues?: readonly string[] | undefined
+  /** What came with the token, and may be bound to it. */
+  readonly accessToken?: string | undefined
+  readonly code?: string | undefined
+  /** What the provider signs with, as its metadata says. */
+  readonly algorithms: readonly string[] | undefined
+}
+
+/** A validated ID token. */
+export interface IdToken {
+  readonly issuer: string
+  readonly subject: string
+  readonly claims: Claims
+}
+
+/**
+ * Validates an ID token (OpenID Connect Core §3.1.3.7, §3.1.3.8).
+ *
+ * @throws {ProtocolError} `ERR_OIDC_FORM`, `ERR_OIDC_SIGNATURE`, `ERR_OIDC_ISSUER`, `ERR_OIDC_AUDIENCE`, `ERR_OIDC_TIME`,
+ *   `ERR_OIDC_NONCE`, `ERR_OIDC_SUBJECT`, `ERR_OIDC_HASH`, `ERR_OIDC_AUTH_TIME`, `ERR_OIDC_ACR`
+ */
+export async function verifyIdToken(token: string, keys: RemoteJWKSet, expected: IdTokenExpectation): Promise<IdToken> {
+  const { header, claims } = await verifySignature(token, keys, expected.algorithms)
+  // RFC 8725 §3.11: an access token or a logout token of the same provider is no proof of a login.
+  if (header.typ !== undefined && header.typ !== 'jwt') throw refusedToken('ERR_OIDC_FORM', 'is not an ID token')
+  checkCommonClaims(claims, expected)
+  checkNonce(claims, expected.nonce)
+  if (!isSubject(claims.sub)) throw refusedToken('ERR_OIDC_SUBJECT', 'names nobody')
+  await checkHash(claims.at_hash, expected.accessToken, header.alg)
+  await checkHash(claims.c_hash, expected.code, header.alg)
+  checkAuthTime(claims, expected)
+  checkAcr(claims, expected.acrValues)
+  return { issuer: claims.iss as string, subject: claims.sub, claims }
+}
+
+function checkNonce({ nonce }: Claims, expected: string | undefined): void {
+  if (expected === undefined) return
+  if (typeof nonce !== 'string' || !equal(nonce, expected)) {
+    throw refusedToken('ERR_OIDC_NONCE', 'does not belong to this login')
+  }
+}
+
+/** The left half of the hash that the signature uses; a provider may leave it out (OpenID Connect Core §3.1.3.6). */
+async function checkHash(claimed: unknown, value: string | undefined, algorithm: string): Promise<void> {
+  if (claimed === undefined || value === undefined) return
+  const digest = Buffer.from(await crypto.subtle.digest(hashOf(algorithm), Buffer.from(value)))
+  const expected = digest.subarray(0, digest.length / 2).toString('base64url')
+  if (typeof claimed !== 'string' || !equal(claimed, expected)) {
+    throw refusedToken('ERR_OIDC_HASH', 'came with something that it does not belong to')
+  }
+}
+
+function hashOf(algorithm: string): string {
+  if (algorithm.endsWith('256')) return 'SHA-256'
+  return algorithm.endsWith('384') ? 'SHA-384' : 'SHA-512'
+}
+
+function checkAuthTime({ auth_time: time }: Claims, { maxAge, now }: IdTokenExpectation): void {
+  if (time !== undefined && !isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'says not when the login was')
+  if (maxAge === undefined) return
+  if (time === undefined || now / 1000 - time > maxAge + SKEW) {
+    throw refusedToken('ERR_OIDC_AUTH_TIME', 'is of a login that is older than was asked for')
+  }
+}
+
+function checkAcr({ acr }: Claims, values: readonly string[] | undefined): void {
+  if (values === undefined || values.length === 0) return
+  if (typeof acr !== 'string' || !values.includes(acr)) {
+    throw refusedToken('ERR_OIDC_ACR', 'is of a login that is weaker than was asked for')
+  }
+}

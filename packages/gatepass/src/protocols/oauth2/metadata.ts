@@ -1,0 +1,72 @@
+import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
+import { ProtocolError } from '../../error.ts'
+import type { ProviderAddress } from './client.ts'
+import type { ProviderFetch } from './provider-fetch.ts'
+
+/** How long a description counts, in milliseconds, and how soon it is asked for again after a provider did not give it. */
+const FRESH = 60 * 60 * 1000
+const RETRY = 60 * 1000
+
+/**
+ * A provider's description of itself (OpenID Connect Discovery, RFC 8414): fetched when first needed, kept an hour, and
+ * longer if the provider does not answer then.
+ */
+export class MetadataSource {
+  readonly #address: ProviderAddress
+  readonly #fetch: ProviderFetch
+  readonly #clock: () => number
+  #known: AuthorizationServer | undefined
+  #staleAt = 0
+  #fetching: Promise<AuthorizationServer> | undefined
+
+  constructor(address: ProviderAddress, fetch: ProviderFetch, clock: () => number) {
+    this.#address = address
+    this.#fetch = fetch
+    this.#clock = clock
+    if (address.metadata === undefined) return
+    this.#known = { issuer: address.issuer, ...address.metadata }
+    this.#staleAt = Number.POSITIVE_INFINITY
+  }
+
+  /** @throws {ProtocolError} `ERR_OIDC_METADATA`, `ERR_OAUTH_UNAVAILABLE`, `ERR_OAUTH_RESPONSE`, `ERR_OAUTH_ADDRESS` */
+  get(): Promise<AuthorizationServer> {
+    if (this.#known !== undefined && this.#clock() < this.#staleAt) return Promise.resolve(this.#known)
+    this.#fetching ??= this.#renew().finally(() => {
+      this.#fetching = undefined
+    })
+    return this.#fetching
+  }
+
+  async #renew(): Promise<AuthorizationServer> {
+    try {
+      this.#known = await this.#discover()
+      this.#staleAt = this.#clock() + FRESH
+    } catch (error) {
+      if (this.#known === undefined) throw error
+      this.#staleAt = this.#clock() + RETRY
+    }
+    return this.#known
+  }
+
+  async #discover(): Promise<AuthorizationServer> {
+    const { issuer, metadataUrl = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration` } = this.#address
+    const response = await this.#fetch(metadataUrl, { headers: { accept: 'application/json' } })
+    const metadata = await processDiscoveryResponse(new URL(issuer), response).catch((cause: unknown) => {
+      throw unusable(issuer, 'does not describe itself as that issuer', cause)
+    })
+    // Compared as URLs so far, which takes some spellings for one; an issuer is compared as text (Discovery §4.3).
+    if (metadata.issuer !== issuer) throw unusable(issuer, `calls itself ${metadata.issuer.slice(0, 200)}`)
+    for (const needed of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
+      if (URL.parse(metadata[needed] ?? '') === null) throw unusable(issuer, `has no ${needed}`)
+    }
+    return metadata
+  }
+}
+
+function unusable(issuer: string, what: string, cause?: unknown): ProtocolError {
+  return new ProtocolError('ERR_OIDC_METADATA', `The provider at ${issuer} ${what}`, {
+    status: 502,
+    cause,
+    hint: 'The option `issuer` must be spelt as the provider spells it, to the last slash.',
+  })
+}

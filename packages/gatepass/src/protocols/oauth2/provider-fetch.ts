@@ -1,0 +1,64 @@
+import { GatepassError, ProtocolError } from '../../error.ts'
+import { checkAddress, type Reach } from './address.ts'
+
+/** How long a provider may take for one answer, its body included, in milliseconds. */
+const TIME_LIMIT = 5000
+
+/** How much of an answer is read, after decompression. */
+const SIZE_LIMIT = 1024 * 1024
+
+export interface ProviderRequest {
+  method?: string
+  headers?: Record<string, string>
+  body?: URLSearchParams | string | undefined
+}
+
+/**
+ * Asks a provider: `fetch` that follows no redirect, waits five seconds, reads one mebibyte, and goes to no address inside.
+ *
+ * @throws {ProtocolError} `ERR_OAUTH_ADDRESS`, `ERR_OAUTH_RESPONSE`, `ERR_OAUTH_UNAVAILABLE` (502)
+ */
+export type ProviderFetch = (url: string, request?: ProviderRequest) => Promise<Response>
+
+export function providerFetch(reach: Reach): ProviderFetch {
+  return async (url, { method = 'GET', headers = {}, body } = {}) => {
+    const target = new URL(url)
+    await checkAddress(target, reach)
+    const signal = AbortSignal.timeout(TIME_LIMIT)
+    try {
+      const response = await fetch(target, { method, headers, body: body ?? null, redirect: 'manual', signal })
+      checkStatus(target, response.status)
+      return await bounded(target, response)
+    } catch (error) {
+      if (error instanceof GatepassError) throw error
+      throw unavailable(target, signal.aborted ? 'took too long' : 'could not be reached', error)
+    }
+  }
+}
+
+function checkStatus(target: URL, status: number): void {
+  if (status >= 500) throw unavailable(target, `answered with ${status}`)
+  if (status < 300 || status > 399) return
+  throw unusable(target, 'redirects, which is not followed')
+}
+
+/** The same response with its whole body in memory. */
+async function bounded(target: URL, response: Response): Promise<Response> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength
+    if (size > SIZE_LIMIT) throw unusable(target, 'sends more than 1 MiB')
+    chunks.push(chunk)
+  }
+  const { status, headers } = response
+  return new Response(size === 0 ? null : Buffer.concat(chunks), { status, headers })
+}
+
+function unusable(target: URL, what: string): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_RESPONSE', `${target.origin} ${what}`, { status: 502 })
+}
+
+function unavailable(target: URL, what: string, cause?: unknown): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_UNAVAILABLE', `${target.origin} ${what}`, { status: 502, cause })
+}

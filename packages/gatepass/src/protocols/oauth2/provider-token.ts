@@ -1,0 +1,114 @@
+import { compactVerify, errors, type RemoteJWKSet } from 'jose'
+import { type ErrorCode, GatepassError, ProtocolError } from '../../error.ts'
+
+/** What a token of a provider says; not looked at yet. */
+export type Claims = Readonly<Record<string, unknown>>
+
+/** A token whose signature is the provider's. */
+export interface SignedToken {
+  readonly header: { readonly alg: string; readonly typ: string | undefined }
+  readonly claims: Claims
+}
+
+/** How far the provider's clock and ours may be apart, in seconds. */
+export const SKEW = 30
+
+/** With lists of groups in them, ID tokens get long; beyond this, nobody's are. */
+const LONGEST = 16 * 1024
+
+/** Signatures that anybody can check, who cannot make them: never `none`, never with the client's secret for a key. */
+const acceptable = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519', 'RS384', 'PS384', 'ES384', 'RS512', 'PS512', 'ES512']
+
+/**
+ * Checks whose token it is, and nothing that it says.
+ *
+ * @param offered what the provider says that it signs with; default RS256 (OpenID Connect Core §2)
+ * @throws {ProtocolError} `ERR_OIDC_FORM`, `ERR_OIDC_SIGNATURE`, and what fetching the keys throws
+ */
+export async function verifySignature(
+  token: string,
+  keys: RemoteJWKSet,
+  offered: readonly string[] = ['RS256'],
+): Promise<SignedToken> {
+  if (token.length > LONGEST) throw refusedToken('ERR_OIDC_FORM', 'is longer than 16 KiB')
+  const algorithms = acceptable.filter((algorithm) => offered.includes(algorithm))
+  try {
+    const { payload, protectedHeader } = await compactVerify(token, keys, { algorithms })
+    const { alg, typ } = protectedHeader
+    return { header: { alg, typ: typeof typ === 'string' ? typ.toLowerCase() : undefined }, claims: parse(payload) }
+  } catch (error) {
+    throw refusalOf(error)
+  }
+}
+
+function parse(payload: Uint8Array): Claims {
+  const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
+  if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) return claims as Claims
+  throw refusedToken('ERR_OIDC_FORM', 'is no JSON object')
+}
+
+/** Without the cause, where that may quote the token. */
+function refusalOf(error: unknown): GatepassError {
+  if (error instanceof GatepassError) return error
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    return refusedToken('ERR_OIDC_SIGNATURE', 'is not signed by the provider')
+  }
+  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
+    return refusedToken('ERR_OIDC_SIGNATURE', 'names none of the provider’s keys')
+  }
+  if (error instanceof errors.JWKSInvalid || (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC')) {
+    return new ProtocolError('ERR_OAUTH_RESPONSE', 'The provider’s keys cannot be read', { status: 502, cause: error })
+  }
+  return refusedToken('ERR_OIDC_FORM', 'is not a JWT signed by an algorithm that the provider announces')
+}
+
+export function refusedToken(code: ErrorCode, what: string): ProtocolError {
+  return new ProtocolError(code, `A token of the provider ${what}`)
+}
+
+/** The claims by which every token of a provider says who made it, for whom, and when. */
+export interface CommonExpectation {
+  /** Given the claims, where one address serves many issuers; `undefined` if none of them is acceptable. */
+  readonly issuer: string | ((claims: Claims) => string | undefined)
+  readonly clientId: string
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+/**
+ * OpenID Connect Core §3.1.3.7, steps 2 to 5, 9 and 10.
+ *
+ * @throws {ProtocolError} `ERR_OIDC_ISSUER`, `ERR_OIDC_AUDIENCE`, `ERR_OIDC_TIME`
+ */
+export function checkCommonClaims(claims: Claims, expected: CommonExpectation): void {
+  const issuer = typeof expected.issuer === 'string' ? expected.issuer : expected.issuer(claims)
+  if (issuer === undefined || claims.iss !== issuer) throw refusedToken('ERR_OIDC_ISSUER', 'is another issuer’s')
+  checkAudience(claims, expected.clientId)
+  checkTimes(claims, expected.now / 1000)
+}
+
+function checkAudience({ aud, azp }: Claims, clientId: string): void {
+  const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  if (!audiences.includes(clientId)) throw refusedToken('ERR_OIDC_AUDIENCE', 'is for another application')
+  if (azp === undefined && audiences.length > 1) {
+    throw refusedToken('ERR_OIDC_AUDIENCE', 'is for several applications, and says not which asked for it')
+  }
+  if (azp !== undefined && azp !== clientId)
+    throw refusedToken('ERR_OIDC_AUDIENCE', 'was issued to another application')
+}
+
+function checkTimes({ exp, iat, nbf }: Claims, now: number): void {
+  if (!isTime(exp) || !isTime(iat)) throw refusedToken('ERR_OIDC_TIME', 'says not from when until when it counts')
+  if (exp <= now - SKEW) throw refusedToken('ERR_OIDC_TIME', 'has expired')
+  const begins = nbf === undefined ? iat : nbf
+  if (!isTime(begins) || Math.max(begins, iat) > now + SKEW) throw refusedToken('ERR_OIDC_TIME', 'is from the future')
+}
+
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
+}
+
+/** OpenID Connect Core §2: at most 255 ASCII characters. */
+export function isSubject(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x21-\x7e]{1,255}$/.test(value)
+}

@@ -1,0 +1,159 @@
+import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { randomHandle, sha256Hex } from '../crypto/random.ts'
+import { UsageError } from '../error.ts'
+import { bearerToken } from '../http/authorization.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Failure, Outcome } from '../passport/outcome.ts'
+import type { Strategy } from '../passport/strategy.ts'
+import type { Timestamp } from '../session/store.ts'
+import { isKey, mintKey } from './api-key/format.ts'
+import type { ApiKeyRecord, ApiKeyStore } from './api-key/store.ts'
+import { type Found, isFailure, isNobody, malformedRequest, missing, refusedToken } from './bearer/failures.ts'
+
+export { type ApiKeyRecord, type ApiKeyStore, memoryApiKeyStore } from './api-key/store.ts'
+
+/** How often being used is written down. */
+const TOUCH_INTERVAL = 60 * 1000
+/** How much of a key its owner sees in a list, behind the prefix: 24 of 256 random bits. */
+const HINT_LENGTH = 4
+
+export interface ApiKeyOptions<User> {
+  /** What keys begin with, before an underscore: the name of the application, so that a found key leads to it. */
+  prefix: string
+  store: ApiKeyStore
+  /** Whose key it is, typically by its `subject`. `undefined` refuses it; a `Failure` refuses it with its own words. */
+  account(key: ApiKeyRecord, exchange: Exchange): Awaitable<Found<User>>
+  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  realm?: string
+  clock?: () => Timestamp
+  /** Told when a use could not be written down; the request went on. */
+  onEvent?: (event: ApiKeyEvent) => void
+}
+
+export interface ApiKeyEvent {
+  readonly type: 'touch_failed'
+  /** The key's public name. */
+  readonly id: string
+  readonly error: unknown
+}
+
+/** What a new key is for. */
+export interface ApiKeyGrant {
+  subject: string
+  /** What its owner calls it. */
+  label: string
+  /** What it is good for. Default nothing that asks for a scope. */
+  scopes?: readonly string[]
+  /** Seconds. Default: until it is revoked. */
+  lifetime?: number
+}
+
+/** Makes, ends and lists API keys, and takes them out of `Authorization: Bearer` as the strategy `api-key`. */
+export interface ApiKeys<User> extends Strategy<User, 'api-key'> {
+  /** Makes a key. It is shown this once, and kept nowhere. */
+  create(grant: ApiKeyGrant): Promise<{ readonly key: string; readonly record: ApiKeyRecord }>
+  /** @returns whether the subject had such a key; the next request with it is refused */
+  revoke(subject: string, id: string): Promise<boolean>
+  list(subject: string): Promise<readonly ApiKeyRecord[]>
+}
+
+/**
+ * Keys for machines: random, with a prefix and a checksum, of which only a hash is kept.
+ *
+ * ```ts
+ * import { apiKeys, memoryApiKeyStore } from 'gatepass/strategies/api-key'
+ *
+ * export const keys = apiKeys({
+ *   prefix: 'shop',
+ *   store: memoryApiKeyStore(),
+ *   account: (key) => ({ id: key.subject }),
+ * })
+ * ```
+ *
+ * @throws {UsageError} `ERR_TOKEN_OPTIONS`
+ */
+export function apiKeys<User>(options: ApiKeyOptions<User>): ApiKeys<User> {
+  if (/^[a-z][a-z0-9_]{1,31}$/.test(options.prefix)) return new StoredApiKeys(options)
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`prefix` of API keys is not a word of 2 to 32 letters and digits', {
+    hint: "Lower case, for example `prefix: 'shop'` or `prefix: 'shop_test'`.",
+  })
+}
+
+class StoredApiKeys<User> implements ApiKeys<User> {
+  readonly name = 'api-key'
+  readonly #options: ApiKeyOptions<User>
+  readonly #realm: string
+  readonly #clock: () => Timestamp
+
+  constructor(options: ApiKeyOptions<User>) {
+    this.#options = options
+    this.#realm = options.realm ?? 'api'
+    this.#clock = options.clock ?? Date.now
+  }
+
+  async create(grant: ApiKeyGrant): Promise<{ key: string; record: ApiKeyRecord }> {
+    const { prefix, store } = this.#options
+    const key = mintKey(prefix)
+    const createdAt = this.#clock()
+    const record: ApiKeyRecord = {
+      hash: sha256Hex(key),
+      id: randomHandle(),
+      subject: grant.subject,
+      label: grant.label,
+      hint: key.slice(0, prefix.length + 1 + HINT_LENGTH),
+      scopes: grant.scopes ?? [],
+      createdAt,
+      expiresAt: grant.lifetime === undefined ? undefined : createdAt + grant.lifetime * 1000,
+      usedAt: undefined,
+    }
+    await store.insert(record)
+    return { key, record }
+  }
+
+  async revoke(subject: string, id: string): Promise<boolean> {
+    return this.#options.store.remove(subject, id)
+  }
+
+  async list(subject: string): Promise<readonly ApiKeyRecord[]> {
+    return this.#options.store.list(subject)
+  }
+
+  authenticate(exchange: Exchange): Awaitable<Outcome<User>> {
+    const given = bearerToken(exchange)
+    if (given === 'missing') return missing(this.#realm)
+    if (given === 'malformed') return malformedRequest(this.#realm)
+    if (!isKey(this.#options.prefix, given.token)) return this.#unknown()
+    return andThen(settled(this.#options.store.find(sha256Hex(given.token))), (record) => {
+      if (record === undefined || record === null) return this.#unknown()
+      const now = this.#clock()
+      if (record.expiresAt !== undefined && record.expiresAt <= now) return this.#expired()
+      return andThen(settled(this.#options.account(record, exchange)), (found) => this.#conclude(record, found, now))
+    })
+  }
+
+  #conclude(record: ApiKeyRecord, found: Found<User>, now: Timestamp): Awaitable<Outcome<User>> {
+    if (isNobody(found)) return this.#unknown()
+    if (isFailure(found)) return found
+    const success = { type: 'success', user: found, scope: record.scopes, persist: false, info: record } as const
+    return andThen(this.#touch(record, now), () => success)
+  }
+
+  #touch(record: ApiKeyRecord, now: Timestamp): Awaitable<unknown> {
+    if (now - (record.usedAt ?? 0) < TOUCH_INTERVAL) return undefined
+    const failed = (error: unknown): void => this.#options.onEvent?.({ type: 'touch_failed', id: record.id, error })
+    try {
+      const written = settled(this.#options.store.touch(record.hash, now))
+      return written instanceof Promise ? written.catch(failed) : written
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #unknown(): Failure {
+    return refusedToken(this.#realm, 'invalid', 'The API key does not exist.')
+  }
+
+  #expired(): Failure {
+    return refusedToken(this.#realm, 'expired', 'The API key has expired.')
+  }
+}

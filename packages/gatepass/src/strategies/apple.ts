@@ -1,0 +1,80 @@
+/**
+ * Sign in with Apple is OpenID Connect. It deviates in that
+ * - the callback is a POST from Apple's page, which carries no session: ours answers with a page that posts it once more;
+ * - the client secret is a token that we sign, and expires;
+ * - a person's name comes once, with the first login, beside the ID token and unsigned;
+ * - `email_verified` may be text.
+ */
+import type { ClientOptions } from '../protocols/oauth2/client.ts'
+import { generatedSecret } from '../protocols/oauth2/generated-secret.ts'
+import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
+import { openId } from './oauth2/openid.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export interface AppleOptions<User>
+  extends ProviderLoginOptions<User>,
+    Omit<ClientOptions, 'clientSecret' | 'clientKey' | 'authentication'> {
+  /** Ten characters, of the developer account. */
+  teamId: string
+  /** Ten characters, of the key. */
+  keyId: string
+  /** The text of the .p8 file. */
+  privateKey: string
+  /** Where Apple is, for tests and pretend providers. */
+  issuer?: string
+}
+
+/**
+ * Logs in with Apple. Register the callback with POST.
+ *
+ * Keep `givenName` and `familyName` when they come: Apple gives them with the first login, and never again.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function apple<User>(options: AppleOptions<User>): ProviderStrategy<User, 'apple'> {
+  const { issuer = 'https://appleid.apple.com', teamId, clientId, keyId, privateKey } = options
+  const secret = { issuer: teamId, clientId, audience: issuer, keyId, privateKey }
+  return openId(
+    {
+      name: 'apple',
+      label: 'Apple',
+      address: { issuer },
+      scope: ['openid', 'name', 'email'],
+      formPost: true,
+      refine: (identity, callback) => ({
+        ...identity,
+        ...nameIn(callback.get('user')),
+        emailVerified: identity.emailVerified || identity.claims.email_verified === 'true',
+      }),
+    },
+    {
+      ...options,
+      clientSecret: generatedSecret(secret, options.clock ?? Date.now),
+      authentication: 'client_secret_post',
+    },
+  )
+}
+
+/** `{"name":{"firstName":"Ada","lastName":"Lovelace"}}`; what the browser brings is no more than a name to begin with. */
+function nameIn(user: string | null): Partial<Identity> {
+  const { firstName, lastName } = memberOf(parsed(user), 'name') as { firstName?: unknown; lastName?: unknown }
+  const [givenName, familyName] = [textOf(firstName), textOf(lastName)]
+  const name = [givenName, familyName].filter((part) => part !== undefined).join(' ')
+  return name === '' ? {} : { givenName, familyName, name }
+}
+
+function parsed(json: string | null): unknown {
+  try {
+    return JSON.parse(json ?? '')
+  } catch {
+    return undefined
+  }
+}
+
+function memberOf(value: unknown, name: string): object {
+  const member = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined
+  return typeof member === 'object' && member !== null ? member : {}
+}

@@ -1,0 +1,47 @@
+import { type Authorization, authorizationOf, challenge } from '../http/authorization.ts'
+import type { Failure } from '../passport/outcome.ts'
+import type { Strategy } from '../passport/strategy.ts'
+import { type Credentials, type LocalAccounts, type LocalVerifier, proof } from './local.ts'
+
+/** As for `local`, without the names of form fields. */
+export type BasicOptions<User> = (Omit<LocalAccounts<User>, 'fields'> | Omit<LocalVerifier<User>, 'fields'>) & {
+  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  realm?: string
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * Name and password in `Authorization: Basic` (RFC 7617), in UTF-8, with every request: for machines. Verifying a password
+ * is slow by intent, so that an API key suits most of them better.
+ */
+export function basic<User>(options: BasicOptions<User>): Strategy<User, 'basic'> {
+  const invitation = challenge('Basic', { realm: options.realm ?? 'api', charset: 'UTF-8' })
+  const prove = proof(options)
+  return {
+    name: 'basic',
+    async authenticate(exchange) {
+      const given = authorizationOf(exchange)
+      if (given?.scheme !== 'basic') return { type: 'failure', reason: 'missing', challenge: invitation }
+      const credentials = readCredentials(given)
+      const refused: Failure = { type: 'failure', reason: 'invalid', challenge: invitation }
+      if (credentials === undefined) return refused
+      const outcome = await prove(credentials, exchange)
+      if (outcome.type === 'success') return { ...outcome, persist: false }
+      return { challenge: invitation, ...outcome }
+    },
+  }
+}
+
+/** RFC 7617 §2: base64 of name, colon and password; the name has no colon, the password may. */
+function readCredentials({ credentials }: Authorization): Credentials | undefined {
+  const bytes = Buffer.from(credentials, 'base64')
+  if (bytes.toString('base64').replace(/=+$/, '') !== credentials.replace(/=+$/, '')) return undefined
+  try {
+    const text = utf8.decode(bytes)
+    const colon = text.indexOf(':')
+    return colon < 1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
+  } catch {
+    return undefined
+  }
+}

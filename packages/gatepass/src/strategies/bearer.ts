@@ -1,0 +1,37 @@
+import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { sha256Hex } from '../crypto/random.ts'
+import { bearerToken } from '../http/authorization.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Strategy } from '../passport/strategy.ts'
+import { type Found, isFailure, isNobody, malformedRequest, missing, refusedToken } from './bearer/failures.ts'
+
+export interface BearerOptions<User, Name extends string = 'bearer'> {
+  /**
+   * Whose token it is, by its SHA-256 in hex: keep no more of it than that. Tokens must be random, 128 bits at least; for
+   * something that a person chose, a hash like this one is no protection.
+   */
+  find(hash: string, exchange: Exchange): Awaitable<Found<User>>
+  /** Name of the strategy, where there are several. Default `bearer`. */
+  name?: Name
+  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  realm?: string
+}
+
+/** Takes opaque tokens of your own out of `Authorization: Bearer` (RFC 6750). */
+export function bearer<User, const Name extends string = 'bearer'>(
+  options: BearerOptions<User, Name>,
+): Strategy<User, Name> {
+  const { realm = 'api' } = options
+  return {
+    name: options.name ?? ('bearer' as Name),
+    authenticate(exchange) {
+      const given = bearerToken(exchange)
+      if (given === 'missing') return missing(realm)
+      if (given === 'malformed') return malformedRequest(realm)
+      return andThen(settled(options.find(sha256Hex(given.token), exchange)), (found) => {
+        if (isNobody(found)) return refusedToken(realm, 'invalid', 'Nobody has this token.')
+        return isFailure(found) ? found : { type: 'success', user: found, persist: false }
+      })
+    },
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Facebook speaks OAuth 2.0, and says by its Graph who somebody is. It deviates in that
+ * - a token must be asked whether it was given to this application: one of another would name a person just as well;
+ * - each question to the Graph carries a proof that whoever asks has the secret (`appsecret_proof`);
+ * - an e-mail address is what somebody once typed: it is never verified;
+ * - Limited Login, in apps on iOS, has an ID token of other keys in place of an access token: a second entrance.
+ */
+import type { Awaitable } from '../awaitable.ts'
+import { hmacKey, hmacText } from '../crypto/hmac.ts'
+import { ProtocolError } from '../error.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { ClientOptions } from '../protocols/oauth2/client.ts'
+import { textOf } from '../protocols/oauth2/identity.ts'
+import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
+import type { Claims } from '../protocols/oauth2/provider-token.ts'
+import { ask } from './oauth2/ask.ts'
+import { openId } from './oauth2/openid.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+import { type KnownIdentity, noIdentity, oauth2 } from './oauth2.ts'
+
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export interface FacebookOptions<User>
+  extends ProviderLoginOptions<User>,
+    Omit<ClientOptions, 'clientSecret' | 'clientKey' | 'authentication'> {
+  /** The app's secret, which also signs questions to the Graph. */
+  clientSecret: string
+  /** Of the Graph. Default `v23.0`. */
+  version?: string
+  /**
+   * Takes the ID token of Limited Login, posted to the login route as `id_token`, for the nonce that this gives: what the
+   * app was told to log in with, out of the session. Default: it is not taken.
+   */
+  limitedLoginNonce?: (exchange: Exchange) => Awaitable<string | undefined>
+  /** Where Facebook is, for tests and pretend providers. */
+  endpoints?: { readonly web: string; readonly graph: string; readonly limited?: string }
+}
+
+const ISSUER = 'https://www.facebook.com'
+
+/**
+ * Logs in with Facebook.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function facebook<User>(options: FacebookOptions<User>): ProviderStrategy<User, 'facebook'> {
+  const { version = 'v23.0', endpoints = { web: ISSUER, graph: 'https://graph.facebook.com' } } = options
+  const graph = `${endpoints.graph}/${version}`
+  const usual = oauth2<User, 'facebook'>({
+    authentication: 'client_secret_post',
+    scope: ['email', 'public_profile'],
+    ...options,
+    name: 'facebook',
+    label: 'Facebook',
+    issuer: ISSUER,
+    authorizationEndpoint: `${endpoints.web}/${version}/dialog/oauth`,
+    tokenEndpoint: `${graph}/oauth/access_token`,
+    identity: ({ accessToken }, fetch) => identityBehind(fetch, graph, accessToken, options),
+  })
+  const { limitedLoginNonce } = options
+  if (limitedLoginNonce === undefined) return usual
+  const limited = limitedLogin(options, limitedLoginNonce, endpoints.limited ?? 'https://limited.facebook.com')
+  return {
+    ...usual,
+    authenticate: async (exchange, attempt) => {
+      const posted = exchange.method === 'POST' && typeof (await exchange.fields()).id_token === 'string'
+      return (posted ? limited : usual).authenticate(exchange, attempt)
+    },
+  }
+}
+
+/** https://developers.facebook.com/docs/facebook-login/limited-login/token/validating */
+function limitedLogin<User>(
+  options: FacebookOptions<User>,
+  expectedNonce: NonNullable<FacebookOptions<User>['limitedLoginNonce']>,
+  home: string,
+): ProviderStrategy<User, 'facebook'> {
+  return openId(
+    {
+      name: 'facebook',
+      label: 'Facebook',
+      address: { issuer: home, metadata: { jwks_uri: `${home}/.well-known/oauth/openid/jwks/` } },
+      issuerOf: ({ iss }) => (iss === ISSUER || iss === home ? iss : undefined),
+      // Whichever of the two names the token has, it is the same person.
+      refine: (identity) => ({ ...identity, issuer: ISSUER, emailVerified: false }),
+      entrance: async (exchange, verify) => {
+        const { id_token: token } = await exchange.fields()
+        const nonce = await expectedNonce(exchange)
+        if (nonce === undefined) throw new ProtocolError('ERR_OIDC_NONCE', 'No Limited Login was begun in this session')
+        return verify(String(token), { nonce })
+      },
+    },
+    options,
+  )
+}
+
+type App = Pick<FacebookOptions<never>, 'clientId' | 'clientSecret'>
+
+async function identityBehind(fetch: ProviderFetch, graph: string, token: string, app: App): Promise<KnownIdentity> {
+  const userId = await ownerOf(fetch, graph, token, app)
+  const query = new URLSearchParams({
+    fields: 'id,name,first_name,last_name,email,picture',
+    appsecret_proof: proofOf(token, app.clientSecret),
+  })
+  const person = (await ask(fetch, `${graph}/me?${query}`, token)) as Claims
+  if (person.id !== userId) throw noIdentity(ISSUER)
+  return {
+    subject: userId,
+    email: textOf(person.email, 254),
+    name: textOf(person.name),
+    givenName: textOf(person.first_name),
+    familyName: textOf(person.last_name),
+    picture: pictureOf(person),
+    claims: person,
+  }
+}
+
+/** Whom the token is about, if it was given to this app (https://developers.facebook.com/docs/facebook-login/guides/access-tokens/debugging). */
+async function ownerOf(fetch: ProviderFetch, graph: string, token: string, app: App): Promise<string> {
+  const query = new URLSearchParams({ input_token: token })
+  const { data } = (await ask(fetch, `${graph}/debug_token?${query}`, `${app.clientId}|${app.clientSecret}`)) as Claims
+  const { app_id: appId, is_valid: valid, user_id: userId } = (data ?? {}) as Claims
+  if (appId !== app.clientId || valid !== true || typeof userId !== 'string') throw noIdentity(ISSUER)
+  return userId
+}
+
+/** HMAC-SHA-256 of the token under the secret, in hexadecimal. */
+function proofOf(token: string, secret: string): string {
+  return Buffer.from(hmacText(hmacKey(Buffer.from(secret)), token), 'base64url').toString('hex')
+}
+
+function pictureOf({ picture }: Claims): string | undefined {
+  const { data } = (picture ?? {}) as { data?: Claims }
+  return textOf(data?.url, 2048)
+}

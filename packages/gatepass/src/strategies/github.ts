@@ -1,0 +1,61 @@
+/**
+ * GitHub speaks OAuth 2.0 and has no ID token for people. It deviates in that
+ * - who somebody is has an address of its own; the login name changes hands, the number does not;
+ * - e-mail addresses have another one, which says which is the primary one and whether it was verified.
+ */
+import type { ClientOptions } from '../protocols/oauth2/client.ts'
+import { textOf } from '../protocols/oauth2/identity.ts'
+import type { Claims } from '../protocols/oauth2/provider-token.ts'
+import { ask } from './oauth2/ask.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+import { noIdentity, oauth2 } from './oauth2.ts'
+
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export interface GitHubOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
+  /** Where GitHub is: Enterprise servers, tests and pretend providers. Default github.com. */
+  endpoints?: { readonly web: string; readonly api: string }
+}
+
+/**
+ * Logs in with GitHub.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function github<User>(options: GitHubOptions<User>): ProviderStrategy<User, 'github'> {
+  const { web, api } = options.endpoints ?? { web: 'https://github.com', api: 'https://api.github.com' }
+  const issuer = `${web}/login/oauth`
+  const scope = options.scope ?? ['read:user', 'user:email']
+  return oauth2<User, 'github'>({
+    authentication: 'client_secret_post',
+    ...options,
+    name: 'github',
+    label: 'GitHub',
+    scope,
+    issuer,
+    authorizationEndpoint: `${issuer}/authorize`,
+    tokenEndpoint: `${issuer}/access_token`,
+    async identity({ accessToken }, fetch) {
+      const person = (await ask(fetch, `${api}/user`, accessToken)) as Claims
+      if (!Number.isSafeInteger(person.id)) throw noIdentity(issuer)
+      const wanted = scope.includes('user:email') || scope.includes('user')
+      const email = wanted ? primaryOf(await ask(fetch, `${api}/user/emails`, accessToken)) : undefined
+      return {
+        subject: String(person.id),
+        email,
+        emailVerified: email !== undefined,
+        name: textOf(person.name),
+        username: textOf(person.login),
+        picture: textOf(person.avatar_url, 2048),
+        claims: person,
+      }
+    },
+  })
+}
+
+/** The primary address if it was verified; the one in the profile is whatever the person wrote there. */
+function primaryOf(addresses: Claims | readonly Claims[]): string | undefined {
+  const list: readonly Claims[] = Array.isArray(addresses) ? addresses : []
+  return textOf(list.find(({ primary, verified }) => primary === true && verified === true)?.email, 254)
+}

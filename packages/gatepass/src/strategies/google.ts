@@ -1,0 +1,93 @@
+/**
+ * Google is a conformant OpenID provider. It deviates in that it
+ * - says which organisation somebody belongs to (`hd`), which must be checked in the token: the parameter is a mere wish;
+ * - runs the mailboxes of gmail.com and of organisations, and only of those knows whose they are;
+ * - gives refresh tokens by a parameter (`access_type`) rather than a scope;
+ * - has a second entrance, One Tap and FedCM, that posts an ID token to us.
+ */
+import type { Awaitable } from '../awaitable.ts'
+import { equal } from '../crypto/equal.ts'
+import { ProtocolError } from '../error.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { ClientOptions } from '../protocols/oauth2/client.ts'
+import type { Identity } from '../protocols/oauth2/identity.ts'
+import type { Identified } from './oauth2/code-login.ts'
+import { pathOf } from './oauth2/code-login.ts'
+import { openId, type VerifyIdToken } from './oauth2/openid.ts'
+import { callbackAddress, type ProviderLoginOptions, type ProviderStrategy } from './oauth2/options.ts'
+
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export interface GoogleOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
+  /** Lets in these organisations alone: `example.com`. */
+  hostedDomain?: string | readonly string[]
+  /** Asks for a refresh token, which Google gives when the person consents: with `prompt: 'consent'`, each time. */
+  offlineAccess?: boolean
+  /** The nonce that the page gave to One Tap, out of the session: a credential with another one is refused. */
+  oneTapNonce?: (exchange: Exchange) => Awaitable<string | undefined>
+  /** Where Google is, for tests and pretend providers. */
+  issuer?: string
+}
+
+/**
+ * Logs in with Google. The login route answers GET with the way to Google, and POST with a One Tap `credential`.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function google<User>(options: GoogleOptions<User>): ProviderStrategy<User, 'google'> {
+  const { issuer = 'https://accounts.google.com' } = options
+  const domains = typeof options.hostedDomain === 'string' ? [options.hostedDomain] : options.hostedDomain
+  const parameters = {
+    ...(options.offlineAccess === true && { access_type: 'offline' }),
+    ...(domains !== undefined && { hd: domains.length === 1 ? (domains[0] ?? '*') : '*' }),
+    ...options.parameters,
+  }
+  const callback = callbackAddress('google', options).path
+  return openId(
+    {
+      name: 'google',
+      label: 'Google',
+      address: { issuer },
+      refine: (identity) => withAuthority(identity, domains),
+      entrance: async (exchange, verify) =>
+        pathOf(exchange) === callback ? undefined : oneTap(exchange, verify, options.oneTapNonce),
+    },
+    { ...options, parameters },
+  )
+}
+
+function withAuthority(identity: Identity, domains: readonly string[] | undefined): Identity {
+  const { hd } = identity.claims
+  if (domains !== undefined && !(typeof hd === 'string' && domains.includes(hd))) {
+    throw new ProtocolError('ERR_OIDC_HOSTED_DOMAIN', 'The Google account belongs to no organisation that is let in')
+  }
+  const ownMailbox = identity.email?.toLowerCase().endsWith('@gmail.com') === true || typeof hd === 'string'
+  return { ...identity, emailAuthoritative: identity.emailVerified && ownMailbox }
+}
+
+/** https://developers.google.com/identity/gsi/web/guides/verify-google-id-token */
+async function oneTap(
+  exchange: Exchange,
+  verify: VerifyIdToken,
+  expectedNonce: GoogleOptions<never>['oneTapNonce'],
+): Promise<Identified | undefined> {
+  if (exchange.method !== 'POST') return undefined
+  const { credential, g_csrf_token: submitted } = await exchange.fields()
+  if (typeof credential !== 'string') return undefined
+  if (!isFromOurPage(exchange, submitted)) {
+    throw new ProtocolError('ERR_OAUTH_STATE', 'The One Tap credential was not sent by a page of this application')
+  }
+  const nonce = await expectedNonce?.(exchange)
+  if (expectedNonce !== undefined && nonce === undefined) {
+    throw new ProtocolError('ERR_OIDC_NONCE', 'No One Tap credential was asked for in this session')
+  }
+  return verify(credential, { nonce })
+}
+
+/** Google's script submits twice what another site cannot read; a script of ours says by the browser where it is from. */
+function isFromOurPage(exchange: Exchange, submitted: unknown): boolean {
+  const cookie = exchange.cookies.raw('g_csrf_token')
+  if (cookie === undefined && submitted === undefined) return exchange.header('sec-fetch-site') === 'same-origin'
+  return cookie !== undefined && cookie !== '' && typeof submitted === 'string' && equal(cookie, submitted)
+}

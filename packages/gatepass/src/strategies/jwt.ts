@@ -1,0 +1,204 @@
+import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { UsageError } from '../error.ts'
+import { bearerToken } from '../http/authorization.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Failure, Outcome, Success } from '../passport/outcome.ts'
+import type { Attempt, Strategy } from '../passport/strategy.ts'
+import type { JwtClaims } from '../protocols/jwt/claims.ts'
+import type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
+import { ownKeySet, type VerificationKeys } from '../protocols/jwt/key-set.ts'
+import { RemoteKeys, type RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
+import { JwtVerifier, type TokenFault } from '../protocols/jwt/verifier.ts'
+import { providerFetch } from '../protocols/oauth2/provider-fetch.ts'
+import type { SessionManager } from '../session/manager.ts'
+import type { SessionRecord } from '../session/store.ts'
+import { type Found, isFailure, isNobody, malformedRequest, missing, refusedToken } from './bearer/failures.ts'
+
+export type { JwtClaims } from '../protocols/jwt/claims.ts'
+export type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
+export type { VerificationKeys } from '../protocols/jwt/key-set.ts'
+export type { RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
+
+/** Which tokens are taken, whoever's keys they are signed with. */
+interface CommonOptions<User, Name extends string> {
+  /** Claim `iss`, character by character. */
+  issuer: string
+  /** Claim `aud`: who we are to the issuer, or several names of ours; one of them must be in the token. */
+  audience: string | readonly string[]
+  /** Whose token it is. `undefined` refuses it; a `Failure` refuses it with its own words. */
+  account(claims: JwtClaims, exchange: Exchange): Awaitable<Found<User>>
+  /** What `typ` must say. Default `at+jwt`, an access token by RFC 9068; `JWT` also takes a token that says nothing. */
+  type?: 'at+jwt' | 'JWT'
+  /**
+   * Which algorithms keys may be for. Default EdDSA (Ed25519) and ES256; RS256 and PS256 for issuers that sign with RSA,
+   * HS256 for a secret of one's own.
+   */
+  algorithms?: readonly JwtAlgorithm[]
+  /**
+   * What the claim `sid` means. `looked-up`: a session here, asked for with every request, so that the token ends with it.
+   * `ignored`: nothing, or a session elsewhere. Default `looked-up` with `keys`, `ignored` with `jwks`.
+   */
+  sessions?: 'looked-up' | 'ignored'
+  /** Name of the strategy, where there are several. Default `jwt`. */
+  name?: Name
+  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  realm?: string
+  clock?: () => number
+}
+
+/** Keys that are ours, or that the application has: JWKs, or the `signingKeys()` that sign. */
+export interface OwnJwtOptions<User, Name extends string = 'jwt'> extends CommonOptions<User, Name> {
+  keys: readonly Jwk[] | VerificationKeys
+}
+
+/** Keys that an issuer publishes. */
+export interface RemoteJwtOptions<User, Name extends string = 'jwt'> extends CommonOptions<User, Name> {
+  /** Address of the key set, https. Asked hourly, and at most once a minute for a key that is not in it. */
+  jwks: string
+  /** The issuer is in your own network: private addresses are asked, too. Default false. */
+  privateNetwork?: boolean
+  onEvent?: (event: RemoteKeysEvent) => void
+}
+
+/**
+ * Takes JSON Web Tokens out of `Authorization: Bearer` (RFC 6750, RFC 8725, RFC 9068).
+ *
+ * ```ts
+ * import { jwt } from 'gatepass/strategies/jwt'
+ *
+ * export const api = jwt({
+ *   jwks: 'https://login.example/.well-known/jwks.json',
+ *   issuer: 'https://login.example',
+ *   audience: 'https://api.example',
+ *   account: (claims) => ({ id: claims.sub }),
+ * })
+ * ```
+ *
+ * @throws {UsageError} `ERR_TOKEN_OPTIONS`, `ERR_JWT_KEYS`
+ */
+export function jwt<User, const Name extends string = 'jwt'>(
+  options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>,
+): Strategy<User, Name> {
+  return new JwtStrategy(options)
+}
+
+class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
+  readonly name: Name
+  readonly #account: CommonOptions<User, Name>['account']
+  readonly #realm: string
+  readonly #looksUpSessions: boolean
+  readonly #verifier: JwtVerifier
+
+  constructor(options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>) {
+    const { issuer, audience, type, clock, sessions = 'keys' in options ? 'looked-up' : 'ignored' } = options
+    this.name = options.name ?? ('jwt' as Name)
+    this.#account = options.account.bind(options)
+    this.#realm = options.realm ?? 'api'
+    this.#looksUpSessions = sessions === 'looked-up'
+    this.#verifier = new JwtVerifier({
+      keys: keysOf(options),
+      issuer,
+      audience,
+      ...(type !== undefined && { type }),
+      ...(clock !== undefined && { clock }),
+    })
+  }
+
+  // No promise where none is needed: with keys and sessions at hand, a token seen before costs microseconds.
+  authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>> {
+    const given = bearerToken(exchange)
+    if (given === 'missing') return missing(this.#realm)
+    if (given === 'malformed') return malformedRequest(this.#realm)
+    return andThen(this.#verifier.verify(given.token), (claims) => {
+      if (typeof claims === 'string') return refused(this.#realm, claims)
+      if (!this.#looksUpSessions || claims.sid === undefined) return this.#conclude(exchange, claims, undefined)
+      return andThen(sessionsOf(attempt).record(claims.sid), (session) =>
+        session === undefined || session.subject !== claims.sub
+          ? refusedToken(this.#realm, 'expired', 'The session of this token has ended.')
+          : this.#conclude(exchange, claims, session),
+      )
+    })
+  }
+
+  #conclude(exchange: Exchange, claims: JwtClaims, session: SessionRecord | undefined): Awaitable<Outcome<User>> {
+    return andThen(settled(this.#account(claims, exchange)), (found) => {
+      if (isNobody(found)) return refusedToken(this.#realm, 'invalid', 'The account of this token does not exist.')
+      return isFailure(found) ? found : success(found, claims, session)
+    })
+  }
+}
+
+function success<User>(user: User, claims: JwtClaims, session: SessionRecord | undefined): Success<User> {
+  return {
+    type: 'success',
+    user,
+    amr: claims.amr ?? [],
+    // A token that does not say when its user proved who they are: long ago.
+    at: (claims.auth_time ?? 0) * 1000,
+    scope: claims.scope?.split(' ') ?? [],
+    persist: false,
+    info: claims,
+    ...(session !== undefined && { session }),
+  }
+}
+
+function sessionsOf({ sessions }: Attempt): SessionManager<object> {
+  if (sessions !== undefined) return sessions
+  throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'A token names a session, and there are none to look it up in', {
+    hint: "Give `sessions` to Passport, or say `sessions: 'ignored'` to the strategy.",
+  })
+}
+
+function keysOf<User, Name extends string>(
+  options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>,
+): VerificationKeys {
+  const algorithms = checkedAlgorithms(options.algorithms ?? ['EdDSA', 'ES256'])
+  if ('keys' in options) {
+    return isKeySource(options.keys) ? options.keys : ownKeySet(options.keys, algorithms)
+  }
+  return new RemoteKeys({
+    url: checkedUrl(options.jwks),
+    algorithms,
+    fetch: providerFetch({ loopback: true, privateNetwork: options.privateNetwork === true }),
+    clock: options.clock ?? Date.now,
+    onEvent: options.onEvent,
+  })
+}
+
+function isKeySource(keys: readonly Jwk[] | VerificationKeys): keys is VerificationKeys {
+  return 'trusts' in keys
+}
+
+const knownAlgorithms: readonly JwtAlgorithm[] = ['EdDSA', 'ES256', 'RS256', 'PS256', 'HS256']
+
+function checkedAlgorithms(algorithms: readonly JwtAlgorithm[]): readonly JwtAlgorithm[] {
+  if (algorithms.length > 0 && algorithms.every((name) => knownAlgorithms.includes(name))) return algorithms
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`algorithms` names one that is not verified here, or none', {
+    hint: `Some of: ${knownAlgorithms.join(', ')}.`,
+  })
+}
+
+/** Whether it is https, or on this machine, is looked at with every request. */
+function checkedUrl(url: string): string {
+  if (URL.canParse(url)) return url
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`jwks` is no URL', {
+    hint: "For example `jwks: 'https://login.example/.well-known/jwks.json'`, or `keys` for keys that you have.",
+  })
+}
+
+function refused(realm: string, fault: TokenFault): Failure {
+  return refusedToken(realm, fault === 'expired' ? 'expired' : 'invalid', faults[fault])
+}
+
+const faults: Readonly<Record<TokenFault, string>> = {
+  malformed: 'The token is malformed.',
+  unsupported: 'The token is not signed in a way that is accepted here.',
+  'unknown-key': 'The token is not signed with a known key.',
+  'bad-signature': 'The signature of the token is wrong.',
+  'wrong-type': 'The token is of another type.',
+  'wrong-issuer': 'The token is from another issuer.',
+  'wrong-audience': 'The token is for another audience.',
+  incomplete: 'The token lacks a claim.',
+  expired: 'The token has expired.',
+  'not-yet-valid': 'The token is not valid yet.',
+}

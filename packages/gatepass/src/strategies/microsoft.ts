@@ -1,0 +1,71 @@
+/**
+ * Microsoft Entra ID is an OpenID provider. It deviates in that
+ * - one address serves all tenants, and its metadata name a template (`{tenantid}`) in place of an issuer;
+ * - a tenant's administrator writes any address into `email`: it proves nothing ("nOAuth").
+ */
+import { UsageError } from '../error.ts'
+import type { ClientOptions } from '../protocols/oauth2/client.ts'
+import type { Claims } from '../protocols/oauth2/provider-token.ts'
+import { openId } from './oauth2/openid.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export interface MicrosoftOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
+  /** Whose accounts: those of one tenant, by its id; of all of them (`organizations`), of people (`consumers`), or both (`common`). */
+  tenant: string
+  /** Of `organizations` and `common`, lets in these tenants alone, by id. */
+  tenants?: readonly string[]
+  /** Where Microsoft is: national clouds, tests and pretend providers. Default `https://login.microsoftonline.com`. */
+  authority?: string
+}
+
+/** The tenant that all accounts of people belong to. */
+const CONSUMERS = '9188040d-6c67-4c5b-b112-36a304b66dad'
+
+/**
+ * Logs in with Microsoft: accounts of organisations and of people.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function microsoft<User>(options: MicrosoftOptions<User>): ProviderStrategy<User, 'microsoft'> {
+  const { authority = 'https://login.microsoftonline.com' } = options
+  const tenant = options.tenant === 'consumers' ? CONSUMERS : options.tenant
+  const many = tenant === 'common' || tenant === 'organizations'
+  if (!many && !isTenantId(tenant)) {
+    throw new UsageError('ERR_OAUTH_OPTIONS', 'microsoft: `tenant` is neither an id nor one of the words', {
+      hint: "Write the tenant's id, 'organizations', 'consumers' or 'common'.",
+    })
+  }
+  const accepts = (id: string) =>
+    options.tenants === undefined ? tenant === 'common' || id !== CONSUMERS : options.tenants.includes(id)
+  return openId(
+    {
+      name: 'microsoft',
+      label: 'Microsoft',
+      address: many ? sharedAddress(authority, tenant) : { issuer: `${authority}/${tenant}/v2.0` },
+      ...(many && { issuerOf: (claims: Claims) => tenantIssuer(authority, claims, accepts) }),
+      refine: (identity) => ({ ...identity, emailVerified: false }),
+    },
+    options,
+  )
+}
+
+function sharedAddress(authority: string, tenant: string) {
+  return {
+    issuer: `${authority}/{tenantid}/v2.0`,
+    metadataUrl: `${authority}/${tenant}/v2.0/.well-known/openid-configuration`,
+  }
+}
+
+/** The issuer that a tenant's tokens have, if the token says that it is of that tenant and the tenant is let in. */
+function tenantIssuer(authority: string, { iss, tid }: Claims, accepts: (id: string) => boolean): string | undefined {
+  const id = typeof iss === 'string' ? iss.slice(authority.length + 1, -'/v2.0'.length) : ''
+  if (!isTenantId(id) || (tid !== undefined && tid !== id) || !accepts(id)) return undefined
+  return `${authority}/${id}/v2.0`
+}
+
+function isTenantId(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+}

@@ -1,0 +1,90 @@
+import type { Awaitable } from '../awaitable.ts'
+import { ProtocolError } from '../error.ts'
+import { type ClientOptions, client as clientOf } from '../protocols/oauth2/client.ts'
+import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
+import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
+import { type ProviderTokens, refreshTokens } from '../protocols/oauth2/token-request.ts'
+import { CodeFlow } from './oauth2/code-login.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export type { ClientAuthentication, ClientOptions } from '../protocols/oauth2/client.ts'
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
+export type { ProviderTokens } from '../protocols/oauth2/token-request.ts'
+export type {
+  AccountRequest,
+  OAuthEvent,
+  ProviderCallOptions,
+  ProviderLoginOptions,
+  ProviderStrategy,
+} from './oauth2/options.ts'
+
+/** Who somebody is, as far as a provider without ID tokens says. */
+export type KnownIdentity = Pick<Identity, 'subject'> & Partial<Omit<Identity, 'issuer'>>
+
+/** A provider that is not an OpenID provider. */
+export interface OAuth2Options<User, Name extends string = string> extends ProviderLoginOptions<User>, ClientOptions {
+  /** Of the strategy: `auth.login('acme')`. */
+  name: Name
+  /** What people call the provider, in messages. Default the strategy's name. */
+  label?: string
+  authorizationEndpoint: string
+  tokenEndpoint: string
+  /** What identities are kept under, and what `iss` in a callback must be. Default the origin of `authorizationEndpoint`. */
+  issuer?: string
+  /**
+   * Asks the provider who the access token is about. `fetch` keeps to the limits of every request to a provider, and goes
+   * nowhere inside.
+   */
+  identity(tokens: ProviderTokens, fetch: ProviderFetch): Awaitable<KnownIdentity>
+}
+
+/**
+ * Logs in with a provider that speaks OAuth 2.0 (RFC 6749, RFC 7636, RFC 9700) and has an address of its own for who it is.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function oauth2<User, const Name extends string>(
+  options: OAuth2Options<User, Name>,
+): ProviderStrategy<User, Name> {
+  const { name, label = name, authorizationEndpoint, tokenEndpoint, scope = [] } = options
+  const issuer = options.issuer ?? URL.parse(authorizationEndpoint)?.origin ?? authorizationEndpoint
+  const metadata = { authorization_endpoint: authorizationEndpoint, token_endpoint: tokenEndpoint }
+  const client = clientOf(name, { issuer, metadata }, options)
+  const login = {
+    ...{ name, label, client, scope, withNonce: false },
+    issuers: (claimed: string) => claimed === issuer,
+    identify: async (tokens: ProviderTokens) => ({
+      identity: completed(issuer, await options.identity(tokens, client.fetch)),
+    }),
+  }
+  const flow = new CodeFlow<User>(login, options)
+  return {
+    name,
+    refresh: (refreshToken) => refreshTokens(client, refreshToken),
+    authenticate: (exchange, attempt) => flow.authenticate(exchange, attempt),
+  }
+}
+
+function completed(issuer: string, known: KnownIdentity): Identity {
+  if (textOf(known.subject) === undefined) throw noIdentity(issuer)
+  return {
+    email: undefined,
+    emailVerified: false,
+    emailAuthoritative: false,
+    name: undefined,
+    givenName: undefined,
+    familyName: undefined,
+    username: undefined,
+    picture: undefined,
+    locale: undefined,
+    claims: {},
+    ...known,
+    issuer,
+  }
+}
+
+/** The refusal of an answer that does not say who it is about. */
+export function noIdentity(issuer: string): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_IDENTITY', `The provider at ${issuer} did not say whose access token it gave`)
+}

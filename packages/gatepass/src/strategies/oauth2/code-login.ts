@@ -1,0 +1,190 @@
+import { randomToken } from '../../crypto/random.ts'
+import { GatepassError, ProtocolError } from '../../error.ts'
+import type { Exchange } from '../../http/exchange.ts'
+import { isFailure, type Outcome } from '../../passport/outcome.ts'
+import type { Attempt } from '../../passport/strategy.ts'
+import { authorizationUrl, type Callback, codeOf, readCallback } from '../../protocols/oauth2/authorization.ts'
+import type { Client } from '../../protocols/oauth2/client.ts'
+import type { Identity } from '../../protocols/oauth2/identity.ts'
+import { exchangeCode, type ProviderTokens } from '../../protocols/oauth2/token-request.ts'
+import { callbackAddress, callOptions, type ProviderLoginOptions } from './options.ts'
+import { confirmPage, relayPage } from './pages.ts'
+import { failureOf, notBegunHere, refusedAccount } from './refusals.ts'
+
+/** How long a person may take at the provider, in seconds. */
+const LIFETIME = 600
+
+/** How a login that leads to a provider and back differs between providers. */
+export interface CodeLogin {
+  readonly name: string
+  /** What people call the provider. */
+  readonly label: string
+  readonly client: Client
+  readonly scope: readonly string[]
+  readonly withNonce: boolean
+  /** Asks for the callback as a POST from the provider's page, which carries no session. */
+  readonly formPost?: boolean
+  /** Whether the provider goes by this name. */
+  issuers(issuer: string): boolean
+  /** Who it is, by the tokens that the code gave. */
+  identify(tokens: ProviderTokens, begun: Begun, callback: URLSearchParams): Promise<Identified>
+}
+
+/** What the provider said about a person, and about this login. */
+export interface Identified {
+  readonly identity: Identity
+  readonly amr?: readonly string[]
+  /** Milliseconds since 1970. */
+  readonly at?: number
+  readonly sid?: string
+}
+
+/** What has to be known when the browser comes back. */
+export interface Begun {
+  readonly verifier: string
+  readonly nonce?: string
+  readonly redirectUri: string
+  readonly code?: string
+  readonly maxAge?: number
+  readonly acrValues?: readonly string[]
+}
+
+/** An authorization code flow (RFC 6749 §4.1 with RFC 7636, RFC 9207, RFC 9700), as a strategy runs it. */
+export class CodeFlow<User> {
+  readonly #login: CodeLogin
+  readonly #options: ProviderLoginOptions<User>
+  readonly #callback: ReturnType<typeof callbackAddress>
+
+  /** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
+  constructor(login: CodeLogin, options: ProviderLoginOptions<User>) {
+    this.#login = login
+    this.#options = options
+    this.#callback = callbackAddress(login.name, options)
+  }
+
+  get callbackPath(): string {
+    return this.#callback.path
+  }
+
+  /** Leads to the provider, or, at the callback, concludes who came back. */
+  authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
+    return this.refusing(exchange, () =>
+      pathOf(exchange) === this.#callback.path ? this.#finish(exchange, attempt) : this.#start(exchange, attempt),
+    )
+  }
+
+  /** What somebody's identity opens here. */
+  async conclude(
+    exchange: Exchange,
+    attempt: Attempt,
+    { identity, ...proof }: Identified,
+    tokens?: ProviderTokens,
+  ): Promise<Outcome<User>> {
+    const { purpose, subject } = attempt.flow.intent
+    const kept = this.#options.tokens === true ? tokens : undefined
+    const user = await this.#options.account(identity, { purpose, subject, tokens: kept, exchange })
+    if (user === undefined || user === null || user === false) throw refusedAccount()
+    return isFailure(user) ? user : { type: 'success', user, ...proof }
+  }
+
+  /** Turns what the provider or the browser did wrong into a refusal, and tells whoever listens. */
+  async refusing(exchange: Exchange, act: () => Promise<Outcome<User>>): Promise<Outcome<User>> {
+    try {
+      return await act()
+    } catch (error) {
+      const failure = failureOf(error, this.#login.label)
+      if (failure === undefined || !(error instanceof GatepassError)) throw error
+      this.#options.onEvent?.({ type: 'login_refused', strategy: this.#login.name, code: error.code, error }, exchange)
+      return failure
+    }
+  }
+
+  async #start(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
+    const { client, label, formPost } = this.#login
+    if (isForeign(exchange)) return { type: 'respond', reply: confirmPage(label, exchange.origin + exchange.target) }
+    const wishes = callOptions(attempt.options)
+    // Before the flow: a provider that is down leaves no session behind.
+    await client.metadata()
+    const begun = this.#begin(exchange, wishes)
+    const state = await attempt.flow.start(begun, LIFETIME)
+    const location = await authorizationUrl(client, {
+      ...wishes,
+      ...begun,
+      nonce: begun.nonce,
+      state,
+      scope: this.#login.scope,
+      pushed: this.#options.pushed,
+      parameters: {
+        ...this.#options.parameters,
+        ...wishes.parameters,
+        ...(formPost === true && { response_mode: 'form_post' }),
+      },
+    })
+    return { type: 'redirect', location }
+  }
+
+  #begin(exchange: Exchange, { maxAge, acrValues }: ReturnType<typeof callOptions>): Begun {
+    return {
+      verifier: randomToken(),
+      ...(this.#login.withNonce && { nonce: randomToken() }),
+      redirectUri: this.#callback.redirectUri(exchange),
+      ...(maxAge !== undefined && { maxAge }),
+      ...(acrValues !== undefined && { acrValues }),
+    }
+  }
+
+  async #finish(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
+    if (exchange.method !== 'GET' && exchange.method !== 'POST') return METHOD_NOT_ALLOWED
+    const posted = exchange.method === 'POST' ? textFields(await exchange.fields()) : undefined
+    if (posted !== undefined && posted.relayed === undefined) return this.#relay(posted)
+    return this.#redeem(exchange, attempt, readCallback(new URLSearchParams(posted ?? queryOf(exchange))))
+  }
+
+  #relay(posted: Readonly<Record<string, string>>): Outcome<User> {
+    const fields = { ...posted, relayed: 'true' }
+    return { type: 'respond', reply: relayPage(this.#login.label, this.#callback.path, fields) }
+  }
+
+  async #redeem(exchange: Exchange, attempt: Attempt, callback: Callback): Promise<Outcome<User>> {
+    // Taken before anything is asked of the provider: whatever comes of it, this callback is not answered twice.
+    const begun = await attempt.flow.finish<Begun>(callback.state)
+    if (begun === undefined) throw notBegunHere()
+    const { client, issuers } = this.#login
+    const server = await client.metadata()
+    const announced = server.authorization_response_iss_parameter_supported === true
+    const code = codeOf(callback, { issuers, announced })
+    const tokens = await exchangeCode(client, { code, ...begun })
+    const identified = await this.#login.identify(tokens, { ...begun, code }, callback.parameters)
+    return this.conclude(exchange, attempt, identified, tokens)
+  }
+}
+
+const METHOD_NOT_ALLOWED: Outcome<never> = {
+  type: 'respond',
+  reply: { status: 405, headers: { allow: 'GET, POST', 'cache-control': 'no-store' } },
+}
+
+/** Whether another site's page brought the browser here (Fetch Metadata §2.4); an unsafe request was judged before. */
+function isForeign(exchange: Exchange): boolean {
+  if (exchange.method !== 'GET' && exchange.method !== 'HEAD') return false
+  const site = exchange.header('sec-fetch-site')
+  return site !== undefined && site !== 'same-origin' && site !== 'none'
+}
+
+export function pathOf({ target }: Exchange): string {
+  return target.split('?', 1)[0] ?? ''
+}
+
+function queryOf({ target }: Exchange): string {
+  const start = target.indexOf('?')
+  return start === -1 ? '' : target.slice(start + 1)
+}
+
+/** @throws {ProtocolError} `ERR_OAUTH_CALLBACK` if a field came twice, or is no text */
+function textFields(fields: Readonly<Record<string, unknown>>): Record<string, string> {
+  for (const value of Object.values(fields)) {
+    if (typeof value !== 'string')
+      throw new ProtocolError('ERR_OAUTH_CALLBACK', 'The provider’s callback has a field twice')
+  }
+  return { ...fields } as Record<string, string>
+}

@@ -1,0 +1,167 @@
+import { ProtocolError } from '../../error.ts'
+import type { Exchange } from '../../http/exchange.ts'
+import type { Outcome } from '../../passport/outcome.ts'
+import type { Attempt, EndedLogin } from '../../passport/strategy.ts'
+import { type Client, client as clientOf, type ProviderAddress } from '../../protocols/oauth2/client.ts'
+import { type IdToken, type IdTokenExpectation, verifyIdToken } from '../../protocols/oauth2/id-token.ts'
+import { type Identity, identityOf } from '../../protocols/oauth2/identity.ts'
+import { type LogoutToken, SeenTokens, verifyLogoutToken } from '../../protocols/oauth2/logout.ts'
+import { ProviderKeys } from '../../protocols/oauth2/provider-keys.ts'
+import { type Claims, type CommonExpectation, isTime } from '../../protocols/oauth2/provider-token.ts'
+import { type ProviderTokens, refreshTokens } from '../../protocols/oauth2/token-request.ts'
+import { userinfo } from '../../protocols/oauth2/userinfo.ts'
+import { type Begun, CodeFlow, type Identified } from './code-login.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './options.ts'
+
+/** How an OpenID provider deviates from the rest. */
+export interface OpenIdProvider<Name extends string> {
+  readonly name: Name
+  readonly label: string
+  readonly address: ProviderAddress
+  /** Default `openid email profile`. */
+  readonly scope?: readonly string[]
+  readonly formPost?: boolean
+  /** For one address that serves many issuers: that of a token, `undefined` if it is none of them. */
+  readonly issuerOf?: (claims: Claims) => string | undefined
+  /** Completes the identity, or refuses it. */
+  readonly refine?: (identity: Identity, callback: URLSearchParams) => Identity
+  /** A login that comes with the very request, without a way to the provider and back. */
+  readonly entrance?: (exchange: Exchange, verify: VerifyIdToken) => Promise<Identified | undefined>
+}
+
+/** Validates an ID token that came by another way than the code flow. */
+export type VerifyIdToken = (token: string, expected: Pick<IdTokenExpectation, 'nonce'>) => Promise<Identified>
+
+const SCOPE = ['openid', 'email', 'profile']
+
+/** A strategy for an OpenID provider (OpenID Connect Core §3.1). */
+export function openId<User, Name extends string>(
+  provider: OpenIdProvider<Name>,
+  options: ProviderLoginOptions<User>,
+): ProviderStrategy<User, Name> {
+  const { name, label, address, formPost, entrance } = provider
+  const client = clientOf(name, address, options)
+  const scope = options.scope ?? provider.scope ?? SCOPE
+  const tokens = new OpenIdTokens(client, provider, scope)
+  const login = {
+    ...{ name, label, client, scope, withNonce: true },
+    ...(formPost !== undefined && { formPost }),
+    issuers: (issuer: string) => tokens.knows(issuer),
+    identify: (given: ProviderTokens, begun: Begun, callback: URLSearchParams) =>
+      tokens.identify(given, begun, callback),
+  }
+  const flow = new CodeFlow<User>(login, options)
+  return {
+    name,
+    ...(formPost === true && { foreignPost: flow.callbackPath }),
+    refresh: (refreshToken) => refreshTokens(client, refreshToken),
+    endedLogin: (exchange) => endedLogin(exchange, tokens),
+    logoutLocation: (request) => logoutLocation(client, request),
+    async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
+      if (entrance === undefined) return flow.authenticate(exchange, attempt)
+      return flow.refusing(exchange, async () => {
+        const identified = await entrance(exchange, (token, expected) => tokens.verify(token, expected))
+        return identified === undefined
+          ? flow.authenticate(exchange, attempt)
+          : flow.conclude(exchange, attempt, identified)
+      })
+    },
+  }
+}
+
+/** OpenID Connect Back-Channel Logout 1.0 §2.5. */
+async function endedLogin(exchange: Exchange, tokens: OpenIdTokens): Promise<EndedLogin> {
+  const { logout_token: token } = await exchange.fields()
+  if (typeof token !== 'string') throw new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', 'The request has no logout token')
+  return tokens.verifyLogout(token)
+}
+
+/** OpenID Connect RP-Initiated Logout 1.0 §2; `undefined` if the provider has no such address, or does not answer. */
+async function logoutLocation(
+  client: Client,
+  { sid, returnTo }: { sid: string | undefined; returnTo: string | undefined },
+): Promise<string | undefined> {
+  const server = await client.metadata().catch(() => undefined)
+  const url = URL.parse(server?.end_session_endpoint ?? '')
+  if (url === null) return undefined
+  url.searchParams.set('client_id', client.id)
+  if (sid !== undefined) url.searchParams.set('logout_hint', sid)
+  if (returnTo !== undefined) url.searchParams.set('post_logout_redirect_uri', returnTo)
+  return url.href
+}
+
+/** What the tokens of one provider say. */
+class OpenIdTokens {
+  readonly #client: Client
+  readonly #provider: OpenIdProvider<string>
+  readonly #scope: readonly string[]
+  readonly #keys: ProviderKeys
+  readonly #seen: SeenTokens = new SeenTokens()
+
+  constructor(client: Client, provider: OpenIdProvider<string>, scope: readonly string[]) {
+    this.#client = client
+    this.#provider = provider
+    this.#scope = scope
+    this.#keys = new ProviderKeys(client)
+  }
+
+  knows(issuer: string): boolean {
+    const { issuerOf, address } = this.#provider
+    return issuerOf === undefined ? issuer === address.issuer : issuerOf({ iss: issuer }) === issuer
+  }
+
+  async identify(tokens: ProviderTokens, begun: Begun, callback: URLSearchParams): Promise<Identified> {
+    const { accessToken, idToken } = tokens
+    if (idToken === undefined) throw new ProtocolError('ERR_OAUTH_TOKEN', 'The provider gave no ID token')
+    const { nonce, maxAge, acrValues, code } = begun
+    const token = await this.#validated(idToken, { nonce, maxAge, acrValues, code, accessToken })
+    return this.#identified(token, await this.#completed(token, accessToken), callback)
+  }
+
+  async verify(token: string, expected: Pick<IdTokenExpectation, 'nonce'>): Promise<Identified> {
+    const validated = await this.#validated(token, expected)
+    return this.#identified(validated, validated.claims, new URLSearchParams())
+  }
+
+  async verifyLogout(token: string): Promise<LogoutToken> {
+    const logout = await verifyLogoutToken(token, await this.#keys.get(), await this.#common())
+    this.#seen.check(logout, this.#client.clock())
+    return logout
+  }
+
+  async #validated(token: string, expected: Omit<IdTokenExpectation, keyof CommonExpectation | 'algorithms'>) {
+    return verifyIdToken(token, await this.#keys.get(), { ...expected, ...(await this.#common()) })
+  }
+
+  /** What every token of this provider must say. */
+  async #common() {
+    const { issuerOf, address } = this.#provider
+    const { id_token_signing_alg_values_supported: algorithms } = await this.#client.metadata()
+    return {
+      issuer: issuerOf ?? address.issuer,
+      clientId: this.#client.id,
+      now: this.#client.clock(),
+      algorithms,
+    }
+  }
+
+  /** What was asked for and is not in the ID token, which counts most, is asked of the userinfo endpoint, if there is one. */
+  async #completed({ subject, claims }: IdToken, accessToken: string): Promise<Claims> {
+    const lacksEmail = this.#scope.includes('email') && claims.email === undefined
+    const lacksProfile = this.#scope.includes('profile') && claims.name === undefined
+    const { userinfo_endpoint: endpoint } = await this.#client.metadata()
+    if (endpoint === undefined || (!lacksEmail && !lacksProfile)) return claims
+    return { ...(await userinfo(this.#client, accessToken, subject)), ...claims }
+  }
+
+  #identified({ issuer, subject, claims }: IdToken, all: Claims, callback: URLSearchParams): Identified {
+    const identity = identityOf(issuer, subject, all)
+    const { amr, auth_time: time, sid } = claims
+    return {
+      identity: this.#provider.refine?.(identity, callback) ?? identity,
+      ...(Array.isArray(amr) && { amr: amr.filter((method) => typeof method === 'string') }),
+      ...(isTime(time) && { at: time * 1000 }),
+      ...(typeof sid === 'string' && { sid }),
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import { randomHandle } from '../../crypto/random.ts'
+import type { Reply } from '../../http/exchange.ts'
+
+/** Asks a person whom another site sent here to log in, whether they want to: nobody is logged in by a foreign page. */
+export function confirmPage(label: string, target: string): Reply {
+  const text = `Log in with ${label}`
+  return page(text, `<p>Another site sent you here.</p>\n<p><a href="${escaped(target)}">${escaped(text)}</a></p>`)
+}
+
+/**
+ * Posts once more what the provider's page posted, from our own page now, so that the session's cookie comes along (SameSite).
+ *
+ * @param action a path here
+ */
+export function relayPage(label: string, action: string, fields: Readonly<Record<string, string>>): Reply {
+  const inputs = Object.entries(fields).map(
+    ([name, value]) => `<input type="hidden" name="${escaped(name)}" value="${escaped(value)}">`,
+  )
+  const nonce = randomHandle()
+  const form = `<form method="post" action="${escaped(action)}">\n${inputs.join('\n')}\n<button>Continue</button>\n</form>`
+  const script = `<script nonce="${nonce}">document.forms[0].submit()</script>`
+  return page(`Log in with ${label}`, `${form}\n${script}`, `script-src 'nonce-${nonce}'; `)
+}
+
+function page(title: string, content: string, scripts = ''): Reply {
+  return {
+    status: 200,
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': `default-src 'none'; ${scripts}form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+      'cache-control': 'no-store',
+      // Not `no-referrer`: under that, browsers send `Origin: null` with the form.
+      'referrer-policy': 'same-origin',
+      'x-content-type-options': 'nosniff',
+      vary: 'Sec-Fetch-Site',
+    },
+    body: `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escaped(title)}</title>
+<h1>${escaped(title)}</h1>
+${content}
+</html>
+`,
+  }
+}
+
+/** Text inside an element or a quoted attribute. */
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

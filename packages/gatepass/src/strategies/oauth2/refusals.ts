@@ -1,0 +1,43 @@
+import { GatepassError, ProtocolError } from '../../error.ts'
+import type { Failure } from '../../passport/outcome.ts'
+
+/** The refusal of a callback that belongs to no login which this browser has begun and not finished. */
+export function notBegunHere(): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_STATE', 'The callback belongs to no login that this browser began')
+}
+
+/** The refusal of an identity that is nobody's here. */
+export function refusedAccount(): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_ACCOUNT', 'The application has no account for this identity')
+}
+
+/** What a person is told of an error of the provider, or of the browser; `undefined` if it is neither's. */
+export function failureOf(error: unknown, label: string): Failure | undefined {
+  if (!(error instanceof GatepassError) || !/^ERR_O(AUTH|IDC)_/.test(error.code) || !(error instanceof ProtocolError)) {
+    return undefined
+  }
+  const reason = reasons[error.code] ?? 'invalid'
+  const status = error.status >= 500 ? error.status : reason === 'denied' ? 403 : 401
+  return { type: 'failure', reason, code: error.code, message: messageOf(error, reason, label), status }
+}
+
+const reasons: Readonly<Record<string, Failure['reason']>> = {
+  ERR_OAUTH_ACCOUNT: 'denied',
+  ERR_OAUTH_DENIED: 'denied',
+  ERR_OAUTH_STATE: 'expired',
+  ERR_OAUTH_ADDRESS: 'unavailable',
+  ERR_OAUTH_RESPONSE: 'unavailable',
+  ERR_OAUTH_UNAVAILABLE: 'unavailable',
+  ERR_OIDC_METADATA: 'unavailable',
+}
+
+function messageOf({ code }: GatepassError, reason: Failure['reason'], label: string): string {
+  if (code === 'ERR_OAUTH_ACCOUNT') return `There is no account here for this login with ${label}.`
+  if (reason === 'denied') return `The login with ${label} was cancelled. Try again, or log in another way.`
+  if (reason === 'expired') {
+    return `This login with ${label} was finished before, took longer than ten minutes, or was begun in another browser. Start again.`
+  }
+  if (reason === 'unavailable')
+    return `${label} does not answer right now. Try again in a minute, or log in another way.`
+  return `What ${label} answered cannot be accepted. Try again; if that does not help, log in another way.`
+}

@@ -1,0 +1,37 @@
+import type { ClientOptions } from '../protocols/oauth2/client.ts'
+import { openId } from './oauth2/openid.ts'
+import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+
+export type { ClientAuthentication, ClientOptions } from '../protocols/oauth2/client.ts'
+export type { Identity } from '../protocols/oauth2/identity.ts'
+export type { ProviderTokens } from '../protocols/oauth2/token-request.ts'
+export type {
+  AccountRequest,
+  OAuthEvent,
+  ProviderCallOptions,
+  ProviderLoginOptions,
+  ProviderStrategy,
+} from './oauth2/options.ts'
+export { type Refreshing, type TokenVault, type TokenVaultOptions, tokenVault } from './oauth2/token-vault.ts'
+
+/** Any OpenID provider. */
+export interface OidcOptions<User, Name extends string = string> extends ProviderLoginOptions<User>, ClientOptions {
+  /** Of the strategy: `auth.login('acme')`. */
+  name: Name
+  /** What people call the provider, in messages. Default the strategy's name. */
+  label?: string
+  /** As the provider calls itself, to the last slash; its description is found below. */
+  issuer: string
+}
+
+/**
+ * Logs in with any OpenID provider that publishes its metadata (OpenID Connect Core, Discovery).
+ *
+ * The same strategy serves two routes: one where the login begins, and its `callback`.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function oidc<User, const Name extends string>(options: OidcOptions<User, Name>): ProviderStrategy<User, Name> {
+  const { name, label = name, issuer } = options
+  return openId({ name, label, address: { issuer } }, options)
+}

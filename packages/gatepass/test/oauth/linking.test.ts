@@ -1,0 +1,128 @@
+/** Who may add a way to log in to an account: attack 65, and the rules on linking. */
+import { describe, expect, test } from 'vitest'
+import type { Strategy } from '../../src/passport/strategy.ts'
+import { oidc } from '../../src/strategies/oidc.ts'
+import { testClock } from '../../src/testing/clock.ts'
+import type { Account } from './express-site.ts'
+import { CLIENT_ID, CLIENT_SECRET, codeFor, lyingProvider } from './lying-provider.ts'
+import { origin, Visited } from './visitor.ts'
+
+async function world() {
+  const clock = testClock(Date.now())
+  const provider = await lyingProvider(clock)
+  const app = new Visited(
+    (accounts): Strategy<Account, string> =>
+      oidc({
+        ...{ name: 'acme', issuer: provider.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, clock },
+        callback: '/auth/acme/callback',
+        account: accounts.find,
+      }),
+    clock,
+  )
+  const browser = app.browser()
+  const parametersOf = (location: string | undefined) => {
+    const url = new URL(location ?? '')
+    return { state: url.searchParams.get('state') ?? '', code: codeFor(url) }
+  }
+  const logIn = async (person = 'ada') => {
+    provider.lies.claims = { sub: person }
+    return browser.back(parametersOf((await browser.begin()).href))
+  }
+  return {
+    clock,
+    provider,
+    app,
+    browser,
+    logIn,
+    parametersOf,
+    [Symbol.asyncDispose]: () => provider[Symbol.asyncDispose](),
+  }
+}
+
+describe('linking', () => {
+  test('leads to the provider and back to the account page, and adds what it found', async () => {
+    await using w = await world()
+    const { subject } = await w.logIn()
+    w.provider.lies.claims = { sub: 'ada-at-work' }
+    const begun = await w.browser.link()
+    expect(await w.browser.back(w.parametersOf(begun.location))).toMatchObject({ location: '/account', subject })
+    expect([...w.app.accounts.byIdentity.values()]).toEqual([subject, subject])
+  })
+
+  test('needs a login, of the last ten minutes', async () => {
+    await using w = await world()
+    expect((await w.browser.link()).status).toBe(401)
+    await w.logIn()
+    w.clock.advance(601)
+    expect((await w.browser.link()).status).toBe(401)
+    expect((await w.browser.link({}, 3600)).location).toContain('/authorize?')
+  })
+
+  test.each([
+    ['from another site', { headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }],
+    ['from a browser that says nothing', { headers: {} }],
+  ])('is not begun %s', async (_where, request) => {
+    await using w = await world()
+    await w.logIn()
+    await expect(w.browser.link(request)).rejects.toMatchObject({ code: 'ERR_CROSS_ORIGIN' })
+  })
+
+  test('is not begun by GET', async () => {
+    await using w = await world()
+    await w.logIn()
+    await expect(w.browser.link({ method: 'GET' })).rejects.toMatchObject({ code: 'ERR_PASSPORT_OPTIONS' })
+  })
+
+  test('ends if whoever began it is not logged in any more when the provider answers', async () => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    w.provider.lies.claims = { sub: 'ada-at-work' }
+    const begun = await w.browser.link()
+    w.app.accounts.byId.delete(subject)
+    expect(await w.browser.back(w.parametersOf(begun.location))).toMatchObject({ location: '/login?failure=expired' })
+    expect(w.app.accounts.byIdentity.size).toBe(1)
+  })
+
+  test('ends if somebody else has logged in in this browser meanwhile', async () => {
+    await using w = await world()
+    await w.logIn()
+    const begun = await w.browser.link()
+    const { subject } = await w.logIn('eve')
+    expect(await w.browser.back(w.parametersOf(begun.location))).toMatchObject({
+      location: '/login?failure=expired',
+      subject,
+    })
+  })
+
+  test('that is refused leads back to the account page, and changes nothing', async () => {
+    await using w = await world()
+    const { subject } = await w.logIn()
+    const begun = await w.browser.link()
+    const { state } = w.parametersOf(begun.location)
+    expect(await w.browser.back({ state, error: 'access_denied' })).toMatchObject({
+      location: '/account?failure=denied',
+      subject,
+    })
+  })
+
+  test('a flow that was begun to log in does not link, whatever its callback says', async () => {
+    await using w = await world()
+    await w.logIn()
+    const begun = await w.browser.begin()
+    w.provider.lies.claims = { sub: 'eve' }
+    const back = await w.browser.back({ ...w.parametersOf(begun.href), purpose: 'link' })
+    expect(back.location).toBe('/')
+    expect(w.app.accounts.seen.at(-1)?.request).toMatchObject({ purpose: 'login', subject: undefined })
+    expect(origin).toBe('https://app.example')
+  })
+
+  test('is no login, also where an application logs in by itself', async () => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    const success = { type: 'success', user: { id: subject, name: '' }, intent: { purpose: 'link', subject } } as const
+    const exchange = w.browser.jar.exchange()
+    await expect(w.app.gatepass.passport.login(exchange, success)).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_OPTIONS',
+    })
+  })
+})

@@ -1,0 +1,100 @@
+import type { Reply } from '../../src/http/exchange.ts'
+import { Gatepass, type LoginRouteOptions } from '../../src/passport/gatepass.ts'
+import type { Strategy } from '../../src/passport/strategy.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { type TestClock, testClock } from '../../src/testing/clock.ts'
+import { TestJar, type TestRequest } from '../../src/testing/exchange.ts'
+import { type Account, Accounts } from './express-site.ts'
+
+export const origin = 'https://app.example'
+
+/** What came of one request. */
+export interface Answer {
+  readonly status: number
+  readonly location: string | undefined
+  readonly reply: Reply | undefined
+  /** Who is logged in afterwards. */
+  readonly subject: string | undefined
+}
+
+/** An application without a server, and browsers that visit it. */
+export class Visited {
+  readonly clock: TestClock
+  readonly accounts: Accounts = new Accounts()
+  readonly gatepass: Gatepass<Account, string>
+  readonly name: string
+
+  constructor(
+    strategy: (accounts: Accounts, clock: TestClock) => Strategy<Account, string>,
+    clock: TestClock = testClock(),
+  ) {
+    this.clock = clock
+    const made = strategy(this.accounts, clock)
+    this.name = made.name
+    this.gatepass = new Gatepass<Account, string>(
+      {
+        sessions: { store: memoryStore({ clock }), clock },
+        users: { find: (id) => this.accounts.byId.get(id), subject: (user) => user.id },
+        strategies: [made],
+        clock,
+      },
+      [origin],
+    )
+  }
+
+  browser(): Visitor {
+    return new Visitor(this)
+  }
+}
+
+export class Visitor {
+  readonly jar: TestJar = new TestJar()
+  readonly #app: Visited
+
+  constructor(app: Visited) {
+    this.#app = app
+  }
+
+  /** A request to the login route, or to the callback. */
+  login(request: TestRequest, options: LoginRouteOptions = {}): Promise<Answer> {
+    const route = { success: '/', failure: '/login', ...options }
+    return this.#visit(request, (exchange) => this.#app.gatepass.login(exchange, this.#app.name, route))
+  }
+
+  link(request: TestRequest = {}, maxAge?: number): Promise<Answer> {
+    const route = { success: '/account', ...(maxAge !== undefined && { maxAge }) }
+    const own = { method: 'POST', target: '/link', headers: { 'sec-fetch-site': 'same-origin', origin }, ...request }
+    return this.#visit(own, (exchange) => this.#app.gatepass.link(exchange, this.#app.name, route))
+  }
+
+  /** Begins a login: where the provider is asked. */
+  async begin(options: LoginRouteOptions = {}): Promise<URL> {
+    const { location = '' } = await this.login({ target: `/auth/${this.#app.name}` }, options)
+    return new URL(location)
+  }
+
+  /** Comes back from the provider with these parameters. */
+  back(parameters: Record<string, string> | string, options: LoginRouteOptions = {}): Promise<Answer> {
+    const target = `/auth/${this.#app.name}/callback?${new URLSearchParams(parameters)}`
+    return this.login({ target, headers: { 'sec-fetch-site': 'cross-site' } }, options)
+  }
+
+  async #visit(
+    request: TestRequest,
+    act: (exchange: ReturnType<TestJar['exchange']>) => Promise<Reply | undefined>,
+  ): Promise<Answer> {
+    const exchange = this.jar.exchange(request)
+    const { sessions, passport } = this.#app.gatepass
+    const reply = await act(exchange)
+    const user = await passport.user(exchange)
+    await sessions.commit(exchange)
+    this.jar.receive(exchange)
+    const { location } = reply?.headers ?? {}
+    return {
+      status: reply?.status ?? 200,
+      location: typeof location === 'string' ? location : undefined,
+      reply,
+      subject: user?.id,
+    }
+  }
+}
