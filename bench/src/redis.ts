@@ -1,38 +1,25 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { SessionId, SessionRecord } from 'gatepass/session'
 import { type RedisStore, redisStore } from 'gatepass/stores/redis'
-import { createClient } from 'redis'
+import { type RedisConnection as Client, connect, startRedis } from './own-redis.ts'
 import type { Row } from './row.ts'
 
 /** Lookups that arrive in one turn of the event loop. */
 const TURN = 50
 const SECONDS = 1.5
 
-type Client = Awaited<ReturnType<typeof connect>>
-
 /** The Redis store on a server of its own, started for this and ended with it. */
 export async function benchRedis(): Promise<Row[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'gatepass-bench-'))
-  const port = await freePort()
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]
-  const server = spawn('redis-server', args, { stdio: 'ignore' })
+  const redis = await startRedis()
   try {
-    const client = await connect(port, server)
+    const client = await connect(redis.url)
     try {
       return [...(await benchReads(client)), ...(await benchRoundTrips(client)), await benchMemory(client)]
     } finally {
       client.destroy()
     }
   } finally {
-    server.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
+    redis.stop()
   }
 }
 
@@ -157,7 +144,8 @@ function recordOf(name: string): SessionRecord {
     version: 1,
     subject: null,
     data: JSON.stringify({ cart: 'x'.repeat(100) }),
-    about: '{"handle":"0123456789"}',
+    handle: id.slice(0, 22),
+    about: '{}',
     ...times,
   }
 }
@@ -168,26 +156,4 @@ function picker(records: readonly SessionRecord[]): () => SessionRecord {
     n = (n + 7919) % records.length
     return records[n] as SessionRecord
   }
-}
-
-async function connect(port: number, server: ChildProcess) {
-  for (;;) {
-    const client = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: false } })
-    client.on('error', () => {})
-    try {
-      return await client.connect()
-    } catch (error) {
-      if (server.exitCode !== null) throw error
-      await sleep(20)
-    }
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

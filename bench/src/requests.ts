@@ -5,6 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
+import { Pool } from 'pg'
+import { addresses } from './addresses.ts'
+import { startRedis } from './own-redis.ts'
+import type { Engines } from './request-stores.ts'
+import { chosen, type Goal, type Subject, unit } from './request-subjects.ts'
 
 /** CPU added per request over the bare framework, divided by what a bare `node:http` request costs in the same run. */
 export interface RequestRow {
@@ -15,135 +20,113 @@ export interface RequestRow {
   readonly goal: number | undefined
 }
 
-interface Subject {
-  readonly name: string
-  readonly variant: string
-  readonly path: '/' | '/public'
-  readonly cookies: boolean
-  /** The variant over which the added CPU is counted. */
-  readonly over: string
-  readonly goal?: number
-}
-
-const peer = 'express-session + passport memory'
-const subjects: readonly Subject[] = [
-  // The bare servers get requests of the same size: the cookie they ignore has to be parsed as a header field all the same.
-  { name: 'node:http bare', variant: 'node bare', path: '/', cookies: true, over: 'node:http bare' },
-  { name: 'Express bare', variant: 'express bare', path: '/', cookies: true, over: 'Express bare' },
-  {
-    name: 'Express bare, no cookie',
-    variant: 'express bare',
-    path: '/public',
-    cookies: false,
-    over: 'Express bare, no cookie',
-  },
-  {
-    name: 'gatepass, memory, node:http',
-    variant: 'node memory',
-    path: '/',
-    cookies: true,
-    over: 'node:http bare',
-    goal: 0.25,
-  },
-  {
-    name: 'gatepass, memory, Express',
-    variant: 'express memory',
-    path: '/',
-    cookies: true,
-    over: 'Express bare',
-    goal: 0.65,
-  },
-  {
-    name: 'express-session + passport, memory, Express',
-    variant: peer,
-    path: '/',
-    cookies: true,
-    over: 'Express bare',
-  },
-  {
-    name: 'gatepass, SQLite, node:http',
-    variant: 'node sqlite',
-    path: '/',
-    cookies: true,
-    over: 'node:http bare',
-    goal: 1,
-  },
-  { name: 'gatepass, SQLite, Express', variant: 'express sqlite', path: '/', cookies: true, over: 'Express bare' },
-  {
-    name: 'gatepass, anonymous, Express',
-    variant: 'express memory',
-    path: '/public',
-    cookies: false,
-    over: 'Express bare, no cookie',
-    goal: 0.4,
-  },
-  {
-    name: 'express-session + passport, anonymous, Express',
-    variant: peer,
-    path: '/public',
-    cookies: false,
-    over: 'Express bare, no cookie',
-  },
-  {
-    name: 'sealed cookie, node:http',
-    variant: 'node sealed cookie',
-    path: '/',
-    cookies: true,
-    over: 'node:http bare',
-    goal: 1.2,
-  },
-  {
-    name: 'signed cookie, node:http',
-    variant: 'node signed cookie',
-    path: '/',
-    cookies: true,
-    over: 'node:http bare',
-    goal: 0.6,
-  },
-]
-
 const sessions = 200
 const connections = 50
+/** Milliseconds in which a login is answered. */
+const patience = 10_000
 
 /**
+ * @param words of which one is in the name of each row that is wanted; all rows without any
  * @param seconds of load for each subject and round
  * @param rounds of which the least disturbed counts: what else the machine does only ever adds to the CPU of a request
  */
-export async function benchRequests(seconds = 1.5, rounds = 8): Promise<RequestRow[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'gatepass-bench-'))
-  const servers = new Map<string, Server>()
+export async function benchRequests(words: readonly string[] = [], seconds = 1, rounds = 8): Promise<RequestRow[]> {
+  const subjects = chosen(words)
+  const bench = await RequestBench.prepare(subjects)
   try {
-    for (const { variant } of subjects) {
-      if (!servers.has(variant)) servers.set(variant, await Server.start(variant, join(folder, `${servers.size}.db`)))
-    }
-    return await measure(servers, seconds, rounds)
+    return await bench.measure(seconds, rounds)
   } finally {
-    for (const server of servers.values()) server.stop()
-    rmSync(folder, { recursive: true, force: true })
+    await bench.tidyUp()
   }
 }
 
-async function measure(servers: ReadonlyMap<string, Server>, seconds: number, rounds: number): Promise<RequestRow[]> {
-  const samples = new Map<string, { cpu: number[]; rate: number[] }>()
-  for (let round = -1; round < rounds; round++) {
-    for (const subject of subjects) {
-      const server = servers.get(subject.variant)
-      if (server === undefined) continue
-      const sample = await server.load(subject, seconds)
-      if (round < 0) continue // warm-up
-      const kept = samples.get(subject.name) ?? { cpu: [], rate: [] }
-      kept.cpu.push(sample.cpu)
-      kept.rate.push(sample.rate)
-      samples.set(subject.name, kept)
+/** The servers of one run, and the engines behind them. */
+class RequestBench {
+  readonly #subjects: readonly Subject[]
+  readonly #folder = mkdtempSync(join(tmpdir(), 'gatepass-bench-'))
+  readonly #servers = new Map<string, Server>()
+  readonly #undo: (() => unknown)[] = [() => rmSync(this.#folder, { recursive: true, force: true })]
+
+  private constructor(subjects: readonly Subject[]) {
+    this.#subjects = subjects
+  }
+
+  static async prepare(subjects: readonly Subject[]): Promise<RequestBench> {
+    const bench = new RequestBench(subjects)
+    try {
+      await bench.#prepare()
+      return bench
+    } catch (error) {
+      await bench.tidyUp()
+      throw error
     }
   }
-  const cpu = (name: string): number => Math.min(...(samples.get(name)?.cpu ?? []))
-  return subjects.map(({ name, over, goal }) => ({
+
+  async measure(seconds: number, rounds: number): Promise<RequestRow[]> {
+    const samples = new Map<Subject, Sample[]>(this.#subjects.map((subject) => [subject, []]))
+    for (let round = -1; round < rounds; round++) {
+      for (const [subject, kept] of samples) {
+        const sample = await this.#servers.get(subject.variant)?.load(subject, seconds)
+        const warmUp = round < 0
+        if (sample !== undefined && !warmUp) kept.push(sample)
+      }
+    }
+    return rowsOf(samples)
+  }
+
+  async tidyUp(): Promise<void> {
+    for (const server of this.#servers.values()) await server.stop()
+    for (const undo of this.#undo.toReversed()) await undo()
+  }
+
+  async #prepare(): Promise<void> {
+    const variants = new Set(this.#subjects.map(({ variant }) => variant))
+    const uses = (engine: string) => [...variants].some((variant) => variant.includes(engine))
+    const redis = uses('redis') ? await this.#redis() : ''
+    const { postgres } = addresses
+    const schema = `gatepass_bench_requests_${process.pid}`
+    if (uses('postgres')) await this.#schema(postgres, schema)
+    for (const variant of variants) {
+      const file = join(this.#folder, `${this.#servers.size}.db`)
+      this.#servers.set(variant, await Server.start(variant, { file, redis, postgres, schema }))
+    }
+  }
+
+  async #redis(): Promise<string> {
+    const redis = await startRedis()
+    this.#undo.push(() => redis.stop())
+    return redis.url
+  }
+
+  /** A schema of our own, so that nothing is left behind. */
+  async #schema(connectionString: string, schema: string): Promise<void> {
+    const pool = new Pool({ connectionString, max: 1 })
+    await pool.query(`CREATE SCHEMA ${schema}`)
+    this.#undo.push(async () => {
+      await pool.query(`DROP SCHEMA ${schema} CASCADE`)
+      await pool.end()
+    })
+  }
+}
+
+interface Sample {
+  /** Microseconds for one request. */
+  readonly cpu: number
+  /** Requests per second. */
+  readonly rate: number
+}
+
+function rowsOf(samples: ReadonlyMap<Subject, readonly Sample[]>): RequestRow[] {
+  const byName = new Map([...samples].map(([subject, kept]) => [subject.name, { subject, kept }]))
+  const cpu = (name: string): number => Math.min(...(byName.get(name)?.kept ?? []).map((sample) => sample.cpu))
+  const b = (name: string): number => (cpu(name) - cpu(byName.get(name)?.subject.over ?? name)) / cpu(unit)
+  const figure = (goal: Goal | undefined) => (typeof goal === 'object' ? b(goal.of) + goal.within : goal)
+  return [...samples].map(([{ name, goal }, kept]) => ({
     name,
-    b: (cpu(name) - cpu(over)) / cpu('node:http bare'),
+    b: b(name),
     microseconds: cpu(name),
-    requestsPerSecond: Math.round(Math.max(...(samples.get(name)?.rate ?? []))),
-    goal,
+    requestsPerSecond: Math.round(Math.max(...kept.map((sample) => sample.rate))),
+    goal: figure(goal),
   }))
 }
 
@@ -157,24 +140,36 @@ class Server {
     this.#origin = `http://127.0.0.1:${port}`
   }
 
-  static async start(variant: string, file: string): Promise<Server> {
-    const child = fork(new URL('./request-server.ts', import.meta.url), [variant, file], {
+  static async start(variant: string, engines: Engines): Promise<Server> {
+    const child = fork(new URL('./request-server.ts', import.meta.url), [variant, JSON.stringify(engines)], {
       execArgv: ['--conditions=gatepass:source', '--disable-warning=ExperimentalWarning'],
       env: { ...process.env, NODE_ENV: 'production' },
     })
-    const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+    try {
+      return await Server.#answering(child, variant)
+    } catch (error) {
+      child.kill()
+      throw error
+    }
+  }
+
+  static async #answering(child: ChildProcess, variant: string): Promise<Server> {
+    const ended = once(child, 'exit').then(() => Promise.reject(new Error(`the server “${variant}” did not start`)))
+    const [{ port }] = (await Promise.race([once(child, 'message'), ended])) as [{ port: number }]
+    ended.catch(() => {})
     const server = new Server(child, port)
     if (variant.endsWith('bare')) server.#cookies = ignoredCookies()
     else await server.#logIn()
     return server
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
+    const exit = once(this.#child, 'exit')
     this.#child.disconnect()
+    await exit
   }
 
-  /** @returns microseconds of CPU per request, and requests per second */
-  async load(subject: Subject, seconds: number): Promise<{ cpu: number; rate: number }> {
+  async load(subject: Subject, seconds: number): Promise<Sample> {
     const before = await this.#cpu()
     const result = await autocannon({
       url: this.#origin + subject.path,
@@ -196,6 +191,7 @@ class Server {
         method: 'POST',
         headers: { 'sec-fetch-site': 'same-origin' },
         body: new URLSearchParams({ username: String(n), password: 'a long enough password' }),
+        signal: AbortSignal.timeout(patience),
       })
       const { name } = (await response.json()) as { name: string }
       const cookie = response.headers.getSetCookie()[0]?.split(';')[0]

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { SessionId, SessionRecord } from 'gatepass/session'
 import { Pool } from 'pg'
+import { addresses } from './addresses.ts'
 import { type Order, type Report, SCHEMA, storeOn } from './revocation-process.ts'
 
 const PROCESSES = 4
@@ -23,10 +24,7 @@ export interface RevocationRow {
   readonly histogram: readonly { readonly below: number; readonly count: number }[]
 }
 
-const engines = {
-  redis: process.env.REDIS_URL ?? 'redis://127.0.0.1:6379',
-  postgres: process.env.POSTGRES_URL ?? 'postgres://127.0.0.1:5432/postgres',
-}
+const engines = { redis: addresses.redis, postgres: addresses.postgres }
 
 /**
  * Four processes with near caches, each of which holds the session in its cache when one of them revokes it. Seen with a
@@ -129,7 +127,15 @@ function idOf(name: string): SessionId {
 function session(n: number): SessionRecord {
   const now = Date.now()
   const times = { createdAt: now, seenAt: now, expiresAt: now + 600_000 }
-  return { id: idOf(`session ${n}`), version: 1, subject: `subject ${n % 100}`, data: '{}', about: '{}', ...times }
+  return {
+    id: idOf(`session ${n}`),
+    handle: `h${n}`,
+    version: 1,
+    subject: `subject ${n % 100}`,
+    data: '{}',
+    about: '{}',
+    ...times,
+  }
 }
 
 if (import.meta.main) {

@@ -2,6 +2,7 @@
 import type { SessionId, SessionRecord } from 'gatepass/session'
 import { mysqlStore } from 'gatepass/stores/mysql'
 import { postgresStore } from 'gatepass/stores/postgres'
+import { addresses } from './addresses.ts'
 import type { Row } from './row.ts'
 
 const RECORDS = 5000
@@ -72,10 +73,10 @@ async function measure(engine: Engine): Promise<Row[]> {
 
 async function postgres(): Promise<Engine | undefined> {
   const { Pool } = await import('pg')
-  const pool = new Pool({ host: '127.0.0.1', user: 'root', database: 'test', max: 10 })
+  const pool = new Pool({ connectionString: addresses.postgres, max: 10 })
   const store = postgresStore({ pool, table })
   if (!(await answers(store.migrate()))) return void (await pool.end())
-  const columns = 'id, version, subject, data, about, created_at, seen_at, expires_at'
+  const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
   const select = `SELECT ${columns} FROM ${table} WHERE id = $1 AND expires_at > $2`
   const update = `UPDATE ${table} SET seen_at = $1, expires_at = $2 WHERE id = $3 AND expires_at > $4`
   return {
@@ -97,7 +98,7 @@ async function postgres(): Promise<Engine | undefined> {
 
 async function mysql(): Promise<Engine | undefined> {
   const { createPool } = await import('mysql2/promise')
-  const pool = createPool({ host: '127.0.0.1', user: 'root', database: 'test', connectionLimit: 10 })
+  const pool = createPool({ uri: addresses.mysql, connectionLimit: 10 })
   const store = mysqlStore({ pool, table })
   if (!(await answers(store.migrate()))) return void (await pool.end())
   const select = `SELECT * FROM ${table} WHERE id = ? AND expires_at > ?`
@@ -148,7 +149,8 @@ function session(n: number, subject: string | null = null): SessionRecord {
   const now = Date.now()
   const times = { createdAt: now, seenAt: now, expiresAt: now + 3600_000 }
   const id = `${n.toString(16).padStart(8, '0')}${'a'.repeat(56)}` as SessionId
-  return { id, version: 1, subject, data: JSON.stringify({ cart: 'x'.repeat(400) }), about: '{"handle":"h"}', ...times }
+  const data = JSON.stringify({ cart: 'x'.repeat(400) })
+  return { id, handle: `h${n}`, version: 1, subject, data, about: '{}', ...times }
 }
 
 function median(numbers: readonly number[]): number {

@@ -6,6 +6,7 @@ import expressSession from 'express-session'
 import type { SessionId } from 'gatepass/session'
 import { memoryStore } from 'gatepass/stores/memory'
 import createMemoryStore from 'memorystore'
+import { longestStallDuring } from './event-loop.ts'
 
 export interface StoreFigures {
   /** Heap and buffers, per session. */
@@ -38,21 +39,28 @@ function gatepass(): Measured {
       const id = hash('sha256', `token ${n}`, 'hex') as SessionId
       const expiresAt = now + (expires ? 60_000 : DAY)
       const times = { createdAt: now, seenAt: now, expiresAt }
-      store.insert({ id, version: 1, subject: null, data: JSON.stringify(dataOf(n)), about: aboutOf(n), ...times })
+      const texts = { handle: handleOf(n), data: JSON.stringify(dataOf(n)), about: aboutOf(n) }
+      store.insert({ id, version: 1, subject: null, ...texts, ...times })
     },
-    text: (n) => JSON.stringify(dataOf(n)).length + aboutOf(n).length,
+    text: (n) => handleOf(n).length + JSON.stringify(dataOf(n)).length + aboutOf(n).length,
     async removeExpired() {
       now += 2 * 60_000
       // The store does the same by itself twice a minute.
-      return longestStallDuring(async () => {
+      const { elapsed } = await longestStallDuring(async () => {
         while (store.sweep()) await pause(0)
       })
+      return elapsed
     },
   }
 }
 
+/** Made of bytes, as the engine's are: one that was put together of two texts would be kept as these. */
+function handleOf(n: number): string {
+  return Buffer.from(String(n).padStart(22, 'h')).toString('latin1')
+}
+
 function aboutOf(n: number): string {
-  return JSON.stringify({ handle: String(n).padStart(22, 'h') })
+  return JSON.stringify({ client: { device: `browser ${n}` } })
 }
 
 function dataOf(n: number): object {
@@ -72,7 +80,7 @@ function peer(store: PeerStore, removeExpired: () => Promise<void>): Measured {
   return {
     store: (n, expires) => store.set(randomBytes(24).toString('base64url'), session(n, expires)),
     text: (n) => JSON.stringify(session(n, false)).length,
-    removeExpired: () => longestStallDuring(removeExpired),
+    removeExpired: async () => (await longestStallDuring(removeExpired)).elapsed,
   }
 }
 
@@ -88,22 +96,6 @@ function expressMemoryStore(): Measured {
 function memorystore(): Measured {
   const store = new (createMemoryStore(expressSession))({})
   return peer(store as unknown as PeerStore, async () => store.prune())
-}
-
-async function longestStallDuring(work: () => Promise<void>): Promise<number> {
-  let last = performance.now()
-  let longest = 0
-  const tick = () => {
-    const now = performance.now()
-    longest = Math.max(longest, now - last)
-    last = now
-  }
-  const ticker = setInterval(tick, 0)
-  await work()
-  await pause(5)
-  tick()
-  clearInterval(ticker)
-  return longest
 }
 
 function heldBytes(): number {

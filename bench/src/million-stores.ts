@@ -1,0 +1,254 @@
+/** What the bench of a million sessions fills: the stores of Gatepass outside this process' memory, and the peers'. */
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { SessionRecord, SessionStore, SubjectIndex } from 'gatepass/session'
+import { mysqlStore } from 'gatepass/stores/mysql'
+import { postgresStore } from 'gatepass/stores/postgres'
+import { redisStore } from 'gatepass/stores/redis'
+import { sqliteStore } from 'gatepass/stores/sqlite'
+import { createPool, type RowDataPacket } from 'mysql2/promise'
+import { Pool } from 'pg'
+import { addresses } from './addresses.ts'
+import { connect, startRedis } from './own-redis.ts'
+import { connectPgSimple, connectRedis } from './request-stores.ts'
+import { sampleSession } from './sample-session.ts'
+
+/** A store to be filled with sessions of which some expire at one moment, and the others much later. */
+export interface Measured {
+  store(n: number, expiring: boolean): unknown
+  /** Looks up session `n`, which is there. */
+  read(n: number): unknown
+  /** Bytes that the engine needs for everything. */
+  bytes(): Promise<number>
+  /** To be called once it is known how many seconds storing the rest will take, and before any expiring one is stored. */
+  expireIn(seconds: number): void
+  /** The moment has come when this has ended. */
+  moment(): Promise<void>
+  /** Removes the expired ones, or waits until the engine has. @param count of them */
+  removeExpired(count: number): Promise<void>
+  close(): Promise<void>
+}
+
+export const measuredStores: Readonly<Record<string, () => Promise<Measured>>> = {
+  redisStore: redis,
+  'connect-redis': peerRedis,
+  postgresStore: postgres,
+  'connect-pg-simple': peerPostgres,
+  'mysqlStore, MariaDB': mariadb,
+  sqliteStore: sqlite,
+}
+
+const DAY = 24 * 60 * 60 * 1000
+/** More logins than a subject has here. */
+const LIMIT = 20
+
+/** For stores that take the time from us: the moment comes when we say so. */
+class MovedClock {
+  #ahead = 0
+  readonly now = (): number => Date.now() + this.#ahead
+
+  session(n: number, expiring: boolean): SessionRecord {
+    return sampleSession(n, { now: this.now(), expiresAt: this.now() + (expiring ? DAY / 2 : 7 * DAY) })
+  }
+
+  expireIn(): void {}
+
+  async moment(): Promise<void> {
+    this.#ahead = DAY
+  }
+}
+
+/** For engines that keep the time themselves. */
+class RealMoment {
+  #moment = Number.NaN
+
+  expireIn(seconds: number): void {
+    this.#moment = Date.now() + seconds * 1000
+  }
+
+  expiry(expiring: boolean): number {
+    return expiring ? this.#moment : Date.now() + DAY
+  }
+
+  async moment(): Promise<void> {
+    const left = this.#moment - Date.now()
+    if (left < 0) throw new Error('some sessions expired before all were stored')
+    await pause(left)
+  }
+}
+
+/** What the peers keep for a login of Passport, with the data that our sessions have. */
+function peerSession(n: number, expires: number): object {
+  const cookie = { originalMaxAge: DAY, expires: new Date(expires).toISOString(), httpOnly: true, path: '/' }
+  return { cookie, passport: { user: `user ${n >> 1}` }, cart: [n, n + 1], seen: 'a page' }
+}
+
+/** As long as the ids that express-session makes. */
+function peerId(n: number): string {
+  return sampleSession(n).id.slice(0, 32)
+}
+
+async function ownRedis() {
+  const server = await startRedis()
+  const client = await connect(server.url)
+  const used = async () => Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
+  const empty = await used()
+  let full = 0
+  return {
+    client,
+    async bytes() {
+      full = await client.dbSize()
+      return (await used()) - empty
+    },
+    async removeExpired(count: number) {
+      // It stops looking for them in earnest when they are a tenth of what it finds.
+      const living = full - count
+      for (let keys = full; keys - living > 0.12 * keys; keys = await client.dbSize()) await pause(20)
+    },
+    async close() {
+      client.destroy()
+      server.stop()
+    },
+  }
+}
+
+async function redis(): Promise<Measured> {
+  const { client, ...engine } = await ownRedis()
+  const store = redisStore({ client })
+  const clock = new RealMoment()
+  return {
+    ...engine,
+    store: (n, expiring) => store.insertWithin(sampleSession(n, { expiresAt: clock.expiry(expiring) }), LIMIT),
+    read: (n) => store.load(sampleSession(n).id),
+    expireIn: (seconds) => clock.expireIn(seconds),
+    moment: () => clock.moment(),
+  }
+}
+
+async function peerRedis(): Promise<Measured> {
+  const { client, ...engine } = await ownRedis()
+  const store = connectRedis(client)
+  const clock = new RealMoment()
+  return {
+    ...engine,
+    store: (n, expiring) => called((done) => store.set(peerId(n), peerSession(n, clock.expiry(expiring)), done)),
+    read: (n) => called((done) => store.get(peerId(n), done)),
+    expireIn: (seconds) => clock.expireIn(seconds),
+    moment: () => clock.moment(),
+  }
+}
+
+async function ownSchema() {
+  // What is stored is the same; waiting for the disk a million times would only take longer.
+  const pool = new Pool({ connectionString: addresses.postgres, max: 10, options: '-c synchronous_commit=off' })
+  const schema = `gatepass_bench_million_${process.pid}`
+  await pool.query(`CREATE SCHEMA ${schema}`)
+  return {
+    pool,
+    schema,
+    async bytes() {
+      const size = `SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
+        WHERE c.relnamespace = '${schema}'::regnamespace AND c.relkind = 'r'`
+      return Number((await pool.query<{ sum: string }>(size)).rows[0]?.sum)
+    },
+    async close() {
+      await pool.query(`DROP SCHEMA ${schema} CASCADE`)
+      await pool.end()
+    },
+  }
+}
+
+async function postgres(): Promise<Measured> {
+  const { pool, schema, bytes, close } = await ownSchema()
+  const clock = new MovedClock()
+  const store = postgresStore({ pool, schema, clock: clock.now })
+  return {
+    ...withOurClock(store, clock),
+    bytes,
+    removeExpired: () => sweepAll(store),
+    async close() {
+      await store.close()
+      await close()
+    },
+  }
+}
+
+async function peerPostgres(): Promise<Measured> {
+  const { pool, schema, bytes, close } = await ownSchema()
+  const store = connectPgSimple(pool, schema)
+  // Its table has the database's time: what expires at the moment has expired already when it is stored.
+  const expiry = (expiring: boolean) => (expiring ? Date.now() - 1000 : Date.now() + DAY)
+  return {
+    store: (n, expiring) => called((done) => store.set(peerId(n), peerSession(n, expiry(expiring)), done)),
+    read: (n) => called((done) => store.get(peerId(n), done)),
+    bytes,
+    expireIn: () => {},
+    moment: async () => {},
+    removeExpired: () => called((done) => store.pruneSessions(done)),
+    async close() {
+      await store.close()
+      await close()
+    },
+  }
+}
+
+async function mariadb(): Promise<Measured> {
+  const pool = createPool({ uri: addresses.mysql, connectionLimit: 10 })
+  const clock = new MovedClock()
+  const table = `gatepass_bench_million_${process.pid}`
+  const store = mysqlStore({ pool, table, clock: clock.now })
+  await store.migrate()
+  return {
+    ...withOurClock(store, clock),
+    async bytes() {
+      await pool.query(`ANALYZE TABLE ${table}`)
+      const size = `SELECT data_length + index_length AS bytes FROM information_schema.tables
+        WHERE table_name = '${table}' AND table_schema = database()`
+      return Number((await pool.query<RowDataPacket[]>(size))[0][0]?.bytes)
+    },
+    removeExpired: () => sweepAll(store),
+    async close() {
+      store.close()
+      await pool.query(`DROP TABLE ${table}, ${table}_schema, ${table}_locks`)
+      await pool.end()
+    },
+  }
+}
+
+async function sqlite(): Promise<Measured> {
+  const folder = mkdtempSync(join(tmpdir(), 'gatepass-bench-'))
+  const clock = new MovedClock()
+  const file = join(folder, 'sessions.db')
+  const store = sqliteStore(file, { clock: clock.now })
+  return {
+    ...withOurClock(store, clock),
+    bytes: async () => statSync(file).size,
+    removeExpired: () => sweepAll(store),
+    async close() {
+      store.close()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+function withOurClock(store: SessionStore & SubjectIndex, clock: MovedClock) {
+  return {
+    store: (n: number, expiring: boolean) => store.insertWithin(clock.session(n, expiring), LIMIT),
+    read: (n: number) => store.load(clock.session(n, false).id),
+    expireIn: () => clock.expireIn(),
+    moment: () => clock.moment(),
+  }
+}
+
+/** Without the pauses that a store makes between two slices. */
+async function sweepAll(store: { sweep(): boolean | Promise<boolean> }): Promise<void> {
+  while (await store.sweep()) await pause(0)
+}
+
+function called(call: (done: (error?: unknown) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    call((error) => (error ? reject(error) : resolve()))
+  })
+}

@@ -1,0 +1,107 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { longestStallDuring, type Stall } from './event-loop.ts'
+import { type Measured, measuredStores } from './million-stores.ts'
+
+/** What a million sessions weigh, and whom their growth and their expiry keep waiting. Times in milliseconds. */
+export interface MillionRow {
+  readonly store: string
+  readonly sessions: number
+  readonly bytesEach: number
+  /** In which this process could do nothing else. */
+  readonly stallWhileGrowing: Stall
+  readonly stallWhileExpiring: Stall
+  /** The longest lookup while half of them expired. */
+  readonly slowestRead: number
+  /** How long removing that half took. */
+  readonly removal: number
+}
+
+const SESSIONS = Number(process.env.BENCH_SESSIONS ?? 1_000_000)
+/** A login is five round trips there, each with its own wait for the disk. */
+const FEWER: Readonly<Record<string, number>> = { 'mysqlStore, MariaDB': SESSIONS / 5 }
+/** Stores at a time. */
+const TOGETHER = 100
+
+/** @param words of which one is in the name of each store that is wanted; all stores without any */
+export async function benchMillion(words: readonly string[] = []): Promise<MillionRow[]> {
+  const rows: MillionRow[] = []
+  for (const [name, make] of Object.entries(measuredStores)) {
+    if (words.length > 0 && !words.some((word) => name.toLowerCase().includes(word.toLowerCase()))) continue
+    try {
+      rows.push(await measure(name, make))
+    } catch (error) {
+      console.error(`${name} is NOT MEASURED: ${error instanceof Error ? error.message : error}`)
+    }
+  }
+  return rows
+}
+
+/** Bytes that the engine needs for one of so many sessions. */
+export async function bytesOfEach(store: string, sessions: number): Promise<number> {
+  const measured = await measuredStores[store]?.()
+  if (measured === undefined) throw new Error(`no such store: ${store}`)
+  try {
+    await storeAll(measured, 0, sessions, () => false)
+    return Math.round((await measured.bytes()) / sessions)
+  } finally {
+    await measured.close()
+  }
+}
+
+async function measure(name: string, make: () => Promise<Measured>): Promise<MillionRow> {
+  const sessions = FEWER[name] ?? SESSIONS
+  const measured = await make()
+  try {
+    const stallWhileGrowing = await longestStallDuring(() => fill(measured, sessions))
+    const bytesEach = (await measured.bytes()) / sessions
+    await measured.moment()
+    return { store: name, sessions, bytesEach, stallWhileGrowing, ...(await expiry(measured, sessions / 2)) }
+  } finally {
+    await measured.close()
+  }
+}
+
+/** The first tenth, which does not expire, tells how long the rest will take. */
+async function fill(measured: Measured, sessions: number): Promise<void> {
+  const start = performance.now()
+  const tenth = sessions / 10
+  await storeAll(measured, 0, tenth, () => false)
+  measured.expireIn(10 + (2 * 9 * (performance.now() - start)) / 1000)
+  // Of the nine tenths that follow, five.
+  await storeAll(measured, tenth, sessions, (n) => n % 9 < 5)
+}
+
+async function storeAll(measured: Measured, from: number, to: number, expires: (n: number) => boolean): Promise<void> {
+  const numbers = Array.from({ length: to - from }, (_, n) => from + n).values()
+  const storeSome = async () => {
+    for (const n of numbers) {
+      const stored = measured.store(n, expires(n))
+      // Stores that answer at once would let nothing else run.
+      await (stored instanceof Promise ? stored : pause(0))
+    }
+  }
+  await Promise.all(Array.from({ length: TOGETHER }, storeSome))
+}
+
+async function expiry(measured: Measured, count: number) {
+  let removing = true
+  let slowestRead = 0
+  const read = async () => {
+    for (let n = 0; removing; n = (n + 7919) % (count / 5)) {
+      const start = performance.now()
+      await measured.read(n)
+      slowestRead = Math.max(slowestRead, performance.now() - start)
+      await pause(1)
+    }
+  }
+  const start = performance.now()
+  let removal = 0
+  const stallWhileExpiring = await longestStallDuring(async () => {
+    const reading = read()
+    await measured.removeExpired(count)
+    removal = performance.now() - start
+    removing = false
+    await reading
+  })
+  return { stallWhileExpiring, slowestRead, removal }
+}

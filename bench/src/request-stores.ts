@@ -1,0 +1,81 @@
+/** The stores behind the servers under load, by name: those of Gatepass, and those of the peers. */
+import { createRequire } from 'node:module'
+import { RedisStore as ConnectRedis } from 'connect-redis'
+import expressSession, { type Store as PeerStore } from 'express-session'
+import type { SessionStore } from 'gatepass/session'
+import { cachedStore } from 'gatepass/stores/cached'
+import { memoryStore } from 'gatepass/stores/memory'
+import { type PostgresStore, postgresStore } from 'gatepass/stores/postgres'
+import { redisStore } from 'gatepass/stores/redis'
+import { sqliteStore } from 'gatepass/stores/sqlite'
+import { Pool } from 'pg'
+import { connect, type RedisConnection } from './own-redis.ts'
+
+/** Where the stores of one run of the bench are. */
+export interface Engines {
+  /** For SQLite; each server has its own. */
+  readonly file: string
+  readonly redis: string
+  readonly postgres: string
+  /** Of PostgreSQL; there before the servers start. */
+  readonly schema: string
+}
+
+export const storeNames = ['memory', 'sqlite', 'redis', 'postgres', 'cached redis', 'cached postgres'] as const
+export type StoreName = (typeof storeNames)[number]
+
+export async function storeOf(name: StoreName, engines: Engines): Promise<SessionStore> {
+  switch (name) {
+    case 'memory':
+      return memoryStore()
+    case 'sqlite':
+      return sqliteStore(engines.file)
+    case 'redis':
+      return redisStore({ client: await connect(engines.redis) })
+    case 'postgres':
+      return postgres(engines)
+    case 'cached redis':
+      return cachedStore(redisStore({ client: await connect(engines.redis) }))
+    case 'cached postgres':
+      return cachedStore(postgres(engines, 'announced'))
+  }
+}
+
+export const peerStoreNames = ['memory', 'redis', 'postgres'] as const
+export type PeerStoreName = (typeof peerStoreNames)[number]
+
+/** @returns undefined for the peer's own, in memory */
+export async function peerStoreOf(name: PeerStoreName, engines: Engines): Promise<PeerStore | undefined> {
+  switch (name) {
+    case 'memory':
+      return undefined
+    case 'redis':
+      return connectRedis(await connect(engines.redis))
+    case 'postgres':
+      return connectPgSimple(new Pool({ connectionString: engines.postgres }), engines.schema)
+  }
+}
+
+export function connectRedis(client: RedisConnection): ConnectRedis {
+  return new ConnectRedis({ client })
+}
+
+interface PgStore extends PeerStore {
+  pruneSessions(done: (error?: unknown) => void): void
+  close(): Promise<void> | void
+}
+
+export function connectPgSimple(pool: Pool, schemaName: string): PgStore {
+  // It comes without types.
+  const Store = (createRequire(import.meta.url)('connect-pg-simple') as ConnectPgSimple)(expressSession)
+  return new Store({ pool, schemaName, createTableIfMissing: true, pruneSessionInterval: false })
+}
+
+type ConnectPgSimple = (session: typeof expressSession) => new (options: object) => PgStore
+
+function postgres(engines: Engines, announced?: 'announced'): PostgresStore {
+  const pool = new Pool({ connectionString: engines.postgres })
+  const announce = announced !== undefined
+  const table = announce ? 'announced_sessions' : 'gatepass_sessions'
+  return postgresStore({ pool, schema: engines.schema, table, announce })
+}

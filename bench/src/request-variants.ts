@@ -1,0 +1,167 @@
+/** What is put under load: by the name of its variant, a listener for requests. */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { createRequire } from 'node:module'
+import express, { type Express } from 'express'
+import expressSession, { type Store as PeerStore } from 'express-session'
+import fastify, { type FastifyInstance, type FastifyPluginCallback } from 'fastify'
+import { Cookies, sealedCookie, signedCookie } from 'gatepass/cookie'
+import { gatepass as expressGatepass } from 'gatepass/express'
+import { gatepass as fastifyGatepass } from 'gatepass/fastify'
+import { gatepass as nodeGatepass } from 'gatepass/node'
+import type { SessionStore } from 'gatepass/session'
+import { local } from 'gatepass/strategies/local'
+import passport from 'passport'
+import { Strategy as LocalStrategy } from 'passport-local'
+import { type Engines, peerStoreNames, peerStoreOf, storeNames, storeOf } from './request-stores.ts'
+
+export type MakeListener = (engines: Engines) => RequestListener | Promise<RequestListener>
+
+interface User {
+  readonly id: string
+  readonly name: string
+}
+
+const secret = 'a-secret-of-the-bench-with-enough-length'
+const byId = new Map<string, User>(
+  Array.from({ length: 200 }, (_, n) => [String(n), { id: String(n), name: `user ${n}` }]),
+)
+const users = { find: (id: string) => byId.get(id), subject: (user: User) => user.id }
+const strategies = [local<User>({ verify: (name: string) => byId.get(name) })]
+
+export const variants: Readonly<Record<string, MakeListener>> = {
+  'node bare': () => (_req, res) => send(res, 'user 0'),
+  'node sealed cookie': () => inCookie('sealed'),
+  'node signed cookie': () => inCookie('signed'),
+  'express bare': bareExpress,
+  'fastify bare': () => listenerOf(bareFastify()),
+  ...Object.fromEntries(
+    storeNames.flatMap((store): [string, MakeListener][] => [
+      [`node ${store}`, async (engines) => oursNode(await storeOf(store, engines))],
+      [`express ${store}`, async (engines) => oursExpress(await storeOf(store, engines))],
+      [`fastify ${store}`, async (engines) => listenerOf(oursFastify(await storeOf(store, engines)))],
+    ]),
+  ),
+  ...Object.fromEntries(
+    peerStoreNames.map((store): [string, MakeListener] => [
+      `express-session ${store}`,
+      async (engines) => peerExpress(await peerStoreOf(store, engines)),
+    ]),
+  ),
+  ...Object.fromEntries(
+    peerStoreNames.map((store): [string, MakeListener] => [
+      `@fastify/session ${store}`,
+      async (engines) => listenerOf(peerFastify(await peerStoreOf(store, engines))),
+    ]),
+  ),
+}
+
+function send(res: ServerResponse, name: string): void {
+  res.setHeader('Content-Type', 'application/json; charset=utf-8')
+  res.end(JSON.stringify({ name }))
+}
+
+function oursNode(store: SessionStore): RequestListener {
+  const auth = nodeGatepass({ sessions: { store }, users, strategies })
+  const logIn = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    const verdict = await auth.authenticate(req, 'local')
+    if (verdict.type === 'success') await auth.login(req, verdict)
+    send(res, verdict.type)
+  }
+  return auth.handler((req, res) => (req.method === 'POST' ? logIn(req, res) : send(res, req.user?.name ?? 'nobody')))
+}
+
+/** The user's name kept in the browser, under a seal or a signature. */
+function inCookie(kind: 'sealed' | 'signed'): RequestListener {
+  const cookie = kind === 'sealed' ? sealedCookie<{ id: string }>('user', { keys: [secret], maxAge: 3600 }) : undefined
+  const signed = signedCookie('user', { keys: [secret] })
+  return (req: IncomingMessage, res) => {
+    const cookies = new Cookies(req.headers.cookie)
+    if (req.method === 'POST') {
+      if (cookie !== undefined) cookies.set(cookie, { id: '7' })
+      else cookies.set(signed, '7')
+      res.setHeader('Set-Cookie', cookies.setCookieFields())
+      return send(res, 'success')
+    }
+    const id = cookie === undefined ? cookies.get(signed) : cookies.get(cookie)?.id
+    return send(res, (id === undefined ? undefined : byId.get(id)?.name) ?? 'nobody')
+  }
+}
+
+function bareExpress(): Express {
+  const app = express()
+  app.get('/', (_req, res) => void res.json({ name: 'user 0' }))
+  app.get('/public', (_req, res) => void res.json({ name: 'nobody' }))
+  return app
+}
+
+function oursExpress(store: SessionStore): Express {
+  const auth = expressGatepass({ sessions: { store }, users, strategies })
+  const app = express()
+  app.use(auth)
+  app.post('/', auth.login('local'), (_req, res) => void res.json({ name: 'success' }))
+  app.get('/', (req, res) => void res.json({ name: (req.user as User | undefined)?.name ?? 'nobody' }))
+  app.get('/public', (_req, res) => void res.json({ name: 'nobody' }))
+  return app
+}
+
+function peerExpress(store: PeerStore | undefined): Express {
+  passport.use(new LocalStrategy((name, _password, done) => done(null, byId.get(name) ?? false)))
+  passport.serializeUser((user, done) => done(null, (user as User).id))
+  passport.deserializeUser((id: string, done) => done(null, byId.get(id)))
+  const app = express()
+  const options = { secret, resave: false, saveUninitialized: false }
+  app.use(expressSession(store === undefined ? options : { ...options, store }))
+  app.use(passport.session())
+  app.post('/', express.urlencoded({ extended: false }), passport.authenticate('local'), (_req, res) => {
+    res.json({ name: 'success' })
+  })
+  app.get('/', (req, res) => void res.json({ name: (req.user as User | undefined)?.name ?? 'nobody' }))
+  app.get('/public', (_req, res) => void res.json({ name: 'nobody' }))
+  return app
+}
+
+async function listenerOf(app: FastifyInstance): Promise<RequestListener> {
+  await app.ready()
+  return (req, res) => app.routing(req, res)
+}
+
+function bareFastify(): FastifyInstance {
+  const app = fastify()
+  app.get('/', () => ({ name: 'user 0' }))
+  return app
+}
+
+function oursFastify(store: SessionStore): FastifyInstance {
+  const auth = fastifyGatepass({ sessions: { store }, users, strategies })
+  const app = fastify()
+  app.register(auth)
+  app.post('/', async (request) => {
+    const verdict = await auth.passport.authenticate(auth.exchange(request), 'local')
+    if (verdict.type === 'success') await request.login(verdict.user)
+    return { name: verdict.type }
+  })
+  app.get('/', (request) => ({ name: (request.user as User | undefined)?.name ?? 'nobody' }))
+  return app
+}
+
+/** Without @fastify/passport, which would cost more. */
+function peerFastify(store: PeerStore | undefined): FastifyInstance {
+  const app = fastify()
+  app.register(fastifyPlugin('@fastify/cookie'))
+  const options = { secret, cookie: { secure: false }, saveUninitialized: false }
+  app.register(fastifyPlugin('@fastify/session'), store === undefined ? options : { ...options, store })
+  const form = async (_request: unknown, body: string) => new URLSearchParams(body)
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, form)
+  const sessionOf = (request: object) => (request as { session: { userId?: string } }).session
+  app.post<{ Body: URLSearchParams }>('/', (request) => {
+    sessionOf(request).userId = request.body.get('username') ?? ''
+    return { name: 'success' }
+  })
+  app.get('/', (request) => ({ name: byId.get(sessionOf(request).userId ?? '')?.name ?? 'nobody' }))
+  return app
+}
+
+/** Its types would merge with those of `gatepass/fastify`. */
+function fastifyPlugin(name: '@fastify/cookie' | '@fastify/session'): FastifyPluginCallback<Record<string, unknown>> {
+  return createRequire(import.meta.url)(name) as FastifyPluginCallback<Record<string, unknown>>
+}

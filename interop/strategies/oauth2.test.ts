@@ -1,0 +1,153 @@
+import type { LegacyStrategy } from 'gatepass/compat/legacy-strategy'
+import { describe, expect, test, vi } from 'vitest'
+import { type FakeOAuth2, fakeOAuth2 } from './fake-oauth2.ts'
+import { hosts, type MakeStrategy, require } from './site.ts'
+
+type Done = (error: unknown, user?: unknown) => void
+interface Profile {
+  readonly id: string
+  readonly displayName?: string
+  readonly emails?: readonly { readonly value: string }[]
+}
+
+/** A strategy of the passport-oauth2 family at the fake provider; further options as an application would write them. */
+function made(name: string, provider: FakeOAuth2, further: object = { state: true }): MakeStrategy {
+  return ({ origin, known }) => {
+    const { Strategy } = require(name)
+    const options = {
+      clientID: 'us',
+      clientSecret: 'secret',
+      callbackURL: `${origin}/login`,
+      authorizationURL: `${provider.origin}/authorize`,
+      tokenURL: `${provider.origin}/token`,
+      userProfileURL: `${provider.origin}/profile`,
+      profileURL: `${provider.origin}/profile`,
+      userEmailURL: `${provider.origin}/emails`,
+      ...further,
+    }
+    return new Strategy(
+      options,
+      (_access: string, _refresh: string, { id = 'ada', displayName, emails }: Profile, done: Done) =>
+        done(null, known({ id, ...(displayName && { displayName }), ...(emails && { email: emails[0]?.value }) })),
+    )
+  }
+}
+
+const github = { id: 1, login: 'ada', name: 'Ada', email: 'ada@example.org' }
+const google = { sub: '1', name: 'Ada', email: 'ada@example.org', email_verified: true }
+const facebook = { id: '1', name: 'Ada', email: 'ada@example.org' }
+
+describe.each(hosts)('%s', (hostName, host) => {
+  test.each([
+    ['passport-oauth2', {}, { id: 'ada' }],
+    ['passport-google-oauth20', google, { id: '1', displayName: 'Ada', email: 'ada@example.org' }],
+    ['passport-github2', github, { id: '1', displayName: 'Ada', email: 'ada@example.org' }],
+    ['passport-facebook', facebook, { id: '1', displayName: 'Ada', email: 'ada@example.org' }],
+  ])('%s logs in at a provider and comes back', async (name, profile, person) => {
+    const provider = await fakeOAuth2(profile)
+    const further = { state: true, scope: ['profile'], profileFields: ['id', 'displayName', 'email'] }
+    const browser = await host(made(name, provider, further))
+    expect(await (await browser.fetch('/login')).json()).toMatchObject(person)
+    expect(await (await browser.fetch('/me')).json()).toMatchObject(person)
+    expect(provider.asked[0]?.scope).toContain('profile')
+  })
+
+  test('PKCE reaches the provider and comes back', async () => {
+    const provider = await fakeOAuth2({})
+    const browser = await host(made('passport-oauth2', provider, { state: true, pkce: true }))
+    expect((await browser.fetch('/login')).status).toBe(200)
+    expect(provider.asked[0]?.code_challenge_method).toBe('S256')
+  })
+
+  test('with `state: true`, a callback that this browser did not ask for is refused', async () => {
+    const provider = await fakeOAuth2({})
+    const mallory = await host(made('passport-oauth2', provider))
+    const begun = await mallory.fetch('/login', { manual: true })
+    const callback = await fetch(begun.headers.get('location') ?? '', { redirect: 'manual' })
+    const victim = mallory.clone()
+    victim.jar.clear()
+    expect((await victim.fetch(callback.headers.get('location') ?? '')).status).toBe(403)
+    expect(await (await victim.fetch('/me')).json()).toBeNull()
+  })
+
+  test('who says no at the provider is refused', async () => {
+    const browser = await host(made('passport-oauth2', await fakeOAuth2({})))
+    const response = await browser.fetch('/login?error=access_denied&error_description=No')
+    expect(response.status).toBe(401)
+  })
+
+  test('a provider that is down is an error', async () => {
+    const browser = await host(made('passport-oauth2', { origin: 'http://127.0.0.1:1', asked: [] }, {}))
+    const { status } = await browser.fetch('/login?code=1')
+    // Where state is forced, the unknown callback is refused before anything is asked of the provider.
+    expect(status).toBe(hostName.startsWith('fromPassport') ? 403 : 500)
+  })
+})
+
+const [[, passport], [, dropIn], [, native]] = hosts as [
+  (typeof hosts)[number],
+  (typeof hosts)[number],
+  (typeof hosts)[number],
+]
+
+test('without `state`, the drop-in does as Passport does, and warns once', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const provider = await fakeOAuth2({})
+  for (const host of [passport, dropIn]) {
+    const browser = await host(made('passport-oauth2', provider, {}))
+    expect((await browser.fetch('/login')).status).toBe(200)
+    expect((await browser.fetch('/login')).status).toBe(200)
+  }
+  expect(provider.asked.filter(({ state }) => state !== undefined)).toEqual([])
+  const codes = warn.mock.calls.map(([, options]) => (options as { code?: string } | undefined)?.code)
+  expect(codes.filter((code) => code === 'GATEPASS_OAUTH_STATE')).toHaveLength(1)
+  warn.mockRestore()
+})
+
+test('without `state`, fromPassport() adds state and PKCE, and refuses a callback it did not ask for', async () => {
+  const provider = await fakeOAuth2({})
+  const browser = await native(made('passport-oauth2', provider, {}))
+  expect((await browser.fetch('/login')).status).toBe(200)
+  expect(provider.asked[0]).toMatchObject({ state: expect.any(String), code_challenge_method: 'S256' })
+  const begun = await browser.fetch('/login', { manual: true })
+  const callback = await fetch(begun.headers.get('location') ?? '', { redirect: 'manual' })
+  const victim = browser.clone()
+  victim.jar.clear()
+  expect((await victim.fetch(callback.headers.get('location') ?? '')).status).toBe(403)
+  expect((await browser.fetch('/login?code=1&state=made-up')).status).toBe(403)
+})
+
+test('without `state`, a second tab that begins a login leaves that of the first alone in fromPassport()', async () => {
+  const browser = await native(made('passport-oauth2', await fakeOAuth2({}), {}))
+  const first = await browser.fetch('/login', { manual: true })
+  await browser.fetch('/login', { manual: true })
+  expect((await browser.fetch(first.headers.get('location') ?? '')).status).toBe(200)
+})
+
+test('a state of the application is kept from the provider, and comes back with the user', async () => {
+  const provider = await fakeOAuth2({})
+  const browser = await native(made('passport-oauth2', provider, {}), { authenticate: { state: 'cart-7' } })
+  expect((await browser.fetch('/login')).status).toBe(200)
+  expect(provider.asked[0]?.state).not.toBe('cart-7')
+})
+
+test('without `state`, fromPassport() refuses a strategy that it cannot give one', async () => {
+  const provider = await fakeOAuth2({})
+  const browser = await native((site) => {
+    const { Strategy } = require('passport-oauth2')
+    const Base = Strategy as new (options: object, verify: unknown) => LegacyStrategy
+    class WithPrivateMembers extends Base {
+      readonly #realm = 'here'
+      authorizationParams(): object {
+        return { realm: this.#realm }
+      }
+    }
+    const { _callbackURL, _verify } = made('passport-oauth2', provider, {})(site) as never as Record<string, never>
+    const urls = { authorizationURL: `${provider.origin}/authorize`, tokenURL: `${provider.origin}/token` }
+    return new WithPrivateMembers({ clientID: 'us', callbackURL: _callbackURL, ...urls }, _verify)
+  })
+  expect(await (await browser.fetch('/login')).json()).toEqual({
+    error: 'Strategy "oauth2" checks no state, and cannot be given one',
+  })
+  expect(provider.asked).toEqual([])
+})

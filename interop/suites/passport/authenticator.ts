@@ -1,0 +1,3 @@
+import { Authenticator } from 'gatepass/compat/passport'
+
+export { Authenticator as 'module.exports' }

@@ -1,0 +1,8 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import passport from 'gatepass/compat/passport'
+
+/** What any request is given. */
+const request = {} as IncomingMessage
+passport.initialize({ compat: false })(request, {} as ServerResponse, () => {})
+
+export { request as 'module.exports' }

@@ -1,0 +1,5 @@
+import { strategies } from 'gatepass/compat/passport'
+
+const { SessionStrategy } = strategies
+
+export { SessionStrategy as 'module.exports' }

@@ -1,0 +1,125 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, test } from 'vitest'
+import { UsageError } from '../error.ts'
+import { TestBrowser } from '../testing/browser.ts'
+import { type CookieSessionOptions, type CookieSessionRequest, cookieSession } from './cookie-session.ts'
+
+const keys = ['the key of today', 'the key of yesterday']
+
+type Handler = (req: IncomingMessage & CookieSessionRequest, res: ServerResponse) => unknown
+
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+})
+
+async function site(handler: Handler, options: CookieSessionOptions = { keys }): Promise<TestBrowser> {
+  const middleware = cookieSession(options)
+  const server = createServer((req, res) =>
+    middleware(req, res, () => res.end(String(handler(req as IncomingMessage & CookieSessionRequest, res)))),
+  ).listen(0, 'localhost')
+  servers.push(server)
+  await new Promise((resolve) => server.once('listening', resolve))
+  return new TestBrowser(`http://localhost:${(server.address() as AddressInfo).port}`)
+}
+
+const count: Handler = ({ session }) => {
+  if (session) session.visits = Number(session.visits ?? 0) + 1
+  return session?.visits
+}
+const textOf = async (browser: TestBrowser): Promise<string> => (await browser.fetch('/')).text()
+
+test('a session is kept in the browser', async () => {
+  const browser = await site(count)
+  expect([await textOf(browser), await textOf(browser)]).toEqual(['1', '2'])
+  expect([...browser.jar.keys()]).toEqual(['session', 'session.sig'])
+  expect(JSON.parse(Buffer.from(browser.jar.get('session') ?? '', 'base64').toString())).toEqual({ visits: 2 })
+})
+
+test('a session that nobody touched sets no cookie, and one that did not change is not sent again', async () => {
+  for (const handler of [(() => 'a') as Handler, ((req) => req.session?.isNew) as Handler]) {
+    expect((await (await site(handler)).fetch('/')).headers.getSetCookie()).toEqual([])
+  }
+  const browser = await site((req) => Object.assign(req.session ?? {}, { same: true }).same)
+  await browser.fetch('/')
+  expect((await browser.fetch('/')).headers.getSetCookie()).toEqual([])
+})
+
+test('a session whose signature is missing or of another key is a new one', async () => {
+  const browser = await site(count)
+  await browser.fetch('/')
+  browser.jar.set('session.sig', 'x'.repeat(27))
+  expect(await textOf(browser)).toBe('1')
+  browser.jar.delete('session.sig')
+  expect(await textOf(browser)).toBe('1')
+})
+
+test('a session of a retired key goes on, under a signature of the current one', async () => {
+  const old = await site(count, { keys: ['the key of yesterday'] })
+  await old.fetch('/')
+  const browser = await site((req) => req.session?.visits)
+  for (const [name, value] of old.jar) browser.jar.set(name, value)
+  expect(await textOf(browser)).toBe('1')
+  expect(browser.jar.get('session.sig')).not.toBe(old.jar.get('session.sig'))
+  const later = await site(count, { keys: ['the key of today'] })
+  for (const [name, value] of browser.jar) later.jar.set(name, value)
+  expect(await textOf(later)).toBe('2')
+})
+
+test('a cookie that holds no session is an absent one', async () => {
+  const browser = await site((req) => JSON.stringify(req.session), { signed: false })
+  for (const value of ['e', 'bm90IGpzb24=', '%%%', '']) {
+    browser.jar.set('session', value)
+    expect(await textOf(browser), value).toBe('{}')
+  }
+})
+
+test('null ends the session, an object replaces it, and nothing else is one', async () => {
+  const browser = await site((req) => {
+    const [, what] = (req.url ?? '').split('?')
+    if (what === 'end') req.session = null
+    if (what === 'replace') Object.assign(req, { session: { b: 2 } })
+    if (what === 'wrong') Object.assign(req, { session: 'text' })
+    return JSON.stringify(req.session)
+  })
+  expect(await (await browser.fetch('/?replace')).text()).toBe('{"b":2}')
+  expect(await (await browser.fetch('/?end')).text()).toBe('null')
+  expect(browser.jar.size).toBe(0)
+  const req = { headers: {}, socket: {} } as IncomingMessage
+  const res = { setHeader() {}, on() {} } as unknown as ServerResponse
+  cookieSession({ keys })(req, res, () => {})
+  expect(() => Object.assign(req, { session: 'text' })).toThrow(UsageError)
+})
+
+test('regenerate empties the session in the browser, too', async () => {
+  const browser = await site(count)
+  await browser.fetch('/')
+  const other = await site((req) => req.session?.regenerate() && 'emptied')
+  for (const [name, value] of browser.jar) other.jar.set(name, value)
+  await other.fetch('/')
+  expect(Buffer.from(other.jar.get('session') ?? '', 'base64').toString()).toBe('{}')
+})
+
+test('what Passport calls is not part of the data, and data of that name is kept', async () => {
+  const browser = await site((req) => {
+    if (Object.values(req.session ?? {}).includes('mine')) return 'kept'
+    const names = Object.keys(req.session ?? {}).length
+    if (req.session) Object.assign(req.session, { save: 'mine' })
+    return names
+  })
+  expect([await textOf(browser), await textOf(browser)]).toEqual(['0', 'kept'])
+})
+
+test('a session that cannot be written leaves the page to the visitor', async () => {
+  const browser = await site(count, { keys, secure: true })
+  const response = await browser.fetch('/')
+  expect(response.status).toBe(200)
+  expect(response.headers.getSetCookie()).toEqual([])
+})
+
+test('without keys it must be told that it is not signed', () => {
+  expect(() => cookieSession()).toThrow(expect.objectContaining({ code: 'ERR_COOKIE_KEYS' }))
+  expect(() => cookieSession({ keys: [] })).toThrow(UsageError)
+  expect(cookieSession({ signed: false })).toBeTypeOf('function')
+})

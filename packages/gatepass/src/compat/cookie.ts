@@ -1,0 +1,268 @@
+import { trimmed } from '../cookie/parse.ts'
+import { type ErrorCode, UsageError } from '../error.ts'
+
+/** Cookies by name; of one sent twice the first. */
+export type Cookies = Record<string, string | undefined>
+
+export interface ParseOptions {
+  /** Default: percent-decoding, and what cannot be decoded as it is. `undefined` leaves the cookie out. */
+  decode?: (text: string) => string | undefined
+}
+
+export interface StringifyOptions {
+  encode?: (text: string) => string
+}
+
+/** A Set-Cookie field. */
+export interface SetCookie {
+  name: string
+  value: string | undefined
+  /** Seconds. */
+  maxAge?: number
+  expires?: Date
+  domain?: string
+  path?: string
+  httpOnly?: boolean
+  secure?: boolean
+  partitioned?: boolean
+  priority?: 'low' | 'medium' | 'high'
+  /** `true` is `strict`. */
+  sameSite?: boolean | 'lax' | 'strict' | 'none'
+}
+
+/** What {@link serialize} takes besides name and value. */
+export type SerializeOptions = StringifyOptions & Omit<SetCookie, 'name' | 'value'>
+/** {@link ParseOptions}, as `@types/cookie` calls them. */
+export type CookieParseOptions = ParseOptions
+/** {@link SerializeOptions}, as `@types/cookie` calls them. */
+export type CookieSerializeOptions = SerializeOptions
+
+/**
+ * Reads a Cookie header as `cookie` 0.7 does: a value in double quotes loses them, and a `decode` that throws leaves the
+ * value as it is.
+ *
+ * @throws {UsageError} `ERR_COOKIE_VALUE` if the header is no text
+ */
+export function parse(header: string, { decode = percentDecode }: ParseOptions = {}): Cookies {
+  if (typeof header !== 'string') throw fault('ERR_COOKIE_VALUE', 'argument str must be a string')
+  return readPairs(header, (value) => {
+    const text = unquoted(value)
+    try {
+      return decode(text)
+    } catch {
+      return text
+    }
+  })
+}
+
+/** Reads a Cookie header as `cookie` 1 and 2 do: quotes belong to the value. */
+export function parseCookie(header: string, { decode = percentDecode }: ParseOptions = {}): Cookies {
+  return readPairs(header, decode)
+}
+
+/**
+ * Writes a Cookie header.
+ *
+ * @throws {UsageError} `ERR_COOKIE_NAME`, `ERR_COOKIE_VALUE`
+ */
+export function stringifyCookie(cookies: Cookies, { encode = encodeIfNeeded }: StringifyOptions = {}): string {
+  const pairs: string[] = []
+  for (const [name, value] of Object.entries(cookies)) {
+    if (value === undefined) continue
+    if (!nameOctets.test(name)) throw fault('ERR_COOKIE_NAME', `cookie name is invalid: ${JSON.stringify(name)}`)
+    const text = encode(value)
+    if (!valueOctets.test(text)) throw fault('ERR_COOKIE_VALUE', `cookie val is invalid, of cookie ${name}`)
+    pairs.push(`${name}=${text}`)
+  }
+  return pairs.join('; ')
+}
+
+/**
+ * Writes a Set-Cookie field: of an object as `cookie` 2 does, of name, value and options as 0.7 and 1 do, which
+ * percent-encode whatever `encodeURIComponent` does and round `maxAge`.
+ *
+ * @throws {UsageError} `ERR_COOKIE_NAME`, `ERR_COOKIE_VALUE`, `ERR_COOKIE_MAX_AGE`, `ERR_COOKIE_DOMAIN`,
+ * `ERR_COOKIE_PATH`, `ERR_COOKIE_EXPIRES`, `ERR_COOKIE_ATTRIBUTE`
+ */
+export function stringifySetCookie(cookie: SetCookie, options?: StringifyOptions): string
+export function stringifySetCookie(name: string, value: string, options?: SerializeOptions): string
+export function stringifySetCookie(
+  first: SetCookie | string,
+  second?: StringifyOptions | string,
+  third?: SerializeOptions,
+): string {
+  if (typeof first === 'object') {
+    const { encode = encodeIfNeeded } = (second ?? {}) as StringifyOptions
+    return writeSetCookie(first, encode)
+  }
+  const { maxAge, encode = encodeURIComponent, ...attributes } = third ?? {}
+  const rounded = maxAge === undefined || maxAge === null ? {} : { maxAge: Math.floor(maxAge) }
+  return writeSetCookie({ ...attributes, ...rounded, name: first, value: String(second) }, encode)
+}
+
+/** The same, under the name it has in `cookie` 0.7 and 1. */
+export const serialize: typeof stringifySetCookie = stringifySetCookie
+
+/** Reads a Set-Cookie field as `cookie` 1 and 2 do; `parseSetCookie` of `gatepass/cookie` reads it as browsers do. */
+export function parseSetCookie(field: string, { decode = percentDecode }: ParseOptions = {}): SetCookie {
+  const [pair = '', ...parts] = field.split(';')
+  const [name, value] = halves(pair)
+  const cookie: SetCookie = value === undefined ? { name: '', value: decode(name) } : { name, value: decode(value) }
+  for (const part of parts) readAttribute(cookie, ...halves(part))
+  return cookie
+}
+
+const cookie: {
+  parse: typeof parse
+  serialize: typeof stringifySetCookie
+  parseCookie: typeof parseCookie
+  stringifyCookie: typeof stringifyCookie
+  parseSetCookie: typeof parseSetCookie
+  stringifySetCookie: typeof stringifySetCookie
+} = { parse, serialize, parseCookie, stringifyCookie, parseSetCookie, stringifySetCookie }
+
+// biome-ignore lint/style/noDefaultExport: `import cookie from 'cookie'` works with 0.7
+export default cookie
+
+// ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function readPairs(header: string, decode: (value: string) => string | undefined): Cookies {
+  const cookies: Cookies = Object.create(null)
+  if (header.length < 2) return cookies
+  for (const pair of header.split(';')) {
+    const [name, value] = halves(pair)
+    if (value !== undefined && cookies[name] === undefined) cookies[name] = decode(value)
+  }
+  return cookies
+}
+
+function halves(pair: string): [name: string, value: string | undefined] {
+  const equals = pair.indexOf('=')
+  if (equals === -1) return [trimmed(pair, 0, pair.length), undefined]
+  return [trimmed(pair, 0, equals), trimmed(pair, equals + 1, pair.length)]
+}
+
+function unquoted(value: string): string {
+  return value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+}
+
+function percentDecode(text: string): string {
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function readAttribute(cookie: SetCookie, name: string, value: string | undefined): void {
+  const word = value?.toLowerCase()
+  switch (name.toLowerCase()) {
+    case 'httponly':
+      cookie.httpOnly = true
+      return
+    case 'secure':
+      cookie.secure = true
+      return
+    case 'partitioned':
+      cookie.partitioned = true
+      return
+    case 'domain':
+      Object.assign(cookie, { domain: value })
+      return
+    case 'path':
+      Object.assign(cookie, { path: value })
+      return
+    case 'max-age':
+      if (value !== undefined && /^-?\d+$/.test(value)) cookie.maxAge = Number(value)
+      return
+    case 'expires':
+      if (value && Number.isFinite(Date.parse(value))) cookie.expires = new Date(value)
+      return
+    case 'priority':
+      if (word === 'low' || word === 'medium' || word === 'high') cookie.priority = word
+      return
+    case 'samesite':
+      if (word === 'lax' || word === 'strict' || word === 'none') cookie.sameSite = word
+  }
+}
+
+// ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+// Wider than the grammar of RFC 6265, as all of `cookie` since 1.0: applications rely on it.
+const nameOctets = /^[!-:<>-~]+$/
+const valueOctets = /^[!-:<-~]*$/
+const pathOctets = /^[ -:=-~]*$/
+const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
+const hostName = new RegExp(`^\\.?${label}(?:\\.${label})*$`, 'i')
+const encodedOctets = /[^!#-$&-+\--:<-[\]-~]/
+const words = { strict: 'Strict', lax: 'Lax', none: 'None', low: 'Low', medium: 'Medium', high: 'High' } as const
+
+/** As it is where it can be sent so and is read back the same. */
+function encodeIfNeeded(text: string): string {
+  return encodedOctets.test(text) ? encodeURIComponent(text) : text
+}
+
+function writeSetCookie(cookie: SetCookie, encode: (text: string) => string): string {
+  const { name, value } = cookie
+  if (typeof encode !== 'function') throw fault('ERR_COOKIE_ATTRIBUTE', 'option encode is invalid')
+  if (!nameOctets.test(name)) throw fault('ERR_COOKIE_NAME', `argument name is invalid: ${JSON.stringify(name)}`)
+  const text = value === undefined || value === null ? '' : encode(value)
+  if (!valueOctets.test(text)) throw fault('ERR_COOKIE_VALUE', `argument val is invalid, of cookie ${name}`)
+  return `${name}=${text}${reach(cookie)}${flags(cookie)}`
+}
+
+/** How long and where to the cookie is sent. */
+function reach({ name, maxAge, domain, path, expires }: SetCookie): string {
+  let text = ''
+  if (maxAge !== undefined) {
+    if (!Number.isSafeInteger(maxAge)) throw invalid('ERR_COOKIE_MAX_AGE', 'maxAge', name)
+    text += `; Max-Age=${maxAge}`
+  }
+  if (domain) {
+    if (!hostName.test(domain)) throw invalid('ERR_COOKIE_DOMAIN', 'domain', name)
+    text += `; Domain=${domain}`
+  }
+  if (path) {
+    if (!pathOctets.test(path)) throw invalid('ERR_COOKIE_PATH', 'path', name)
+    text += `; Path=${path}`
+  }
+  if (expires) {
+    if (!isWritable(expires)) throw invalid('ERR_COOKIE_EXPIRES', 'expires', name)
+    text += `; Expires=${expires.toUTCString()}`
+  }
+  return text
+}
+
+function flags({ name, httpOnly, secure, partitioned, priority, sameSite }: SetCookie): string {
+  let text = ''
+  if (httpOnly) text += '; HttpOnly'
+  if (secure) text += '; Secure'
+  if (partitioned) text += '; Partitioned'
+  if (priority) text += `; Priority=${oneOf(['low', 'medium', 'high'], priority, 'priority', name)}`
+  if (sameSite) text += `; SameSite=${oneOf(['strict', 'lax', 'none'], sameSite, 'sameSite', name)}`
+  return text
+}
+
+function oneOf(known: readonly (keyof typeof words)[], value: unknown, option: string, name: string): string {
+  const word = value === true && option === 'sameSite' ? 'strict' : String(value).toLowerCase()
+  const found = typeof value === 'object' ? undefined : known.find((one) => one === word)
+  if (found === undefined) throw invalid('ERR_COOKIE_ATTRIBUTE', option, name)
+  return words[found]
+}
+
+/** A date of another realm is one, too. */
+function isWritable(expires: Date): boolean {
+  if (Object.prototype.toString.call(expires) !== '[object Date]') return false
+  const year = expires.getUTCFullYear()
+  return year >= 1601 && year <= 9999
+}
+
+function invalid(code: ErrorCode, option: string, name: string): UsageError {
+  return fault(code, `option ${option} is invalid, of cookie ${name}`)
+}
+
+/** In the words of `cookie`, which applications and their tests look for. */
+function fault(code: ErrorCode, message: string): UsageError {
+  return new UsageError(code, message, { hint: 'Write what docs/cookies.md says of this attribute, or leave it out.' })
+}

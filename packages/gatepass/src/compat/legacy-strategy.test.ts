@@ -1,0 +1,223 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import fastify from 'fastify'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { gatepass as fastifyGatepass } from '../adapters/fastify.ts'
+import { gatepass } from '../adapters/node.ts'
+import type { Attempt } from '../passport/strategy.ts'
+import { memoryStore } from '../stores/memory.ts'
+import { TestBrowser } from '../testing/browser.ts'
+import { TestExchange } from '../testing/exchange.ts'
+import { fromPassport } from './legacy-strategy.ts'
+import type { LegacyStrategy } from './passport/ask.ts'
+
+interface Actions {
+  success(user?: unknown, info?: unknown): void
+  fail(challenge?: unknown, status?: number): void
+  redirect(url: string, status?: number): void
+  pass(): void
+  error(error: unknown): void
+}
+interface Seen {
+  readonly query: Record<string, string | string[]>
+  readonly body?: { name?: string }
+  readonly headers: Record<string, string>
+  readonly originalUrl: string
+  readonly session: Record<string, unknown>
+  readonly res: { statusCode: number; end(text: string): void }
+}
+
+function named(authenticate: (this: Actions, req: Seen, options: object) => unknown): LegacyStrategy {
+  return Object.assign(Object.create({ authenticate }), { name: 'legacy' })
+}
+
+/** An application on `node:http` that answers with the outcome, or with the code of the error. */
+async function asking(strategy: LegacyStrategy, timeout = 30): Promise<TestBrowser> {
+  const auth = gatepass({
+    sessions: { store: memoryStore() },
+    users: { find: (id: string) => ({ id }), subject: (user) => user.id },
+    strategies: [fromPassport(strategy, { timeout })],
+  })
+  const server = createServer(
+    auth.handler(async (req, res) => {
+      const outcome = await auth
+        .authenticate(req, 'legacy', { scope: 'mail' })
+        .catch((error) => ({ error: error.code ?? error.message }))
+      res.end(JSON.stringify(outcome))
+    }),
+  ).listen(0, 'localhost')
+  onTestFinished(() => void server.close())
+  await new Promise((resolve) => server.once('listening', resolve))
+  return new TestBrowser(`http://localhost:${(server.address() as AddressInfo).port}`)
+}
+
+async function outcome(
+  authenticate: (this: Actions, req: Seen, options: object) => unknown,
+  path = '/',
+): Promise<unknown> {
+  return (await (await asking(named(authenticate))).fetch(path)).json()
+}
+
+function failed(reason: string, more: object = {}): unknown {
+  return expect.objectContaining({
+    type: 'rejection',
+    failures: [{ type: 'failure', reason, strategy: 'legacy', ...more }],
+  })
+}
+
+describe('whatever a strategy calls first is its outcome', () => {
+  test('success, with what it says of it', async () => {
+    const seen = await outcome(function () {
+      this.success({ id: 'ada' }, { scope: 'all' })
+      this.fail('too late')
+    })
+    expect(seen).toEqual({ type: 'success', user: { id: 'ada' }, info: { scope: 'all' }, strategy: 'legacy' })
+  })
+
+  test('fail with a challenge, a message, a status, or nothing', async () => {
+    expect(
+      await outcome(function () {
+        this.fail('Bearer realm="x"')
+      }),
+    ).toEqual(failed('missing', { challenge: 'Bearer realm="x"' }))
+    expect(
+      await outcome(function () {
+        this.fail('Bearer error="invalid_token"')
+      }),
+    ).toEqual(failed('invalid', { challenge: 'Bearer error="invalid_token"' }))
+    expect(
+      await outcome(function () {
+        this.fail({ message: 'Wrong.' }, 403)
+      }),
+    ).toEqual(failed('invalid', { message: 'Wrong.', status: 403 }))
+    expect(
+      await outcome(function () {
+        this.fail(400)
+      }),
+    ).toEqual(failed('missing', { status: 400 }))
+    expect(
+      await outcome(function () {
+        this.fail()
+      }, '/?error=access_denied'),
+    ).toEqual(failed('denied'))
+  })
+
+  test('redirect, pass and error', async () => {
+    expect(
+      await outcome(function () {
+        this.redirect('https://idp.example/')
+      }),
+    ).toEqual({ type: 'redirect', location: 'https://idp.example/' })
+    expect(
+      await outcome(function () {
+        this.redirect('/x', 303)
+      }),
+    ).toEqual({ type: 'redirect', location: '/x', status: 303 })
+    expect(
+      await outcome(function () {
+        this.pass()
+      }),
+    ).toMatchObject({ type: 'rejection', failures: [] })
+    expect(
+      await outcome(function () {
+        this.error(new Error('down'))
+      }),
+    ).toEqual({ error: 'down' })
+    expect(await outcome(async () => Promise.reject(new Error('down')))).toEqual({ error: 'down' })
+    expect(
+      await outcome(() => {
+        throw new Error('down')
+      }),
+    ).toEqual({ error: 'down' })
+  })
+})
+
+test('it sees query, body, headers, session and options', async () => {
+  const browser = await asking(
+    named(function (req, options) {
+      const { query, body, headers, originalUrl, session } = req
+      const before = session.visits ?? 0
+      session.visits = Number(before) + 1
+      this.success({ id: 'ada' }, { query, body, header: headers['x-badge'], originalUrl, before, options })
+    }),
+  )
+  const visit = async (): Promise<unknown> =>
+    (await browser.fetch('/in?a=1&b=2&b=3', { form: { name: 'ada' }, headers: { 'x-badge': '7' } })).json()
+  const seen = {
+    query: { a: '1', b: ['2', '3'] },
+    body: { name: 'ada' },
+    header: '7',
+    originalUrl: '/in?a=1&b=2&b=3',
+    options: { scope: 'mail' },
+  }
+  expect(await visit()).toMatchObject({ info: { ...seen, before: 0 } })
+  expect(await visit()).toMatchObject({ info: { ...seen, before: 1 } })
+})
+
+test('in Fastify it sees the same, and logs in', async () => {
+  const strategy = named(function ({ body, query, session }) {
+    session.seen = true
+    this.success({ id: `${body?.name} ${query.from}` })
+  })
+  const auth = fastifyGatepass({
+    sessions: { store: memoryStore() },
+    users: { find: (id: string) => ({ id }), subject: (user) => user.id },
+    strategies: [fromPassport(strategy, { name: 'legacy' })],
+  })
+  const app = fastify()
+  await app.register(auth)
+  app.post('/login', { preHandler: auth.login('legacy') }, (request) => request.user)
+  app.get('/me', (request) => request.user)
+  const browser = new TestBrowser(await app.listen({ port: 0, host: 'localhost' }))
+  onTestFinished(() => app.close())
+  const login = await browser.fetch('/login?from=here', { form: { name: 'ada' } })
+  expect(await login.json()).toEqual({ id: 'ada here' })
+  expect(await (await browser.fetch('/me')).json()).toEqual({ id: 'ada here' })
+})
+
+test('a body that is neither form nor JSON is none of its business', async () => {
+  const browser = await asking(
+    named(function (req) {
+      this.success({ id: String(req.body) })
+    }),
+  )
+  const picture = { method: 'POST', headers: { 'content-type': 'image/png' }, body: 'a picture' }
+  const response = await fetch(browser.origin, picture)
+  expect(await response.json()).toMatchObject({ user: { id: 'undefined' } })
+})
+
+test('a strategy that never concludes is an error after the timeout, one that answers itself is not', async () => {
+  const silent = await asking(
+    named(() => {}),
+    0.05,
+  )
+  expect(await (await silent.fetch('/')).json()).toEqual({ error: 'ERR_PASSPORT_STRATEGY' })
+  const speaking = await asking(
+    named((req) => req.res.end('by myself')),
+    0.05,
+  )
+  expect(await (await speaking.fetch('/')).text()).toBe('by myself')
+})
+
+test('requests that are under way at the same time get their own outcome', async () => {
+  const waiting: (() => void)[] = []
+  const browser = await asking(
+    named(function (req) {
+      waiting.push(() => this.success({ id: req.query.who }))
+      if (waiting.length === 2) for (const go of waiting.reverse()) go()
+    }),
+  )
+  const users = await Promise.all(['ada', 'eve'].map(async (who) => (await browser.fetch(`/?who=${who}`)).json()))
+  expect(users.map((each) => (each as { user: { id: string } }).user.id)).toEqual(['ada', 'eve'])
+})
+
+test('what is no strategy, and what is no request of Node, is said', async () => {
+  const usage = expect.objectContaining({ code: 'ERR_PASSPORT_STRATEGY' })
+  expect(() => fromPassport({} as LegacyStrategy)).toThrow(usage)
+  const strategy = fromPassport(
+    named(function () {
+      this.pass()
+    }),
+  )
+  await expect(strategy.authenticate(new TestExchange({}), {} as Attempt)).rejects.toEqual(usage)
+})

@@ -1,0 +1,124 @@
+import { UsageError } from '../error.ts'
+import type { Exchange } from '../http/exchange.ts'
+import { NodeExchange } from '../http/node.ts'
+import type { Failure, Outcome, Redirect } from '../passport/outcome.ts'
+import type { Attempt, Strategy } from '../passport/strategy.ts'
+import { flowState } from './legacy-strategy/flow-state.ts'
+import { requestFor } from './legacy-strategy/request.ts'
+import { ask, type Conclusion, type LegacyStrategy } from './passport/ask.ts'
+
+export type { LegacyStrategy } from './passport/ask.ts'
+
+export interface FromPassportOptions<Name extends string = string> {
+  /** Default: the strategy's own name. */
+  name?: Name
+  /** Seconds within which the strategy must conclude. Default 30. */
+  timeout?: number
+}
+
+/**
+ * A strategy made for Passport, from npm or one's own, for `gatepass({ strategies })` on the adapters for Node. What it calls
+ * first (`success`, `fail`, `redirect`, `pass`, `error`) is its outcome. It finds `query`, `body`, `res` and the session's
+ * data as `req.session` on the request. A strategy of passport-oauth2 that would check no `state` gets one, and PKCE.
+ *
+ * ```ts no-check: passport-github2 is not among our packages
+ * import { Strategy as GitHub } from 'passport-github2'
+ *
+ * const github = fromPassport(new GitHub({ clientID, clientSecret, callbackURL }, verify))
+ * ```
+ *
+ * What such a strategy calls a user is not known to TypeScript: it fits every application.
+ *
+ * @throws {UsageError} `ERR_PASSPORT_STRATEGY` if it is no strategy
+ */
+export function fromPassport<User = never, const Name extends string = string>(
+  strategy: LegacyStrategy,
+  options: FromPassportOptions<Name> = {},
+): Strategy<User, Name> {
+  const name = options.name ?? strategy.name
+  if (typeof strategy.authenticate !== 'function' || typeof name !== 'string') throw noStrategy(name)
+  const timeout = options.timeout ?? 30
+  return {
+    name: name as Name,
+    async authenticate(exchange, attempt): Promise<Outcome<User>> {
+      if (!(exchange instanceof NodeExchange)) throw notOnNode(name)
+      const session = await attempt.sessions?.open(exchange)
+      const req = await requestFor(exchange, session?.data)
+      const conclusion = await within(timeout, name, exchange, conclusionOf(strategy, req, attempt))
+      return outcomeOf<User>(conclusion, exchange)
+    },
+  }
+}
+
+function conclusionOf(strategy: LegacyStrategy, req: object, attempt: Attempt): Promise<Conclusion> {
+  const options = { ...attempt.options }
+  const instead = flowState(strategy, attempt.flow, options)
+  return new Promise((resolve) => ask(strategy, { req, options, ...(instead && { instead }) }, resolve))
+}
+
+/** A strategy that answers by itself, through `req.res`, does not conclude, and need not. */
+function within<T>(seconds: number, name: string, { response }: NodeExchange, asked: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => response.writableEnded || reject(tooLate(name, seconds)), seconds * 1000)
+    asked.finally(() => clearTimeout(timer)).then(resolve, reject)
+  })
+}
+
+function outcomeOf<User>(conclusion: Conclusion, exchange: Exchange): Outcome<User> {
+  switch (conclusion.type) {
+    case 'success': {
+      const { user, info } = conclusion
+      return { type: 'success', user: user as User, ...(info !== undefined && { info }) }
+    }
+    case 'fail':
+      return failure(conclusion.challenge, conclusion.status, exchange)
+    case 'redirect':
+      return redirect(conclusion.url, conclusion.status)
+    case 'pass':
+      return { type: 'pass' }
+    case 'error':
+      throw conclusion.error
+  }
+}
+
+function redirect(location: string, status: number | undefined): Redirect {
+  return status === 302 || status === 303 ? { type: 'redirect', location, status } : { type: 'redirect', location }
+}
+
+/** A challenge in words is one for WWW-Authenticate; one with a message is for the person who logs in. */
+function failure(challenge: unknown, status: number | undefined, exchange: Exchange): Failure {
+  const message = (challenge as { message?: unknown } | null | undefined)?.message
+  return {
+    type: 'failure',
+    reason: reasonOf(challenge, status, exchange),
+    ...(typeof challenge === 'string' && { challenge }),
+    ...(typeof message === 'string' && { message }),
+    ...(status !== undefined && { status }),
+  }
+}
+
+function reasonOf(challenge: unknown, status: number | undefined, { target }: Exchange): Failure['reason'] {
+  if (/[?&](?:error=access_denied|denied=)/.test(target)) return 'denied'
+  const asks = typeof challenge === 'string' && !/\berror=/.test(challenge)
+  return asks || status === 400 ? 'missing' : 'invalid'
+}
+
+function noStrategy(name: unknown): UsageError {
+  const what = typeof name === 'string' ? `"${name}"` : 'without a name'
+  return new UsageError('ERR_PASSPORT_STRATEGY', `fromPassport() was given no strategy, or one ${what} that is none`, {
+    hint: 'Pass an instance with `name` and `authenticate`: fromPassport(new Strategy(…), { name: "…" }).',
+  })
+}
+
+function notOnNode(name: string): UsageError {
+  return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" is made for requests of Node, and this is none`, {
+    hint: 'Use it with gatepass/express or another adapter for Node.',
+  })
+}
+
+function tooLate(name: string, seconds: number): UsageError {
+  return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" has not concluded within ${seconds} seconds`, {
+    status: 503,
+    hint: 'Its verify function must call its callback, or return a promise, in every case.',
+  })
+}

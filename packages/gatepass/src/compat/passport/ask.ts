@@ -1,0 +1,173 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { UsageError } from '../../error.ts'
+import { heard } from './promises.ts'
+
+/** A strategy made for Passport: it concludes by calling `this.success`, `fail`, `redirect`, `pass` or `error`. */
+export interface LegacyStrategy {
+  name?: string | undefined
+  authenticate(req: never, options: never): unknown
+}
+
+/** What such a strategy concluded about one request. */
+export type Conclusion =
+  | { readonly type: 'success'; readonly user: unknown; readonly info: unknown }
+  | { readonly type: 'fail'; readonly challenge: unknown; readonly status: number | undefined }
+  | { readonly type: 'redirect'; readonly url: string; readonly status: number | undefined }
+  | { readonly type: 'pass' }
+  | { readonly type: 'error'; readonly error: unknown }
+
+/** What is asked: who sends this request? */
+export interface Inquiry {
+  readonly req: object
+  /** As the application wrote them; strategies change them. */
+  readonly options: object
+  /** Members that the strategy is to see instead of its own. */
+  readonly instead?: Readonly<Record<string, unknown>>
+}
+
+/** Asks a strategy about one request; the first conclusion counts. */
+export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (conclusion: Conclusion) => void): void {
+  const question = new Question(conclude)
+  if (inquiry.instead && hasPrivateMembers(strategy)) throw unseen(strategy)
+  const self = hasPrivateMembers(strategy) ? strategy : viewOf(strategy, question, inquiry.instead)
+  const call = (): unknown => Reflect.apply(strategy.authenticate, self, [inquiry.req, inquiry.options])
+  question.guard(needsItself(strategy) ? () => questionsTo(strategy).run(question, call) : call)
+}
+
+/** One request's: whatever else the strategy says of it later is not heard. */
+class Question {
+  readonly #conclude: (conclusion: Conclusion) => void
+  #concluded = false
+  #thrown: unknown = this
+
+  constructor(conclude: (conclusion: Conclusion) => void) {
+    this.#conclude = conclude
+  }
+
+  conclude(conclusion: Conclusion): void {
+    // What those who were told have thrown comes back here by strategies that catch it: then it is an error nobody knows of.
+    const comesBack = conclusion.type === 'error' && conclusion.error === this.#thrown
+    if (this.#concluded && !comesBack) return
+    this.#concluded = true
+    this.#thrown = this
+    try {
+      this.#conclude(conclusion)
+    } catch (error) {
+      this.#thrown = error
+      throw error
+    }
+  }
+
+  error(error: unknown): void {
+    this.conclude({ type: 'error', error })
+  }
+
+  guard(authenticate: () => unknown): void {
+    try {
+      const returned = authenticate()
+      if (returned instanceof Promise) returned.catch((error: unknown) => this.error(error))
+    } catch (error) {
+      if (this.#concluded) throw error
+      this.error(error)
+    }
+  }
+}
+
+/** The five ways to conclude, each telling the question that `whose` finds when it is called. */
+function actions(whose: () => Question): object {
+  return {
+    success: (user?: unknown, info?: unknown) => whose().conclude({ type: 'success', user, info }),
+    fail: (challenge?: unknown, status?: number) =>
+      typeof challenge === 'number'
+        ? whose().conclude({ type: 'fail', challenge: undefined, status: challenge })
+        : whose().conclude({ type: 'fail', challenge, status }),
+    redirect: (url: string, status?: number) => whose().conclude({ type: 'redirect', url, status }),
+    pass: () => whose().conclude({ type: 'pass' }),
+    error: (error: unknown) => whose().error(error),
+  }
+}
+
+/** The strategy as one request sees it: what is written to it stays with that request. */
+function viewOf(strategy: LegacyStrategy, question: Question, instead: Inquiry['instead']): object {
+  const own = strategy as unknown as Readonly<Record<string, unknown>>
+  const view = Object.create(strategy) as Record<string, unknown>
+  const failed = (error: unknown): void => question.error(error)
+  for (const name of Object.keys(own)) {
+    const member = withHeard(name, own[name], failed)
+    if (member !== own[name]) view[name] = member
+  }
+  return Object.assign(
+    view,
+    instead,
+    actions(() => question),
+  )
+}
+
+/** What the application has handed to the strategy may be asynchronous: `verify`, above all. */
+function withHeard(name: string, member: unknown, failed: (error: unknown) => void): unknown {
+  if (typeof member === 'function') return isClass(member) ? member : heard(member, failed)
+  if (!/^_?options$/.test(name) || !holdsVerify(member)) return member
+  return { ...member, verify: heard(member.verify, failed) }
+}
+
+function holdsVerify(member: unknown): member is { verify: object } {
+  return typeof member === 'object' && member !== null && 'verify' in member && typeof member.verify === 'function'
+}
+
+// ── strategies that cannot be seen through another object ────────────────────────────────────────────────────────────
+
+/** Only the instance itself has its private members, and an arrow function knows no other `this`. */
+function needsItself(strategy: LegacyStrategy): boolean {
+  return Object.hasOwn(strategy, 'authenticate') || hasPrivateMembers(strategy)
+}
+
+const withPrivateMembers = new WeakMap<object, boolean>()
+
+function hasPrivateMembers(strategy: LegacyStrategy): boolean {
+  const known = withPrivateMembers.get(strategy)
+  if (known !== undefined) return known
+  const found = classesOf(strategy).some((each) => privateMember.test(Function.prototype.toString.call(each)))
+  withPrivateMembers.set(strategy, found)
+  return found
+}
+
+/** `this.#name`, and what TypeScript, Babel and esbuild make of it for older engines. */
+const privateMember = /\.#[\p{ID_Start}$_]|classPrivate|__private(?:Get|Set|Add|Method)/u
+
+function classesOf(strategy: object): object[] {
+  const prototype = Object.getPrototypeOf(strategy) as { constructor: unknown } | null
+  if (prototype === null || prototype === Object.prototype) return []
+  return [...(typeof prototype.constructor === 'function' ? [prototype.constructor] : []), ...classesOf(prototype)]
+}
+
+/** Of functions, only classes have a prototype that cannot be replaced. */
+function isClass(member: object): boolean {
+  return Object.getOwnPropertyDescriptor(member, 'prototype')?.writable === false
+}
+
+const questions = new WeakMap<object, AsyncLocalStorage<Question>>()
+
+/** Such an instance serves all requests at once, and each conclusion finds its request by the asynchronous context. */
+function questionsTo(strategy: LegacyStrategy): AsyncLocalStorage<Question> {
+  const known = questions.get(strategy)
+  if (known !== undefined) return known
+  const asked = new AsyncLocalStorage<Question>()
+  questions.set(strategy, asked)
+  const found = actions(() => asked.getStore() ?? lost(strategy))
+  for (const [name, value] of Object.entries(found)) {
+    Object.defineProperty(strategy, name, { value, configurable: true, writable: true })
+  }
+  return asked
+}
+
+function unseen({ name = 'without a name' }: LegacyStrategy): UsageError {
+  return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" checks no state, and cannot be given one`, {
+    hint: 'Its class has #private members, so it must bring its own: add `state: true` to its options.',
+  })
+}
+
+function lost({ name = 'without a name' }: LegacyStrategy): never {
+  throw new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" has concluded, but of which request is not known`, {
+    hint: 'Its class has #private members, so it must conclude in what it awaits, not in a callback of a shared connection.',
+  })
+}

@@ -1,0 +1,46 @@
+import type { Readable } from 'node:stream'
+import type { Done } from './promises.ts'
+import { propertyOf } from './request.ts'
+import { loginIn, requireSession } from './session-login.ts'
+import type { StrategyActions } from './strategy.ts'
+import type { PassportRequest } from './types.ts'
+
+type Deserialize = (id: unknown, req: PassportRequest, done: Done) => void
+
+/** Finds the user of a login that the session keeps. */
+export class SessionStrategy {
+  declare readonly _deserializeUser: Deserialize
+  readonly name = 'session'
+  readonly _key: string
+
+  constructor(options: { key?: string } | Deserialize = {}, deserialize?: Deserialize) {
+    this._key = (typeof options === 'function' ? undefined : options.key) ?? 'passport'
+    const find = typeof options === 'function' ? options : deserialize
+    // Not enumerable: it hears of rejections by itself, and need not be watched in every request.
+    Object.defineProperty(this, '_deserializeUser', { value: find })
+  }
+
+  authenticate(this: this & StrategyActions, req: PassportRequest, options: { pauseStream?: boolean } = {}): unknown {
+    const session = requireSession(req, (error) => this.error(error))
+    if (session === undefined) return undefined
+    const id = (session[this._key] as { user?: unknown } | undefined)?.user
+    if (!id && id !== 0) return this.pass()
+    const resume = options.pauseStream === true ? held(req as unknown as Readable) : undefined
+    return this._deserializeUser(id, req, (error, user) => {
+      if (error) return this.error(error)
+      if (user) req[propertyOf(req)] = user
+      else delete loginIn(req.session ?? session, this._key).user
+      this.pass()
+      return resume?.()
+    })
+  }
+}
+
+/** Holds back a body that somebody reads already, and lets it go on; one that nobody reads waits by itself. */
+function held(req: Readable): (() => void) | undefined {
+  if (req.readableFlowing !== true) return undefined
+  req.pause()
+  return () => {
+    req.resume()
+  }
+}
