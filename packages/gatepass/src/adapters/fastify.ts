@@ -8,6 +8,7 @@ import { bytesRead, type Fields } from '../http/fields.ts'
 import { describesAnswer } from '../http/head.ts'
 import { addVary, sendReply } from '../http/node.ts'
 import type {
+  BackChannelLogoutOptions,
   LinkRouteOptions,
   LoginRouteOptions,
   LogoutRouteOptions,
@@ -59,6 +60,8 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
   link(name: Name, options: LinkRouteOptions): FastifyStep
   /** Ends the session; for a POST route. */
   logout(options?: LogoutRouteOptions): FastifyStep
+  /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
+  backChannelLogout(name: Name, options: BackChannelLogoutOptions): FastifyStep
   /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): FastifyStep
   /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
@@ -111,6 +114,8 @@ export function gatepass<User, const Name extends string = string>(
       step((visit) => core.login(visit.exchange, names, login)),
     link: (name: Name, link: LinkRouteOptions) => step((visit) => core.link(visit.exchange, name, link)),
     logout: (logout?: LogoutRouteOptions) => step((visit) => core.logout(visit.exchange, logout)),
+    backChannelLogout: (name: Name, ended: BackChannelLogoutOptions) =>
+      step((visit) => core.backChannelLogout(visit.exchange, name, ended)),
     authenticate: (names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
       step((visit) => core.authenticate(visit.exchange, names, strategy)),
     requireLogin: (guard?: RequireLoginOptions) => step((visit) => core.requireLogin(visit.exchange, guard)),

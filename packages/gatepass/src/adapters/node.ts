@@ -375,8 +375,9 @@ export class Visit<User, Name extends string> {
   /** A page for one person must not be kept for another (RFC 9111 §3.5): unless the application said who may keep it, nobody. */
   #writeHeaders(): void {
     writeCookies(this.res, this.exchange.cookies)
-    const personal = this.visits.core.sessions.opened(this.exchange)?.id !== undefined
-    if (personal) keepFromCaches(this.res)
+    const { sessions, passport } = this.visits.core
+    const ofSession = sessions.opened(this.exchange)?.id !== undefined
+    if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(this.res)
   }
 }
 

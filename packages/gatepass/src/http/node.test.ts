@@ -243,6 +243,14 @@ describe('the address', () => {
   })
 })
 
+test('two Authorization fields are both seen: whatever stands before us may have gone by either', async () => {
+  const field = (...lines: string[]) =>
+    look(get(lines.join('\r\n')), {}, (exchange) => exchange.header('authorization'))
+  expect(await field('Authorization: Bearer a', 'authorization: Bearer b')).toBe('Bearer a, Bearer b')
+  expect(await field('Authorization: Bearer a')).toBe('Bearer a')
+  expect(await field('X-Authorization: Bearer a')).toBeUndefined()
+})
+
 test('HTTP/2 requests are exchanges too', async () => {
   const seen = Promise.withResolvers<unknown>()
   const server = createHttp2Server((req, res) => {

@@ -111,6 +111,7 @@ export class NodeExchange implements Exchange {
 
   header(name: string): string | undefined {
     const value = this.#req.headers[name]
+    if (name === 'authorization') return this.#authorization(value)
     if (typeof value === 'string') return value
     return value === undefined ? this.#pseudoHeader(name) : value.join(', ')
   }
@@ -169,6 +170,12 @@ export class NodeExchange implements Exchange {
     )
   }
 
+  /** Of several such lines Node gives the first; what stands before us may have gone by another. */
+  #authorization(first: string | string[] | undefined): string | undefined {
+    const lines = linesOf(this.#req, 'authorization')
+    return lines.length > 1 ? lines.join(', ') : first?.toString()
+  }
+
   /** HTTP/2 says `:authority` where HTTP/1 says `Host` (RFC 9113 §8.3.1). */
   #pseudoHeader(name: string): string | undefined {
     const authority = name === 'host' ? this.#req.headers[':authority'] : undefined
@@ -182,14 +189,15 @@ const nobody: Client = { address: undefined, proto: undefined, host: undefined }
 function hostOf(req: NodeRequest): string | undefined {
   const authority = absoluteTarget.exec(req.url ?? '')?.[1] ?? req.headers[':authority']
   if (typeof authority === 'string') return authority
-  return hostLines(req) === 1 ? req.headers.host : undefined
+  return linesOf(req, 'host').length === 1 ? req.headers.host : undefined
 }
 
-function hostLines(req: NodeRequest): number {
-  let lines = 0
+/** The values of a field as they were sent, line by line. */
+function linesOf(req: NodeRequest, field: string): string[] {
+  const lines: string[] = []
   for (let n = 0; n < req.rawHeaders.length; n += 2) {
     const name = req.rawHeaders[n]
-    if (name?.length === 4 && name.toLowerCase() === 'host') lines += 1
+    if (name?.length === field.length && name.toLowerCase() === field) lines.push(req.rawHeaders[n + 1] ?? '')
   }
   return lines
 }

@@ -24,6 +24,8 @@ export interface About {
   readonly client: ClientSummary
   /** Of a session that refresh tokens keep alive: which of them is the newest; see `passport/tokens`. Changes with each. */
   readonly refresh?: unknown
+  /** Of a session that `gatepass/compat/express-session` began: the attributes of its cookie. */
+  readonly cookie?: unknown
 }
 
 export function aboutText(about: About): string {

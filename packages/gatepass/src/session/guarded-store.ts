@@ -60,27 +60,28 @@ export class GuardedIndex implements SubjectIndex {
 }
 
 /** Calls a store, and makes whatever goes wrong a {@link StoreError}. */
-function guarded<T>(call: () => Awaitable<T>): Awaitable<T> {
+export function guarded<T>(call: () => Awaitable<T>, what = SESSIONS): Awaitable<T> {
   try {
-    return failingAsStore(call())
+    return failingAsStore(call(), what)
   } catch (error) {
-    throw storeError(error)
+    throw storeError(error, what)
   }
 }
 
-function failingAsStore<T>(answer: Awaitable<T>): Awaitable<T> {
+const SESSIONS = 'session store'
+
+function failingAsStore<T>(answer: Awaitable<T>, what = SESSIONS): Awaitable<T> {
   const settling = settled(answer)
-  return settling instanceof Promise ? settling.catch(rethrow) : settling
+  if (!(settling instanceof Promise)) return settling
+  return settling.catch((error: unknown) => {
+    throw storeError(error, what)
+  })
 }
 
-function rethrow(error: unknown): never {
-  throw storeError(error)
-}
-
-function storeError(error: unknown): GatepassError {
+function storeError(error: unknown, what = SESSIONS): GatepassError {
   if (error instanceof GatepassError) return error
-  return new StoreError('ERR_STORE_UNAVAILABLE', 'The session store did not answer as it should', {
-    hint: 'See the cause; until the store works again, requests that need a session are answered with 503.',
+  return new StoreError('ERR_STORE_UNAVAILABLE', `The ${what} did not answer as it should`, {
+    hint: 'See the cause; until it works again, requests that need it are answered with 503.',
     cause: error,
   })
 }

@@ -80,6 +80,12 @@ export class SessionManager<Data extends object = SessionData> {
     exchange.memory.set(this, session)
   }
 
+  /** Whether something other than the cookie has named this exchange's session, or that there is none. */
+  adopted(exchange: Exchange): boolean {
+    const known = exchange.memory.get(this)
+    return known instanceof OpenSession && !known.inCookie
+  }
+
   /**
    * Begins a session that something other than a cookie names: a family of refresh tokens. Like a login it may end the
    * oldest session of its subject.

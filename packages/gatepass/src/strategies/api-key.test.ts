@@ -104,7 +104,7 @@ test.each([
   },
 )
 
-test('a key opens what its scopes say, on the routes that a cookie opens', async () => {
+test('a key opens what its scopes say, on the routes that a cookie opens, and is no recent login', async () => {
   const { keys } = world()
   const auth = new Gatepass(
     {
@@ -117,12 +117,27 @@ test('a key opens what its scopes say, on the routes that a cookie opens', async
   )
   const { key } = await keys.create({ subject: 'alice', label: 'x', scopes: ['orders:read'] })
   const answers = []
-  for (const scope of ['orders:read', 'orders:write']) {
+  for (const guard of [{ scope: 'orders:read' }, { scope: 'orders:write' }, { maxAge: 300 }]) {
     const exchange = sending(key)
     await auth.admit(exchange)
-    answers.push((await auth.requireLogin(exchange, { scope }))?.status)
+    answers.push((await auth.requireLogin(exchange, guard))?.status)
   }
-  expect(answers).toEqual([undefined, 403])
+  expect(answers).toEqual([undefined, 403, 401])
+})
+
+test.each([
+  [
+    'throws',
+    () => {
+      throw new Error('down')
+    },
+  ],
+  ['rejects', () => Promise.reject(new Error('down'))],
+])('where the store cannot say whose a key is (it %s), nobody is let in and the answer is 503', async (_, find) => {
+  const { keys } = world(() => ({ find }))
+  const { key } = await keys.create({ subject: 'alice', label: 'x' })
+  const asking = async () => keys.authenticate(sending(key), attempt)
+  await expect(asking()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', status: 503 })
 })
 
 test('a prefix that scanners could not tell is refused at boot', () => {

@@ -3,12 +3,20 @@ import { randomHandle, sha256Hex } from '../crypto/random.ts'
 import { UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { Failure, Outcome } from '../passport/outcome.ts'
+import { type Failure, isFailure, type Outcome, type Success } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
+import { guarded } from '../session/guarded-store.ts'
 import type { Timestamp } from '../session/store.ts'
 import { isKey, mintKey } from './api-key/format.ts'
 import type { ApiKeyRecord, ApiKeyStore } from './api-key/store.ts'
-import { type Found, isFailure, isNobody, malformedRequest, missing, refusedToken } from './bearer/failures.ts'
+import {
+  type Found,
+  isNobody,
+  malformedRequest,
+  missing,
+  refusedByApplication,
+  refusedToken,
+} from './bearer/failures.ts'
 
 export { type ApiKeyRecord, type ApiKeyStore, memoryApiKeyStore } from './api-key/store.ts'
 
@@ -30,6 +38,7 @@ export interface ApiKeyOptions<User> {
   onEvent?: (event: ApiKeyEvent) => void
 }
 
+/** A key was used, and that could not be written down. */
 export interface ApiKeyEvent {
   readonly type: 'touch_failed'
   /** The key's public name. */
@@ -123,7 +132,9 @@ class StoredApiKeys<User> implements ApiKeys<User> {
     if (given === 'missing') return missing(this.#realm)
     if (given === 'malformed') return malformedRequest(this.#realm)
     if (!isKey(this.#options.prefix, given.token)) return this.#unknown()
-    return andThen(settled(this.#options.store.find(sha256Hex(given.token))), (record) => {
+    const { store } = this.#options
+    const found = guarded(() => store.find(sha256Hex(given.token)), 'store of API keys')
+    return andThen(found, (record) => {
       if (record === undefined || record === null) return this.#unknown()
       const now = this.#clock()
       if (record.expiresAt !== undefined && record.expiresAt <= now) return this.#expired()
@@ -133,8 +144,16 @@ class StoredApiKeys<User> implements ApiKeys<User> {
 
   #conclude(record: ApiKeyRecord, found: Found<User>, now: Timestamp): Awaitable<Outcome<User>> {
     if (isNobody(found)) return this.#unknown()
-    if (isFailure(found)) return found
-    const success = { type: 'success', user: found, scope: record.scopes, persist: false, info: record } as const
+    if (isFailure(found)) return refusedByApplication(this.#realm, found)
+    const success: Success<User> = {
+      type: 'success',
+      user: found,
+      // It was made by somebody who had logged in, whoever sends it: no proof of a recent login.
+      at: 0,
+      scope: record.scopes,
+      persist: false,
+      info: record,
+    }
     return andThen(this.#touch(record, now), () => success)
   }
 

@@ -47,7 +47,8 @@ export function apple<User>(options: AppleOptions<User>): ProviderStrategy<User,
       refine: (identity, callback) => ({
         ...identity,
         ...nameIn(callback.get('user')),
-        emailVerified: identity.emailVerified || identity.claims.email_verified === 'true',
+        emailVerified:
+          identity.emailVerified || (identity.email !== undefined && identity.claims.email_verified === 'true'),
       }),
     },
     {

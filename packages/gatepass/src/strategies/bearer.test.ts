@@ -17,7 +17,7 @@ test('the application is given the hash of a token, and never the token', async 
     },
   })
   const right = await strategy.authenticate(sending('Bearer right'), attempt)
-  expect(right).toEqual({ type: 'success', user: { id: 'robot' }, persist: false })
+  expect(right).toEqual({ type: 'success', user: { id: 'robot' }, at: 0, persist: false })
   expect(await strategy.authenticate(sending('bearer  wrong'), attempt)).toMatchObject({
     reason: 'invalid',
     challenge: 'Bearer realm="api", error="invalid_token", error_description="Nobody has this token."',
@@ -31,12 +31,21 @@ test('no credentials and malformed ones are told apart, and neither is looked up
   const missing = { type: 'failure', reason: 'missing', challenge: 'Bearer realm="shop"' }
   expect(await strategy.authenticate(new TestExchange(), attempt)).toEqual(missing)
   expect(await strategy.authenticate(sending('Basic x'), attempt)).toEqual(missing)
-  for (const malformed of ['Bearer', 'Bearer ', 'Bearer a b', 'Bearer a, Bearer b', 'Bearer a,b'])
+  for (const malformed of [
+    'Bearer',
+    'Bearer ',
+    'Bearer a b',
+    'Bearer a, Bearer b',
+    'Bearer a,b',
+    'Bearer\ta',
+    'Bearer a\tb',
+  ])
     expect(await strategy.authenticate(sending(malformed), attempt), malformed).toMatchObject({ status: 400 })
 })
 
 test('the application may refuse in its own words', async () => {
   const locked: Failure = { type: 'failure', reason: 'locked', message: 'Suspended.' }
   const strategy = bearer({ find: async () => locked })
-  expect(await strategy.authenticate(sending('Bearer x'), attempt)).toBe(locked)
+  const challenge = 'Bearer realm="api"'
+  expect(await strategy.authenticate(sending('Bearer x'), attempt)).toEqual({ ...locked, challenge })
 })

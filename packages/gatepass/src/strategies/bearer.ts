@@ -2,8 +2,16 @@ import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { isFailure } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
-import { type Found, isFailure, isNobody, malformedRequest, missing, refusedToken } from './bearer/failures.ts'
+import {
+  type Found,
+  isNobody,
+  malformedRequest,
+  missing,
+  refusedByApplication,
+  refusedToken,
+} from './bearer/failures.ts'
 
 export interface BearerOptions<User, Name extends string = 'bearer'> {
   /**
@@ -30,7 +38,9 @@ export function bearer<User, const Name extends string = 'bearer'>(
       if (given === 'malformed') return malformedRequest(realm)
       return andThen(settled(options.find(sha256Hex(given.token), exchange)), (found) => {
         if (isNobody(found)) return refusedToken(realm, 'invalid', 'Nobody has this token.')
-        return isFailure(found) ? found : { type: 'success', user: found, persist: false }
+        if (isFailure(found)) return refusedByApplication(realm, found)
+        // It says nothing of when somebody proved who they are: long ago.
+        return { type: 'success', user: found, at: 0, persist: false }
       })
     },
   }

@@ -56,6 +56,6 @@ export function github<User>(options: GitHubOptions<User>): ProviderStrategy<Use
 
 /** The primary address if it was verified; the one in the profile is whatever the person wrote there. */
 function primaryOf(addresses: Claims | readonly Claims[]): string | undefined {
-  const list: readonly Claims[] = Array.isArray(addresses) ? addresses : []
-  return textOf(list.find(({ primary, verified }) => primary === true && verified === true)?.email, 254)
+  const list: readonly (Claims | null)[] = Array.isArray(addresses) ? addresses : []
+  return textOf(list.find((address) => address?.primary === true && address.verified === true)?.email, 254)
 }

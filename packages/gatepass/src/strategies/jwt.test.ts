@@ -367,3 +367,19 @@ test('options that cannot be right are refused at boot', () => {
   expect(() => jwt({ ...common, keys: [key], algorithms: [] })).toThrow()
   expect(jwt({ ...common, keys: [key], name: 'partner' }).name).toBe('partner')
 })
+
+test('an access token or an API key cannot become a refresh token, which lives longer', async () => {
+  const { login, mint, bearing, visit, refresh, auth, jar, tokens } = world()
+  await login()
+  const withoutSession = (await tokens.issue({ subject: 'alice' })).token
+  for (const token of [await mint(), withoutSession, 'refused']) {
+    const exchange = bearing(token)
+    await visit(exchange)
+    await expect(refresh.begin(exchange, { subject: 'alice' })).rejects.toMatchObject({
+      code: 'ERR_TOKEN_SCOPE',
+      status: 403,
+    })
+  }
+  expect(await auth.sessions.list('alice')).toHaveLength(1)
+  expect(await refresh.begin(jar.exchange(), { subject: 'alice' })).toMatchObject({ type: 'refreshed' })
+})

@@ -2,7 +2,7 @@ import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { Failure, Outcome, Success } from '../passport/outcome.ts'
+import { type Failure, isFailure, type Outcome, type Success } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import type { JwtClaims } from '../protocols/jwt/claims.ts'
 import type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
@@ -12,7 +12,14 @@ import { JwtVerifier, type TokenFault } from '../protocols/jwt/verifier.ts'
 import { providerFetch } from '../protocols/oauth2/provider-fetch.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionRecord } from '../session/store.ts'
-import { type Found, isFailure, isNobody, malformedRequest, missing, refusedToken } from './bearer/failures.ts'
+import {
+  type Found,
+  isNobody,
+  malformedRequest,
+  missing,
+  refusedByApplication,
+  refusedToken,
+} from './bearer/failures.ts'
 
 export type { JwtClaims } from '../protocols/jwt/claims.ts'
 export type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
@@ -123,7 +130,7 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
   #conclude(exchange: Exchange, claims: JwtClaims, session: SessionRecord | undefined): Awaitable<Outcome<User>> {
     return andThen(settled(this.#account(claims, exchange)), (found) => {
       if (isNobody(found)) return refusedToken(this.#realm, 'invalid', 'The account of this token does not exist.')
-      return isFailure(found) ? found : success(found, claims, session)
+      return isFailure(found) ? refusedByApplication(this.#realm, found) : success(found, claims, session)
     })
   }
 }

@@ -18,6 +18,7 @@ describe('options', () => {
   test.each<[string, Partial<OidcOptions<object>>]>([
     ['an empty client id, as of a variable that is not set', { clientId: '' }],
     ['an empty secret', { clientSecret: '' }],
+    ['a secret with the line break of its file', { clientSecret: 'secret\n' }],
     ['an issuer that is no address', { issuer: 'accounts.example' }],
     ['an issuer without TLS', { issuer: 'http://accounts.example' }],
     ['a callback that is neither a path nor an address', { callback: 'callback' }],

@@ -124,6 +124,19 @@ test('over HTTP a token that is refused is 401 with a challenge on guarded route
   expect((await fetch(`${origin}/me`)).headers.get('www-authenticate')).toBe('Bearer realm="api"')
 })
 
+test('over HTTP what a token without a session gets to see is kept by nobody else', async () => {
+  const { token } = await access.issue({ subject: 'erin' })
+  const response = await fetch(`${origin}/me`, bearing(token))
+  expect([response.status, response.headers.get('cache-control')]).toEqual([200, 'private, no-store'])
+})
+
+test('over HTTP a Bearer field that is not written as it should be is refused, and not overlooked in favour of a cookie', async () => {
+  const { browser, pair } = await loggedIn('frank')
+  expect((await browser.fetch('/me')).status).toBe(200)
+  for (const authorization of [`Bearer\t${pair.token}`, 'Bearer', `Bearer\u00a0${pair.token}`])
+    expect([400, 401]).toContain((await browser.fetch('/me', { headers: { authorization } })).status)
+})
+
 test('over HTTP a refresh gives a new pair, and a replay ends the session of both', async () => {
   const { pair } = await loggedIn('bob')
   const renew = async (token: string, agent: string) =>

@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import { afterEach, describe, expect, test } from 'vitest'
 import { gatepass } from '../../src/adapters/fastify.ts'
 import { plainCookie } from '../../src/cookie/cookie.ts'
+import type { Strategy } from '../../src/passport/strategy.ts'
 import type { SessionRecord, SessionStore } from '../../src/session/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { local } from '../../src/strategies/local.ts'
@@ -69,6 +70,31 @@ test('an application is tested with inject()', async () => {
   const cookies = await loggedIn(app)
   expect((await app.inject({ url: '/me', cookies })).json()).toEqual({ id: 'ada' })
   expect((await app.inject('/me')).json()).toEqual({ id: null })
+})
+
+test("a provider's word that a login has ended ends the sessions of that login", async () => {
+  const acme: Strategy<User, 'acme'> = {
+    name: 'acme',
+    authenticate: () => ({ type: 'success', user: { id: 'ada' }, sid: 'first' }),
+    endedLogin: async (exchange) => ({
+      issuer: 'https://acme.example',
+      subject: 'ada',
+      sid: String((await exchange.fields()).logout_token),
+      issuedAt: Date.now(),
+    }),
+  }
+  const auth = gatepass({ sessions: { store: memoryStore() }, users, strategies: [acme] })
+  const app = fastify()
+  applications.push(app)
+  await app.register(auth)
+  app.post('/login', auth.login('acme'))
+  app.post('/ended', auth.backChannelLogout('acme', { subject: ({ subject }) => subject }))
+  app.get('/me', { preHandler: auth.requireLogin() }, () => 'in')
+  const cookies = await loggedIn(app)
+  const tell = (sid: string) => app.inject({ url: '/ended', ...form({ logout_token: sid }, {}) })
+  const me = async () => (await app.inject({ url: '/me', cookies })).statusCode
+  expect([(await tell('second')).statusCode, await me()]).toEqual([200, 200])
+  expect([(await tell('first')).statusCode, await me()]).toEqual([200, 401])
 })
 
 describe('no byte of the response leaves before the session is saved', () => {

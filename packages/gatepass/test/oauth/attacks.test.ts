@@ -1,4 +1,7 @@
 /** What attackers and lying providers try, against the strategy `oidc`; the numbers are those of the list of attacks. */
+import type { ServerResponse } from 'node:http'
+import { inspect } from 'node:util'
+import { gzipSync } from 'node:zlib'
 import { generateKeyPair } from 'jose'
 import { describe, expect, test, vi } from 'vitest'
 import { type OAuthEvent, oidc } from '../../src/strategies/oidc.ts'
@@ -164,13 +167,19 @@ describe('attacks 62 and 63: the same callback again', () => {
 })
 
 describe('several tabs', () => {
-  test('that begin a login can each finish it; of six the oldest is forgotten', async () => {
+  test('that begin a login can finish it in any order, until one has; of six the oldest is forgotten', async () => {
     await using w = await world()
     const begun: URL[] = []
     for (let n = 0; n < 6; n++) begun.push(await w.browser.begin())
-    const [oldest, next] = begun.map((url) => ({ state: url.searchParams.get('state') ?? '', code: codeFor(url) }))
+    const [oldest, ...newer] = begun.map((url) => ({ state: url.searchParams.get('state') ?? '', code: codeFor(url) }))
     expect(await w.browser.back(oldest ?? {})).toMatchObject({ location: '/login?failure=expired' })
-    expect(await w.browser.back(next ?? {})).toMatchObject({ location: '/', subject: someone })
+    const last = await w.browser.back(newer.pop() ?? {})
+    expect(last).toMatchObject({ location: '/', subject: someone })
+    // Whoever planted a session in the browser may have begun a login in it: a login leaves none of them.
+    expect(await w.browser.back(newer.pop() ?? {})).toMatchObject({
+      location: '/login?failure=expired',
+      subject: last.subject,
+    })
   })
 })
 
@@ -217,13 +226,19 @@ describe('attack 66: errors', () => {
     expect(w.events.map(({ error }) => error.message).join()).not.toMatch(/script|Set-Cookie|xxxx/)
   })
 
+  const packed = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
   const answers: Record<string, Lies> = {
     'an error with status 200': { body: { access_token: undefined, id_token: undefined, error: 'bad_code' } },
     'no access token': { body: { access_token: undefined } },
     'no ID token': { body: { id_token: undefined } },
     'a token of another type': { body: { token_type: 'mac' } },
+    'a token bound to a key that we have not': { body: { token_type: 'DPoP' } },
+    'nothing where userinfo is': { metadata: { userinfo_endpoint: 'nowhere' }, claims: { email: undefined } },
     HTML: { answer: { '/token': (_req, res) => res.setHeader('content-type', 'text/html').end('<h1>hello</h1>') } },
     'a redirect': { answer: { '/token': (_req, res) => res.writeHead(307, { location: '/elsewhere' }).end() } },
+    'a compressed bomb': {
+      answer: { '/token': (_req, res) => res.writeHead(200, { ...packed }).end(gzipSync(Buffer.alloc(2 ** 25, 32))) },
+    },
     'two mebibytes': { body: { filler: 'x'.repeat(2 * 1024 * 1024) } },
     'status 503': { answer: { '/token': (_req, res) => res.writeHead(503).end() } },
     'a closed connection': { answer: { '/token': (req) => req.socket.destroy() } },
@@ -238,6 +253,24 @@ describe('attack 66: errors', () => {
     })
     expect(w.provider.asked).not.toContain('POST /elsewhere')
     expect(w.provider.exchanges.length).toBeLessThanOrEqual(1)
+  })
+
+  test.each(['a-token\nx: y', 'a-token\u2028', 'a-tokén'])(
+    '%j fits into no header field: it is not used',
+    async (token) => {
+      await using w = await world()
+      w.provider.lies.body = { access_token: token }
+      expect(await w.logIn()).toMatchObject({ location: '/login?failure=invalid', subject: undefined })
+      expect(w.codes()).toEqual(['ERR_OAUTH_TOKEN'])
+      expect(inspect(w.events, { depth: 9 })).not.toContain('a-tok')
+    },
+  )
+
+  test('a provider that wants requests pushed, and says not where, is refused', async () => {
+    await using w = await world()
+    w.provider.lies.metadata = { require_pushed_authorization_requests: true }
+    expect(await w.browser.login({ target: '/auth/acme' })).toMatchObject({ location: '/login?failure=invalid' })
+    expect(w.codes()).toEqual(['ERR_OAUTH_PROVIDER'])
   })
 
   test('a provider that is down is said to be, when a login begins and when it ends', async () => {
@@ -255,11 +288,19 @@ describe('attack 66: errors', () => {
     expect([...w.codes(), ...other.codes()]).toEqual(['ERR_OAUTH_UNAVAILABLE', 'ERR_OAUTH_UNAVAILABLE'])
   })
 
-  test('a provider that hangs is waited for five seconds', { timeout: 15_000 }, async () => {
-    await using w = await world()
-    w.provider.lies.answer = { '/token': () => {} }
+  test('a provider that hangs, at once or in mid-answer, is waited for five seconds', { timeout: 15_000 }, async () => {
+    const drip = (_req: unknown, res: ServerResponse) => {
+      res.writeHead(200, { 'content-type': 'application/json' })
+      const dripping = setInterval(() => res.write(' '), 100)
+      res.on('close', () => clearInterval(dripping))
+    }
     const started = performance.now()
-    expect(await w.logIn()).toMatchObject({ location: '/login?failure=unavailable', subject: undefined })
+    const waited = [() => {}, drip].map(async (answer) => {
+      await using w = await world()
+      w.provider.lies.answer = { '/token': answer }
+      expect(await w.logIn()).toMatchObject({ location: '/login?failure=unavailable', subject: undefined })
+    })
+    await Promise.all(waited)
     expect(performance.now() - started).toBeLessThan(8000)
   })
 })
@@ -355,6 +396,21 @@ describe('attack 68: an ID token', () => {
     expect(w.app.accounts.seen[0]?.identity).toMatchObject({ email: 'ada@mail.example', emailVerified: false })
   })
 
+  test('an e-mail address is not verified by what is said of another one', async () => {
+    await using w = await world()
+    const [ours, theirs] = [{ email: 'ada@mail.example' }, { email: 'ada@work.example' }]
+    w.provider.lies.claims = { ...ours, email_verified: undefined, name: undefined }
+    w.provider.lies.userinfo = { ...theirs, email_verified: true }
+    await w.logIn()
+    w.provider.lies.claims = { email: undefined, email_verified: true }
+    w.provider.lies.userinfo = { ...theirs, email_verified: false }
+    await w.logIn()
+    expect(w.app.accounts.seen.map(({ identity }) => identity)).toMatchObject([
+      { ...ours, emailVerified: false },
+      { ...theirs, emailVerified: false },
+    ])
+  })
+
   test('that lacks what was asked for is completed by an answer about the same person, and no other', async () => {
     await using w = await world()
     w.provider.lies.claims = { email: undefined, email_verified: undefined }
@@ -406,6 +462,11 @@ describe('attack 78 and RFC 8414 §3.3: metadata', () => {
     ['name another issuer', () => ({ metadata: { issuer: 'https://evil.example' } })],
     ['name the issuer with a slash more', (issuer) => ({ metadata: { issuer: `${issuer}/` } })],
     ['have no keys', () => ({ metadata: { jwks_uri: undefined } })],
+    ['send people to a script', () => ({ metadata: { authorization_endpoint: 'javascript:alert(1)' } })],
+    ['send people anywhere without TLS', () => ({ metadata: { authorization_endpoint: 'http://evil.example/' } })],
+    ['redeem codes without HTTP', () => ({ metadata: { token_endpoint: 'ftp://evil.example/' } })],
+    ['list algorithms as a number', () => ({ metadata: { id_token_signing_alg_values_supported: 7 } })],
+    ['list authentication as an object', () => ({ metadata: { token_endpoint_auth_methods_supported: {} } })],
     ['are no JSON', () => ({ answer: { '/.well-known/openid-configuration': (_req, res) => res.end('hello') } })],
     [
       'redirect',

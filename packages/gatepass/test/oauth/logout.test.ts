@@ -134,12 +134,15 @@ describe('logging out at the provider', () => {
   })
 
   test('goes no further than here where the provider knows no such thing, or the login is no provider’s', async () => {
+    for (const end_session_endpoint of [undefined, 'javascript:alert(1)', 'http://evil.example/']) {
+      await using w = await world()
+      w.provider.lies.metadata = { end_session_endpoint }
+      const browser = await w.logIn('first')
+      const exchange = browser.jar.exchange(post)
+      const reply = await w.app.gatepass.logout(exchange, { success: '/bye', atProvider: true })
+      expect(reply.headers.location).toBe('/bye')
+    }
     await using w = await world()
-    w.provider.lies.metadata = { end_session_endpoint: undefined }
-    const browser = await w.logIn('first')
-    const exchange = browser.jar.exchange(post)
-    const reply = await w.app.gatepass.logout(exchange, { success: '/bye', atProvider: true })
-    expect(reply.headers.location).toBe('/bye')
     const nobody = await w.app.gatepass.logout(new TestExchange(post), { success: '/bye', atProvider: true })
     expect(nobody.headers.location).toBe('/bye')
   })

@@ -1,4 +1,5 @@
 /** The pretend providers of `gatepass/testing/providers`, by the strategies that log in at them. */
+import { createHash, createHmac } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -270,21 +271,64 @@ describe('a pretend Facebook', () => {
     expect((await whoCameBack(await choose(w.browser, 'facebook', { person: '101' }))).user).not.toBeNull()
   })
 
-  test('gives a token for a code once, and to the application alone that asked', async () => {
-    const { pretend } = await facebookWorld()
-    const exchange = (form: Record<string, string>) =>
-      fetch(`${pretend.endpoints.graph}/v23.0/oauth/access_token`, { method: 'POST', body: new URLSearchParams(form) })
-    const redirectUri = 'http://127.0.0.1:9/auth/facebook/callback'
-    expect((await exchange({ code: 'invented', client_id: 'shop', redirect_uri: redirectUri })).status).toBe(400)
-    const foreign = `${pretend.endpoints.web}/v23.0/dialog/oauth?client_id=shop&redirect_uri=https%3A%2F%2Fevil.example%2F`
-    expect((await fetch(foreign)).status).toBe(400)
+  test('gives a token for a code once, to whoever has the secret and the verifier of the request', async () => {
+    const { redirectUri, codeOf, exchange } = await facebookApp()
+    const right = { client_secret: app.clientSecret, redirect_uri: redirectUri, code_verifier: VERIFIER }
+    const code = await codeOf()
+    expect((await exchange({ ...right, code })).status).toBe(200)
+    expect((await exchange({ ...right, code })).status).toBe(400)
+    for (const wrong of ['client_secret', 'redirect_uri', 'code_verifier']) {
+      expect((await exchange({ ...right, [wrong]: 'another', code: await codeOf() })).status).toBe(400)
+    }
+  })
+
+  test('sends nobody back to where the application is not', async () => {
+    const { pretend } = await facebookApp()
+    const query = new URLSearchParams({ client_id: 'shop', redirect_uri: 'https://evil.example/' })
+    const page = await fetch(`${pretend.endpoints.web}/v23.0/dialog/oauth?${query}`)
+    expect(page.status).toBe(400)
+    expect(await page.text()).not.toContain('evil')
   })
 
   test('says who somebody is only with the proof of the secret', async () => {
-    const { pretend } = await facebookWorld()
-    expect((await fetch(`${pretend.endpoints.graph}/v23.0/me?access_token=x`)).status).toBe(400)
+    const { pretend, redirectUri, codeOf, exchange } = await facebookApp()
+    const fields = { client_secret: app.clientSecret, redirect_uri: redirectUri, code_verifier: VERIFIER }
+    const { access_token: token } = (await (await exchange({ ...fields, code: await codeOf() })).json()) as {
+      access_token: string
+    }
+    const me = (proof: string) =>
+      fetch(`${pretend.endpoints.graph}/v23.0/me?appsecret_proof=${proof}`, {
+        headers: { authorization: `Bearer ${token}` },
+      })
+    expect((await me('0'.repeat(64))).status).toBe(400)
+    const proof = createHmac('sha256', app.clientSecret).update(token).digest('hex')
+    expect(await (await me(proof)).json()).toMatchObject({ id: '101', name: 'Ada Lovelace' })
   })
 })
+
+const VERIFIER = 'a-verifier-of-forty-three-characters-or-more'
+
+/** Facebook, and an application that speaks to it by hand. */
+async function facebookApp() {
+  const redirectUri = 'http://127.0.0.1:9/auth/facebook/callback'
+  const pretend = await pretendFacebook({ clients: [{ ...app, redirectUris: [redirectUri] }] })
+  onTestFinished(() => pretend.close())
+  const { web, graph } = pretend.endpoints
+  const codeOf = async () => {
+    const challenge = createHash('sha256').update(VERIFIER).digest('base64url')
+    const query = new URLSearchParams({ client_id: 'shop', redirect_uri: redirectUri, code_challenge: challenge })
+    const page = await (await fetch(`${web}/v23.0/dialog/oauth?${query}`)).text()
+    const [, action = ''] = /action="([^"]+)"/.exec(page) ?? []
+    const body = new URLSearchParams({ person: '101' })
+    const back = await fetch(web + action, { method: 'POST', body, redirect: 'manual' })
+    return new URL(back.headers.get('location') ?? '').searchParams.get('code') ?? ''
+  }
+  const exchange = (form: Record<string, string>) => {
+    const body = new URLSearchParams({ client_id: 'shop', ...form })
+    return fetch(`${graph}/v23.0/oauth/access_token`, { method: 'POST', body })
+  }
+  return { pretend, redirectUri, codeOf, exchange }
+}
 
 describe('every pretend provider', () => {
   test('any OpenID provider can be pretended', async () => {
@@ -315,6 +359,8 @@ describe('every pretend provider', () => {
     const pretend = await pretendFacebook(options)
     onTestFinished(() => pretend.close())
     expect(new URL(pretend.origin).hostname).toBe('127.0.0.1')
+    // Whoever listens on all addresses answers at this one, too.
+    await expect(fetch(pretend.origin.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow()
     vi.stubEnv('NODE_ENV', 'production')
     for (const start of [pretendGoogle, pretendFacebook, pretendOpenId]) {
       await expect(start(options)).rejects.toMatchObject({ code: 'ERR_OAUTH_OPTIONS' })

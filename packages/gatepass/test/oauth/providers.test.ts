@@ -274,6 +274,7 @@ describe('apple', async () => {
 
   test('knows both ways in which Apple writes that an address is verified', async () => {
     await using w = await site()
+    w.provider.lies.metadata = { userinfo_endpoint: undefined }
     for (const [written, verified] of [
       ['true', true],
       [true, true],
@@ -284,6 +285,9 @@ describe('apple', async () => {
       await w.logIn()
       expect(w.identity()?.emailVerified).toBe(verified)
     }
+    w.provider.lies.claims = { email: undefined, email_verified: 'true' }
+    await w.logIn()
+    expect(w.identity()).toMatchObject({ email: undefined, emailVerified: false })
   })
 
   test('a key that is none says so without repeating it', async () => {
@@ -304,7 +308,7 @@ describe('github', () => {
     )
     const answers = {
       user: { id: 583_231, login: 'ada', name: 'Ada', email: 'typed@evil.example' } as object,
-      emails: [] as object[],
+      emails: [] as unknown[],
     }
     w.provider.lies.answer = {
       '/login/oauth/access_token': (_req, res) => json(res, { access_token: 'token', token_type: 'bearer', scope: '' }),
@@ -333,9 +337,11 @@ describe('github', () => {
 
   test('takes no address that is not verified, or merely written into the profile', async () => {
     await using w = await site()
-    w.answers.emails = [{ email: 'victim@mail.example', primary: true, verified: false }]
-    await w.logIn()
-    expect(w.identity()).toMatchObject({ email: undefined, emailVerified: false })
+    for (const address of [{ email: 'victim@mail.example', primary: true, verified: false }, null]) {
+      w.answers.emails = [address]
+      await w.logIn()
+      expect(w.identity()).toMatchObject({ email: undefined, emailVerified: false })
+    }
   })
 
   test('refuses a person without a number, and another issuer', async () => {

@@ -1,7 +1,7 @@
 import { equal } from '../../crypto/equal.ts'
 import { checkKeys, Keyring, type Keys } from '../../crypto/keyring.ts'
 import { randomHandle, randomToken, sha256Hex } from '../../crypto/random.ts'
-import { StoreError } from '../../error.ts'
+import { ProtocolError, StoreError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { type LoginProof, readAbout } from '../../session/about.ts'
 import { deviceOf } from '../../session/client.ts'
@@ -93,8 +93,13 @@ export class RefreshTokens {
     this.#onEvent = options.onEvent
   }
 
-  /** Begins a family. It lives as long as a remembered session: 14 days unused, 30 in all. */
+  /**
+   * Begins a family. It lives as long as a remembered session: 14 days unused, 30 in all.
+   *
+   * @throws {ProtocolError} `ERR_TOKEN_SCOPE` (403) in a request that carries a token itself
+   */
   async begin(exchange: Exchange, grant: RefreshGrant): Promise<Refreshed> {
+    if (this.#sessions.adopted(exchange)) throw fromToken()
     const [secret, generation] = [randomToken(), randomToken()]
     const now = this.#clock()
     const family: Family = {
@@ -194,6 +199,14 @@ interface Presented {
   readonly family: Family
   readonly secret: string
   readonly generation: string
+}
+
+/** A stolen access token ends after ten minutes, and that must not be how to get one that lives for a month. */
+function fromToken(): ProtocolError {
+  return new ProtocolError('ERR_TOKEN_SCOPE', 'A token is not good for beginning a family of refresh tokens', {
+    status: 403,
+    hint: 'Send the request with the session cookie and without Authorization.',
+  })
 }
 
 const ENDED: RefreshRefusal = { type: 'refused', reason: 'ended' }

@@ -120,5 +120,10 @@ function isPlan(value: unknown): value is Plan {
 
 function isSealedKey(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || !('jwk' in value && 'sealed' in value)) return false
-  return 'kid' in value && typeof value.kid === 'string' && 'activeAt' in value && typeof value.activeAt === 'number'
+  return 'kid' in value && isNameOf(value.kid, value.jwk) && 'activeAt' in value && typeof value.activeAt === 'number'
+}
+
+/** The private half is sealed under the name: whoever can write to the store, and has no key, cannot put in a public half. */
+function isNameOf(kid: unknown, jwk: unknown): boolean {
+  return typeof kid === 'string' && typeof jwk === 'object' && jwk !== null && thumbprint(jwk as Jwk) === kid
 }

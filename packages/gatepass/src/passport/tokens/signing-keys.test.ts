@@ -57,6 +57,18 @@ test('a sealed key of one name does not open under another', async () => {
   await expect(process(testClock(), other).current()).rejects.toMatchObject({ code: 'ERR_JWT_KEYS' })
 })
 
+test('who can write to the store, and has no key, cannot put a public key of their own under the name of another', async () => {
+  const store = memorySigningKeyStore()
+  await process(testClock(), store).current()
+  const foreign = memorySigningKeyStore()
+  const [stranger] = (await process(testClock(), foreign).jwks()).keys
+  const stored = await store.load()
+  const plan = JSON.parse(stored?.text ?? '') as { keys: { kid: string; jwk: unknown }[] }
+  for (const key of plan.keys) key.jwk = { ...stranger, kid: key.kid }
+  await store.save({ version: 2, text: JSON.stringify(plan) }, 1)
+  await expect(process(testClock(), store).jwks()).rejects.toMatchObject({ code: 'ERR_JWT_KEYS' })
+})
+
 test('a change of the sealing key seals the stored keys anew', async () => {
   const store = memorySigningKeyStore()
   const [kid] = await kids(process(testClock(), store))
@@ -156,7 +168,7 @@ test('while the store does not answer, the keys known go on signing and verifyin
   const asked = state.asked
   for (let n = 0; n < 100; n++) await signing.current()
   expect(state.asked).toBe(asked)
-  await expect(process(clock, store).current()).rejects.toThrow()
+  await expect(process(clock, store).current()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', status: 503 })
 })
 
 test('JW-4: an unknown kid finds nothing, and what is stored by somebody else is no key', async () => {

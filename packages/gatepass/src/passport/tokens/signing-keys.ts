@@ -4,6 +4,7 @@ import { StoreError, UsageError } from '../../error.ts'
 import type { Reply } from '../../http/exchange.ts'
 import type { Jwk, VerificationKey } from '../../protocols/jwt/jwk.ts'
 import type { VerificationKeys } from '../../protocols/jwt/key-set.ts'
+import { guarded } from '../../session/guarded-store.ts'
 import type { Timestamp } from '../../session/store.ts'
 import { type KeyPlan, type Rotation, rotated, rotationOf } from './key-rotation.ts'
 import { type SealedKey, SealedKeys, type SigningKey } from './sealed-keys.ts'
@@ -144,14 +145,18 @@ export class SigningKeys implements VerificationKeys {
 
   async #read(): Promise<KeyPlan<SealedKey>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const stored = await this.#store.load()
+      const stored = await guarded(() => this.#store.load(), 'store of signing keys')
       const plan = stored === undefined ? undefined : this.#sealed.read(stored.text)
       const next = rotated(plan, this.#rotation, this.#clock(), (activeAt) => this.#sealed.generate(activeAt))
       const resealed = this.#sealed.underCurrentKey(next)
       if (resealed === plan) return this.#keep(resealed)
       const version = stored?.version ?? 0
       // Another process may have rotated just now: then its keys are everybody's.
-      const saved = await this.#store.save({ version: version + 1, text: this.#sealed.write(resealed) }, version)
+      const text = this.#sealed.write(resealed)
+      const saved = await guarded(
+        () => this.#store.save({ version: version + 1, text }, version),
+        'store of signing keys',
+      )
       if (saved) return this.#announce(plan, this.#keep(resealed))
     }
     throw new StoreError('ERR_STORE_UNAVAILABLE', 'The signing keys were changed by others each time they were saved', {

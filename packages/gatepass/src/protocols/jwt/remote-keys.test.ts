@@ -64,6 +64,16 @@ test('a key that is withdrawn counts for an hour at most, and what it verified n
   await expect.poll(() => keys.trusts(key)).toBe(false)
 })
 
+test('a key that is withdrawn is forgotten even if nothing is asked for but a token seen before', async () => {
+  const { keys, state, clock, first } = issuer()
+  const key = await keys.find(first)
+  if (key === undefined) throw new Error('not found')
+  state.keys = [published()]
+  clock.advance(3600)
+  await expect.poll(() => keys.trusts(key)).toBe(false)
+  expect(state.asked).toBe(2)
+})
+
 test('while the issuer does not answer, the keys known go on counting, and somebody is told', async () => {
   const { keys, state, clock, events, first } = issuer()
   const key = await keys.find(first)

@@ -46,8 +46,7 @@ export class RemoteKeys implements VerificationKeys {
     const key = this.#keys?.find(kid)
     const now = this.#options.clock()
     if (key !== undefined) {
-      // In the meantime the old ones do.
-      if (now - this.#fetchedAt >= FRESH && now - this.#askedAt >= PATIENCE) void this.#ask(now)
+      this.#refresh(now)
       return key
     }
     const patience = this.#keys === undefined ? IMPATIENCE : PATIENCE
@@ -56,7 +55,14 @@ export class RemoteKeys implements VerificationKeys {
   }
 
   trusts(key: VerificationKey): boolean {
+    // A token seen before does not come through `find`, and may be the only one in use.
+    this.#refresh(this.#options.clock())
     return this.#keys?.trusts(key) === true
+  }
+
+  /** In the meantime the old ones do. */
+  #refresh(now: number): void {
+    if (now - this.#fetchedAt >= FRESH && now - this.#askedAt >= PATIENCE) void this.#ask(now)
   }
 
   #answer(kid: string | undefined): VerificationKey | undefined {

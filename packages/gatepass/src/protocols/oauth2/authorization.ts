@@ -59,12 +59,10 @@ async function push(client: Client, parameters: URLSearchParams): Promise<URLSea
   const server = await client.metadata()
   const authentication = await client.authentication(server)
   const known = registration(client)
-  const response = await pushedAuthorizationRequest(server, known, authentication, parameters, transport(client))
-  const { request_uri } = await usable(
-    server.issuer,
-    'ERR_OAUTH_PROVIDER',
-    processPushedAuthorizationResponse(server, known, response),
+  const answer = pushedAuthorizationRequest(server, known, authentication, parameters, transport(client)).then(
+    (response) => processPushedAuthorizationResponse(server, known, response),
   )
+  const { request_uri } = await usable(server.issuer, 'ERR_OAUTH_PROVIDER', answer)
   return new URLSearchParams({ client_id: client.id, request_uri })
 }
 

@@ -111,6 +111,11 @@ function configuredUrl(strategy: string, text: string): URL {
 }
 
 function checkText(strategy: string, option: string, value: unknown): void {
+  if (typeof value === 'string' && /[\u0000-\u001f\u007f]/.test(value)) {
+    throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` contains a control character`, {
+      hint: 'Read out of a file it may end with a line break: trim it.',
+    })
+  }
   if (typeof value === 'string' && value !== '') return
   throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` is ${value === '' ? 'empty' : 'missing'}`, {
     hint: 'You find it where the application is registered at the provider; is the environment variable set?',

@@ -1,5 +1,6 @@
 import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
 import { ProtocolError } from '../../error.ts'
+import { isLoopback } from './address.ts'
 import type { ProviderAddress } from './client.ts'
 import type { ProviderFetch } from './provider-fetch.ts'
 
@@ -55,12 +56,22 @@ export class MetadataSource {
       throw unusable(issuer, 'does not describe itself as that issuer', cause)
     })
     // Compared as URLs so far, which takes some spellings for one; an issuer is compared as text (Discovery §4.3).
-    if (metadata.issuer !== issuer) throw unusable(issuer, `calls itself ${metadata.issuer.slice(0, 200)}`)
+    if (metadata.issuer !== issuer) throw unusable(issuer, 'calls itself something else')
     for (const needed of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
-      if (URL.parse(metadata[needed] ?? '') === null) throw unusable(issuer, `has no ${needed}`)
+      if (webAddress(metadata[needed]) === undefined) throw unusable(issuer, `has no ${needed}`)
+    }
+    for (const list of ['id_token_signing_alg_values_supported', 'token_endpoint_auth_methods_supported'] as const) {
+      if (!Array.isArray(metadata[list] ?? [])) throw unusable(issuer, `has ${list} that are no list`)
     }
     return metadata
   }
+}
+
+/** An address that a browser may be sent to, or our server ask: behind TLS, unless it is on this machine. */
+export function webAddress(text: unknown): URL | undefined {
+  const url = typeof text === 'string' ? URL.parse(text) : null
+  if (url === null) return undefined
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)) ? url : undefined
 }
 
 function unusable(issuer: string, what: string, cause?: unknown): ProtocolError {

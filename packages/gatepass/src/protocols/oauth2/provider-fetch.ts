@@ -23,9 +23,9 @@ export type ProviderFetch = (url: string, request?: ProviderRequest) => Promise<
 export function providerFetch(reach: Reach): ProviderFetch {
   return async (url, { method = 'GET', headers = {}, body } = {}) => {
     const target = new URL(url)
-    await checkAddress(target, reach)
     const signal = AbortSignal.timeout(TIME_LIMIT)
     try {
+      await unlessAborted(signal, checkAddress(target, reach))
       const response = await fetch(target, { method, headers, body: body ?? null, redirect: 'manual', signal })
       checkStatus(target, response.status)
       return await bounded(target, response)
@@ -34,6 +34,14 @@ export function providerFetch(reach: Reach): ProviderFetch {
       throw unavailable(target, signal.aborted ? 'took too long' : 'could not be reached', error)
     }
   }
+}
+
+/** Looking up a name takes no signal. */
+function unlessAborted(signal: AbortSignal, step: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    step.then(resolve, reject)
+  })
 }
 
 function checkStatus(target: URL, status: number): void {

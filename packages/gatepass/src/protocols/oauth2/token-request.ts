@@ -65,6 +65,9 @@ async function tokensOf(client: Client, server: AuthorizationServer, response: R
     'ERR_OAUTH_TOKEN',
     processGenericTokenEndpointResponse(server, registration(client), rest),
   )
+  if (body.token_type !== 'bearer' || !isSendable(body.access_token)) {
+    throw new ProtocolError('ERR_OAUTH_TOKEN', `The provider at ${server.issuer} gave no bearer token`, { status: 502 })
+  }
   return {
     accessToken: body.access_token,
     expiresAt: expiryOf(body, client.clock()),
@@ -72,6 +75,11 @@ async function tokensOf(client: Client, server: AuthorizationServer, response: R
     idToken,
     scope: body.scope?.split(' ').filter((scope) => scope !== ''),
   }
+}
+
+/** RFC 6749 appendix A.12; `fetch` would quote anything else in its error about the header field. */
+function isSendable(accessToken: string): boolean {
+  return /^[\x20-\x7e]+$/.test(accessToken)
 }
 
 /** The ID token is taken out: one verifier of ours judges it, wherever it comes from. */

@@ -11,7 +11,9 @@ import { usable } from './token-request.ts'
  */
 export async function userinfo(client: Client, accessToken: string, subject: string): Promise<Claims> {
   const server = await client.metadata()
-  const response = await userInfoRequest(server, registration(client), accessToken, transport(client))
-  const answer = processUserInfoResponse(server, registration(client), subject, response)
+  const known = registration(client)
+  const answer = userInfoRequest(server, known, accessToken, transport(client)).then((response) =>
+    processUserInfoResponse(server, known, subject, response),
+  )
   return usable(server.issuer, 'ERR_OIDC_USERINFO', answer)
 }

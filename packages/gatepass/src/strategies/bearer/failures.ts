@@ -30,8 +30,9 @@ export function refusedToken(realm: string, reason: 'invalid' | 'expired', messa
   }
 }
 
-export function isFailure<User>(found: Found<User>): found is Failure {
-  return typeof found === 'object' && found !== null && 'type' in found && found.type === 'failure' && 'reason' in found
+/** What the application itself says; 401 needs a challenge in any case (RFC 9110 §15.5.2). */
+export function refusedByApplication(realm: string, failure: Failure): Failure {
+  return { challenge: challenge('Bearer', { realm }), ...failure }
 }
 
 export function isNobody<User>(found: Found<User>): found is undefined | null | false {

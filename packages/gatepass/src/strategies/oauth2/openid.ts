@@ -6,6 +6,7 @@ import { type Client, client as clientOf, type ProviderAddress } from '../../pro
 import { type IdToken, type IdTokenExpectation, verifyIdToken } from '../../protocols/oauth2/id-token.ts'
 import { type Identity, identityOf } from '../../protocols/oauth2/identity.ts'
 import { type LogoutToken, SeenTokens, verifyLogoutToken } from '../../protocols/oauth2/logout.ts'
+import { webAddress } from '../../protocols/oauth2/metadata.ts'
 import { ProviderKeys } from '../../protocols/oauth2/provider-keys.ts'
 import { type Claims, type CommonExpectation, isTime } from '../../protocols/oauth2/provider-token.ts'
 import { type ProviderTokens, refreshTokens } from '../../protocols/oauth2/token-request.ts'
@@ -82,8 +83,8 @@ async function logoutLocation(
   { sid, returnTo }: { sid: string | undefined; returnTo: string | undefined },
 ): Promise<string | undefined> {
   const server = await client.metadata().catch(() => undefined)
-  const url = URL.parse(server?.end_session_endpoint ?? '')
-  if (url === null) return undefined
+  const url = webAddress(server?.end_session_endpoint)
+  if (url === undefined) return undefined
   url.searchParams.set('client_id', client.id)
   if (sid !== undefined) url.searchParams.set('logout_hint', sid)
   if (returnTo !== undefined) url.searchParams.set('post_logout_redirect_uri', returnTo)
@@ -151,7 +152,10 @@ class OpenIdTokens {
     const lacksProfile = this.#scope.includes('profile') && claims.name === undefined
     const { userinfo_endpoint: endpoint } = await this.#client.metadata()
     if (endpoint === undefined || (!lacksEmail && !lacksProfile)) return claims
-    return { ...(await userinfo(this.#client, accessToken, subject)), ...claims }
+    const told = await userinfo(this.#client, accessToken, subject)
+    // An address, and whether it was verified, are of one answer: together they could speak of two addresses.
+    const { email, email_verified } = claims.email === undefined ? told : claims
+    return { ...told, ...claims, email, email_verified }
   }
 
   #identified({ issuer, subject, claims }: IdToken, all: Claims, callback: URLSearchParams): Identified {
