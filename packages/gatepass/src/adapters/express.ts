@@ -10,7 +10,7 @@ import type {
 } from '../passport/gatepass.ts'
 import type { Success } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
-import type { RegisteredUser, SessionData } from '../register.ts'
+import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import { answer, type NextFunction, type NodeGatepassOptions, type RequestAccess, type Visit, Visits } from './node.ts'
 
@@ -18,12 +18,18 @@ export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
 export type { Register } from '../register.ts'
 
+declare module '../register.ts' {
+  interface RequestSessions {
+    gatepass: Session
+  }
+}
+
 declare global {
   namespace Express {
     interface User extends RegisteredUser {}
     interface Request {
       /** This browser's session; its `data` is yours to change. */
-      readonly session: Session<SessionData>
+      session: RequestSession
       user?: User | undefined
       /** Keeps the login in the session, under a new token. */
       login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr'>): Promise<void>

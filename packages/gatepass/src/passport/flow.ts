@@ -42,7 +42,8 @@ export class SessionLoginFlow implements LoginFlow {
     this.#exchange = exchange
     this.#sessions = sessions
     this.#owner = owner
-    this.#prefix = `flow:${owner.strategy}:`
+    // Encoded, so that no name is the beginning of another one's keys.
+    this.#prefix = `flow:${encodeURIComponent(owner.strategy)}:`
     this.#intent = owner.intent
   }
 

@@ -316,7 +316,7 @@ describe('login flows', () => {
     })
     const passport = new Passport<User>({
       users: { find: () => ada, subject: (user) => user.id },
-      strategies: [flowOf('google'), flowOf('github')],
+      strategies: [flowOf('google'), flowOf('github'), flowOf('google:work')],
       sessions,
       clock: rest.clock,
     })
@@ -370,6 +370,14 @@ describe('login flows', () => {
     const [oldest = '', next = ''] = handles
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(oldest))).toBeUndefined()
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(next))).toBe('x')
+  })
+
+  test('a strategy whose name begins with another’s has flows of its own', async () => {
+    const { flow, request } = flows()
+    const handle = await request(async (exchange) => (await flow(exchange, 'google:work')).start('x', 600))
+    expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(`work:${handle}`))).toBeUndefined()
+    for (let n = 0; n < 6; n++) await request(async (exchange) => (await flow(exchange, 'google')).start('y', 600))
+    expect(await request(async (exchange) => (await flow(exchange, 'google:work')).finish(handle))).toBe('x')
   })
 
   test('a handle from a browser without a session costs no record', async () => {

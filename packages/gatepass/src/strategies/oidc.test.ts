@@ -19,6 +19,8 @@ describe('options', () => {
     ['an empty client id, as of a variable that is not set', { clientId: '' }],
     ['an empty secret', { clientSecret: '' }],
     ['a secret with the line break of its file', { clientSecret: 'secret\n' }],
+    ['a client key that is public', { clientKey: { kty: 'EC', alg: 'ES256', x: 'x', y: 'y' } }],
+    ['a client key without an algorithm', { clientKey: { kty: 'EC', d: 'd', x: 'x', y: 'y' } }],
     ['an issuer that is no address', { issuer: 'accounts.example' }],
     ['an issuer without TLS', { issuer: 'http://accounts.example' }],
     ['a callback that is neither a path nor an address', { callback: 'callback' }],

@@ -65,13 +65,13 @@ export function client(strategy: string, address: ProviderAddress, options: Clie
   const clock = options.clock ?? Date.now
   const fetch = providerFetch(reachOf(strategy, address, options))
   const source = new MetadataSource(address, fetch, clock)
-  const key = options.clientKey === undefined ? undefined : privateKey(strategy, options.clientKey)
+  if (options.clientKey !== undefined) checkKey(strategy, options.clientKey)
   return {
     id: options.clientId,
     fetch,
     clock,
     metadata: () => source.get(),
-    authentication: (server) => authenticationOf(options, key, server),
+    authentication: (server) => authenticationOf(strategy, options, server),
   }
 }
 
@@ -122,28 +122,37 @@ function checkText(strategy: string, option: string, value: unknown): void {
   })
 }
 
+function checkKey(strategy: string, { alg, d }: JWK): void {
+  if (typeof alg !== 'string' || typeof d !== 'string') throw noPrivateKey(strategy)
+}
+
 async function privateKey(strategy: string, jwk: JWK): Promise<{ key: CryptoKey; kid?: string }> {
   try {
     const key = (await importJWK(jwk, jwk.alg)) as CryptoKey
     return { key, ...(jwk.kid !== undefined && { kid: jwk.kid }) }
   } catch {
-    // Without the cause, which may quote the key.
-    throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`clientKey\` is no private JWK with an \`alg\``)
+    throw noPrivateKey(strategy)
   }
 }
 
+/** Without a cause, which may quote the key. */
+function noPrivateKey(strategy: string): UsageError {
+  return new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`clientKey\` is no private JWK with an \`alg\``)
+}
+
 async function authenticationOf(
+  strategy: string,
   options: ClientOptions,
-  key: Promise<{ key: CryptoKey; kid?: string }> | undefined,
   server: AuthorizationServer,
 ): Promise<ClientAuth> {
+  const { clientKey, clientSecret } = options
   const method = options.authentication ?? usualMethod(options, server)
   if (method === 'none') return None()
   if (method === 'private_key_jwt') {
-    if (key === undefined) throw new UsageError('ERR_OAUTH_OPTIONS', 'private_key_jwt needs the option `clientKey`')
-    return PrivateKeyJwt(await key)
+    if (clientKey === undefined)
+      throw new UsageError('ERR_OAUTH_OPTIONS', 'private_key_jwt needs the option `clientKey`')
+    return PrivateKeyJwt(await privateKey(strategy, clientKey))
   }
-  const { clientSecret } = options
   const secret = typeof clientSecret === 'function' ? await clientSecret() : clientSecret
   if (secret === undefined) throw new UsageError('ERR_OAUTH_OPTIONS', `${method} needs the option \`clientSecret\``)
   return method === 'client_secret_post' ? ClientSecretPost(secret) : ClientSecretBasic(secret)

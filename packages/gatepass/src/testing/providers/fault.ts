@@ -1,0 +1,77 @@
+/** What a pretend provider can do wrong, and what it says of that on its page. */
+export const faults = {
+  'access-denied': 'The person says no',
+  'server-error': 'The provider says that it is broken',
+  slow: 'Answers take longer than anybody waits',
+  down: 'Servers get no answer but 503',
+  expired: 'The token has expired',
+  'wrong-audience': 'The token is for another application',
+  'wrong-issuer': 'The token is another issuer’s',
+  'wrong-nonce': 'The token belongs to another login',
+  'bad-signature': 'The token is not signed by the provider',
+  'unverified-email': 'The e-mail address is not verified',
+} as const
+
+/** Something that a pretend provider can do wrong. */
+export type Fault = keyof typeof faults
+
+/** Those that a provider without ID tokens can have. */
+export const plainFaults = ['access-denied', 'server-error', 'slow', 'down', 'expired', 'wrong-audience'] as const
+
+/** Something that a provider without ID tokens can do wrong. */
+export type PlainFault = (typeof plainFaults)[number]
+
+/** Milliseconds; a second more than Gatepass waits for a provider. */
+const SLOWNESS = 6000
+
+/** What goes wrong with the next login. */
+export class NextFault<Kind extends Fault> {
+  #fault: Kind | undefined
+  readonly kinds: readonly Kind[]
+
+  constructor(kinds: readonly Kind[]) {
+    this.kinds = kinds
+  }
+
+  get now(): Kind | undefined {
+    return this.#fault
+  }
+
+  set(fault: Kind | undefined): void {
+    this.#fault = fault
+  }
+
+  /**
+   * The error that an application gets instead of a code, by the form that a person sent: its `fault` goes before what was
+   * set, an empty one takes that back.
+   */
+  refusal(form: URLSearchParams): 'access_denied' | 'server_error' | undefined {
+    const chosen = form.get('fault')
+    if (chosen !== null) this.#fault = this.kinds.find((kind) => kind === chosen)
+    const fault = form.has('cancel') ? 'access-denied' : this.#fault
+    if (fault !== 'access-denied' && fault !== 'server-error') return undefined
+    this.take()
+    return fault === 'access-denied' ? 'access_denied' : 'server_error'
+  }
+
+  /** What goes wrong now; then all is well again. */
+  take(): Kind | undefined {
+    const fault = this.#fault
+    this.#fault = undefined
+    return fault
+  }
+
+  /**
+   * For whatever servers ask a provider: waits if it is slow.
+   *
+   * @param last whether the question is the last one of a login, and the fault over with it
+   * @returns whether the provider is down
+   */
+  async hinders({ last }: { last: boolean }): Promise<boolean> {
+    const fault = this.#fault
+    if (fault !== 'slow' && fault !== 'down') return false
+    if (last) this.take()
+    if (fault === 'slow') await new Promise<void>((resolve) => setTimeout(resolve, SLOWNESS).unref())
+    return fault === 'down'
+  }
+}

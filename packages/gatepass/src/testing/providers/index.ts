@@ -1,0 +1,146 @@
+/** `gatepass/testing/providers`: providers on this machine to log in at, for development and tests. Needs `oidc-provider`. */
+import type { ClientMetadata } from 'oidc-provider'
+import { FacebookServer } from './facebook.ts'
+import type { Fault, PlainFault } from './fault.ts'
+import { listenOnLoopback } from './listener.ts'
+import { OpenIdServer } from './oidc-provider.ts'
+import type { OpenIdSettings } from './openid-configuration.ts'
+import { type Person, people as usualPeople } from './person.ts'
+import { rsaKey } from './signing-key.ts'
+
+export type { Fault, PlainFault } from './fault.ts'
+export { type Person, people } from './person.ts'
+
+/** An application, as it is registered at a provider. */
+export interface PretendClient {
+  clientId: string
+  clientSecret: string
+  /** Where people come back to, each to the letter. */
+  redirectUris: readonly string[]
+  /** Where they may come to after a logout. */
+  postLogoutRedirectUris?: readonly string[]
+  /** Is told when somebody logs out at the provider. */
+  backChannelLogoutUri?: string
+}
+
+export interface PretendOptions {
+  clients: readonly PretendClient[]
+  /** Who can be chosen. Default: somebody of each kind. */
+  people?: readonly Person[]
+  /** Default 0: any that is free. An identity belongs to its issuer: where accounts outlive the process, so must the port. */
+  port?: number
+}
+
+/** A provider at 127.0.0.1 where nobody needs a password. */
+export interface PretendProvider<Kind extends Fault = Fault> extends AsyncDisposable {
+  readonly origin: string
+  readonly people: readonly Person[]
+  /** What goes wrong with the next login, unless its page is told something else; without a fault, nothing. */
+  misbehave(fault?: Kind): void
+  close(): Promise<void>
+}
+
+/** A pretend provider that is an OpenID provider. */
+export interface PretendOpenIdProvider extends PretendProvider {
+  /** For the strategy's option of that name. */
+  readonly issuer: string
+  /** From now on signs with a new key. */
+  rotateKeys(): Promise<void>
+}
+
+/** A pretend Facebook: without ID tokens, fewer things can be wrong with them. */
+export interface PretendFacebook extends PretendProvider<PlainFault> {
+  /** For the strategy's option of that name. */
+  readonly endpoints: { readonly web: string; readonly graph: string }
+}
+
+/**
+ * An OpenID provider: code flow with PKCE, userinfo, refresh tokens, pushed requests, logout and its back channel.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` where `NODE_ENV` is `production`
+ */
+export function pretendOpenId(options: PretendOptions & { label?: string }): Promise<PretendOpenIdProvider> {
+  return openIdAt(options, { label: options.label ?? 'OpenID provider' })
+}
+
+/**
+ * Google: an OpenID provider that says to which organisation somebody belongs.
+ *
+ * ```ts
+ * import { google } from 'gatepass/strategies/google'
+ * import { pretendGoogle } from 'gatepass/testing/providers'
+ *
+ * const client = { clientId: 'shop', clientSecret: 'a secret that is none' }
+ * const pretend = await pretendGoogle({
+ *   port: 3001,
+ *   clients: [{ ...client, redirectUris: ['http://localhost:3000/auth/google/callback'] }],
+ * })
+ * export const strategy = google({
+ *   ...client,
+ *   issuer: pretend.issuer,
+ *   callback: '/auth/google/callback',
+ *   account: ({ subject }) => ({ id: subject }),
+ * })
+ * ```
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` where `NODE_ENV` is `production`
+ */
+export function pretendGoogle(options: PretendOptions): Promise<PretendOpenIdProvider> {
+  return openIdAt(options, { label: 'Google', extraClaims: { hd: ({ hostedDomain }) => hostedDomain } })
+}
+
+/**
+ * Facebook: its dialog and its Graph.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` where `NODE_ENV` is `production`
+ */
+export async function pretendFacebook(options: PretendOptions): Promise<PretendFacebook> {
+  const { clients, people = usualPeople, port = 0 } = options
+  const apps = clients.map(({ clientId: id, clientSecret: secret, redirectUris }) => ({ id, secret, redirectUris }))
+  const server = new FacebookServer(apps, people)
+  const listener = await listenOnLoopback(port)
+  const { origin, close } = listener
+  listener.answer(server.listener())
+  return {
+    origin,
+    people,
+    close,
+    endpoints: { web: origin, graph: origin },
+    misbehave: (fault) => server.fault.set(fault),
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+async function openIdAt(
+  { clients, people = usualPeople, port = 0 }: PretendOptions,
+  kind: Pick<OpenIdSettings, 'label' | 'extraClaims'>,
+): Promise<PretendOpenIdProvider> {
+  const listener = await listenOnLoopback(port)
+  const { origin, close } = listener
+  const server = new OpenIdServer({ issuer: origin, people, clients: clients.map(metadataOf), ...kind }, await rsaKey())
+  listener.answer(server.listener())
+  return {
+    origin,
+    issuer: origin,
+    people,
+    close,
+    misbehave: (fault) => server.fault.set(fault),
+    rotateKeys: () => server.rotateKeys(),
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+function metadataOf(client: PretendClient): ClientMetadata {
+  const { postLogoutRedirectUris, backChannelLogoutUri } = client
+  return {
+    client_id: client.clientId,
+    client_secret: client.clientSecret,
+    redirect_uris: [...client.redirectUris],
+    grant_types: ['authorization_code', 'refresh_token'],
+    ...(postLogoutRedirectUris !== undefined && { post_logout_redirect_uris: [...postLogoutRedirectUris] }),
+    ...(backChannelLogoutUri !== undefined && {
+      backchannel_logout_uri: backChannelLogoutUri,
+      backchannel_logout_session_required: true,
+    }),
+  }
+}

@@ -1,0 +1,89 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { UsageError } from '../../error.ts'
+import type { ProviderPage } from './pages.ts'
+
+/** A server on this machine alone. */
+export interface Listener {
+  /** `http://127.0.0.1:<port>` */
+  readonly origin: string
+  /** Begins to answer. */
+  answer(listener: RequestListener): void
+  close(): Promise<void>
+}
+
+/**
+ * Takes a port of 127.0.0.1.
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` in production: whoever reaches a pretend provider is whoever they want to be
+ */
+export async function listenOnLoopback(port: number): Promise<Listener> {
+  if (process.env.NODE_ENV === 'production') {
+    throw new UsageError('ERR_OAUTH_OPTIONS', 'A pretend provider does not start in production', {
+      hint: 'It lets everybody be whoever they want to be. NODE_ENV says production.',
+    })
+  }
+  const server = createServer()
+  await listening(server, port)
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { origin, answer: (listener) => void server.on('request', listener), close: () => closed(server) }
+}
+
+function listening(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function closed(server: Server): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeAllConnections()
+  return done
+}
+
+/** Beyond it, nothing that a provider is sent is read. */
+const LARGEST_BODY = 64 * 1024
+
+/** The fields of a form. */
+export async function formOf(req: IncomingMessage): Promise<URLSearchParams> {
+  let text = ''
+  for await (const chunk of req) {
+    text += chunk
+    if (text.length > LARGEST_BODY) throw new Error('more than a form has')
+  }
+  return new URLSearchParams(text)
+}
+
+/** What is answered where it is decided in one place and sent in another. */
+export type Answer =
+  | { readonly type: 'json'; readonly status: number; readonly body: object }
+  | { readonly type: 'page'; readonly status: number; readonly page: ProviderPage }
+  /** On with GET, whatever the method was. */
+  | { readonly type: 'redirect'; readonly location: string }
+
+export function send(res: ServerResponse, answer: Answer): void {
+  switch (answer.type) {
+    case 'json':
+      res.writeHead(answer.status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+      res.end(JSON.stringify(answer.body))
+      break
+    case 'page':
+      res.writeHead(answer.status, answer.page.headers).end(answer.page.body)
+      break
+    case 'redirect':
+      res.writeHead(303, { location: answer.location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' })
+      res.end()
+  }
+}
+
+export function page(status: number, content: ProviderPage): Answer {
+  return { type: 'page', status, page: content }
+}
+
+export function json(status: number, body: object): Answer {
+  return { type: 'json', status, body }
+}

@@ -1,0 +1,43 @@
+import { randomToken } from '../../crypto/random.ts'
+import type { Jwk } from '../../crypto/signature.ts'
+import type { Fault } from './fault.ts'
+import { signature } from './signing-key.ts'
+
+/** What is given instead of an honest ID token; the token itself where the fault is another. */
+export function untrue(honest: string, fault: Fault | undefined, key: Jwk): string {
+  switch (fault) {
+    case 'expired':
+      return saying(honest, key, { iat: anHourAgo() - 60, exp: anHourAgo() })
+    case 'wrong-audience':
+      return saying(honest, key, { aud: 'another-application' })
+    case 'wrong-issuer':
+      return saying(honest, key, { iss: 'https://another-provider.example' })
+    case 'wrong-nonce':
+      return saying(honest, key, { nonce: randomToken() })
+    case 'unverified-email':
+      return saying(honest, key, { email_verified: false })
+    case 'bad-signature':
+      return wronglySigned(honest, key)
+    default:
+      return honest
+  }
+}
+
+/** The same token with other claims, signed as it should be. */
+function saying(token: string, key: Jwk, claims: Readonly<Record<string, unknown>>): string {
+  const [header = '', payload = ''] = token.split('.')
+  const honest = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object
+  const input = `${header}.${Buffer.from(JSON.stringify({ ...honest, ...claims })).toString('base64url')}`
+  return `${input}.${signature(input, key)}`
+}
+
+/** The same token under a signature that the key made of something else. */
+function wronglySigned(token: string, key: Jwk): string {
+  const input = token.slice(0, token.lastIndexOf('.'))
+  return `${input}.${signature(`${input}.`, key)}`
+}
+
+/** Seconds since 1970. */
+function anHourAgo(): number {
+  return Math.floor(Date.now() / 1000) - 3600
+}
