@@ -26,6 +26,8 @@ const byId = new Map<string, User>(
   Array.from({ length: 200 }, (_, n) => [String(n), { id: String(n), name: `user ${n}` }]),
 )
 const users = { find: (id: string) => byId.get(id), subject: (user: User) => user.id }
+// Every round is then within it, as most requests of a browser are: what a touch costs has rows of its own.
+const touchInterval = 3600
 const strategies = [local<User>({ verify: (name: string) => byId.get(name) })]
 
 export const variants: Readonly<Record<string, MakeListener>> = {
@@ -61,7 +63,7 @@ function send(res: ServerResponse, name: string): void {
 }
 
 function oursNode(store: SessionStore): RequestListener {
-  const auth = nodeGatepass({ sessions: { store }, users, strategies })
+  const auth = nodeGatepass({ sessions: { store, touchInterval }, users, strategies })
   const logIn = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const verdict = await auth.authenticate(req, 'local')
     if (verdict.type === 'success') await auth.login(req, verdict)
@@ -95,7 +97,7 @@ function bareExpress(): Express {
 }
 
 function oursExpress(store: SessionStore): Express {
-  const auth = expressGatepass({ sessions: { store }, users, strategies })
+  const auth = expressGatepass({ sessions: { store, touchInterval }, users, strategies })
   const app = express()
   app.use(auth)
   app.post('/', auth.login('local'), (_req, res) => void res.json({ name: 'success' }))
@@ -132,7 +134,7 @@ function bareFastify(): FastifyInstance {
 }
 
 function oursFastify(store: SessionStore): FastifyInstance {
-  const auth = fastifyGatepass({ sessions: { store }, users, strategies })
+  const auth = fastifyGatepass({ sessions: { store, touchInterval }, users, strategies })
   const app = fastify()
   app.register(auth)
   app.post('/', async (request) => {

@@ -170,14 +170,18 @@ class Server {
   }
 
   async load(subject: Subject, seconds: number): Promise<Sample> {
+    const requests = subject.cookies
+      ? this.#cookies.map((cookie) => ({ path: subject.path, headers: { cookie } }))
+      : [{ path: subject.path }]
+    let begun = 0
     const before = await this.#cpu()
     const result = await autocannon({
       url: this.#origin + subject.path,
       connections,
       duration: seconds,
-      requests: subject.cookies
-        ? this.#cookies.map((cookie) => ({ path: subject.path, headers: { cookie } }))
-        : [{ path: subject.path }],
+      requests,
+      // Each connection begins with another session, or all would ask for the same one at the same moment.
+      setupClient: (client) => client.setRequests(from(requests, (begun++ * requests.length) / connections)),
     })
     const used = (await this.#cpu()) - before
     const answered = result['2xx']
@@ -208,6 +212,11 @@ class Server {
     const [{ cpu }] = (await once(this.#child, 'message')) as [{ cpu: number }]
     return cpu
   }
+}
+
+/** The same list, begun elsewhere. */
+function from<T>(list: readonly T[], start: number): T[] {
+  return [...list.slice(start), ...list.slice(0, start)]
 }
 
 /** Cookies as long as those of a session, for servers that do not look at them. */

@@ -71,6 +71,7 @@ const noFlow: LoginFlow = {
   start: async () => '',
   finish: async () => undefined,
   intent: { purpose: 'login' },
+  unknown: false,
 }
 
 async function makeWorld(algorithm: Algorithm) {
@@ -79,7 +80,8 @@ async function makeWorld(algorithm: Algorithm) {
   const sessions = new SessionManager<object>({ store: memoryStore() })
   const strategy = jwt({ keys, issuer, audience, account: () => user })
   const attempt: Attempt = { flow: noFlow, options: {}, sessions }
-  const family = await refreshTokens({ sessions, keys: [key] }).begin(new TestExchange(), { subject: user.id })
+  const users = { find: () => user, subject: () => user.id }
+  const family = await refreshTokens({ sessions, users, keys: [key] }).begin(new TestExchange(), { subject: user.id })
   const issuing = accessTokens({ keys, issuer, audience })
   const [jwk = {}] = (await keys.jwks()).keys
   return {

@@ -58,12 +58,14 @@ describe('the application with Google and tokens of the README', () => {
     expect(await chosen.json()).toEqual({ id: `google ${person}` })
   })
 
-  test('gives a token that counts as long as the session it was made from', async () => {
+  test('gives a token that counts as long as the session it was made from, and makes no other', async () => {
     const browser = new TestBrowser(await run(second))
     await browser.fetch('/login', { form: ADA })
     const { token } = (await (await browser.fetch('/token', { method: 'POST' })).json()) as { token: string }
     const me = () => fetch(`${browser.origin}/me`, { headers: { authorization: `Bearer ${token}` } })
     expect(await (await me()).json()).toEqual({ id: 'ada' })
+    const another = { method: 'POST', headers: { authorization: `Bearer ${token}` } }
+    expect((await fetch(`${browser.origin}/token`, another)).status).toBe(403)
     await browser.fetch('/logout', { method: 'POST' })
     expect((await me()).status).toBe(401)
   })

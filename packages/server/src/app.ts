@@ -8,6 +8,7 @@ import { local } from 'gatepass/strategies/local'
 import { type Account, Accounts } from './accounts/accounts.ts'
 import { LONGEST_WAIT, openDatabase } from './accounts/database.ts'
 import { parseEmailAddress } from './accounts/email-address.ts'
+import { Identities } from './accounts/identities.ts'
 import { migrate } from './accounts/migrations.ts'
 import { Audit, type AuditDetails, type AuditEvent } from './audit.ts'
 import type { Config } from './config.ts'
@@ -16,14 +17,19 @@ import { Front } from './front.ts'
 import { KnownDevices } from './known-device.ts'
 import { Limits } from './limits.ts'
 import type { Log } from './log.ts'
-import { problemOf } from './problem.ts'
+import { type Problem, problemOf, registrationClosed, tooManyTries } from './problem.ts'
+import type { ProviderConfig } from './provider-config.ts'
+import { providerStrategies, type StrategySettings } from './providers/strategies.ts'
+import { WhoseAccount } from './providers/whose-account.ts'
 import { refuse } from './refusal.ts'
 import { router } from './router.ts'
 import { accountRoutes } from './routes/account.ts'
 import { assetRoutes } from './routes/assets.ts'
 import { healthRoutes } from './routes/health.ts'
+import { identityRoutes } from './routes/identities.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
+import { providerRoutes } from './routes/provider.ts'
 import { registerRoutes } from './routes/register.ts'
 import { sessionRoutes } from './routes/session.ts'
 import { sessionsRoutes } from './routes/sessions.ts'
@@ -37,6 +43,8 @@ export interface AppOptions {
   /** As browsers see this server, the main one first. */
   readonly origins: readonly [string, ...string[]]
   readonly stores: Stores
+  /** Where people may log in besides here. */
+  readonly providers: readonly ProviderConfig[]
   readonly log: Log
   readonly stopping: () => boolean
   /** Epoch milliseconds. */
@@ -49,6 +57,7 @@ export type App = (req: IncomingMessage, res: ServerResponse) => void
 /** Accounts and sessions, in one file. */
 export interface Stores {
   readonly accounts: Accounts
+  readonly identities: Identities
   readonly sessions: SqliteStore
   close(): Promise<void>
 }
@@ -62,6 +71,7 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
     const sessions = sqliteStore(file, { clock, busyTimeout: LONGEST_WAIT })
     return {
       accounts,
+      identities: new Identities(database, clock),
       sessions,
       close: async () => {
         sessions.close()
@@ -76,17 +86,24 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
 
 /** Puts everything together: the only place that knows all the parts. */
 export function createApp(options: AppOptions): App {
-  const { config, keys, origins, stores, log, stopping, clock } = options
+  const { config, keys, origins, stores, providers, log, stopping, clock } = options
   const audit = new Audit(log, new Pseudonyms(keys, 'log'))
   const chosenPasswords = passwordsOf(config, log)
+  const limits = new Limits(config.limits)
+  const strategies = [
+    localStrategy(stores.accounts, chosenPasswords, log),
+    ...providerStrategies(providers, { decide: decisionsOf(options, limits), onEvent: providerLog(log), clock }),
+  ]
   const https = origins[0].startsWith('https:')
   const site: Site = {
     config,
     origin: origins[0],
-    auth: authOf(options, { audit, strategy: localStrategy(stores.accounts, chosenPasswords, log) }),
+    auth: authOf(options, { audit, strategies }),
     accounts: stores.accounts,
+    identities: stores.identities,
+    providers,
     passwords: chosenPasswords,
-    limits: new Limits(config.limits),
+    limits,
     devices: new KnownDevices(keys, { https }),
     accountNames: new Pseudonyms(keys, 'account'),
     audit,
@@ -101,7 +118,7 @@ export function createApp(options: AppOptions): App {
 /** Sessions and logins, as the library keeps them. */
 function authOf(
   { config, keys, origins, stores, clock }: AppOptions,
-  { audit, strategy }: { audit: Audit; strategy: Strategy<Account, 'local'> },
+  { audit, strategies }: { audit: Audit; strategies: readonly Strategy<Account, string>[] },
 ): Site['auth'] {
   const { idleTimeout, absoluteTimeout, rememberIdleTimeout, rememberAbsoluteTimeout, perAccount } = config.session
   return gatepass({
@@ -126,7 +143,7 @@ function authOf(
       // Not the hash: the same password hashed anew is no reason to log anybody out.
       stamp: (account) => String(account.passwordVersion),
     },
-    strategies: [strategy],
+    strategies,
   })
 }
 
@@ -137,6 +154,8 @@ function routesOf(site: Site): ReturnType<typeof router> {
       ...loginRoutes(site),
       ...registerRoutes(site),
       ...logoutRoutes(site),
+      ...providerRoutes(site),
+      ...identityRoutes(site),
       ...sessionRoutes(site),
       ...sessionsRoutes(site),
       ...healthRoutes(site),
@@ -171,6 +190,27 @@ function localStrategy(accounts: Accounts, chosenPasswords: Passwords, log: Log)
     rehash: (account, { from, to }) => accounts.rehash(account.id, { from, to }),
     onEvent: ({ type, error }) => log.warn({ event: type, err: error }),
   })
+}
+
+/** Whose account an identity opens, with the limits that registering has. */
+function decisionsOf({ config, stores }: AppOptions, limits: Limits): StrategySettings['decide'] {
+  const whose = new WhoseAccount(stores.accounts, stores.identities)
+  const admission = async ({ remoteAddress }: Exchange): Promise<Problem | undefined> => {
+    if (!config.registration) return registrationClosed
+    const wait = await limits.admitRegistration(remoteAddress)
+    return wait === undefined ? undefined : tooManyTries(wait)
+  }
+  return (provider, identity, { purpose, subject = '', exchange }) =>
+    purpose === 'link'
+      ? whose.toLink(provider, identity, subject)
+      : whose.toLogIn(provider, identity, () => admission(exchange))
+}
+
+/** What exactly was wrong is for operators; whoever logs in is told what to do. What we decided ourselves is in the audit. */
+function providerLog(log: Log): StrategySettings['onEvent'] {
+  return ({ strategy, code, error }) => {
+    if (code !== 'ERR_OAUTH_ACCOUNT') log.warn({ event: 'provider_refused', provider: strategy, err: error })
+  }
 }
 
 function recordSessionEvent(audit: Audit, event: SessionEvent, exchange: Exchange | undefined): void {

@@ -11,6 +11,11 @@ export type AuditEvent =
   | 'authz_fail'
   | 'user_created'
   | 'user_password_enabled'
+  | 'user_email_verified'
+  | 'user_reclaimed'
+  | 'link_added'
+  | 'link_removed'
+  | 'link_fail'
   | 'session_created'
   | 'session_renewed'
   | 'session_expired'
@@ -38,6 +43,8 @@ export interface AuditDetails {
   /** What was typed as an address; written as a pseudonym only, since people type passwords there. */
   readonly identifier?: string | undefined
   readonly amr?: readonly string[]
+  /** As the configuration calls it. */
+  readonly provider?: string | undefined
   /** A word from the code, never from the request. */
   readonly reason?: string
   readonly count?: number

@@ -28,7 +28,7 @@ export function answerTunnel(socket: Duplex, { https }: { https: boolean }): voi
 
 function refuse(socket: Duplex, problem: Problem, https: boolean): void {
   const markup = errorPage(
-    { siteName: 'Gatepass', registration: false, account: undefined, formToken: undefined },
+    { siteName: 'Gatepass', registration: false, providers: [], account: undefined, formToken: undefined },
     { problem, requestId: undefined, path: '/' },
   )
   socket.end(message(problem, String(markup), { ...securityHeaders({ https }), ...problemHeaders(problem) }))

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { type ConfigProblem, ConfigReader, isObject, shown } from './config-reader.ts'
 import { isLoopbackHost, parseOrigin } from './origin.ts'
+import { type ProviderConfig, readProviders } from './provider-config.ts'
 import { type Keys, parseKeys, parseKeysFile } from './secrets.ts'
 
 /** Everything the server is told from outside, checked once; what is here can be relied upon. */
@@ -28,7 +30,11 @@ export interface Config {
   readonly session: SessionConfig
   readonly password: PasswordConfig
   readonly limits: LimitConfig
+  /** Where people may log in besides here, in the order of the buttons. */
+  readonly providers: readonly ProviderConfig[]
 }
+
+export type { ConfigProblem } from './config-reader.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -62,14 +68,6 @@ export interface LimitConfig {
   readonly registrationsPerAddress: number
 }
 
-/** What is wrong with one key, and what to do about it. */
-export interface ConfigProblem {
-  /** As in the file; the environment variable or flag is named in `fix` where that is the usual place. */
-  readonly key: string
-  readonly message: string
-  readonly fix: string
-}
-
 export interface ConfigSources {
   readonly mode: Config['mode']
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -85,13 +83,13 @@ export const CONFIG_FILE = 'gatepass.config.json'
 export function readConfig(sources: ConfigSources): { config: Config } | { problems: readonly ConfigProblem[] } {
   const problems: ConfigProblem[] = []
   const file = readConfigFile(sources, problems)
-  const top = new Reader(withOverrides(file, sources), '', problems)
+  const top = new ConfigReader(withOverrides(file, sources), '', problems)
   const config = readKeys(top, sources)
   top.refuseRest()
   return problems.length === 0 ? { config } : { problems }
 }
 
-function readKeys(top: Reader, sources: ConfigSources): Config {
+function readKeys(top: ConfigReader, sources: ConfigSources): Config {
   const production = sources.mode === 'production'
   const session = top.section('session')
   const password = top.section('password')
@@ -128,12 +126,13 @@ function readKeys(top: Reader, sources: ConfigSources): Config {
       longestDelay: limits.whole('longestDelay', 900, { from: 1, to: 86_400 }),
       registrationsPerAddress: limits.whole('registrationsPerAddress', 10, { from: 1 }),
     },
+    providers: readProviders(top.section('providers'), sources),
   }
   for (const section of [session, password, limits]) section.refuseRest()
   return config
 }
 
-function readOrigin(top: Reader, production: boolean): string | undefined {
+function readOrigin(top: ConfigReader, production: boolean): string | undefined {
   const text = top.text('origin', '')
   if (text === '') {
     if (production)
@@ -163,7 +162,7 @@ function readOrigin(top: Reader, production: boolean): string | undefined {
   return origin
 }
 
-function readSecretKeys(top: Reader, { mode, environment, folder }: ConfigSources): Keys | undefined {
+function readSecretKeys(top: ConfigReader, { mode, environment, folder }: ConfigSources): Keys | undefined {
   const file = top.text('keysFile', '')
   const fromEnvironment = environment.GATEPASS_KEYS
   const fix =
@@ -179,7 +178,7 @@ function readSecretKeys(top: Reader, { mode, environment, folder }: ConfigSource
   return undefined
 }
 
-function readTrustProxy(top: Reader): Config['trustProxy'] {
+function readTrustProxy(top: ConfigReader): Config['trustProxy'] {
   const value = top.take('trustProxy')
   if (value === undefined) return undefined
   const entries = Array.isArray(value)
@@ -208,7 +207,7 @@ function isProxy(entry: unknown): entry is string {
   return /^(?:loopback|linklocal|uniquelocal)$/.test(entry) || (family !== 0 && fits)
 }
 
-function readTrustedOrigins(top: Reader): readonly string[] {
+function readTrustedOrigins(top: ConfigReader): readonly string[] {
   return top.list('trustedOrigins').flatMap((text) => {
     const origin = parseOrigin(text)
     if (origin !== undefined) return [origin]
@@ -282,93 +281,4 @@ function parseConfigText(text: string, path: string, problems: ConfigProblem[]):
     fix: 'Write {"origin": "https://login.example.com"} and go from there.',
   })
   return {}
-}
-
-/** Takes typed values out of untyped ones, notes what is wrong with them, and in the end what nobody asked for. */
-class Reader {
-  readonly #values: Map<string, unknown>
-  readonly #prefix: string
-  readonly #problems: ConfigProblem[]
-  readonly #asked = new Set<string>(['config'])
-
-  constructor(values: Record<string, unknown>, prefix: string, problems: ConfigProblem[]) {
-    this.#values = new Map(Object.entries(values))
-    this.#prefix = prefix
-    this.#problems = problems
-  }
-
-  problem(key: string, message: string, fix: string): void {
-    this.#problems.push({ key: this.#prefix + key, message, fix })
-  }
-
-  take(key: string): unknown {
-    this.#asked.add(key)
-    return this.#values.get(key)
-  }
-
-  section(key: string): Reader {
-    const value = this.take(key) ?? {}
-    if (!isObject(value)) this.problem(key, `is ${shown(value)}, not an object`, `Write "${key}": { … }.`)
-    return new Reader(isObject(value) ? value : {}, `${this.#prefix}${key}.`, this.#problems)
-  }
-
-  text(key: string, fallback: string, longest = 1000): string {
-    const value = this.take(key) ?? fallback
-    if (typeof value === 'string' && value.length <= longest && !/[\x00-\x1f\x7f]/.test(value)) return value
-    this.problem(key, `is ${shown(value)}`, `Write a text of at most ${longest} characters on one line.`)
-    return fallback
-  }
-
-  whole(key: string, fallback: number, { from, to = 1e9 }: { from: number; to?: number }): number {
-    const value = this.take(key) ?? fallback
-    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
-    if (typeof number === 'number' && Number.isInteger(number) && number >= from && number <= to) return number
-    this.problem(key, `is ${shown(value)}`, `Write a whole number from ${from} to ${to}.`)
-    return fallback
-  }
-
-  flag(key: string, fallback: boolean): boolean {
-    const value = this.take(key) ?? fallback
-    if (typeof value === 'boolean') return value
-    if (value === 'true' || value === 'false') return value === 'true'
-    this.problem(key, `is ${shown(value)}`, 'Write true or false.')
-    return fallback
-  }
-
-  oneOf<Word extends string>(key: string, words: readonly [Word, ...Word[]]): Word {
-    const value = this.take(key) ?? words[0]
-    const word = words.find((candidate) => candidate === value)
-    if (word !== undefined) return word
-    this.problem(key, `is ${shown(value)}`, `Write one of: ${words.join(', ')}.`)
-    return words[0]
-  }
-
-  list(key: string): readonly string[] {
-    const value = this.take(key) ?? []
-    const entries = typeof value === 'string' ? value.split(',').map((entry) => entry.trim()) : value
-    if (Array.isArray(entries) && entries.every((entry) => typeof entry === 'string')) return entries
-    this.problem(key, `is ${shown(value)}`, 'Write a list of texts.')
-    return []
-  }
-
-  refuseRest(): void {
-    for (const key of this.#values.keys()) {
-      if (this.#asked.has(key)) continue
-      this.problem(
-        key,
-        'is not a key of this file',
-        `Known here: ${[...this.#asked].filter((known) => known !== 'config').join(', ')}.`,
-      )
-    }
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** A value as it may be repeated to whoever wrote it: short, on one line. Never called with a secret. */
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text
 }

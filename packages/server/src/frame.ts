@@ -13,6 +13,7 @@ export function plainFrame(site: Site): Frame {
   return {
     siteName: site.config.name,
     registration: site.config.registration,
+    providers: site.providers,
     account: undefined,
     formToken: undefined,
   }

@@ -107,6 +107,8 @@ export class Front {
   async #isFirstParty(visit: Visit): Promise<boolean> {
     const { exchange, request } = visit
     if (isReadCrossSite(exchange, visit.path)) return false
+    // A provider's page that posts its answer: it carries no session, and ours posts it once more.
+    if (this.#site.auth.passport.takesForeignPost(exchange)) return true
     try {
       await this.#site.auth.requireSameOrigin(
         request,

@@ -9,6 +9,8 @@ export interface Problem {
   readonly hint?: string | undefined
   /** Seconds. */
   readonly retryAfter?: number | undefined
+  /** Above the message on a page; default by the status. */
+  readonly title?: string
   /** What was wrong with which field of a form. */
   readonly fields?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
@@ -52,6 +54,62 @@ export const registrationClosed: Problem = {
   status: 403,
   code: 'ERR_REGISTRATION_CLOSED',
   message: 'New accounts cannot be made here.',
+}
+
+export const loginTooOld: Problem = {
+  status: 401,
+  code: 'ERR_LOGIN_TOO_OLD',
+  message: 'This needs a login of the last ten minutes.',
+  hint: 'Log in again, then repeat the request.',
+  headers: loginChallenge,
+}
+
+export const emailInUse: Problem = {
+  status: 409,
+  code: 'ERR_EMAIL_IN_USE',
+  title: 'This address has an account',
+  message: 'There is an account here with the same e-mail address, and nothing was changed.',
+  hint: 'Log in to it the way you know. Then link this way to log in on your account page: from then on, both open it.',
+}
+
+export const identityTaken: Problem = {
+  status: 409,
+  code: 'ERR_IDENTITY_TAKEN',
+  title: 'It opens another account',
+  message: 'This way to log in belongs to another account here, so it was not linked to yours.',
+  hint: 'Log in with it to see which account that is. Unlink it there, if it has another way in, and then link it here.',
+}
+
+export const accountDisabled: Problem = {
+  status: 403,
+  code: 'ERR_ACCOUNT_DISABLED',
+  title: 'This account is closed',
+  message: 'The account that this opens cannot be used.',
+  hint: 'Ask whoever runs this place.',
+}
+
+export const identityNotFound: Problem = {
+  status: 404,
+  code: 'ERR_IDENTITY_NOT_FOUND',
+  message: 'Your account has no such way to log in.',
+  hint: 'It may have been unlinked already.',
+}
+
+export const lastWayIn: Problem = {
+  status: 409,
+  code: 'ERR_LAST_WAY_IN',
+  title: 'That is the only way in',
+  message: 'Without it nobody could log in to your account any more, so it was not unlinked.',
+  hint: 'Link another way to log in first.',
+}
+
+/** Somebody else changed the same things at the same moment, again and again. */
+export const unsettled: Problem = {
+  status: 503,
+  code: 'ERR_ACCOUNT_BUSY',
+  message: 'This account is being changed by somebody else at this moment.',
+  hint: 'Try again in a moment.',
+  retryAfter: 1,
 }
 
 export const malformedRequest: Problem = {

@@ -6,14 +6,29 @@ import { answerTunnel, answerUnreadable } from './client-error.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import { loopbackOrigins } from './origin.ts'
+import type { ProviderConfig } from './provider-config.ts'
 import { LARGEST_READABLE_HEAD } from './request-check.ts'
 import { type Keys, ownKeys } from './secrets.ts'
 
 export interface ServerOptions {
   readonly config: Config
   readonly log: Log
+  /** Starts providers besides those of the configuration, once it is known where this server listens. */
+  readonly moreProviders?: (place: ServerPlace) => Promise<MoreProviders>
   /** Epoch milliseconds. Default `Date.now`. */
   readonly clock?: () => number
+}
+
+/** Where a server listens. */
+export interface ServerPlace {
+  /** As browsers see it, the main one first. */
+  readonly origins: readonly [string, ...string[]]
+  readonly port: number
+}
+
+export interface MoreProviders {
+  readonly providers: readonly ProviderConfig[]
+  close(): Promise<void>
 }
 
 /** A server that listens. */
@@ -29,7 +44,12 @@ export interface RunningServer {
 const GRACE = 10_000
 
 /** Opens data folder, database and socket; nothing is left open if one of them fails. */
-export async function startServer({ config, log, clock = Date.now }: ServerOptions): Promise<RunningServer> {
+export async function startServer({
+  config,
+  log,
+  moreProviders,
+  clock = Date.now,
+}: ServerOptions): Promise<RunningServer> {
   mkdirSync(config.data, { recursive: true, mode: 0o700 })
   const keys = keysOf(config)
   const stores = await openStores(config, clock)
@@ -40,7 +60,11 @@ export async function startServer({ config, log, clock = Date.now }: ServerOptio
     const { port } = server.address() as AddressInfo
     const origins: readonly [string, ...string[]] =
       config.origin === undefined ? loopbackOrigins(port) : [config.origin]
-    connect(server, createApp({ config, keys, origins, stores, log, clock, stopping: () => end.begun }), origins[0])
+    const more = await moreProviders?.({ origins, port })
+    if (more !== undefined) end.closes(more)
+    const providers = [...config.providers, ...(more?.providers ?? [])]
+    const app = createApp({ config, keys, origins, stores, providers, log, clock, stopping: () => end.begun })
+    connect(server, app, origins[0])
     return { origin: origins[0], port, stop: () => end.begin() }
   } catch (error) {
     await end.begin()
@@ -93,11 +117,17 @@ function connect(server: Server, app: App, origin: string): void {
 class End {
   readonly #server: Server
   readonly #stores: Stores
+  #more: MoreProviders | undefined
   #done: Promise<void> | undefined
 
   constructor(server: Server, stores: Stores) {
     this.#server = server
     this.#stores = stores
+  }
+
+  /** They end with the server. */
+  closes(more: MoreProviders): void {
+    this.#more = more
   }
 
   get begun(): boolean {
@@ -115,6 +145,7 @@ class End {
     const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
     const late = setTimeout(() => this.#server.closeAllConnections(), GRACE)
     await closed
+    await this.#more?.close()
     clearInterval(idle)
     clearTimeout(late)
     await this.#stores.close()

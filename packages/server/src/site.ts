@@ -1,11 +1,13 @@
 import type { NodeGatepass } from 'gatepass/node'
 import type { Passwords } from 'gatepass/password'
 import type { Account, Accounts } from './accounts/accounts.ts'
+import type { Identities } from './accounts/identities.ts'
 import type { Audit } from './audit.ts'
 import type { Config } from './config.ts'
 import type { ErrorLog } from './error-log.ts'
 import type { KnownDevices } from './known-device.ts'
 import type { Limits } from './limits.ts'
+import type { ProviderConfig } from './provider-config.ts'
 import type { Pseudonyms } from './secrets.ts'
 
 /** What the routes work with; put together once, in `app.ts`. */
@@ -13,8 +15,11 @@ export interface Site {
   readonly config: Config
   /** As browsers see this server. */
   readonly origin: string
-  readonly auth: NodeGatepass<Account, 'local'>
+  readonly auth: NodeGatepass<Account, string>
   readonly accounts: Accounts
+  readonly identities: Identities
+  /** Where people may log in besides here. */
+  readonly providers: readonly ProviderConfig[]
   readonly passwords: Passwords
   readonly limits: Limits
   readonly devices: KnownDevices

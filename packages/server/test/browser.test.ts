@@ -115,6 +115,79 @@ describe.skipIf(CHROMIUM === undefined)(
       expect(new URL(phone.url()).pathname).toBe('/login')
     })
 
+    test('a person logs in with Google, links Facebook, unlinks Google, and is not let unlink the last way in', async () => {
+      const server = await startTestServer({ pretend: true })
+      const page = await device(server, { javaScriptEnabled: false })
+      await page.goto('/login')
+      await page.getByRole('link', { name: 'Continue with Google' }).click()
+      await page.getByRole('button', { name: 'Ada Lovelace' }).click()
+      await page.waitForURL('**/account')
+      const ways = page.getByRole('region', { name: 'Ways to log in' })
+      expect(await ways.textContent()).toContain('Your only way in')
+      await ways.getByRole('button', { name: 'Link Facebook' }).click()
+      await page.getByRole('button', { name: 'Nemo' }).click()
+      await page.waitForURL('**/account?notice=linked')
+      expect(await page.getByRole('status').textContent()).toBe('From now on this opens your account, too.')
+      await ways.getByRole('listitem').filter({ hasText: 'Google' }).getByRole('button', { name: 'Unlink' }).click()
+      await page.waitForURL('**/account?notice=unlinked')
+      expect(await ways.getByRole('button', { name: 'Unlink' }).count()).toBe(0)
+      await page.getByRole('button', { name: 'Log out' }).click()
+      await page.waitForURL('**/login?notice=logged-out')
+      await page.getByRole('link', { name: 'Continue with Facebook' }).click()
+      await page.getByRole('button', { name: 'Nemo' }).click()
+      await page.waitForURL('**/account')
+      expect(await page.locator('main').textContent()).toContain('Ada Lovelace')
+    })
+
+    test('whoever cancels at the provider is told so, and gets in by another try', async () => {
+      const server = await startTestServer({ pretend: true })
+      const page = await device(server)
+      await page.goto('/login?next=%2Faccount%2Fsessions')
+      await page.getByRole('link', { name: 'Continue with Facebook' }).click()
+      await page.getByRole('button', { name: 'Cancel' }).click()
+      await page.getByRole('heading', { name: 'You cancelled' }).waitFor()
+      await page.getByRole('link', { name: 'Try again with Facebook' }).click()
+      await page.getByRole('button', { name: 'Alan Turing' }).click()
+      await page.waitForURL('**/account/sessions')
+      await page.goBack()
+      await page.goForward()
+      expect(new URL(page.url()).pathname).toBe('/account/sessions')
+    })
+
+    test('a callback that is opened twice, and a login begun in two tabs, log nobody out', async () => {
+      const server = await startTestServer({ pretend: true })
+      const page = await device(server)
+      const other = await page.context().newPage()
+      for (const tab of [page, other]) {
+        await tab.goto('/login')
+        await tab.getByRole('link', { name: 'Continue with Google' }).click()
+        await tab.getByRole('button', { name: 'Ada Lovelace' }).waitFor()
+      }
+      const callback = other.waitForRequest((request) => request.url().includes('/auth/google/callback'))
+      await other.getByRole('button', { name: 'Ada Lovelace' }).click()
+      const url = (await callback).url()
+      await other.waitForURL('**/account')
+      await page.getByRole('button', { name: 'Ada Lovelace' }).click()
+      await page.getByRole('heading', { name: 'This login is over' }).waitFor()
+      await page.goto(url)
+      await page.getByRole('heading', { name: 'This login is over' }).waitFor()
+      await page.getByRole('link', { name: 'To your account' }).click()
+      await page.waitForURL('**/account')
+    })
+
+    test('a link on another site asks first', async () => {
+      const server = await startTestServer({ pretend: true })
+      const page = await device(server)
+      await page.goto(
+        await pageElsewhere(`<a href="${server.origin.replace('localhost', '127.0.0.1')}/auth/google">go</a>`),
+      )
+      await page.getByRole('link', { name: 'go' }).click()
+      await page.getByRole('heading', { name: 'Log in with Google?' }).waitFor()
+      await page.getByRole('link', { name: 'Log in with Google' }).click()
+      await page.getByRole('button', { name: 'Ada Lovelace' }).click()
+      await page.waitForURL('**/account')
+    })
+
     test('after logout the back button shows nothing of the account', async () => {
       const server = await startTestServer()
       const page = await device(server)
@@ -238,7 +311,7 @@ describe.skipIf(CHROMIUM === undefined)(
     ] as const)(
       'in %s at %d pixels all text has contrast, and nothing has to be scrolled sideways',
       async (colorScheme, width) => {
-        const server = await startTestServer()
+        const server = await startTestServer({ pretend: true })
         const page = await device(server, { colorScheme, viewport: { width, height: 844 } })
         await register(page)
         const check = async (): Promise<void> => {
@@ -259,6 +332,17 @@ describe.skipIf(CHROMIUM === undefined)(
         await page.goto('/account/sessions?notice=device-ended')
         await check()
         await page.goto('/nothing')
+        await check()
+        await page.goto('/account')
+        await page.getByRole('button', { name: 'Link Google' }).click()
+        await page.getByRole('button', { name: 'Alan Turing' }).click()
+        await page.waitForURL('**/account?notice=linked')
+        await check()
+        await page.goto('/login?again=1')
+        await check()
+        await page.getByRole('link', { name: 'Continue with Facebook' }).click()
+        await page.getByRole('button', { name: 'Cancel' }).click()
+        await page.getByRole('link', { name: 'To your account' }).waitFor()
         await check()
       },
     )

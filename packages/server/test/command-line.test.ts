@@ -118,6 +118,39 @@ describe('gatepass serve', () => {
   })
 })
 
+describe('providers', () => {
+  test('in dev there are pretend ones, unless real ones are configured', async () => {
+    const environment = { GATEPASS_FACEBOOK_CLIENT_ID: 'f', GATEPASS_FACEBOOK_CLIENT_SECRET: 's' }
+    const server = await startProcess(['dev', '--port', '0', '--data', temporaryFolder()], { environment })
+    const visitor = new Visitor(server)
+    const google = await visitor.get('/auth/google')
+    expect(google.headers.location).toMatch(/^http:\/\/127\.0\.0\.1:\d+\//)
+    const metadata = new URL('/.well-known/openid-configuration', google.headers.location)
+    expect((await fetch(metadata)).status).toBe(200)
+    expect((await visitor.get('/auth/facebook')).headers.location).toContain('https://www.facebook.com/')
+    server.child.kill('SIGTERM')
+    expect(await server.ended).toBe(0)
+  })
+
+  test('production offers no pretend provider', async () => {
+    const environment = {
+      GATEPASS_ORIGIN: 'https://login.example.com',
+      GATEPASS_KEYS: KEY,
+      GATEPASS_GITHUB_CLIENT_ID: 'g',
+      GATEPASS_GITHUB_CLIENT_SECRET: 'very secret',
+    }
+    const server = await startProcess(['serve', '--port', '0', '--data', temporaryFolder()], { environment })
+    const visitor = new Visitor(server)
+    const form = await visitor.get('/login')
+    expect(form.body).toContain('Continue with GitHub')
+    expect(form.body).not.toMatch(/Google|Facebook/)
+    expect((await visitor.get('/auth/google')).status).toBe(404)
+    const redirectUri = encodeURIComponent('https://login.example.com/auth/github/callback')
+    expect((await visitor.get('/auth/github')).headers.location).toContain(redirectUri)
+    expect(server.output()).not.toContain('very secret')
+  })
+})
+
 describe('gatepass unlock', () => {
   test('lets a disabled password work again', async () => {
     const data = temporaryFolder()

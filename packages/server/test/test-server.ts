@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type Config, readConfig } from '../src/config.ts'
 import { openLog } from '../src/log.ts'
-import { startServer } from '../src/server.ts'
+import { startPretendProviders } from '../src/providers/pretend.ts'
+import { type MoreProviders, type ServerOptions, type ServerPlace, startServer } from '../src/server.ts'
 import { Visitor } from './visitor.ts'
 
 export interface TestServer {
@@ -23,13 +24,24 @@ export type TestOptions = Partial<Omit<Config, 'limits' | 'session'>> & {
   limits?: Partial<Config['limits']>
   session?: Partial<Config['session']>
   clock?: () => number
+  /** Starts a pretend Google and a pretend Facebook. */
+  pretend?: boolean
+  moreProviders?: ServerOptions['moreProviders']
 }
 
 export const ADA = { email: 'ada@example.com', password: 'a battery of correct horses', name: 'Ada' }
 export const BOB = { email: 'bob@example.com', password: 'seven purple umbrellas sing', name: 'Bob' }
 
 /** A whole server on a free port and a folder of its own, gone when the test is. */
-export async function startTestServer({ clock, limits, session, ...overrides }: TestOptions = {}): Promise<TestServer> {
+export async function startTestServer(options: TestOptions = {}): Promise<TestServer> {
+  const {
+    clock,
+    limits,
+    session,
+    pretend = false,
+    moreProviders = pretend ? pretendProviders : undefined,
+    ...overrides
+  } = options
   const data = overrides.data ?? temporaryFolder()
   const base = defaults(data)
   const config: Config = {
@@ -43,6 +55,7 @@ export async function startTestServer({ clock, limits, session, ...overrides }: 
     config,
     log: openLog({ mode: 'production', logLevel: 'debug' }, (line) => log.push(line)),
     ...(clock !== undefined && { clock }),
+    ...(moreProviders !== undefined && { moreProviders }),
   })
   onTestFinished(() => server.stop())
   return {
@@ -53,6 +66,11 @@ export async function startTestServer({ clock, limits, session, ...overrides }: 
     visitor: (options = {}) => new Visitor({ origin: server.origin, port: server.port, ...options }),
     stop: () => server.stop(),
   }
+}
+
+/** Their ports are any that are free: several servers are tested at once. */
+function pretendProviders({ origins }: ServerPlace): Promise<MoreProviders> {
+  return startPretendProviders({ origins, port: 65_535, except: [] })
 }
 
 /** In production behind a proxy with TLS: the connection itself is plain. */

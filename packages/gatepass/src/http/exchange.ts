@@ -16,6 +16,8 @@ export interface Exchange {
   readonly secure: boolean
   /** Scheme and authority as the browser sees them, after the trusted-proxy rule: `https://app.example`. */
   readonly origin: string
+  /** Whether `origin` is one that the application was told; otherwise the request says it, and so does whoever forges its Host. */
+  readonly originConfigured: boolean
   /** The browser's address, after the trusted-proxy rule; `undefined` once the socket is gone. */
   readonly remoteAddress: string | undefined
   /** @param name lower-case field name */

@@ -100,6 +100,10 @@ export class NodeExchange implements Exchange {
     return origins.length > 0 ? this.origin.startsWith('https:') : this.#scheme === 'https'
   }
 
+  get originConfigured(): boolean {
+    return this.#settings.origins.length > 0
+  }
+
   get origin(): string {
     this.#origin ??= this.#findOrigin()
     return this.#origin

@@ -37,6 +37,7 @@ export class SessionLoginFlow implements LoginFlow {
   readonly #owner: FlowOwner
   readonly #prefix: string
   #intent: LoginIntent
+  #unknown = false
 
   constructor(exchange: Exchange, sessions: SessionManager<object>, owner: FlowOwner) {
     this.#exchange = exchange
@@ -51,6 +52,10 @@ export class SessionLoginFlow implements LoginFlow {
     return this.#intent
   }
 
+  get unknown(): boolean {
+    return this.#unknown
+  }
+
   async start(value: unknown, lifetime: number): Promise<string> {
     const session = await this.#sessions.open(this.#exchange)
     const data = session.data as Record<string, unknown>
@@ -63,6 +68,7 @@ export class SessionLoginFlow implements LoginFlow {
 
   async finish<Value>(handle: string): Promise<Value | undefined> {
     const entry = await this.#take(handle)
+    this.#unknown = entry === undefined
     if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
     // Whoever began to link must still be in: credentials may have changed, or the account be gone, meanwhile.
     if (entry.intent.purpose === 'link' && entry.intent.subject !== (await this.#owner.subject())) return undefined

@@ -12,6 +12,7 @@ import { SessionManager, type SessionOptions } from '../session/manager.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
 import { Passport, type PassportOptions, type Rejection, type Verdict } from './passport.ts'
 import {
+  cookieRequiredReply,
   insufficientScopeReply,
   loginRequiredReply,
   loginTooOldReply,
@@ -113,6 +114,11 @@ export interface RequireLoginOptions {
   maxAge?: number
   /** What a token or an API key must be good for; a login in a session is good for everything. Default nothing. */
   scope?: string
+  /**
+   * Only a login in the cookie's session does, and a token or an API key does not: for routes that issue some, since with one
+   * that was stolen the next could be had each time it expires. Default false.
+   */
+  cookie?: boolean
 }
 
 /** The sessions and the Passport of one application, and what its login, logout and guarded routes answer, on any server. */
@@ -233,7 +239,7 @@ export class Gatepass<User, Name extends string = string> {
     }
     await this.requireOwnForm(exchange)
     const { success, failure = success, maxAge = LINK_LOGIN_AGE, strategy } = options
-    const refusal = await this.requireLogin(exchange, { maxAge })
+    const refusal = await this.requireLogin(exchange, { maxAge, cookie: true })
     if (refusal !== undefined) return refusal
     const { subject } = await this.sessions.open(exchange)
     if (subject === undefined) return loginRequiredReply(exchange, 'not-logged-in')
@@ -252,6 +258,12 @@ export class Gatepass<User, Name extends string = string> {
     return this.#loginReply(exchange, verdict, LOGIN, {})
   }
 
+  /**
+   * Ends the session that the cookie or a token names, and says so with a redirect or 204.
+   *
+   * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403), and what {@link Passport.logout} throws
+   * @throws {UsageError} `ERR_PASSPORT_OPTIONS` for GET
+   */
   async logout(exchange: Exchange, options: LogoutRouteOptions = {}): Promise<Reply> {
     if (isSafe(exchange.method)) {
       throw new UsageError(
@@ -281,12 +293,14 @@ export class Gatepass<User, Name extends string = string> {
   async backChannelLogout(exchange: Exchange, name: Name, options: BackChannelLogoutOptions): Promise<Reply> {
     const headers = { 'cache-control': 'no-store' }
     if (exchange.method !== 'POST') return { status: 405, headers: { ...headers, allow: 'POST' } }
-    const ended = await this.passport.strategy(name)?.endedLogin?.(exchange)
-    if (ended === undefined) {
+    const strategy = this.passport.strategy(name)
+    if (strategy?.endedLogin === undefined) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', `The strategy "${name}" knows no back-channel logout`)
     }
-    const subject = await options.subject(ended)
-    if (subject !== undefined) await this.#endLogins(subject, name, ended)
+    await strategy.endedLogin(exchange, async (ended) => {
+      const subject = await options.subject(ended)
+      if (subject !== undefined) await this.#endLogins(subject, name, ended)
+    })
     return { status: 200, headers }
   }
 
@@ -294,8 +308,10 @@ export class Gatepass<User, Name extends string = string> {
   requireLogin(exchange: Exchange, options: RequireLoginOptions = {}): Awaitable<Reply | undefined> {
     return andThen(this.passport.user(exchange), (user) => {
       if (user === undefined) return this.#refusal(exchange, options)
+      if (options.cookie === true && this.#bringsOwn(exchange)) return cookieRequiredReply(exchange)
       if (!this.#inScope(exchange, options.scope)) return insufficientScopeReply(exchange, options.scope)
       if (options.maxAge === undefined || this.#loginAge(exchange) <= options.maxAge) return undefined
+      if (this.#bringsOwn(exchange)) return loginTooOldReply(exchange, { tokenWithin: options.maxAge })
       return this.#toLoginPage(exchange, options) ?? loginTooOldReply(exchange)
     })
   }
@@ -352,8 +368,20 @@ export class Gatepass<User, Name extends string = string> {
       case 'respond':
         return verdict.reply
       case 'rejection':
-        return backToForm(verdict, intent, options) ?? refusalReply(exchange, verdict)
+        return andThen(
+          this.#sentOn(exchange, verdict, options),
+          (reply) => reply ?? backToForm(verdict, intent, options) ?? refusalReply(exchange, verdict),
+        )
     }
+  }
+
+  /**
+   * A callback opened twice, or that of another tab, tells who is logged in by now nothing new, and does nothing. Whoever is
+   * not is refused, so that a foreign callback is never a login.
+   */
+  #sentOn(exchange: Exchange, rejection: Rejection, { success }: LoginRouteOptions): Awaitable<Reply | undefined> {
+    if (success === undefined || rejection.failures[0]?.over !== true) return undefined
+    return andThen(this.passport.user(exchange), (user) => (user === undefined ? undefined : seeOther(success)))
   }
 
   /** Where the request wishes to go, if that is on this origin; else `fallback`. */
@@ -368,6 +396,11 @@ export class Gatepass<User, Name extends string = string> {
     return options.login === undefined || !asksForPage
       ? undefined
       : seeOther(withQuery(options.login, { next: exchange.target }))
+  }
+
+  /** Whether the request itself carries the credentials that say whose it is. */
+  #bringsOwn(exchange: Exchange): boolean {
+    return this.passport.credentials(exchange)?.type === 'success'
   }
 
   /** Seconds since the login of this session was proved; credentials that come with the request are proved now. */

@@ -37,6 +37,11 @@ export interface Failure {
   readonly status?: number
   /** Seconds after which trying again makes sense; sent as Retry-After. */
   readonly retryAfter?: number
+  /**
+   * The way back of a login that is over, or was never begun here: it has proved nothing, and ended nothing. Whoever is logged
+   * in anyway is sent on to where the login leads.
+   */
+  readonly over?: true
 }
 
 /** The browser has to go elsewhere to continue. */

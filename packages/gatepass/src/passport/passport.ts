@@ -1,5 +1,5 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
-import { UsageError } from '../error.ts'
+import { ProtocolError, UsageError } from '../error.ts'
 import { challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { readAbout } from '../session/about.ts'
@@ -10,7 +10,7 @@ import { SessionLoginFlow } from './flow.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
 import type { Failure, Outcome, Redirect, Respond, Success } from './outcome.ts'
 import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
-import { stampOf, subjectOf, type Users } from './users.ts'
+import { hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
 /** Every strategy that was asked refused, or none felt concerned; what each said is kept in the order of asking. */
 export interface Rejection {
@@ -79,10 +79,11 @@ export class Passport<User, Name extends string = string> {
   readonly #carry: readonly string[]
   readonly #clock: () => Timestamp
 
-  /** @throws {UsageError} `ERR_PASSPORT_OPTIONS` if two strategies share a name or one has none */
+  /** @throws {UsageError} `ERR_PASSPORT_OPTIONS` if two strategies share a name or a callback, or one has no name */
   constructor(options: PassportOptions<User, Name>) {
     this.#users = options.users
     this.#strategies = strategiesByName(options.strategies)
+    requireOwnCallbacks(options.strategies)
     this.#sessions = options.sessions
     this.#carry = options.carry ?? []
     this.#clock = options.clock ?? Date.now
@@ -182,10 +183,15 @@ export class Passport<User, Name extends string = string> {
     return known instanceof Promise ? undefined : known?.own
   }
 
-  /** Ends this session; `everywhere` ends all sessions of its subject. Harmless when nobody is logged in. */
+  /**
+   * Ends this session; `everywhere` ends all sessions of its subject. Harmless when nobody is logged in.
+   *
+   * @throws {ProtocolError} `ERR_TOKEN_SCOPE` (403) for a token or an API key that belongs to no session: it would go on
+   */
   async logout(exchange: Exchange, options: { everywhere?: boolean } = {}): Promise<void> {
     if (this.#sessions !== undefined) {
       const session = await this.#sessions.open(exchange)
+      if (session.subject === undefined && this.credentials(exchange)?.type === 'success') throw withoutSession()
       if (options.everywhere === true && session.subject !== undefined) await this.#sessions.revokeAll(session.subject)
       session.destroy()
     }
@@ -233,9 +239,7 @@ export class Passport<User, Name extends string = string> {
     const decided = this.#known(exchange)
     if (decided !== undefined && !(decided instanceof Promise)) return decided.user
     if (user === undefined || user === null || user === false) return this.#ended(exchange, session, 'user-gone')
-    if (this.#users.stamp !== undefined && stampOf(this.#users, user) !== session.login?.stamp) {
-      return this.#ended(exchange, session, 'credentials-changed')
-    }
+    if (!hasCurrentStamp(this.#users, user, session.login)) return this.#ended(exchange, session, 'credentials-changed')
     exchange.memory.set(this, { user, anonymity: undefined } satisfies Finding<User>)
     return user
   }
@@ -258,8 +262,8 @@ export class Passport<User, Name extends string = string> {
   /** Credentials that name a session end as it does when the password changes. */
   #standing(outcome: Outcome<User>): Outcome<User> {
     if (outcome.type !== 'success' || outcome.session === undefined || this.#users.stamp === undefined) return outcome
-    const { stamp } = readAbout(outcome.session.about).login ?? {}
-    return stamp === stampOf(this.#users, outcome.user) ? outcome : OUTDATED
+    const { login } = readAbout(outcome.session.about)
+    return hasCurrentStamp(this.#users, outcome.user, login) ? outcome : OUTDATED
   }
 
   #required(exchange: Exchange): Awaitable<Session<object>> {
@@ -313,8 +317,16 @@ const OUTDATED: Failure = {
   challenge: challenge('Bearer', { error: 'invalid_token' }),
 }
 
+function withoutSession(): ProtocolError {
+  return new ProtocolError('ERR_TOKEN_SCOPE', 'There is no session to log out of: these credentials belong to none', {
+    status: 403,
+    hint: 'Revoke the API key, let the token expire, or log out with the session cookie and without Authorization.',
+  })
+}
+
 /** The flow of a Passport without sessions: a strategy that needs one cannot work there. */
 const withoutSessions: Omit<LoginFlow, 'intent'> = {
+  unknown: false,
   async start(): Promise<string> {
     throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy has to remember something between two requests', {
       hint: 'Give `sessions` to Passport.',
@@ -336,6 +348,30 @@ function strategiesByName<User>(strategies: readonly Strategy<User>[]): Readonly
     byName.set(strategy.name, strategy)
   }
   return byName
+}
+
+/** Where `iss` is not sent, the callback alone tells which provider answers (mix-up, RFC 9700 §4.4.2.2). */
+function requireOwnCallbacks(strategies: readonly Strategy<unknown>[]): void {
+  const known: { name: string; callback: string }[] = []
+  for (const { name, callback } of strategies) {
+    if (callback === undefined) continue
+    const other = known.find((one) => samePlace(one.callback, callback))
+    if (other !== undefined) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategies "${other.name}" and "${name}" share ${callback}`, {
+        hint: `Give each a callback of its own: '/auth/${other.name}/callback', '/auth/${name}/callback'.`,
+      })
+    }
+    known.push({ name, callback })
+  }
+}
+
+/** Of a path only a request says where it is, so it may be any address with that path. */
+function samePlace(one: string, other: string): boolean {
+  return one === other || pathOf(one) === other || one === pathOf(other)
+}
+
+function pathOf(address: string): string | undefined {
+  return address.startsWith('/') ? address : URL.parse(address)?.pathname
 }
 
 function rejection(failures: Rejection['failures']): Rejection {

@@ -67,13 +67,30 @@ export function insufficientScopeReply(exchange: Exchange, scope: string | undef
   })
 }
 
-/** The answer where the login is older than the route allows. */
-export function loginTooOldReply(exchange: Exchange): Reply {
+/** The answer where a token or an API key is right, and does not replace the person. */
+export function cookieRequiredReply(exchange: Exchange): Reply {
+  return problemReply(exchange, {
+    status: 403,
+    code: 'ERR_TOKEN_SCOPE',
+    message: 'A token or an API key is not good for this.',
+    hint: 'Send the request with the session cookie and without Authorization.',
+  })
+}
+
+/**
+ * The answer where the login is older than the route allows.
+ *
+ * @param options.tokenWithin of a request with a token: how old, in seconds, the login may be that its token is from (RFC 9470 §3)
+ */
+export function loginTooOldReply(exchange: Exchange, options: { readonly tokenWithin?: number } = {}): Reply {
+  const error = 'insufficient_user_authentication'
+  const { tokenWithin } = options
   return problemReply(exchange, {
     status: 401,
     code: 'ERR_LOGIN_TOO_OLD',
     message: 'This needs a recent login.',
     hint: 'Log in again, then repeat the request.',
+    ...(tokenWithin !== undefined && { challenges: [challenge('Bearer', { error, max_age: String(tokenWithin) })] }),
   })
 }
 

@@ -13,6 +13,8 @@ export interface LoginFlow {
   finish<Value>(handle: string): Promise<Value | undefined>
   /** What this login is for; once `finish` has given something, what the flow was begun for. */
   readonly intent: LoginIntent
+  /** Whether `finish` was asked for a handle that this browser does not have: used before, dropped by a login, or never begun. */
+  readonly unknown: boolean
 }
 
 /** What one call of `authenticate` hands to a strategy. */
@@ -42,13 +44,16 @@ export interface Strategy<User, Name extends string = string> {
    * carries no session, so the strategy must do no more than send the browser on.
    */
   readonly foreignPost?: string
+  /** Where a provider sends the browser back to, a path here or a whole address: of this strategy alone. */
+  readonly callback?: string
   authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>>
   /**
-   * Reads a provider's word that a login has ended there (OpenID Connect Back-Channel Logout 1.0).
+   * Reads a provider's word that a login has ended there (OpenID Connect Back-Channel Logout 1.0), and has `end` end it here.
+   * Once `end` has succeeded the same word counts no more; until then the provider may repeat it.
    *
    * @throws {ProtocolError} if it is not the provider's
    */
-  endedLogin?(exchange: Exchange): Promise<EndedLogin>
+  endedLogin?(exchange: Exchange, end: (ended: EndedLogin) => Promise<void>): Promise<void>
   /** Where the browser has to go to log out at the provider, too; `undefined` if nowhere. */
   logoutLocation?(login: { sid: string | undefined; returnTo: string | undefined }): Promise<string | undefined>
 }

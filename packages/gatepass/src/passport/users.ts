@@ -1,5 +1,6 @@
 import { sha256Hex } from '../crypto/random.ts'
 import { UsageError } from '../error.ts'
+import type { LoginProof } from '../session/about.ts'
 
 /**
  * How users are found again, and named in a session. The one place where `User` is inferred: write `find` first, since
@@ -34,4 +35,9 @@ export function subjectOf<User>(users: Users<User>, user: User): string {
 /** What a login remembers of the credentials: 128 bits of SHA-256, so that a session never holds a password hash. */
 export function stampOf<User>(users: Users<User>, user: User): string | undefined {
   return users.stamp === undefined ? undefined : sha256Hex(`gatepass:stamp:${users.stamp(user)}`).slice(0, 32)
+}
+
+/** Whether a login was made with the credentials of today; always, where nothing tells when they change. */
+export function hasCurrentStamp<User>(users: Users<User>, user: User, login: LoginProof | undefined): boolean {
+  return users.stamp === undefined || stampOf(users, user) === login?.stamp
 }

@@ -104,7 +104,7 @@ test.each([
   },
 )
 
-test('a key opens what its scopes say, on the routes that a cookie opens, and is no recent login', async () => {
+test('a key opens what its scopes say, on the routes that a cookie opens, and is neither a recent login nor a cookie', async () => {
   const { keys } = world()
   const auth = new Gatepass(
     {
@@ -117,12 +117,12 @@ test('a key opens what its scopes say, on the routes that a cookie opens, and is
   )
   const { key } = await keys.create({ subject: 'alice', label: 'x', scopes: ['orders:read'] })
   const answers = []
-  for (const guard of [{ scope: 'orders:read' }, { scope: 'orders:write' }, { maxAge: 300 }]) {
+  for (const guard of [{ scope: 'orders:read' }, { scope: 'orders:write' }, { maxAge: 300 }, { cookie: true }]) {
     const exchange = sending(key)
     await auth.admit(exchange)
     answers.push((await auth.requireLogin(exchange, guard))?.status)
   }
-  expect(answers).toEqual([undefined, 403, 401])
+  expect(answers).toEqual([undefined, 403, 401, 403])
 })
 
 test.each([

@@ -28,14 +28,15 @@ function world(jwtOptions: Partial<OwnJwtOptions<User>> = {}, options: Partial<G
   const keys = signingKeys({ store: memorySigningKeyStore(), keys: [secret], clock })
   const account = (claims: { sub: string }) => users.get(claims.sub)
   const strategy = jwt<User>({ keys, issuer, audience, account, clock, ...jwtOptions })
+  const accounts = {
+    find: (id: string) => users.get(id),
+    subject: (user: User) => user.id,
+    stamp: (user: User) => users.get(user.id)?.password ?? '',
+  }
   const auth = new Gatepass<User, 'jwt'>(
     {
       sessions: { store, clock },
-      users: {
-        find: (id) => users.get(id),
-        subject: (user) => user.id,
-        stamp: (user) => users.get(user.id)?.password ?? '',
-      },
+      users: accounts,
       strategies: [strategy],
       bearer: 'jwt',
       clock,
@@ -44,7 +45,7 @@ function world(jwtOptions: Partial<OwnJwtOptions<User>> = {}, options: Partial<G
     [origin],
   )
   const tokens = accessTokens({ keys, issuer, audience, clock })
-  const refresh = refreshTokens({ sessions: auth.sessions, keys: [secret], clock })
+  const refresh = refreshTokens({ sessions: auth.sessions, users: accounts, keys: [secret], clock })
   const jar = new TestJar()
 
   const login = async (id = 'alice', browser = jar) => {
@@ -161,6 +162,24 @@ describe('a session can be had by cookie or by token on the same route', () => {
     for (const token of both) expect((await visit(bearing(token))).refusal?.status).toBe(401)
   })
 
+  test.each([
+    ['changed password', (users: Map<string, unknown>) => users.set('alice', { id: 'alice', password: 'new' })],
+    ['deleted account', (users: Map<string, unknown>) => users.delete('alice')],
+  ])('7.4.2: a %s ends the refresh tokens from before', async (_, change) => {
+    const { login, users, auth, refresh, jar } = world()
+    await login()
+    const { login: proof } = await auth.sessions.open(jar.exchange())
+    const { token, id } = await refresh.begin(new TestExchange(), { subject: 'alice', login: proof })
+    const next = await refresh.refresh(new TestExchange(), token)
+    if (next.type === 'refused') throw new Error(next.reason)
+    const before = users.get('alice')
+    change(users)
+    expect(await refresh.refresh(new TestExchange(), next.token)).toEqual({ type: 'refused', reason: 'ended' })
+    expect(await auth.sessions.record(id)).toBeUndefined()
+    if (before !== undefined) users.set('alice', before)
+    expect(await refresh.refresh(new TestExchange(), next.token)).toEqual({ type: 'refused', reason: 'ended' })
+  })
+
   test('a token that names the session of somebody else is refused', async () => {
     const { login, auth, jar, tokens, bearing, visit, store } = world()
     await login()
@@ -170,6 +189,32 @@ describe('a session can be had by cookie or by token on the same route', () => {
     const load = vi.spyOn(store, 'load')
     expect((await visit(bearing(invented.token))).refusal?.status).toBe(401)
     expect(load, 'what is no session id is not looked up').not.toHaveBeenCalled()
+  })
+
+  test('10.3.3: the same subject of another issuer is another person, whoever’s keys signed', async () => {
+    const partner = 'https://partner.example'
+    const { keys, clock, tokens, bearing } = world()
+    const of = (claims: { iss: string; sub: string }) => ({ id: `${claims.sub} of ${claims.iss}` })
+    const auth = new Gatepass<User, 'jwt' | 'partner'>(
+      {
+        sessions: { store: memoryStore({ clock }) },
+        users: { find: (id) => ({ id }), subject: (user) => user.id },
+        strategies: [
+          jwt<User>({ keys, issuer, audience, clock, account: () => ({ id: 'alice' }) }),
+          jwt<User, 'partner'>({ name: 'partner', keys, issuer: partner, audience, clock, account: of }),
+        ],
+        bearer: ['jwt', 'partner'],
+      },
+      [origin],
+    )
+    const theirs = accessTokens({ keys, issuer: partner, audience, clock })
+    const seen = []
+    for (const issuing of [tokens, theirs]) {
+      const exchange = bearing((await issuing.issue({ subject: 'alice' })).token)
+      await auth.admit(exchange)
+      seen.push(await auth.passport.user(exchange))
+    }
+    expect(seen).toEqual([{ id: 'alice' }, { id: `alice of ${partner}` }])
   })
 
   test('with both, the token decides, and the cookie is not looked at', async () => {
@@ -308,12 +353,19 @@ describe('RFC 6750: what is refused says why', () => {
     expect((await visit(jar.exchange(), guard)).refusal).toBeUndefined()
   })
 
-  test('10.3.4: where a recent login is asked for, the time of the login counts, not that of the token', async () => {
-    const { login, mint, bearing, visit, clock, tokens } = world()
+  test('10.3.4, RFC 9470 3: where a recent login is asked for, the time of the login counts, not that of the token', async () => {
+    const { login, mint, bearing, visit, clock, tokens, jar } = world()
     await login()
     expect((await visit(bearing(await mint()), { maxAge: 300 })).refusal).toBeUndefined()
     clock.advance(301)
-    expect((await visit(bearing(await mint()), { maxAge: 300 })).refusal?.status).toBe(401)
+    const page = { headers: { accept: 'text/html' } }
+    for (const request of [{}, page]) {
+      const { refusal, challenge } = await visit(bearing(await mint(), request), { maxAge: 300, login: '/login' })
+      expect(refusal?.status).toBe(401)
+      expect(challenge).toBe('Bearer error="insufficient_user_authentication", max_age="300"')
+    }
+    expect((await visit(jar.exchange(), { maxAge: 300 })).challenge).toBe('undefined')
+    expect((await visit(jar.exchange(page), { maxAge: 300, login: '/login' })).refusal?.status).toBe(303)
     const { token } = await tokens.issue({ subject: 'alice' })
     expect((await visit(bearing(token), { maxAge: 300 })).refusal?.status).toBe(401)
     expect((await visit(bearing(token))).refusal).toBeUndefined()
@@ -366,6 +418,46 @@ test('options that cannot be right are refused at boot', () => {
   expect(() => jwt({ ...common, keys: [key], algorithms: ['none' as never] })).toThrow()
   expect(() => jwt({ ...common, keys: [key], algorithms: [] })).toThrow()
   expect(jwt({ ...common, keys: [key], name: 'partner' }).name).toBe('partner')
+})
+
+test('a token begets no token: where the cookie is asked for, none is good, not even that of the cookie’s own session', async () => {
+  const { login, mint, bearing, visit, jar, tokens, clock } = world()
+  await login()
+  const guard = { cookie: true }
+  expect((await visit(jar.exchange(), guard)).refusal).toBeUndefined()
+  clock.advance(60)
+  const ofNoSession = (await tokens.issue({ subject: 'alice' })).token
+  for (const token of [await mint(), await mint(jar, ['everything']), ofNoSession]) {
+    const beside = jar.exchange({ headers: { authorization: `Bearer ${token}` } })
+    for (const request of [bearing(token), beside])
+      expect((await visit(request, guard)).refusal).toMatchObject({ status: 403 })
+  }
+  expect((await visit(bearing('refused'), guard)).refusal?.status).toBe(401)
+})
+
+test('with a token nobody adds a way to log in to the account: it would outlive the token', async () => {
+  const { login, mint, bearing, auth } = world()
+  await login()
+  const exchange = bearing(await mint(), { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } })
+  await auth.admit(exchange)
+  expect(await auth.link(exchange, 'jwt', { success: '/account' })).toMatchObject({ status: 403 })
+})
+
+test('who carries a token without a session is not told to be logged out, since the token goes on', async () => {
+  const { login, mint, bearing, auth, jar, tokens } = world()
+  await login()
+  const sending = async (token: string, everywhere: boolean) => {
+    const exchange = bearing(token, { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } })
+    await auth.admit(exchange)
+    return auth.logout(exchange, { everywhere })
+  }
+  const { token } = await tokens.issue({ subject: 'alice' })
+  for (const everywhere of [false, true])
+    await expect(sending(token, everywhere)).rejects.toMatchObject({ code: 'ERR_TOKEN_SCOPE', status: 403 })
+  expect((await auth.sessions.open(jar.exchange())).subject).toBe('alice')
+  await login('alice', new TestJar())
+  expect((await sending(await mint(), true)).status).toBe(204)
+  expect(await auth.sessions.list('alice')).toEqual([])
 })
 
 test('an access token or an API key cannot become a refresh token, which lives longer', async () => {

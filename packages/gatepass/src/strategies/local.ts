@@ -40,7 +40,8 @@ export interface LocalAccounts<User> {
 /** For what is verified elsewhere: LDAP, another service, an old table. */
 export interface LocalVerifier<User> {
   /**
-   * Who that is. `undefined` refuses with the one message for every reason; a `Failure` refuses with its own. It must
+   * Who that is. `undefined` refuses with the one message for every reason; a `Failure` (declared as one, for `User` is
+   * inferred here) refuses with its own. It must
    * take as long for a name nobody has as for a wrong password.
    */
   verify(name: string, password: string, exchange: Exchange): Awaitable<User | Failure | undefined | null | false>

@@ -61,6 +61,7 @@ export function oauth2<User, const Name extends string>(
   const flow = new CodeFlow<User>(login, options)
   return {
     name,
+    callback: flow.callback.address,
     refresh: (refreshToken) => refreshTokens(client, refreshToken),
     authenticate: (exchange, attempt) => flow.authenticate(exchange, attempt),
   }

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { LOGIN } from '../passport/intent.ts'
+import { TestExchange, type TestRequest } from '../testing/exchange.ts'
+import { oauth2 } from './oauth2.ts'
 import { type OidcOptions, oidc } from './oidc.ts'
 
 const options: OidcOptions<object, 'acme'> = {
@@ -12,6 +15,50 @@ const options: OidcOptions<object, 'acme'> = {
 
 afterEach(() => {
   vi.unstubAllEnvs()
+})
+
+const attempt = { flow: { start: async () => 'state', finish: async () => undefined, intent: LOGIN, unknown: false } }
+
+describe('where a callback that is a path is', () => {
+  const begin = (request: TestRequest, callback = '/auth/acme/callback') => {
+    const strategy = oauth2<object, 'acme'>({
+      ...options,
+      ...{
+        callback,
+        authorizationEndpoint: 'https://acme.example/authorize',
+        tokenEndpoint: 'https://acme.example/token',
+      },
+      identity: () => ({ subject: 'ada' }),
+    })
+    return strategy.authenticate(new TestExchange(request), { ...attempt, options: {} })
+  }
+  const redirectUri = async (request: TestRequest, callback?: string) => {
+    const outcome = await begin(request, callback)
+    return outcome.type === 'redirect' ? new URL(outcome.location).searchParams.get('redirect_uri') : outcome
+  }
+
+  test.each([
+    'https://evil.example',
+    'http://192.0.2.1:3000',
+    'https://localhost.evil.example',
+    'http://127.evil.example',
+  ])('is not said by the Host field: no login begins at %s', async (origin) => {
+    const forged = { origin, originConfigured: false }
+    await expect(begin(forged)).rejects.toMatchObject({ code: 'ERR_OAUTH_OPTIONS', hint: expect.anything() })
+  })
+
+  test.each(['http://localhost:3000', 'http://127.8.9.10:3000', 'http://[::1]:3000'])(
+    'is said by the Host field on this machine: %s',
+    async (origin) => {
+      expect(await redirectUri({ origin, originConfigured: false })).toBe(`${origin}/auth/acme/callback`)
+    },
+  )
+
+  test('is said by the application: in `origin`, or in a callback that is a whole address', async () => {
+    const whole = 'https://app.example/auth/acme/callback'
+    expect(await redirectUri({ origin: 'https://app.example' })).toBe(whole)
+    expect(await redirectUri({ origin: 'https://evil.example', originConfigured: false }, whole)).toBe(whole)
+  })
 })
 
 describe('options', () => {

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { createRemoteJWKSet, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { gatepass as expressGatepass } from '../../src/adapters/express.ts'
 import { gatepass as nodeGatepass } from '../../src/adapters/node.ts'
@@ -25,7 +25,7 @@ const strategies = [
 
 const auth = expressGatepass({ sessions: { store }, users, strategies, bearer: 'jwt' })
 const access = accessTokens({ keys, issuer, audience: issuer })
-const refresh = refreshTokens({ sessions: auth.sessions, keys: [secret] })
+const refresh = refreshTokens({ sessions: auth.sessions, users, keys: [secret] })
 
 /** A store in another process answers later. */
 function later(memory: SessionStore & SubjectIndex): SessionStore & SubjectIndex {
@@ -46,7 +46,7 @@ app.set('env', 'test')
 app.use(auth)
 app.post('/login', auth.login('local'), (_req, res) => void res.sendStatus(204))
 app.post('/logout', auth.logout())
-app.post('/token', auth.requireLogin(), async (req, res) => {
+app.post('/token', auth.requireLogin({ cookie: true }), async (req, res) => {
   const { subject = '', login } = await auth.session(req)
   const family = await refresh.begin(auth.exchange(req), { subject, login })
   res.json({ ...(await access.issue(family)), refresh: family.token })
@@ -135,6 +135,39 @@ test('over HTTP a Bearer field that is not written as it should be is refused, a
   expect((await browser.fetch('/me')).status).toBe(200)
   for (const authorization of [`Bearer\t${pair.token}`, 'Bearer', `Bearer\u00a0${pair.token}`])
     expect([400, 401]).toContain((await browser.fetch('/me', { headers: { authorization } })).status)
+})
+
+test('9.1.3, attack 57: over HTTP an address of keys in a token is never asked', async () => {
+  let asked = 0
+  const attacker = await listen(
+    createServer((_req, res) => {
+      asked++
+      res.end('{"keys":[]}')
+    }),
+  )
+  const { privateKey, publicKey } = await generateKeyPair('EdDSA')
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: issuer, aud: issuer, sub: 'alice', client_id: issuer, jti: 'x', iat: now, exp: now + 600 }
+  const [own] = (await keys.jwks()).keys
+  for (const kid of [String(own?.kid), 'unknown', undefined]) {
+    const offers = { jku: `${attacker}/jwks.json`, x5u: `${attacker}/certificate`, jwk: await exportJWK(publicKey) }
+    const header = { alg: 'EdDSA', typ: 'at+jwt', ...offers, ...(kid !== undefined && { kid }) }
+    const token = await new SignJWT(claims).setProtectedHeader(header).sign(privateKey)
+    expect((await fetch(`${origin}/me`, bearing(token))).status).toBe(401)
+  }
+  expect(asked).toBe(0)
+})
+
+test('10.4.4: a password, or a grant that asks for one, gets no token', async () => {
+  const password = { username: 'alice', password: 'right' }
+  const browser = new TestBrowser(origin)
+  for (const form of [password, { grant_type: 'password', ...password }, { response_type: 'token' }])
+    expect((await browser.fetch('/token', { form })).status).toBe(401)
+  const basic = { authorization: `Basic ${Buffer.from('alice:right').toString('base64')}` }
+  expect((await fetch(`${origin}/token`, { method: 'POST', headers: basic })).status).toBe(401)
+  const headers = { 'content-type': 'application/json' }
+  for (const body of [password, { grant_type: 'password', ...password }, { token: 'right' }])
+    expect((await fetch(`${origin}/refresh`, { method: 'POST', headers, body: JSON.stringify(body) })).status).toBe(400)
 })
 
 test('over HTTP a refresh gives a new pair, and a replay ends the session of both', async () => {

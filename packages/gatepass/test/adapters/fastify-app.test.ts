@@ -76,12 +76,10 @@ test("a provider's word that a login has ended ends the sessions of that login",
   const acme: Strategy<User, 'acme'> = {
     name: 'acme',
     authenticate: () => ({ type: 'success', user: { id: 'ada' }, sid: 'first' }),
-    endedLogin: async (exchange) => ({
-      issuer: 'https://acme.example',
-      subject: 'ada',
-      sid: String((await exchange.fields()).logout_token),
-      issuedAt: Date.now(),
-    }),
+    endedLogin: async (exchange, end) => {
+      const sid = String((await exchange.fields()).logout_token)
+      await end({ issuer: 'https://acme.example', subject: 'ada', sid, issuedAt: Date.now() })
+    },
   }
   const auth = gatepass({ sessions: { store: memoryStore() }, users, strategies: [acme] })
   const app = fastify()

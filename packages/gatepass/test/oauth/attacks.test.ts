@@ -141,9 +141,57 @@ describe('attacks 62 and 63: the same callback again', () => {
     const authorization = await w.browser.begin()
     const parameters = { state: authorization.searchParams.get('state') ?? '', code: codeFor(authorization) }
     const first = await w.browser.back(parameters)
+    const token = w.browser.jar.get('__Host-Http-gp')
     const again = await w.browser.back(parameters)
-    expect(again).toMatchObject({ location: '/login?failure=expired', subject: first.subject })
+    expect(again).toMatchObject({ location: '/', subject: first.subject })
+    expect(w.browser.jar.get('__Host-Http-gp')).toBe(token)
     expect(w.provider.exchanges).toHaveLength(1)
+    expect(w.app.accounts.seen).toHaveLength(1)
+    expect(w.codes()).toEqual(['ERR_OAUTH_STATE'])
+  })
+
+  test('leads whoever is logged in to where the route says, and whoever is not to the login page', async () => {
+    await using w = await world()
+    const authorization = await w.browser.begin()
+    const parameters = { state: authorization.searchParams.get('state') ?? '', code: codeFor(authorization) }
+    await w.browser.back(parameters)
+    expect(await w.browser.back(parameters, { success: '/home' })).toMatchObject({ location: '/home' })
+    const nobody = w.app.browser()
+    expect(await nobody.back(parameters, { success: '/home' })).toMatchObject({ location: '/login?failure=expired' })
+    await w.app.gatepass.sessions.revokeAll('user-1')
+    expect(await w.browser.back(parameters, { success: '/home' })).toMatchObject({
+      location: '/login?failure=expired',
+      subject: undefined,
+    })
+  })
+
+  test('does not reach the handler behind a route without `success`', async () => {
+    await using w = await world()
+    const authorization = await w.browser.begin()
+    const parameters = { state: authorization.searchParams.get('state') ?? '', code: codeFor(authorization) }
+    await w.browser.back(parameters)
+    const target = `/auth/acme/callback?${new URLSearchParams(parameters)}`
+    expect((await w.browser.through({ target }, {})).reply).toMatchObject({ status: 401 })
+  })
+
+  test('that came too late is told so, whoever is logged in', async () => {
+    await using w = await world()
+    await w.logIn()
+    const authorization = await w.browser.begin()
+    w.clock.advance(600)
+    const late = await w.browser.back({ state: authorization.searchParams.get('state') ?? '', code: 'x' })
+    expect(late).toMatchObject({ location: '/login?failure=expired', subject: someone })
+  })
+
+  test('of somebody else leaves who is logged in logged in', async () => {
+    await using w = await world()
+    await w.logIn()
+    const attacker = await w.app.browser().begin()
+    const foreign = { state: attacker.searchParams.get('state') ?? '', code: codeFor(attacker) }
+    const token = w.browser.jar.get('__Host-Http-gp')
+    expect(await w.browser.back(foreign)).toMatchObject({ location: '/', subject: 'user-1' })
+    expect(w.browser.jar.get('__Host-Http-gp')).toBe(token)
+    expect([w.provider.exchanges.length, w.app.accounts.seen.length]).toEqual([1, 1])
   })
 
   test('twenty at once are one exchange', async () => {
@@ -176,10 +224,8 @@ describe('several tabs', () => {
     const last = await w.browser.back(newer.pop() ?? {})
     expect(last).toMatchObject({ location: '/', subject: someone })
     // Whoever planted a session in the browser may have begun a login in it: a login leaves none of them.
-    expect(await w.browser.back(newer.pop() ?? {})).toMatchObject({
-      location: '/login?failure=expired',
-      subject: last.subject,
-    })
+    expect(await w.browser.back(newer.pop() ?? {})).toMatchObject({ location: '/', subject: last.subject })
+    expect(w.provider.exchanges).toHaveLength(1)
   })
 })
 

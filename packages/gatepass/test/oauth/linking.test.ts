@@ -88,10 +88,7 @@ describe('linking', () => {
     await w.logIn()
     const begun = await w.browser.link()
     const { subject } = await w.logIn('eve')
-    expect(await w.browser.back(w.parametersOf(begun.location))).toMatchObject({
-      location: '/login?failure=expired',
-      subject,
-    })
+    expect(await w.browser.back(w.parametersOf(begun.location))).toMatchObject({ location: '/', subject })
   })
 
   test('that is refused leads back to the account page, and changes nothing', async () => {

@@ -1,5 +1,6 @@
 /** Logout at the provider: that we ask for, and that it tells us of. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { StoreError } from '../../src/error.ts'
 import { oidc } from '../../src/strategies/oidc.ts'
 import { testClock } from '../../src/testing/clock.ts'
 import { TestExchange } from '../../src/testing/exchange.ts'
@@ -27,12 +28,16 @@ async function world() {
     return browser
   }
   /** The provider tells; what is `undefined` is left out. */
-  const tell = async (claims: Record<string, unknown> = {}, lies: Lies = {}) => {
+  const tell = async (claims?: Record<string, unknown>, lies?: Lies) => {
+    const logout_token = await sign(claims, lies)
+    return { logout_token, answer: await send(logout_token) }
+  }
+  const sign = async (claims: Record<string, unknown> = {}, lies: Lies = {}) => {
     const honest = { events: { [event]: {} }, jti: Math.random().toString(), email: undefined, name: undefined }
     Object.assign(provider.lies, { claims: { ...honest, ...claims }, header: { typ: 'logout+jwt' } }, lies)
     const logout_token = await provider.idToken({})
     provider.lies.header = {}
-    return { logout_token, answer: await send(logout_token) }
+    return logout_token
   }
   const send = async (logout_token: string) => {
     const exchange = new TestExchange({ method: 'POST', target: '/logout/acme', fields: { logout_token } })
@@ -41,7 +46,17 @@ async function world() {
     })
   }
   const isIn = async (browser: Visitor) => (await browser.login({ target: '/auth/acme' })).subject !== undefined
-  return { clock, provider, app, logIn, tell, send, isIn, [Symbol.asyncDispose]: () => provider[Symbol.asyncDispose]() }
+  return {
+    clock,
+    provider,
+    app,
+    logIn,
+    tell,
+    sign,
+    send,
+    isIn,
+    [Symbol.asyncDispose]: () => provider[Symbol.asyncDispose](),
+  }
 }
 
 describe('ASVS 10.5.5: a logout token', () => {
@@ -104,6 +119,21 @@ describe('ASVS 10.5.5: a logout token', () => {
     const later = await w.logIn('first')
     await w.tell({ iat: issued })
     expect(await w.isIn(later)).toBe(true)
+  })
+
+  test('that could not be obeyed is obeyed when the provider sends it again, and once', async () => {
+    await using w = await world()
+    const browser = await w.logIn('first')
+    const logout_token = await w.sign()
+    const unavailable = new StoreError('ERR_STORE_UNAVAILABLE', 'down')
+    vi.spyOn(w.app.store, 'remove').mockImplementationOnce(() => {
+      throw unavailable
+    })
+    await expect(w.send(logout_token)).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+    expect(await w.isIn(browser)).toBe(true)
+    expect((await w.send(logout_token)).status).toBe(200)
+    expect(await w.isIn(browser)).toBe(false)
+    await expect(w.send(logout_token)).rejects.toMatchObject({ code: 'ERR_OIDC_LOGOUT_TOKEN' })
   })
 
   test('is taken by POST', async () => {

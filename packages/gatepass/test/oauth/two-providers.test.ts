@@ -1,10 +1,17 @@
 /** What may not pass from one provider to another, in an application that has two. */
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
-import { expect, test } from 'vitest'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
+import { describe, expect, test } from 'vitest'
+import { gatepass } from '../../src/adapters/express.ts'
+import type { UsageError } from '../../src/error.ts'
+import { Passport } from '../../src/passport/passport.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { oauth2 } from '../../src/strategies/oauth2.ts'
 import { oidc } from '../../src/strategies/oidc.ts'
 import type { TestBrowser } from '../../src/testing/browser.ts'
-import { Accounts, site } from './express-site.ts'
+import { type Account, Accounts, site } from './express-site.ts'
 import { CLIENT_ID, CLIENT_SECRET, codeFor, lyingProvider } from './lying-provider.ts'
 
 async function world() {
@@ -85,6 +92,73 @@ test('OA-8: each provider is given a callback of its own, whatever host the requ
     const location = await locationOf(`${w.app.origin}/auth/${name}`, { host: 'evil.example' })
     expect(location.searchParams.get('redirect_uri')).toBe(`${w.app.origin}/auth/${name}/callback`)
   }
+})
+
+test('OA-8: where no origin is configured, no provider is told one that a request names', async () => {
+  await using provider = await lyingProvider(Date.now)
+  const acme = oidc<Account, 'acme'>({
+    ...{ name: 'acme', issuer: provider.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET },
+    ...{ callback: '/auth/acme/callback', account: () => undefined },
+  })
+  const users = { find: () => undefined, subject: (user: Account) => user.id }
+  const auth = gatepass<Account, 'acme'>({ sessions: { store: memoryStore() }, users, strategies: [acme] })
+  const app = express().use(auth).get('/auth/acme', auth.login('acme'))
+  app.use(
+    ((error: UsageError, _req, res, _next) => void res.status(500).json(error.code)) as express.ErrorRequestHandler,
+  )
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  try {
+    const [forged] = (await once(get({ port, path: '/auth/acme', headers: { host: 'evil.example' } }), 'response')) as [
+      IncomingMessage,
+    ]
+    forged.resume()
+    expect([forged.statusCode, forged.headers.location]).toEqual([500, undefined])
+    const here = await locationOf(`http://127.0.0.1:${port}/auth/acme`, {})
+    expect(here.searchParams.get('redirect_uri')).toBe(`http://127.0.0.1:${port}/auth/acme/callback`)
+  } finally {
+    server.close()
+  }
+})
+
+describe('RFC 9700 §4.4: two strategies', () => {
+  const users = { find: (): Account | undefined => undefined, subject: (user: Account) => user.id }
+  const at = (name: string, callback: string) =>
+    oidc<Account, string>({
+      ...{ name, callback, issuer: `https://${name}.example`, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET },
+      account: () => undefined,
+    })
+  const made = (one: string, other: string) => () =>
+    new Passport({ users, strategies: [at('one', one), at('other', other)] })
+
+  test.each([
+    ['a path', '/back', '/back'],
+    ['a path that is written in two ways', '/back', '/./back'],
+    ['an address', 'https://app.example/back', 'https://app.example:443/back'],
+    ['what may be one address', '/back', 'https://app.example/back'],
+    ['what may be one address, the other way round', 'https://app.example/back', '/back'],
+  ])('do not share a callback: %s', (_what, one, other) => {
+    expect(made(one, other)).toThrow(expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' }))
+  })
+
+  test.each([
+    ['/one/back', '/other/back'],
+    ['https://one.example/back', 'https://other.example/back'],
+  ])('have callbacks of their own: %s and %s', (one, other) => {
+    expect(made(one, other)).not.toThrow()
+  })
+
+  test('of plain OAuth 2.0 do not share one either', () => {
+    const endpoints = { authorizationEndpoint: 'https://x.example/authorize', tokenEndpoint: 'https://x.example/token' }
+    const plain = oauth2<Account, 'plain'>({
+      ...{ name: 'plain', callback: '/back', clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, ...endpoints },
+      ...{ account: () => undefined, identity: () => ({ subject: 'ada' }) },
+    })
+    expect(() => new Passport({ users, strategies: [plain, at('other', '/back')] })).toThrow(
+      expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' }),
+    )
+  })
 })
 
 test('OA-12: a form that leads to a provider is not sent on to it', async () => {

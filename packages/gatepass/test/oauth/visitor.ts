@@ -1,7 +1,7 @@
 import type { Reply } from '../../src/http/exchange.ts'
 import { Gatepass, type LoginRouteOptions } from '../../src/passport/gatepass.ts'
 import type { Strategy } from '../../src/passport/strategy.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { type MemoryStore, memoryStore } from '../../src/stores/memory.ts'
 import { type TestClock, testClock } from '../../src/testing/clock.ts'
 import { TestJar, type TestRequest } from '../../src/testing/exchange.ts'
 import { type Account, Accounts } from './express-site.ts'
@@ -20,6 +20,7 @@ export interface Answer {
 /** An application without a server, and browsers that visit it. */
 export class Visited {
   readonly clock: TestClock
+  readonly store: MemoryStore
   readonly accounts: Accounts = new Accounts()
   readonly gatepass: Gatepass<Account, string>
   readonly name: string
@@ -29,11 +30,12 @@ export class Visited {
     clock: TestClock = testClock(),
   ) {
     this.clock = clock
+    this.store = memoryStore({ clock })
     const made = strategy(this.accounts, clock)
     this.name = made.name
     this.gatepass = new Gatepass<Account, string>(
       {
-        sessions: { store: memoryStore({ clock }), clock },
+        sessions: { store: this.store, clock },
         users: { find: (id) => this.accounts.byId.get(id), subject: (user) => user.id },
         strategies: [made],
         clock,
@@ -57,7 +59,11 @@ export class Visitor {
 
   /** A request to the login route, or to the callback. */
   login(request: TestRequest, options: LoginRouteOptions = {}): Promise<Answer> {
-    const route = { success: '/', failure: '/login', ...options }
+    return this.through(request, { success: '/', failure: '/login', ...options })
+  }
+
+  /** The same by a route that says nothing but this. */
+  through(request: TestRequest, route: LoginRouteOptions): Promise<Answer> {
     return this.#visit(request, (exchange) => this.#app.gatepass.login(exchange, this.#app.name, route))
   }
 

@@ -2,6 +2,7 @@
 import { gatepass as express } from '../../src/adapters/express.ts'
 import { gatepass as node } from '../../src/adapters/node.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
+import type { Failure } from '../../src/passport/outcome.ts'
 import { Passport } from '../../src/passport/passport.ts'
 import type { Strategy } from '../../src/passport/strategy.ts'
 import type { SessionStore } from '../../src/session/store.ts'
@@ -83,6 +84,16 @@ const withProviders = express({
       issuer: 'https://acme.example',
       account: async ({ subject }) => accounts.byId(subject),
     }),
+  ],
+})
+// A refusal that is declared as one is no user.
+const closed: Failure = { type: 'failure', reason: 'denied', message: 'Nobody new is let in.' }
+express({
+  sessions: { store },
+  users,
+  strategies: [
+    local({ verify: (name) => accounts.byId(name) ?? closed }),
+    google({ ...registered, account: ({ subject }) => accounts.byId(subject) ?? closed }),
   ],
 })
 withProviders.login(['google', 'acme'])

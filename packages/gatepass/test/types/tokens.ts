@@ -1,5 +1,6 @@
 // Compiled by `npm run check:types`, never run: what must not compile says so.
 import { gatepass } from '../../src/adapters/express.ts'
+import { refreshTokens } from '../../src/passport/tokens/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { apiKeys, memoryApiKeyStore } from '../../src/strategies/api-key.ts'
 import { jwt } from '../../src/strategies/jwt.ts'
@@ -36,6 +37,8 @@ export const auth = gatepass({
   strategies: [keys, jwt({ jwks, issuer, audience, account, name: 'partner' })],
   bearer: ['partner', 'api-key'],
 })
+// @ts-expect-error: without users, refresh tokens would outlive a changed password
+export const forever = refreshTokens({ sessions: auth.sessions, keys: ['k'.repeat(32)] })
 export const guarded = [auth.authenticate('partner'), auth.requireLogin({ scope: 'orders:read' })]
 
 export const misspelt = gatepass({

@@ -35,11 +35,13 @@ test('an account is found by its id and by any spelling of its address', async (
   const account = {
     id,
     email: 'Ada@Example.com',
+    emailVerified: false,
     name: 'Ada',
     passwordHash: '$argon2id$…',
     passwordVersion: 1,
     createdAt: 1000,
     passwordDisabled: false,
+    generation: 1,
   }
   expect(await accounts.byId(id)).toEqual(account)
   expect(await accounts.byEmail(address('ADA@example.COM').key)).toEqual(account)

@@ -1,21 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import { StoreError } from 'gatepass'
 import type { Kysely } from 'kysely'
-import type { AccountRow, AccountTables } from './database.ts'
+import { type AccountRow, type AccountTables, queried } from './database.ts'
 import type { EmailAddress } from './email-address.ts'
 
 /** One person's account, as the rest of the server sees it. */
 export interface Account {
   readonly id: string
-  readonly email: string
+  /** `undefined`: none is known. */
+  readonly email: string | undefined
+  /** Whether the mailbox was proved to be the owner's. */
+  readonly emailVerified: boolean
   readonly name: string
-  readonly passwordHash: string
+  /** `undefined`: it is entered through providers alone. */
+  readonly passwordHash: string | undefined
   /** Goes up when the password changes, not when the same one is hashed anew: logins under an earlier one have ended. */
   readonly passwordVersion: number
   /** Epoch milliseconds. */
   readonly createdAt: number
   /** Too many wrong passwords in a row: the password opens nothing until an operator says so. */
   readonly passwordDisabled: boolean
+  /** Goes up when the account goes to the owner of its mailbox. */
+  readonly generation: number
 }
 
 export interface NewAccount {
@@ -30,7 +35,7 @@ export const MOST_CONSECUTIVE_FAILURES = 100
 /**
  * The accounts of this server. Disabled accounts are absent ones, so that whatever asks for them fails closed.
  *
- * Every method throws a {@link StoreError} when the database does not answer.
+ * Every method throws a `StoreError` when the database does not answer.
  */
 export class Accounts {
   readonly #database: Kysely<AccountTables>
@@ -64,12 +69,61 @@ export class Accounts {
           password_version: 1,
           created_at: this.#clock(),
           failures: 0,
+          generation: 1,
         })
         .onConflict((conflict) => conflict.column('email_key').doNothing())
         .returning('id')
         .executeTakeFirst(),
     )
     return row?.id
+  }
+
+  /**
+   * Gives an account whose address nobody has proved yet to somebody who has: what was there before opens it no more,
+   * neither password nor identities nor, since the password's version goes up, sessions.
+   *
+   * @returns the account as it is now; `undefined` if its address has been proved meanwhile
+   */
+  async giveToMailboxOwner(id: string, { name }: { name: string }): Promise<Account | undefined> {
+    const row = await this.#run((database) =>
+      database
+        .updateTable('accounts')
+        .set((of) => ({
+          name,
+          email_verified_at: this.#clock(),
+          generation: of('generation', '+', 1),
+          password_hash: null,
+          password_version: of('password_version', '+', 1),
+          password_disabled_at: null,
+          failures: 0,
+        }))
+        .where('id', '=', id)
+        .where('email_verified_at', 'is', null)
+        .where('disabled_at', 'is', null)
+        .returningAll()
+        .executeTakeFirst(),
+    )
+    return row && accountOf(row)
+  }
+
+  /**
+   * Notes that the owner of the account is that of its mailbox.
+   *
+   * @param key the address that was proved
+   * @returns whether this was the first proof, and of the account's own address
+   */
+  async emailProved(id: string, key: string): Promise<boolean> {
+    const row = await this.#run((database) =>
+      database
+        .updateTable('accounts')
+        .set({ email_verified_at: this.#clock() })
+        .where('id', '=', id)
+        .where('email_key', '=', key)
+        .where('email_verified_at', 'is', null)
+        .returning('id')
+        .executeTakeFirst(),
+    )
+    return row !== undefined
   }
 
   /** Takes a new hash of the same password, unless the password was changed meanwhile. */
@@ -153,26 +207,21 @@ export class Accounts {
     return row && accountOf(row)
   }
 
-  async #run<Result>(query: (database: Kysely<AccountTables>) => Promise<Result>): Promise<Result> {
-    try {
-      return await query(this.#database)
-    } catch (cause) {
-      throw new StoreError('ERR_STORE_UNAVAILABLE', 'The accounts cannot be read or written', {
-        cause,
-        hint: 'Look at the cause: disk full, file not writable, or locked by another program.',
-      })
-    }
+  #run<Result>(query: (database: Kysely<AccountTables>) => Promise<Result>): Promise<Result> {
+    return queried(query(this.#database))
   }
 }
 
-function accountOf(row: AccountRow): Account {
+export function accountOf(row: AccountRow): Account {
   return {
     id: row.id,
-    email: row.email,
+    email: row.email ?? undefined,
+    emailVerified: row.email_verified_at !== null,
     name: row.name,
-    passwordHash: row.password_hash,
+    passwordHash: row.password_hash ?? undefined,
     passwordVersion: row.password_version,
     createdAt: row.created_at,
     passwordDisabled: row.password_disabled_at !== null,
+    generation: row.generation,
   }
 }

@@ -1,19 +1,25 @@
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { StoreError } from 'gatepass'
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 
 /** The tables that the accounts live in. */
 export interface AccountTables {
   accounts: AccountRow
+  identities: IdentityRow
 }
 
 /** One account as it is stored; times are epoch milliseconds. */
 export interface AccountRow {
   id: string
-  email: string
-  email_key: string
+  /** As its owner or a provider gave it; `null`: none is known. */
+  email: string | null
+  email_key: string | null
+  /** When it was proved that the mailbox is the owner's. */
+  email_verified_at: number | null
   name: string
-  password_hash: string
+  /** `null`: the account is entered through providers alone. */
+  password_hash: string | null
   password_version: number
   created_at: number
   /** Wrong passwords in a row since the last right one. */
@@ -21,6 +27,25 @@ export interface AccountRow {
   /** Set when too many wrong passwords came in a row: the password opens nothing until an operator says so. */
   password_disabled_at: number | null
   disabled_at: number | null
+  /** Goes up when the account goes to the owner of its mailbox: identities of an earlier one open nothing. */
+  generation: number
+}
+
+/** Somebody at a provider, and the account that this opens; times are epoch milliseconds. */
+export interface IdentityRow {
+  /** Names it on pages. */
+  handle: string
+  issuer: string
+  subject: string
+  account_id: string
+  /** Of the account, when it was linked. */
+  generation: number
+  /** As the configuration calls it. */
+  provider: string
+  /** As the provider gave it the last time; finds nobody. */
+  email: string | null
+  created_at: number
+  last_used_at: number
 }
 
 /** Longest that a statement waits for another program's lock, in seconds: nothing else is answered meanwhile. */
@@ -39,6 +64,18 @@ export function openDatabase(file: string): Kysely<AccountTables> {
   // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
   database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
   return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })
+}
+
+/** @throws {StoreError} with the cause, if the database does not answer */
+export async function queried<Result>(query: Promise<Result>): Promise<Result> {
+  try {
+    return await query
+  } catch (cause) {
+    throw new StoreError('ERR_STORE_UNAVAILABLE', 'The accounts cannot be read or written', {
+      cause,
+      hint: 'Look at the cause: disk full, file not writable, or locked by another program.',
+    })
+  }
 }
 
 /** SQLite gives its side files the mode of the main one, so that this one call keeps all of them from other users. */

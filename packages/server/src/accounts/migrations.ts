@@ -28,6 +28,44 @@ const migrations: readonly Migration[] = [
         .execute()
     },
   },
+  {
+    name: '0002-identities',
+    async up(database) {
+      // SQLite cannot take NOT NULL away from a column: the table is made anew (https://sqlite.org/lang_altertable.html §7).
+      await sql`create table accounts_0002 (
+        id text primary key not null,
+        email text,
+        email_key text unique,
+        email_verified_at integer,
+        name text not null,
+        password_hash text,
+        password_version integer not null,
+        created_at integer not null,
+        failures integer not null default 0,
+        password_disabled_at integer,
+        disabled_at integer,
+        generation integer not null default 1
+      ) strict`.execute(database)
+      const kept = sql`id, email, email_key, name, password_hash, password_version, created_at, failures, password_disabled_at, disabled_at`
+      await sql`insert into accounts_0002 (${kept}) select ${kept} from accounts`.execute(database)
+      await sql`drop table accounts`.execute(database)
+      await sql`alter table accounts_0002 rename to accounts`.execute(database)
+      // No foreign key: a new identity names its account before there is one (see identities.ts).
+      await sql`create table identities (
+        handle text primary key not null,
+        issuer text not null,
+        subject text not null,
+        account_id text not null,
+        generation integer not null,
+        provider text not null,
+        email text,
+        created_at integer not null,
+        last_used_at integer not null,
+        unique (issuer, subject)
+      ) strict`.execute(database)
+      await sql`create index identities_of_account on identities (account_id)`.execute(database)
+    },
+  },
 ]
 
 /**

@@ -1,7 +1,7 @@
 import { GatepassError } from 'gatepass'
 import { type Config, type ConfigProblem, readConfig } from '../config.ts'
 import { openLog } from '../log.ts'
-import { type RunningServer, startServer } from '../server.ts'
+import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
 import { readFlags } from './arguments.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
 
@@ -24,7 +24,12 @@ async function run(config: Config, output: Output): Promise<number> {
   const log = openLog(config)
   let server: RunningServer
   try {
-    server = await startServer({ config, log })
+    server = await startServer({
+      config,
+      log,
+      ...(config.mode === 'dev' &&
+        process.env.NODE_ENV !== 'production' && { moreProviders: pretendProviders(config) }),
+    })
   } catch (error) {
     output.err(startFailure(error, config))
     return FAILED
@@ -43,6 +48,14 @@ async function run(config: Config, output: Output): Promise<number> {
   if (reason !== LOG_CLOSED) return DONE
   output.err('gatepass: stopped, since nobody reads its log on standard output any more')
   return FAILED
+}
+
+/** Loaded in dev alone: production knows only who is configured. */
+function pretendProviders({ providers }: Config): NonNullable<ServerOptions['moreProviders']> {
+  return async (place) => {
+    const { startPretendProviders } = await import('../providers/pretend.ts')
+    return startPretendProviders({ ...place, except: providers.map(({ name }) => name) })
+  }
 }
 
 const LOG_CLOSED = 'log_closed'

@@ -9,21 +9,32 @@ export interface ErrorView {
   readonly requestId: string | undefined
   /** Of the request; decides where the way on leads. */
   readonly path: string
+  /** What can be done next, the best first; default by status and path. */
+  readonly ways?: readonly Way[]
 }
 
-export function errorPage(frame: Frame, { problem, requestId, path }: ErrorView): Markup {
+/** A link out of a page. */
+export interface Way {
+  readonly href: string
+  readonly text: string
+}
+
+export function errorPage(frame: Frame, { problem, requestId, path, ways }: ErrorView): Markup {
   const { status, code, message, hint } = problem
-  const title = titles[status] ?? (status < 500 ? 'That did not work' : 'Something is broken here')
-  const way = wayOn(frame, status, path)
+  const title = problem.title ?? titles[status] ?? (status < 500 ? 'That did not work' : 'Something is broken here')
   const body = html`<div class="card">
 <p class="status">${status}</p>
 <h1>${title}</h1>
 <p class="lead">${message}</p>
 ${hint === undefined ? '' : html`<p>${hint}</p>`}
-<p class="actions"><a class="button" href="${way.href}">${way.text}</a></p>
+<p class="actions">${(ways ?? [wayOn(frame, status, path)]).map(wayButton)}</p>
 <p class="hint">${code}${requestId === undefined || status < 500 ? '' : html` <span class="dot">·</span> reference ${requestId}`}</p>
 </div>`
   return layout(frame, { title, failed: true, width: frame.account === undefined ? 'narrow' : 'wide', body })
+}
+
+function wayButton({ href, text }: Way, index: number): Markup {
+  return html`<a class="button${index === 0 ? '' : ' second'}" href="${href}">${text}</a>`
 }
 
 const titles: Readonly<Record<number, string>> = {
@@ -45,7 +56,7 @@ const titles: Readonly<Record<number, string>> = {
 }
 
 /** A form that was refused is had anew; from anywhere else the way leads home. */
-function wayOn(frame: Frame, status: number, path: string): { href: string; text: string } {
+function wayOn(frame: Frame, status: number, path: string): Way {
   if (status < 500 && path === '/auth/login') return { href: '/login', text: 'Back to the login' }
   if (status < 500 && path === '/auth/register') return { href: '/register', text: 'Back to the form' }
   if (status === 401) return { href: '/login', text: 'Log in' }

@@ -30,6 +30,20 @@ export function doneIcon(): Markup {
   return icon(html`<circle cx="12" cy="12" r="9" /><path d="m8 12.4 2.7 2.7L16 9.6" />`)
 }
 
+/** A password. */
+export function keyIcon(): Markup {
+  return icon(
+    html`<circle cx="8" cy="15.5" r="4.5" /><path d="m11.3 12.2 8.2-8.2" /><path d="m15.5 8 3 3" /><path d="m18.5 5 2 2" />`,
+  )
+}
+
+/** Two accounts, joined. */
+export function linkIcon(): Markup {
+  return icon(
+    html`<path d="M10 14a4.2 4.2 0 0 0 6 0l3.5-3.5a4.2 4.2 0 0 0-6-6L12 6" /><path d="M14 10a4.2 4.2 0 0 0-6 0l-3.5 3.5a4.2 4.2 0 0 0 6 6L12 18" />`,
+  )
+}
+
 /** Beside words that say the same, so that nothing is lost on whoever does not see it. */
 function icon(paths: Markup): Markup {
   return html`<svg class="icon" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">${paths}</svg>`

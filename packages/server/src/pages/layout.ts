@@ -9,6 +9,8 @@ export interface Frame {
   readonly siteName: string
   /** Whether strangers may make accounts. */
   readonly registration: boolean
+  /** Where people may log in besides here, in the order of the buttons. */
+  readonly providers: readonly { readonly name: string; readonly label: string }[]
   readonly account: Account | undefined
   /** `undefined` on pages that cannot have a form. */
   readonly formToken: string | undefined
@@ -22,10 +24,13 @@ export interface PageContent {
   readonly width: 'narrow' | 'wide'
   /** Which entry of the navigation this is. */
   readonly current?: 'account' | 'devices'
+  /** Where the browser goes by itself. */
+  readonly onwards?: string
   readonly body: Markup
 }
 
-export function layout(frame: Frame, { title, failed = false, width, current, body }: PageContent): Markup {
+export function layout(frame: Frame, content: PageContent): Markup {
+  const { title, failed = false, width, current, onwards, body } = content
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -34,7 +39,7 @@ export function layout(frame: Frame, { title, failed = false, width, current, bo
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
 <title>${failed ? 'Error: ' : ''}${title} – ${frame.siteName}</title>
-<link rel="icon" href="${markIcon.path}" type="image/svg+xml">
+${onwards === undefined ? '' : html`<meta http-equiv="refresh" content="0;url=${onwards}">`}<link rel="icon" href="${markIcon.path}" type="image/svg+xml">
 <link rel="stylesheet" href="${stylesheet.path}">
 </head>
 <body class="${width}">

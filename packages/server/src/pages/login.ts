@@ -3,6 +3,7 @@ import type { Problem } from '../problem.ts'
 import { field, problemBox } from './field.ts'
 import { type Frame, formToken, layout, noticeBox } from './layout.ts'
 import type { Markup } from './markup.ts'
+import { providerButtons } from './provider-buttons.ts'
 
 export interface LoginForm {
   /** Where to go afterwards; already known to be on this site. */
@@ -13,12 +14,38 @@ export interface LoginForm {
   readonly remember?: boolean
 }
 
-export function loginPage(frame: Frame, { next, notice, problem, email = '', remember = false }: LoginForm): Markup {
+export function loginPage(frame: Frame, form: LoginForm): Markup {
+  const { next, notice, problem } = form
   const body = html`<div class="card">
 <h1>Log in</h1>
 <p class="lead">Welcome back to ${frame.siteName}.</p>
 ${noticeBox(notice)}${problemBox(problem)}
-<form method="post" action="/auth/login">
+${passwordForm(frame, form)}
+${providerButtons(frame, { next })}
+</div>
+${frame.registration ? html`<p class="aside">New here? <a href="/register">Create an account</a></p>` : ''}`
+  return layout(frame, { title: 'Log in', failed: problem !== undefined, width: 'narrow', body })
+}
+
+export interface LoginAgainForm extends Pick<LoginForm, 'next' | 'email'> {
+  /** Whether the account has one. */
+  readonly password: boolean
+}
+
+/** For somebody who is logged in and has to prove anew who they are. */
+export function loginAgainPage(frame: Frame, form: LoginAgainForm): Markup {
+  const body = html`<div class="card">
+<h1>Log in again</h1>
+<p class="lead">Your login is older than ten minutes, and what you want to do needs a newer one.</p>
+${form.password ? passwordForm(frame, form) : ''}
+${providerButtons(frame, { next: form.next, again: true, alone: !form.password })}
+</div>
+<p class="aside"><a href="/account">Back to your account</a></p>`
+  return layout({ ...frame, account: undefined }, { title: 'Log in again', width: 'narrow', body })
+}
+
+function passwordForm(frame: Frame, { next, problem, email = '', remember = false }: LoginForm): Markup {
+  return html`<form method="post" action="/auth/login">
 ${formToken(frame)}<input type="hidden" name="next" value="${next}">
 ${field({
   name: 'email',
@@ -42,8 +69,5 @@ ${field({
 <div><label for="remember">Keep me logged in</label><p class="hint" id="remember-hint">Not on a computer that others use.</p></div>
 </div>
 <button type="submit">Log in</button>
-</form>
-</div>
-${frame.registration ? html`<p class="aside">New here? <a href="/register">Create an account</a></p>` : ''}`
-  return layout(frame, { title: 'Log in', failed: problem !== undefined, width: 'narrow', body })
+</form>`
 }

@@ -3,6 +3,7 @@ import type { Problem } from '../problem.ts'
 import { field, problemBox } from './field.ts'
 import { type Frame, formToken, layout } from './layout.ts'
 import type { Markup } from './markup.ts'
+import { providerButtons } from './provider-buttons.ts'
 
 export interface RegisterForm {
   /** Characters of a password. */
@@ -48,6 +49,7 @@ ${field({
 })}
 <button type="submit">Create account</button>
 </form>
+${providerButtons(frame, { next: '/account' })}
 </div>
 <p class="aside">Have an account? <a href="/login">Log in</a></p>`
   return layout(frame, { title: 'Create an account', failed: problem !== undefined, width: 'narrow', body })

@@ -123,6 +123,13 @@ dd { min-width: 0; }
 .address { font-variant-numeric: tabular-nums; }
 .empty { color: var(--soft); padding: 0.25rem 0 1rem; }
 
+.or { display: flex; align-items: center; gap: 0.75rem; color: var(--soft); font-size: 0.875rem; }
+.or::before, .or::after { content: ""; flex: 1; border-top: 1px solid var(--line); }
+.providers { display: grid; gap: 0.625rem; }
+.providers .button { width: 100%; }
+.only { text-align: end; }
+.linkable { display: grid; gap: 0.5rem; padding: 1rem 0; border-top: 1px solid var(--line); }
+
 @media (max-width: 36rem) {
   h1 { font-size: 1.5rem; }
   main { padding-top: 1.5rem; }
@@ -132,6 +139,7 @@ dd { min-width: 0; }
   .wide .top nav { order: 1; flex-basis: 100%; margin-inline: -0.75rem; }
   dl > div { grid-template-columns: 1fr; }
   .device { grid-template-columns: auto 1fr; }
+  .device > .only { grid-column: 2; text-align: start; }
   .device form { grid-column: 2; justify-items: start; margin-top: 0.5rem; }
 }
 @media (prefers-reduced-motion: no-preference) {

@@ -2,6 +2,7 @@ import { page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
 import { accountPage } from '../pages/account.ts'
 import { homePage } from '../pages/home.ts'
+import { noticeNamed } from '../pages/notices.ts'
 import type { Route } from '../router.ts'
 import type { Site } from '../site.ts'
 import type { Visit } from '../visit.ts'
@@ -23,15 +24,19 @@ async function showAccount(site: Site, visit: Visit): Promise<Response> {
   const frame = await frameOf(site, visit)
   if (frame.account === undefined) return toLogin(visit)
   const session = await site.auth.session(visit.request)
-  const sessions = await site.auth.sessions.list(frame.account.id)
+  const { account } = frame
+  const sessions = await site.auth.sessions.list(account.id)
   return page(
     200,
     accountPage(frame, {
-      account: frame.account,
+      account,
+      identities: await site.identities.list(account),
       devices: sessions.length,
+      loggedInBy: session.login?.by,
       loggedInAt: session.login?.at,
       expiresAt: session.expiresAt,
       now: site.clock(),
+      notice: noticeNamed(visit.query('notice')),
     }),
   )
 }

@@ -4,7 +4,7 @@ import { parseEmailAddress } from '../accounts/email-address.ts'
 import { json, page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
 import type { AdmittedTry } from '../limits.ts'
-import { loginPage } from '../pages/login.ts'
+import { loginAgainPage, loginPage } from '../pages/login.ts'
 import { noticeNamed } from '../pages/notices.ts'
 import { invalidInput, loginRefused, type Problem, tooManyTries } from '../problem.ts'
 import { problemHeaders, refuse } from '../refusal.ts'
@@ -24,8 +24,11 @@ export function loginRoutes(site: Site): Route[] {
 async function showLogin(site: Site, visit: Visit): Promise<Response> {
   const frame = await frameOf(site, visit)
   const next = returnTarget(visit.query('next'), site.origin)
-  if (frame.account !== undefined) return seeOther(next)
-  return page(200, loginPage(frame, { next, notice: noticeNamed(visit.query('notice')) }))
+  const { account } = frame
+  if (account === undefined) return page(200, loginPage(frame, { next, notice: noticeNamed(visit.query('notice')) }))
+  if (visit.query('again') === undefined) return seeOther(next)
+  const { email = '', passwordHash } = account
+  return page(200, loginAgainPage(frame, { next, email, password: passwordHash !== undefined }))
 }
 
 async function logIn(site: Site, visit: Visit): Promise<Response> {
@@ -52,7 +55,7 @@ async function logIn(site: Site, visit: Visit): Promise<Response> {
 
 /** The account as its owner sees it. */
 export function publicUser({ id, email, name }: Account): object {
-  return { id, email, name: name === '' ? null : name }
+  return { id, email: email ?? null, name: name === '' ? null : name }
 }
 
 /** What is counted as one account: the address as it is looked up, or whatever was typed instead of one. */

@@ -1,4 +1,5 @@
 import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.ts'
+import { isPersonName } from '../accounts/person-name.ts'
 import { json, page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
 import { notices } from '../pages/notices.ts'
@@ -56,15 +57,10 @@ async function readRegistration(site: Site, fields: Fields): Promise<Registratio
   const password = text(fields, 'password')
   const problems = {
     ...(email === undefined && { email: 'Enter an e-mail address like name@example.com.' }),
-    ...(!isName(name) && { name: 'A name has at most 80 characters, on one line.' }),
+    ...(!isPersonName(name) && { name: 'A name has at most 80 characters, on one line.' }),
     ...(await passwordProblem(site, password, [text(fields, 'email'), name])),
   }
   return email === undefined || Object.keys(problems).length > 0 ? invalidInput(problems) : { email, name, password }
-}
-
-function isName(name: string): boolean {
-  // Nor characters that turn the text around them (UAX #9 §2).
-  return Array.from(name).length <= 80 && !/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name)
 }
 
 async function passwordProblem(site: Site, password: string, about: string[]): Promise<{ password?: string }> {

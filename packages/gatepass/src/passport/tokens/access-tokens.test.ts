@@ -71,7 +71,14 @@ test('two tokens for the same grant differ', async () => {
   expect((await tokens.issue({ subject: 'a' })).token).not.toBe((await tokens.issue({ subject: 'a' })).token)
 })
 
+test('tokens cannot outlive their key: a lifetime beyond the longest of the keys is refused at boot', () => {
+  expect(() => issuing({ lifetime: 600 })).not.toThrow()
+  expect(() => issuing({ lifetime: 601 })).toThrowError(expect.objectContaining({ code: 'ERR_TOKEN_OPTIONS' }))
+  const keys = signingKeys({ store: memorySigningKeyStore(), keys: ['k'.repeat(32)], longestLifetime: 3600 })
+  expect(() => accessTokens({ keys, issuer, audience: 'api', lifetime: 3600 })).not.toThrow()
+})
+
 test('without issuer, audience or lifetime nothing is issued', () => {
-  for (const wrong of [{ issuer: '' }, { audience: [] }, { lifetime: 0 }, { lifetime: 1.5 }])
+  for (const wrong of [{ issuer: '' }, { audience: [] }, { lifetime: 0 }, { lifetime: 1.5 }, { lifetime: Number.NaN }])
     expect(() => issuing(wrong)).toThrowError(expect.objectContaining({ code: 'ERR_TOKEN_OPTIONS' }))
 })

@@ -52,6 +52,7 @@ export class AccessTokens {
     this.#audiences = typeof audience === 'string' ? [audience] : audience
     this.#lifetime = lifetime
     this.#clock = options.clock ?? Date.now
+    if (lifetime > options.keys.longestLifetime) throw outlivingItsKey(lifetime, options.keys.longestLifetime)
     if (options.issuer !== '' && this.#audiences.length > 0 && Number.isInteger(lifetime) && lifetime > 0) return
     throw new UsageError(
       'ERR_TOKEN_OPTIONS',
@@ -63,7 +64,8 @@ export class AccessTokens {
   }
 
   /**
-   * A signed token. Never make one from a password: from a session, or from a refresh token.
+   * A signed token. Never make one from a password, or for a request that carries a token itself: from the cookie's session
+   * (`requireLogin({ cookie: true })`), or from a refresh token.
    *
    * @throws {UsageError} `ERR_TOKEN_OPTIONS` for an audience that is not configured
    * @throws {StoreError} if there are no keys yet, and they cannot be read
@@ -99,6 +101,12 @@ export class AccessTokens {
       hint: 'Check what a client asks for against the list in `audience`, and refuse the rest with 400.',
     })
   }
+}
+
+function outlivingItsKey(lifetime: number, longest: number): UsageError {
+  return new UsageError('ERR_TOKEN_OPTIONS', `Access tokens that live ${lifetime} seconds outlive their key`, {
+    hint: `Its signingKeys() keep a key for tokens of ${longest} seconds: raise \`longestLifetime\` there.`,
+  })
 }
 
 /**

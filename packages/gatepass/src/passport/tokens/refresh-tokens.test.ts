@@ -7,6 +7,7 @@ import { TestExchange, TestJar } from '../../testing/exchange.ts'
 import { type RefreshEvent, type Refreshed, type RefreshRefusal, refreshTokens } from './refresh-tokens.ts'
 
 const keys = ['a key of more than 32 characters, for successors'] as const
+const users = { find: (id: string) => ({ id }), subject: (user: { id: string }) => user.id }
 const laptop = 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0'
 const phone = 'Mozilla/5.0 (iPhone) Safari/605'
 
@@ -15,7 +16,7 @@ function world(options: Partial<SessionOptions> = {}) {
   const events: RefreshEvent[] = []
   const store = memoryStore({ clock })
   const sessions = new SessionManager<object>({ store, clock, ...options })
-  const tokens = refreshTokens({ sessions, keys, clock, onEvent: (event) => void events.push(event) })
+  const tokens = refreshTokens({ sessions, users, keys, clock, onEvent: (event) => void events.push(event) })
   const from = (agent: string) => new TestExchange({ headers: { 'user-agent': agent } })
   return {
     clock,
@@ -63,7 +64,7 @@ test('attack 60: two processes that rotate the same version give the same succes
     remove: (id, version) => store.remove(id, version),
   }
   const processes = [1, 2].map(() =>
-    refreshTokens({ sessions: new SessionManager({ store: slow, clock }), keys, clock }),
+    refreshTokens({ sessions: new SessionManager({ store: slow, clock }), users, keys, clock }),
   )
   const exchange = () => new TestExchange({ headers: { 'user-agent': laptop } })
   const answers = await Promise.all(processes.map((one) => one.refresh(exchange(), token)))
@@ -80,7 +81,7 @@ test('attack 60: within ten seconds the token before the current one gives the c
   expect(events).toEqual([])
 })
 
-test('attack 60: a token that is used again later ends the family, and somebody is told', async () => {
+test('attack 60, 10.4.5: a token that is used again later ends the family, and somebody is told', async () => {
   const { begin, refresh, clock, events, sessions } = world()
   const { token, id } = await begin()
   const child = tokenOf(await refresh(token))
@@ -209,6 +210,7 @@ test('the key may change: tokens live on, and a successor made just before is st
   const child = tokenOf(await refresh(token))
   const renewed = refreshTokens({
     sessions,
+    users,
     keys: ['the new key of more than 32 characters, in front', keys[0]],
     clock,
   })

@@ -7,10 +7,13 @@ import { type LoginProof, readAbout } from '../../session/about.ts'
 import { deviceOf } from '../../session/client.ts'
 import type { SessionManager } from '../../session/manager.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
+import { hasCurrentStamp, type Users } from '../users.ts'
 
-export interface RefreshTokenOptions {
+export interface RefreshTokenOptions<User = unknown> {
   /** Where families of refresh tokens are kept, among the sessions: they are listed and ended with them. */
   sessions: SessionManager<object>
+  /** What `gatepass()` was given: a family ends when its user is gone, or has another stamp than at the login. */
+  users: Users<User>
   /** For the successors of tokens, at least 32 characters each: the first makes them, all are tried in the grace period. */
   keys: Keys
   clock?: () => Timestamp
@@ -27,7 +30,7 @@ export interface RefreshEvent {
 /** For whom a family of refresh tokens begins. */
 export interface RefreshGrant {
   subject: string
-  /** When and how they proved who they are: that of the session it is made from. */
+  /** When and how they proved who they are: that of the session it is made from. Needed where `users` has a `stamp`. */
   login?: LoginProof | undefined
   /** The client that may use it. Default: none in particular. */
   clientId?: string
@@ -48,7 +51,7 @@ export interface Refreshed {
   readonly expiresAt: Timestamp
 }
 
-/** `ended`: there is no such token any more, or never was. `reused`: it was used before. `client`: it is another one's. */
+/** `ended`: there is no such token any more, or never was, or its user is gone or has other credentials by now. `reused`: it was used before. `client`: it is another one's. */
 export interface RefreshRefusal {
   readonly type: 'refused'
   readonly reason: 'ended' | 'reused' | 'client'
@@ -81,6 +84,7 @@ const SHAPE = /^([\w-]{43})\.([\w-]{43})$/
  */
 export class RefreshTokens {
   readonly #sessions: SessionManager<object>
+  readonly #users: Users<unknown>
   readonly #rings: readonly Keyring[]
   readonly #clock: () => Timestamp
   readonly #onEvent: ((event: RefreshEvent) => void) | undefined
@@ -88,6 +92,7 @@ export class RefreshTokens {
   constructor(options: RefreshTokenOptions) {
     checkKeys(options.keys)
     this.#sessions = options.sessions
+    this.#users = options.users
     this.#rings = options.keys.map((key) => new Keyring([key], 'refresh-token'))
     this.#clock = options.clock ?? Date.now
     this.#onEvent = options.onEvent
@@ -117,9 +122,10 @@ export class RefreshTokens {
 
   /**
    * The next token. Of several requests with the same one, all get the same next one, within ten seconds and from the same
-   * kind of device; whatever comes later or from elsewhere ends the family.
+   * kind of device; whatever comes later or from elsewhere ends the family. So does a changed password, and an account that
+   * is gone.
    *
-   * @throws {StoreError}
+   * @throws {StoreError} and whatever `users.find` throws: then nothing has changed
    */
   async refresh(
     exchange: Exchange,
@@ -133,6 +139,7 @@ export class RefreshTokens {
       const family = record && familyOf(record)
       if (record === undefined || family === undefined) return ENDED
       if (family.clientId !== options.clientId) return { type: 'refused', reason: 'client' }
+      if (!(await this.#stands(record))) return this.#end(record)
       const answer = await this.#use(exchange, { record, family, secret, generation })
       if (answer !== undefined) return answer
     }
@@ -149,6 +156,18 @@ export class RefreshTokens {
   async end(token: string): Promise<void> {
     const [, secret] = SHAPE.exec(token) ?? []
     if (secret !== undefined) await this.#sessions.revoke(familyId(secret))
+  }
+
+  /** Whether its user is still there, with the credentials of the login. */
+  async #stands({ subject, about }: SessionRecord): Promise<boolean> {
+    const user = await this.#users.find(subject ?? '')
+    if (user === undefined || user === null || user === false) return false
+    return hasCurrentStamp(this.#users, user, readAbout(about).login)
+  }
+
+  async #end({ id }: SessionRecord): Promise<RefreshRefusal> {
+    await this.#sessions.revoke(id)
+    return ENDED
   }
 
   /** `undefined`: somebody changed the record meanwhile, look again. */
@@ -216,7 +235,7 @@ const ENDED: RefreshRefusal = { type: 'refused', reason: 'ended' }
  *
  * @throws {UsageError} `ERR_COOKIE_KEYS`
  */
-export function refreshTokens(options: RefreshTokenOptions): RefreshTokens {
+export function refreshTokens<User>(options: RefreshTokenOptions<User>): RefreshTokens {
   return new RefreshTokens(options)
 }
 

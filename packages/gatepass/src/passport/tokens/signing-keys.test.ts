@@ -77,6 +77,41 @@ test('a change of the sealing key seals the stored keys anew', async () => {
   expect((await process(testClock(), store, { keys: [renewed[0]] }).current()).kid).toBe(kid)
 })
 
+test('the sealing key changes in three rollouts, in each of which old and new processes restart in any order', async () => {
+  const clock = testClock()
+  const store = memorySigningKeyStore()
+  const [old, next] = [keys[0], 'the new key of more than 32 characters, in front']
+  const { kid } = await process(clock, store).current()
+  const rollouts = [
+    [[old], [old, next]],
+    [
+      [old, next],
+      [next, old],
+    ],
+    [[next, old], [next]],
+  ] as const
+  for (const [before, after] of rollouts)
+    for (const sealing of [before, after, before, after])
+      expect((await process(clock, store, { keys: sealing }).current()).kid).toBe(kid)
+  await expect(process(clock, store).current()).rejects.toMatchObject({ code: 'ERR_JWT_KEYS' })
+})
+
+test('while old and new processes run beside each other, each takes what the other has sealed', async () => {
+  const clock = testClock()
+  const store = memorySigningKeyStore()
+  const events: SigningKeyEvent[] = []
+  const [old, next] = [keys[0], 'the new key of more than 32 characters, in front']
+  const running = [[old, next] as const, [next, old] as const].map((sealing) =>
+    process(clock, store, { keys: sealing, onEvent: (event) => void events.push(event) }),
+  )
+  for (let hour = 0; hour < 91 * 24; hour += 6) {
+    const [one, other] = await Promise.all(running.map((each) => each.current()))
+    expect(one?.kid).toBe(other?.kid)
+    clock.advance(6 * 3600)
+  }
+  expect(events.filter(({ type }) => type === 'keys_unavailable')).toEqual([])
+})
+
 test('attack 80: the next key is published a day before it signs, the old one until its last token has expired', async () => {
   const clock = testClock()
   const signing = process(clock, memorySigningKeyStore())

@@ -31,7 +31,10 @@ export interface SigningKeyStore {
 
 export interface SigningKeyOptions {
   store: SigningKeyStore
-  /** Seal the private keys, at least 32 characters each: the first seals, all open. Keep them elsewhere than the store. */
+  /**
+   * Seal the private keys, at least 32 characters each: the first seals, all open. Keep them elsewhere than the store. A new
+   * one goes behind the first in every process before it goes in front in any.
+   */
   keys: Keys
   /** Default EdDSA (Ed25519); ES256 for verifiers that know nothing newer. */
   algorithm?: 'EdDSA' | 'ES256'
@@ -58,6 +61,8 @@ const DAY = 24 * 60 * 60 * 1000
 
 /** Keys that sign tokens, the same in all processes; a next one is published a day before it signs. */
 export class SigningKeys implements VerificationKeys {
+  /** Seconds; a token that lives longer could outlive the key that verifies it. */
+  readonly longestLifetime: number
   readonly #store: SigningKeyStore
   readonly #sealed: SealedKeys
   readonly #rotation: Rotation
@@ -70,6 +75,7 @@ export class SigningKeys implements VerificationKeys {
 
   constructor(options: SigningKeyOptions) {
     const { algorithm = 'EdDSA', rotateAfterDays = 90, longestLifetime = 600 } = options
+    this.longestLifetime = longestLifetime
     this.#store = options.store
     this.#sealed = new SealedKeys(options.keys, algorithm)
     this.#rotation = rotationOf({ rotateAfter: rotateAfterDays * DAY, longestLifetime: longestLifetime * 1000 })

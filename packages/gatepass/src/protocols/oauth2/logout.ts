@@ -64,15 +64,17 @@ function refused(what: string): ProtocolError {
   return new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', `A logout token ${what}`)
 }
 
-/** Remembers the tokens of the last minutes, so that none counts twice. */
+/** Remembers the tokens of the last minutes that were obeyed, so that none counts twice. */
 export class SeenTokens {
   readonly #until = new Map<string, number>()
 
   /** @throws {ProtocolError} `ERR_OIDC_LOGOUT_TOKEN` for one that was here before */
   check({ jti, issuer }: LogoutToken, now: number): void {
     for (const [key, until] of this.#until) if (until <= now) this.#until.delete(key)
-    const key = `${issuer} ${jti}`
-    if (this.#until.has(key)) throw refused('has been used before')
-    this.#until.set(key, now + 2 * (LONGEST_WAY + SKEW) * 1000)
+    if (this.#until.has(`${issuer} ${jti}`)) throw refused('has been used before')
+  }
+
+  add({ jti, issuer }: LogoutToken, now: number): void {
+    this.#until.set(`${issuer} ${jti}`, now + 2 * (LONGEST_WAY + SKEW) * 1000)
   }
 }

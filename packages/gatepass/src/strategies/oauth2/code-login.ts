@@ -7,7 +7,7 @@ import { authorizationUrl, type Callback, codeOf, readCallback } from '../../pro
 import type { Client } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import { exchangeCode, type ProviderTokens } from '../../protocols/oauth2/token-request.ts'
-import { callbackAddress, callOptions, type ProviderLoginOptions } from './options.ts'
+import { type CallbackAddress, callbackAddress, callOptions, type ProviderLoginOptions } from './options.ts'
 import { confirmPage, relayPage } from './pages.ts'
 import { failureOf, notBegunHere, refusedAccount } from './refusals.ts'
 
@@ -53,7 +53,7 @@ export interface Begun {
 export class CodeFlow<User> {
   readonly #login: CodeLogin
   readonly #options: ProviderLoginOptions<User>
-  readonly #callback: ReturnType<typeof callbackAddress>
+  readonly #callback: CallbackAddress
 
   /** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
   constructor(login: CodeLogin, options: ProviderLoginOptions<User>) {
@@ -62,15 +62,16 @@ export class CodeFlow<User> {
     this.#callback = callbackAddress(login.name, options)
   }
 
-  get callbackPath(): string {
-    return this.#callback.path
+  get callback(): CallbackAddress {
+    return this.#callback
   }
 
   /** Leads to the provider, or, at the callback, concludes who came back. */
-  authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
-    return this.refusing(exchange, () =>
+  async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
+    const outcome = await this.refusing(exchange, () =>
       pathOf(exchange) === this.#callback.path ? this.#finish(exchange, attempt) : this.#start(exchange, attempt),
     )
+    return outcome.type === 'failure' && attempt.flow.unknown ? { ...outcome, over: true } : outcome
   }
 
   /** What somebody's identity opens here. */
@@ -103,9 +104,9 @@ export class CodeFlow<User> {
     const { client, label, formPost } = this.#login
     if (isForeign(exchange)) return { type: 'respond', reply: confirmPage(label, exchange.origin + exchange.target) }
     const wishes = callOptions(attempt.options)
+    const begun = this.#begin(exchange, wishes)
     // Before the flow: a provider that is down leaves no session behind.
     await client.metadata()
-    const begun = this.#begin(exchange, wishes)
     const state = await attempt.flow.start(begun, LIFETIME)
     const location = await authorizationUrl(client, {
       ...wishes,

@@ -5,7 +5,7 @@ import type { Attempt, EndedLogin } from '../../passport/strategy.ts'
 import { type Client, client as clientOf, type ProviderAddress } from '../../protocols/oauth2/client.ts'
 import { type IdToken, type IdTokenExpectation, verifyIdToken } from '../../protocols/oauth2/id-token.ts'
 import { type Identity, identityOf } from '../../protocols/oauth2/identity.ts'
-import { type LogoutToken, SeenTokens, verifyLogoutToken } from '../../protocols/oauth2/logout.ts'
+import { SeenTokens, verifyLogoutToken } from '../../protocols/oauth2/logout.ts'
 import { webAddress } from '../../protocols/oauth2/metadata.ts'
 import { ProviderKeys } from '../../protocols/oauth2/provider-keys.ts'
 import { type Claims, type CommonExpectation, isTime } from '../../protocols/oauth2/provider-token.ts'
@@ -54,9 +54,10 @@ export function openId<User, Name extends string>(
   const flow = new CodeFlow<User>(login, options)
   return {
     name,
-    ...(formPost === true && { foreignPost: flow.callbackPath }),
+    callback: flow.callback.address,
+    ...(formPost === true && { foreignPost: flow.callback.path }),
     refresh: (refreshToken) => refreshTokens(client, refreshToken),
-    endedLogin: (exchange) => endedLogin(exchange, tokens),
+    endedLogin: (exchange, end) => endedLogin(exchange, tokens, end),
     logoutLocation: (request) => logoutLocation(client, request),
     async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
       if (entrance === undefined) return flow.authenticate(exchange, attempt)
@@ -70,11 +71,13 @@ export function openId<User, Name extends string>(
   }
 }
 
+type EndLogin = (ended: EndedLogin) => Promise<void>
+
 /** OpenID Connect Back-Channel Logout 1.0 §2.5. */
-async function endedLogin(exchange: Exchange, tokens: OpenIdTokens): Promise<EndedLogin> {
+async function endedLogin(exchange: Exchange, tokens: OpenIdTokens, end: EndLogin): Promise<void> {
   const { logout_token: token } = await exchange.fields()
   if (typeof token !== 'string') throw new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', 'The request has no logout token')
-  return tokens.verifyLogout(token)
+  return tokens.obeyLogout(token, end)
 }
 
 /** OpenID Connect RP-Initiated Logout 1.0 §2; `undefined` if the provider has no such address, or does not answer. */
@@ -124,10 +127,12 @@ class OpenIdTokens {
     return this.#identified(validated, validated.claims, new URLSearchParams())
   }
 
-  async verifyLogout(token: string): Promise<LogoutToken> {
+  async obeyLogout(token: string, end: EndLogin): Promise<void> {
     const logout = await verifyLogoutToken(token, await this.#keys.get(), await this.#common())
     this.#seen.check(logout, this.#client.clock())
-    return logout
+    await end(logout)
+    // Only now: a provider whom our store made wait says the same again, and the session must not live on.
+    this.#seen.add(logout, this.#client.clock())
   }
 
   async #validated(token: string, expected: Omit<IdTokenExpectation, keyof CommonExpectation | 'algorithms'>) {

@@ -7,6 +7,7 @@ import { checkParameters } from '../../protocols/oauth2/authorization.ts'
 import type { ClientOptions } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
+import { isLoopback } from '../../session/session-cookie.ts'
 
 /** What an application is told besides who somebody is. */
 export interface AccountRequest {
@@ -31,13 +32,13 @@ export interface OAuthEvent {
 /** What every login at a provider takes. */
 export interface ProviderLoginOptions<User> extends ClientOptions {
   /**
-   * Where the provider sends the browser back to, as registered there: a path here, of this strategy alone, or a whole
-   * address if `gatepass()` is not told its `origin`.
+   * Where the provider sends the browser back to, as registered there, for this strategy alone: a path here, or a whole
+   * address. Without `origin` of `gatepass()` a path does on localhost only.
    */
   callback: string
   /**
    * Whose identity that is, by `issuer` and `subject`; makes the account if it is to be made. `undefined` refuses with a
-   * message that says so, a `Failure` with its own. An e-mail address finds nobody's account; see the guide on linking.
+   * message that says so, a `Failure` (declared as one, for `User` is inferred here) with its own. An e-mail address finds nobody's account; see the guide on linking.
    */
   account(identity: Identity, request: AccountRequest): Awaitable<User | Failure | undefined | null | false>
   /** What to ask for; default the least that gives name and e-mail address. */
@@ -98,6 +99,9 @@ function isTextOrAbsent(value: unknown): boolean {
 /** Where the provider sends the browser back to. */
 export interface CallbackAddress {
   readonly path: string
+  /** As configured: a path here, or a whole address. */
+  readonly address: string
+  /** @throws {UsageError} `ERR_OAUTH_OPTIONS` if nobody but the request says where we are, and that is not this machine */
   redirectUri(exchange: Exchange): string
 }
 
@@ -116,5 +120,16 @@ export function callbackAddress(
     })
   }
   const { pathname: path, href } = url
-  return { path, redirectUri: ({ origin }) => (whole ? href : origin + path) }
+  return {
+    ...{ path, address: whole ? href : path },
+    redirectUri: (exchange) => (whole ? href : trustedOrigin(strategy, exchange) + path),
+  }
+}
+
+/** An origin to which a code may be sent: not what somebody wrote into the Host field (RFC 9700 §4.1). */
+function trustedOrigin(strategy: string, { origin, originConfigured }: Exchange): string {
+  if (originConfigured || isLoopback(origin)) return origin
+  throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: where \`callback\` is, only the request's Host field says`, {
+    hint: "Tell gatepass() its `origin`: 'https://app.example', or give the whole address as `callback`.",
+  })
 }

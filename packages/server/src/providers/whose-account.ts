@@ -1,0 +1,122 @@
+import type { Identity } from 'gatepass/strategies/oidc'
+import type { Account, Accounts } from '../accounts/accounts.ts'
+import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.ts'
+import type { GivenIdentity, Identities } from '../accounts/identities.ts'
+import { isPersonName } from '../accounts/person-name.ts'
+import { accountDisabled, emailInUse, identityTaken, loginRequired, type Problem, unsettled } from '../problem.ts'
+
+/** What an identity opens, and what had to be done for it. */
+export interface Opened {
+  readonly type: 'opened'
+  readonly account: Account
+  /**
+   * `known`: nothing. `linked`: added to an account that existed. `reclaimed`: the account went to the owner of its mailbox,
+   * and what opened it before was removed.
+   */
+  readonly how: 'known' | 'linked' | 'reclaimed' | 'created'
+  /** Whether this was the first proof that the account's mailbox is its owner's. */
+  readonly emailProved?: boolean
+}
+
+export type Decision = Opened | { readonly type: 'refused'; readonly problem: Problem }
+
+/** Why no account is to be made now, if so. */
+export type Admission = () => Promise<Problem | undefined>
+
+/** How often a decision is begun anew because somebody else changed what it rested on. */
+const MOST_TRIES = 3
+
+/**
+ * Decides whose account an identity opens. Identities are issuer and subject; an e-mail address counts only where the
+ * provider runs the mailbox (`emailAuthoritative`), for then its owner is who comes.
+ */
+export class WhoseAccount {
+  readonly #accounts: Accounts
+  readonly #identities: Identities
+
+  constructor(accounts: Accounts, identities: Identities) {
+    this.#accounts = accounts
+    this.#identities = identities
+  }
+
+  /** For somebody who logs in. @param admission asked before an account is made */
+  async toLogIn(provider: string, identity: Identity, admission: Admission): Promise<Decision> {
+    const given = { ...identity, provider }
+    const email = parseEmailAddress(identity.email)
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const decision = (await this.#known(given)) ?? (await this.#new(given, email, admission))
+      if (decision !== undefined) return decision
+    }
+    return refused(unsettled)
+  }
+
+  /** For somebody who is logged in and adds a way to log in. @param accountId who began it */
+  async toLink(provider: string, identity: Identity, accountId: string): Promise<Decision> {
+    const given = { ...identity, provider }
+    const account = await this.#accounts.byId(accountId)
+    if (account === undefined) return refused(loginRequired)
+    if (!(await this.#identities.add(given, account))) {
+      const owner = await this.#identities.ownerOf(given)
+      return owner === account.id ? { type: 'opened', account, how: 'known' } : refused(identityTaken)
+    }
+    const email = identity.emailAuthoritative ? parseEmailAddress(identity.email) : undefined
+    const emailProved = email !== undefined && (await this.#accounts.emailProved(account.id, email.key))
+    return { type: 'opened', account, how: 'linked', emailProved }
+  }
+
+  async #known(given: GivenIdentity): Promise<Decision | undefined> {
+    const account = await this.#identities.use(given)
+    if (account === undefined) return undefined
+    return account === 'disabled' ? refused(accountDisabled) : { type: 'opened', account, how: 'known' }
+  }
+
+  /** `undefined`: somebody was faster. */
+  async #new(
+    given: GivenIdentity & Identity,
+    email: EmailAddress | undefined,
+    admission: Admission,
+  ): Promise<Decision | undefined> {
+    const existing = email && (await this.#accounts.byEmail(email.key))
+    if (existing === undefined) return this.#create(given, email, admission)
+    // Whoever has the address at a provider that does not run the mailbox may have typed it, or had it once.
+    if (!given.emailAuthoritative) return refused(emailInUse)
+    if (!existing.emailVerified) return this.#reclaim(given, existing)
+    return (await this.#identities.add(given, existing))
+      ? { type: 'opened', account: existing, how: 'linked' }
+      : undefined
+  }
+
+  /**
+   * The first proof of a mailbox. Whoever made the account did not prove that it is theirs, and may have made it to wait
+   * for its owner: nothing that they left opens it any more.
+   */
+  async #reclaim(given: GivenIdentity & Identity, existing: Account): Promise<Decision | undefined> {
+    const account = await this.#accounts.giveToMailboxOwner(existing.id, { name: nameOf(given) })
+    if (account === undefined || !(await this.#identities.add(given, account))) return undefined
+    return { type: 'opened', account, how: 'reclaimed', emailProved: true }
+  }
+
+  async #create(
+    given: GivenIdentity & Identity,
+    email: EmailAddress | undefined,
+    admission: Admission,
+  ): Promise<Decision | undefined> {
+    const problem = await admission()
+    if (problem !== undefined) return refused(problem)
+    const emailProved = email !== undefined && given.emailAuthoritative
+    const made = await this.#identities.open(given, { email, emailProved, name: nameOf(given) })
+    const decision = await this.#known(given)
+    if (decision?.type === 'opened') return { ...decision, ...(made && { how: 'created', emailProved }) }
+    // Nor can a disabled account be had anew by way of its address.
+    return decision ?? (email === undefined ? undefined : refused(emailInUse))
+  }
+}
+
+function refused(problem: Problem): Decision {
+  return { type: 'refused', problem }
+}
+
+function nameOf({ name = '' }: Identity): string {
+  const trimmed = name.trim()
+  return isPersonName(trimmed) ? trimmed : ''
+}

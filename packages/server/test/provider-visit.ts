@@ -1,0 +1,49 @@
+import type { Visitor } from './visitor.ts'
+
+/** What somebody does on a provider's page. */
+export type Deed = { readonly person: string; readonly fault?: string } | { readonly cancel: 'yes' }
+
+/** Goes to the provider as a browser would, and gives the path and query here that it leads back to. */
+export async function visitProvider(location: string, deed: Deed): Promise<string> {
+  const jar = new Map<string, string>()
+  let response = await ask(jar, location)
+  const form = /<form[^>]*action="([^"]+)"/.exec(await response.text())?.[1]
+  if (form === undefined) throw new Error(`the provider shows no form: ${response.status}`)
+  response = await ask(jar, new URL(form.replaceAll('&amp;', '&'), response.url).href, new URLSearchParams(deed))
+  return response.url
+}
+
+/** Follows redirects as long as they stay at the provider; `url` of the answer is then where it leads. */
+async function ask(jar: Map<string, string>, url: string, body?: URLSearchParams): Promise<Response> {
+  const { origin } = new URL(url)
+  const cookie = [...jar].map((pair) => pair.join('=')).join('; ')
+  const response = await fetch(url, {
+    redirect: 'manual',
+    headers: { cookie, accept: 'text/html', ...(body && { origin, 'sec-fetch-site': 'same-origin' }) },
+    ...(body && { method: 'POST', body }),
+  })
+  for (const field of response.headers.getSetCookie()) {
+    const [pair = ''] = field.split(';')
+    jar.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
+  }
+  const location = response.headers.get('location')
+  if (location === null) return response
+  const next = new URL(location, url)
+  if (next.origin === origin) return ask(jar, next.href)
+  const { pathname, search } = next
+  return Object.defineProperty(response, 'url', { value: pathname + search })
+}
+
+/** A whole login by a provider; the answer is that of the callback. */
+export async function logInAt(visitor: Visitor, provider: string, deed: Deed, query = '') {
+  const begun = await visitor.get(`/auth/${provider}${query}`)
+  return visitor.get(await visitProvider(begun.headers.location ?? '', deed))
+}
+
+/** Adds a way to log in, from the account page. */
+export async function linkAt(visitor: Visitor, provider: string, deed: Deed) {
+  const begun = await visitor.post(`/account/identities/${provider}/link`, {})
+  const [, location = ''] = /<meta http-equiv="refresh" content="0;url=([^"]+)"/.exec(begun.body) ?? []
+  if (location === '') return begun
+  return visitor.get(await visitProvider(location.replaceAll('&amp;', '&'), deed))
+}
