@@ -9,6 +9,8 @@ export interface TestRequest {
   target?: string
   /** Default `https://app.example`; http makes the exchange insecure. */
   origin?: string
+  /** Default true. */
+  originConfigured?: boolean
   /** Lower-case names. A `cookie` field takes the place of the jar's. */
   headers?: Readonly<Record<string, string>>
   fields?: Readonly<Record<string, unknown>>
@@ -20,6 +22,7 @@ export class TestExchange implements Exchange {
   readonly method: string
   readonly target: string
   readonly origin: string
+  readonly originConfigured: boolean
   readonly secure: boolean
   readonly remoteAddress: string | undefined
   readonly cookies: Cookies
@@ -31,6 +34,7 @@ export class TestExchange implements Exchange {
     this.method = request.method ?? 'GET'
     this.target = request.target ?? '/'
     this.origin = request.origin ?? 'https://app.example'
+    this.originConfigured = request.originConfigured ?? true
     this.secure = this.origin.startsWith('https:')
     this.remoteAddress = request.remoteAddress ?? '203.0.113.7'
     this.#headers = request.headers ?? {}

@@ -142,6 +142,7 @@ describe('attacks 62 and 63: the same callback again', () => {
     const parameters = { state: authorization.searchParams.get('state') ?? '', code: codeFor(authorization) }
     const first = await w.browser.back(parameters)
     const token = w.browser.jar.get('__Host-Http-gp')
+    expect(token).toMatch(/^[\w-]{43}/)
     const again = await w.browser.back(parameters)
     expect(again).toMatchObject({ location: '/', subject: first.subject })
     expect(w.browser.jar.get('__Host-Http-gp')).toBe(token)

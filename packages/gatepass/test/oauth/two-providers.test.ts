@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import express from 'express'
 import { describe, expect, test } from 'vitest'
 import { gatepass } from '../../src/adapters/express.ts'
@@ -113,8 +114,7 @@ test('OA-8: where no origin is configured, no provider is told one that a reques
     const [forged] = (await once(get({ port, path: '/auth/acme', headers: { host: 'evil.example' } }), 'response')) as [
       IncomingMessage,
     ]
-    forged.resume()
-    expect([forged.statusCode, forged.headers.location]).toEqual([500, undefined])
+    expect([forged.statusCode, await json(forged)]).toEqual([500, 'ERR_OAUTH_OPTIONS'])
     const here = await locationOf(`http://127.0.0.1:${port}/auth/acme`, {})
     expect(here.searchParams.get('redirect_uri')).toBe(`http://127.0.0.1:${port}/auth/acme/callback`)
   } finally {
