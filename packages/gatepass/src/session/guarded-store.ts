@@ -60,7 +60,7 @@ export class GuardedIndex implements SubjectIndex {
 }
 
 /** Calls a store, and makes whatever goes wrong a {@link StoreError}. */
-export function guarded<T>(call: () => Awaitable<T>, what = SESSIONS): Awaitable<T> {
+export function guarded<T>(call: () => Awaitable<T>, what: string = SESSIONS): Awaitable<T> {
   try {
     return failingAsStore(call(), what)
   } catch (error) {

@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+const folder = mkdtempSync(join(tmpdir(), 'express-session-types-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function compile(...args: string[]): string {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc')
+  return spawnSync(process.execPath, [compiler, ...args], { cwd: root, encoding: 'utf8' }).stdout
+}
+
+// What is published are the declarations, and they are not the sources.
+beforeAll(() => {
+  compile('-p', 'packages/gatepass/tsconfig.build.json', '--outDir', join(folder, 'gatepass/dist'))
+  copyFileSync(join(root, 'packages/gatepass/package.json'), join(folder, 'gatepass/package.json'))
+})
+
+const source = readFileSync(join(import.meta.dirname, 'types/app.ts'), 'utf8')
+const installedByAll = ['@types/node', '@types/express', 'jose', 'oauth4webapi']
+
+/** What TypeScript says to an application that has installed what it says; libraries are checked as well. */
+function complaint(name: string, app: string, types: readonly string[]): string {
+  const home = join(folder, name)
+  for (const one of [...installedByAll, ...types])
+    link(join(root, 'node_modules', one), join(home, 'node_modules', one))
+  // No link: what it imports is looked for beside it.
+  cpSync(join(folder, 'gatepass'), join(home, 'node_modules/gatepass'), { recursive: true })
+  writeFileSync(join(home, 'app.ts'), app)
+  const compilerOptions = { module: 'nodenext', target: 'es2024', strict: true, noEmit: true, types: ['node'] }
+  writeFileSync(join(home, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }))
+  return compile('-p', home)
+}
+
+function link(target: string, path: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  symlinkSync(target, path)
+}
+
+const renamed = source.replace("declare module 'express-session'", "declare module 'gatepass/compat/express-session'")
+
+test('an application goes on with the types it declared, with @types/express-session', () => {
+  expect(complaint('installed', source, ['@types/express-session'])).toBe('')
+})
+
+test('an application without @types/express-session declares them of the drop-in', () => {
+  expect(complaint('removed', renamed, [])).toBe('')
+})
+
+test('the drop-in and gatepass/express can be in one program', () => {
+  expect(complaint('both', `${renamed}\nexport { gatepass } from 'gatepass/express'\n`, [])).toBe('')
+})

@@ -1,0 +1,3 @@
+import { Cookie } from 'gatepass/compat/express-session'
+
+export { Cookie as 'module.exports' }

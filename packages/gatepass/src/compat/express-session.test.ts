@@ -1,0 +1,417 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { connect, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { idOf } from '../session/token.ts'
+import { memoryStore } from '../stores/memory.ts'
+import { TestBrowser } from '../testing/browser.ts'
+import session, { Cookie, MemoryStore, Session, type SessionOptions, type Store } from './express-session.ts'
+
+const secret = 'a secret of at least thirty-two characters'
+
+type Req = IncomingMessage & { session: Session & Record<string, unknown>; sessionID: string; sessionStore: Store }
+type Handler = (req: Req, res: ServerResponse) => unknown
+
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+})
+
+/** Answers with what the handler returns; without it the handler answers. */
+async function site(handler: Handler, options: SessionOptions = {}): Promise<TestBrowser> {
+  const middleware = session({ secret, resave: false, saveUninitialized: false, ...options })
+  const server = createServer((req, res) =>
+    middleware(req, res, async (error) => {
+      if (error) return res.writeHead(res.statusCode < 400 ? 500 : res.statusCode).end((error as Error).message)
+      const answer = await handler(req as Req, res)
+      if (answer !== undefined) res.end(String(answer))
+      return undefined
+    }),
+  ).listen(0, 'localhost')
+  servers.push(server)
+  await new Promise((resolve) => server.once('listening', resolve))
+  return new TestBrowser(`http://localhost:${(server.address() as AddressInfo).port}`)
+}
+
+const count: Handler = (req) => {
+  req.session.visits = Number(req.session.visits ?? 0) + 1
+  return req.session.visits
+}
+const textOf = async (browser: TestBrowser, path = '/'): Promise<string> => (await browser.fetch(path)).text()
+const stored = (store: MemoryStore): Record<string, unknown>[] =>
+  Object.values(store.sessions).map((session) => JSON.parse(session))
+
+/** A point that a request waits at until the test lets it go. */
+function barrier(): { readonly reached: Promise<void>; pass(): Promise<void>; open(): void } {
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>()
+  const pass = () => {
+    reach()
+    return opened
+  }
+  return { reached, open, pass }
+}
+
+describe.each([true, false])('with resave: %s', (resave) => {
+  test('concurrent requests keep each other’s changes', async () => {
+    const store = new MemoryStore()
+    const wait = barrier()
+    const slow: Handler = async (req) => {
+      if (req.url === '/slow') await wait.pass()
+      req.session[String(req.url)] = true
+      return 'ok'
+    }
+    const browser = await site(slow, { resave, store })
+    await browser.fetch('/first')
+    const answer = browser.fetch('/slow')
+    await wait.reached
+    await browser.fetch('/fast')
+    wait.open()
+    await answer
+    expect(stored(store)).toMatchObject([{ '/first': true, '/fast': true, '/slow': true }])
+  })
+
+  test('a request that outlives logout cannot resurrect the session', async () => {
+    const store = new MemoryStore()
+    const wait = barrier()
+    const handler: Handler = async (req) => {
+      if (req.url === '/logout') await req.session.destroy()
+      else req.session.user = 'ada'
+      if (req.url === '/slow') {
+        await wait.pass()
+        req.session.late = true
+      }
+      return 'ok'
+    }
+    const browser = await site(handler, { resave, rolling: true, store })
+    await browser.fetch('/login')
+    const answer = browser.clone().fetch('/slow')
+    await wait.reached
+    await browser.fetch('/logout')
+    wait.open()
+    expect((await answer).headers.getSetCookie()).toEqual([])
+    expect(stored(store)).toEqual([])
+  })
+
+  test('a longer life that one request gives to the cookie is not taken back by another', async () => {
+    const store = new MemoryStore()
+    const wait = barrier()
+    const handler: Handler = async (req) => {
+      if (req.url === '/slow') await wait.pass()
+      if (req.url === '/remember') req.session.cookie.maxAge = 3_600_000
+      else req.session[String(req.url)] = true
+      await req.session.save()
+      return 'ok'
+    }
+    const browser = await site(handler, { resave, store, cookie: { maxAge: 60_000 } })
+    await browser.fetch('/first')
+    const answer = browser.fetch('/slow')
+    await wait.reached
+    await browser.fetch('/remember')
+    wait.open()
+    await answer
+    expect(stored(store)).toMatchObject([{ '/first': true, '/slow': true, cookie: { originalMaxAge: 3_600_000 } }])
+  })
+})
+
+test('no byte of the response leaves before the session is saved', async () => {
+  const store = new MemoryStore()
+  const wait = barrier()
+  const set = store.set.bind(store)
+  store.set = (sid, session, callback) => void wait.pass().then(() => set(sid, session, callback))
+  let answered = false
+  const browser = await site(count, { store })
+  const answer = browser.fetch('/').then((response) => {
+    answered = true
+    return response
+  })
+  await wait.reached
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(answered).toBe(false)
+  wait.open()
+  expect((await answer).status).toBe(200)
+})
+
+test('a failed save never answers 2xx, and sets no cookie', async () => {
+  const store = new MemoryStore()
+  store.set = (_sid, _session, callback) => callback?.(new Error('the disk is full'))
+  const response = await (await site(count, { store })).fetch('/')
+  expect([response.status, await response.text()]).toEqual([500, 'the disk is full'])
+  expect(response.headers.getSetCookie()).toEqual([])
+})
+
+test('a session signed with a retired secret is signed anew, so that the secret can be dropped', async () => {
+  const store = new MemoryStore()
+  const old = await site(count, { store, secret: 'old' })
+  await old.fetch('/')
+  const both = await site((req) => req.session.visits, { store, secret: ['new', 'old'] })
+  both.jar.set('connect.sid', old.jar.get('connect.sid') ?? '')
+  expect(await textOf(both)).toBe('1')
+  expect((await both.fetch('/')).headers.getSetCookie()).toEqual([])
+  const fresh = await site(count, { store, secret: 'new' })
+  fresh.jar.set('connect.sid', both.jar.get('connect.sid') ?? '')
+  expect(await textOf(fresh)).toBe('2')
+})
+
+test('a session that ends takes its cookie along, once', async () => {
+  const handler: Handler = async (req, res) => {
+    if (req.url === '/') return count(req, res)
+    if (req.url === '/clear') res.setHeader('Set-Cookie', 'connect.sid=; Path=/app; Max-Age=0')
+    await req.session.destroy()
+    return 'bye'
+  }
+  const browser = await site(handler)
+  await browser.fetch('/')
+  const twin = browser.clone()
+  const [field, ...more] = (await browser.fetch('/bye')).headers.getSetCookie()
+  expect([field, more]).toEqual(['connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly', []])
+  expect((await twin.fetch('/clear')).headers.getSetCookie()).toEqual(['connect.sid=; Path=/app; Max-Age=0'])
+})
+
+describe('the methods of a session', () => {
+  test('call back, can be awaited, and can be chained', async () => {
+    const browser = await site(async (req) => {
+      const first = req.session.id
+      await new Promise<void>((resolve) => req.session.save(() => resolve()))
+      await req.session.regenerate()
+      const second = req.session.id
+      Object.assign(req.session.touch().save(), { chained: true })
+      await req.session.save()
+      await req.session.reload()
+      return [first === second, req.session.chained, req.session.id === second]
+    })
+    expect(await textOf(browser)).toBe('false,true,true')
+  })
+
+  test('fail by the callback and by the promise, and nobody has to listen', async () => {
+    const store = new MemoryStore()
+    const unhandled: unknown[] = []
+    const listener = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', listener)
+    onTestFinished(() => void process.off('unhandledRejection', listener))
+    const browser = await site(
+      async (req, res) => {
+        if (req.url === '/') return count(req, res)
+        await new Promise<void>((resolve) => store.clear(() => resolve()))
+        req.session.changed = true
+        req.session.save()
+        const told = await new Promise<Error>((resolve) => req.session.save(resolve))
+        const rejected = await req.session.reload().then(String, (error: Error) => error.message)
+        return [(told as Error & { code: string }).code, rejected]
+      },
+      { store },
+    )
+    await browser.fetch('/')
+    expect(await textOf(browser, '/gone')).toBe('ERR_SESSION_ENDED,failed to load session')
+    expect(unhandled).toEqual([])
+  })
+
+  test('saves that nobody waits for come one after another, and before the response', async () => {
+    const records = memoryStore()
+    const browser = await site(
+      (req) => {
+        req.session.save()
+        req.session.late = true
+        req.session.save()
+        return 'ok'
+      },
+      { store: later(records) },
+    )
+    expect((await browser.fetch('/')).status).toBe(200)
+    expect(records.size).toBe(1)
+  })
+
+  test('bring in what others have stored', async () => {
+    const store = new MemoryStore()
+    const browser = await site(
+      async (req, res) => {
+        if (req.url === '/') return count(req, res)
+        const [sid = ''] = Object.keys(store.sessions)
+        store.sessions[sid] = JSON.stringify({ ...stored(store)[0], theirs: 1 })
+        req.session.ours = 1
+        await req.session.save()
+        return Object.keys(req.session)
+      },
+      { store },
+    )
+    await browser.fetch('/')
+    expect((await textOf(browser, '/two')).split(',').sort()).toEqual(['cookie', 'ours', 'theirs', 'visits'])
+  })
+
+  test('work after the response, and do not bring back what has ended', async () => {
+    const store = new MemoryStore()
+    let kept: Req['session'] | undefined
+    const browser = await site(
+      (req, res) => {
+        kept = req.session
+        return count(req, res)
+      },
+      { store },
+    )
+    await browser.fetch('/')
+    Object.assign(kept ?? {}, { later: true })
+    await kept?.save()
+    expect(stored(store)).toMatchObject([{ visits: 1, later: true }])
+    await kept?.destroy()
+    await expect(kept?.save()).rejects.toMatchObject({ code: 'ERR_SESSION_ENDED' })
+    expect(stored(store)).toEqual([])
+  })
+
+  test('work on a session that a store has loaded for a socket', async () => {
+    const store = new MemoryStore()
+    const browser = await site(count, { store })
+    await browser.fetch('/')
+    const [sid = ''] = Object.keys(store.sessions)
+    const load = () => new Promise<Session | undefined>((resolve) => store.load(sid, (_, session) => resolve(session)))
+    const loaded = (await load()) as Session
+    await Object.assign(loaded, { socket: true }).save()
+    expect(stored(store)).toMatchObject([{ visits: 1, socket: true }])
+    await loaded.reload()
+    await loaded.destroy()
+    expect(stored(store)).toEqual([])
+  })
+})
+
+/** The same store, but every answer comes later. */
+function later(store: ReturnType<typeof memoryStore>): NonNullable<SessionOptions['store']> {
+  const names = ['load', 'insert', 'replace', 'touch', 'remove'] as const
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      async (...args: never[]) => {
+        await new Promise(setImmediate)
+        return (store[name] as (...args: never[]) => unknown)(...args)
+      },
+    ]),
+  )
+}
+
+test('what is changed while the response streams is stored before it ends', async () => {
+  const store = new MemoryStore()
+  const browser = await site(
+    (req, res) => {
+      req.session.progress = 1
+      res.write('half')
+      req.session.progress = 2
+      res.end('whole')
+    },
+    { store },
+  )
+  expect(await textOf(browser)).toBe('halfwhole')
+  expect(stored(store)).toMatchObject([{ progress: 2 }])
+})
+
+test('a secure cookie that plain http cannot have is told once, with the header that was seen', async () => {
+  const warnings: (Error & { code?: string })[] = []
+  const listener = (warning: Error) => warnings.push(warning)
+  process.on('warning', listener)
+  onTestFinished(() => void process.off('warning', listener))
+  const browser = await site(count, { cookie: { secure: true } })
+  const response = await browser.fetch('/', { headers: { 'x-forwarded-proto': 'https' } })
+  await browser.fetch('/')
+  await new Promise(setImmediate)
+  expect(response.headers.getSetCookie()).toEqual([])
+  expect(warnings.map(({ code }) => code)).toEqual(['ERR_SESSION_INSECURE_ORIGIN'])
+  expect(warnings[0]?.message).toContain('X-Forwarded-Proto is "https"')
+})
+
+test('`auto` follows the connection, also where a function gives the attributes', async () => {
+  const cookie = () => ({ secure: 'auto', sameSite: 'auto' }) as const
+  const browser = await site(count, { proxy: true, cookie })
+  const field = async (proto: string) =>
+    (await browser.clone().fetch('/', { headers: { 'x-forwarded-proto': proto } })).headers.getSetCookie()[0]
+  expect(await field('https')).toMatch(/; Secure; SameSite=None$/)
+  expect(await field('http')).toMatch(/; HttpOnly; SameSite=Lax$/)
+})
+
+test('`cookie.expires = false` is a session of the browser', async () => {
+  const store = memoryStore()
+  const browser = await site(
+    (req, res) => {
+      if (req.url === '/') Object.assign(req.session.cookie, { expires: false })
+      return count(req, res)
+    },
+    { store, cookie: { maxAge: 60_000 } },
+  )
+  expect((await browser.fetch('/')).headers.getSetCookie()[0]).not.toContain('Expires')
+  expect(await textOf(browser, '/two')).toBe('2')
+})
+
+test('a socket, which has a request and no response, has a session', async () => {
+  const store = new MemoryStore()
+  const browser = await site(count, { store })
+  await browser.fetch('/')
+  const cookie = [...browser.jar].map((pair) => pair.join('=')).join()
+  const req = { url: '/socket', headers: { cookie } } as unknown as Req
+  const middleware = session({ secret, resave: false, saveUninitialized: false, store })
+  await new Promise<unknown>((next) => middleware(req, {} as never, next))
+  req.session.socket = true
+  await req.session.save()
+  expect(stored(store)).toMatchObject([{ visits: 1, socket: true }])
+})
+
+test('HTTP/2 is served', async () => {
+  const middleware = session({ secret, resave: false, saveUninitialized: false })
+  const server = createHttp2Server((req, res) =>
+    middleware(req, res, () => res.end(String(count(req as never, res as never)))),
+  ).listen(0)
+  const client = connect(`http://localhost:${(server.address() as AddressInfo).port}`)
+  onTestFinished(() => void [client.close(), server.close()])
+  const visit = async (cookie?: string) => {
+    const stream = client.request({ ':path': '/', ...(cookie && { cookie }) })
+    const headers = await new Promise<Record<string, unknown>>((resolve) => stream.once('response', resolve))
+    return { body: await text(stream), cookie: (headers['set-cookie'] as string[] | undefined)?.[0]?.split(';')[0] }
+  }
+  const first = await visit()
+  expect([first.body, (await visit(first.cookie)).body]).toEqual(['1', '2'])
+})
+
+describe('on a store of ours', () => {
+  test('ids are hashed, and the cookie keeps its attributes', async () => {
+    const store = memoryStore()
+    let sid = ''
+    const browser = await site(
+      (req, res) => {
+        sid = req.sessionID
+        if (req.url === '/') req.session.cookie.maxAge = 5_000
+        else return req.session.cookie.originalMaxAge
+        return count(req, res)
+      },
+      { store, cookie: { maxAge: 60_000, sameSite: 'strict' } },
+    )
+    await browser.fetch('/')
+    expect(store.load(idOf(sid))?.data).toBe('{"visits":1}')
+    expect(await textOf(browser, '/age')).toBe('5000')
+  })
+
+  test('a session that is only read is written once a minute at most', async () => {
+    const store = memoryStore()
+    const browser = await site((req, res) => (req.url === '/' ? count(req, res) : 'read'), { store })
+    await browser.fetch('/')
+    store.touch = () => {
+      throw new Error('touched')
+    }
+    store.replace = store.touch as never
+    expect(await textOf(browser, '/read')).toBe('read')
+  })
+})
+
+test('a cookie that nobody signed asks no store, and a session that nobody used leaves nothing', async () => {
+  const store = new MemoryStore()
+  store.get = () => {
+    throw new Error('asked')
+  }
+  const browser = await site((req) => req.session instanceof Session, { store })
+  browser.jar.set('connect.sid', encodeURIComponent('s:sid.AAAA'))
+  const response = await browser.fetch('/')
+  expect([response.status, response.headers.getSetCookie(), store.sessions]).toEqual([200, [], {}])
+})
+
+test('options that cannot be are refused in express-session’s words', () => {
+  expect(() => session({ secret: [] })).toThrow('secret option array must contain one or more strings')
+  expect(() => session({ genid: 'x' as never })).toThrow('genid option must be a function')
+  expect(() => session({ unset: 'x' as never })).toThrow('unset option must be "destroy" or "keep"')
+  expect(() => session({ secret, store: {} })).toThrow('it lacks get, set, destroy')
+  expect(() => new Cookie({ maxAge: '1' as never })).toThrow('maxAge must be a number or Date')
+})

@@ -1,0 +1,123 @@
+import type { NodeRequest, NodeResponse } from '../http/response-gate.ts'
+import type { SessionStore } from '../session/store.ts'
+import { pathOf, warnWithheld } from './express-session/connection.ts'
+import { Cookie, type CookieOptions } from './express-session/cookie.ts'
+import { MemoryStore } from './express-session/memory-store.ts'
+import { SessionRecords } from './express-session/records.ts'
+import { Session, type SessionRequest } from './express-session/session.ts'
+import { newCookie } from './express-session/set-cookie.ts'
+import {
+  keysOf,
+  type Secret,
+  type SessionOptions,
+  type Settings,
+  settingsOf,
+  wrong,
+} from './express-session/settings.ts'
+import { Store } from './express-session/store.ts'
+import { Turns } from './express-session/turns.ts'
+import { type Shared, Visit } from './express-session/visit.ts'
+import type * as types from './express-session.ts'
+import { expressStore } from './legacy-store/express-store.ts'
+import { LegacyStore } from './legacy-store/legacy-store.ts'
+
+export type { SessionTypes } from './express-session/types.ts'
+export { Cookie, type CookieOptions, MemoryStore, Session, type SessionOptions, Store }
+
+/**
+ * What an application keeps in its sessions. It says so with `declare module 'gatepass/compat/express-session'`, or goes on
+ * saying it of `express-session` while `@types/express-session` is installed.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: filled in by the application, by declaration merging
+export interface SessionData {}
+
+/** Middleware for Express, Connect and whatever calls `(req, res, next)`. */
+export type SessionHandler = (req: NodeRequest, res: NodeResponse, next: (error?: unknown) => void) => void
+
+/**
+ * Middleware that keeps `req.session`: the API of express-session 1.19, on the same cookies and the same records.
+ * Concurrent requests keep each other's changes, a session that has ended does not come back, and no response leaves
+ * before its session is stored.
+ *
+ * @throws {UsageError} `ERR_SESSION_OPTIONS`
+ */
+function session(options: SessionOptions = {}): SessionHandler {
+  const settings = settingsOf(options)
+  const turns = new Turns()
+  const shared: Shared = { settings, turns, ...storage(options.store), withheld: onceWarned(settings) }
+  const { store } = shared
+  store.generate = (req: NodeRequest & SessionRequest) => generate(req, settings)
+  let connected = true
+  store.on?.('disconnect', () => {
+    connected = false
+  })
+  store.on?.('connect', () => {
+    connected = true
+  })
+  return (request, res, next) => {
+    const req = request as NodeRequest & SessionRequest & { readonly secret?: Secret | Secret[] }
+    if (req.session || !connected || !pathOf(req).startsWith(settings.cookieOf(req).path || '/')) return next()
+    const keys = settings.keys ?? (req.secret ? keysOf(req.secret) : undefined)
+    if (keys === undefined) return next(wrong('secret option required for sessions'))
+    return new Visit(shared, keys, { req, res, next }).begin()
+  }
+}
+
+/** The store as applications see it, and as the engine does. */
+function storage(store: Store | SessionStore = new MemoryStore()): Pick<Shared, 'store' | 'records'> {
+  if (isNative(store)) return { store: expressStore(store), records: new SessionRecords(store) }
+  const missing = (['get', 'set', 'destroy'] as const).filter((name) => typeof store[name] !== 'function')
+  if (missing.length > 0) throw wrong(`store option is no session store: it lacks ${missing.join(', ')}`)
+  if (store instanceof MemoryStore && process.env.NODE_ENV === 'production') warnOfMemory()
+  return { store, records: new SessionRecords(new LegacyStore(store)) }
+}
+
+function warnOfMemory(): void {
+  process.emitWarning('Sessions are kept in the memory of this process, and end with it', {
+    type: 'GatepassWarning',
+    detail: 'Give session() a `store`: one of gatepass/stores, or the one you had.',
+  })
+}
+
+function isNative(store: Store | SessionStore): store is SessionStore {
+  return 'insert' in store && 'replace' in store
+}
+
+/** A warning per request would fill the log. */
+function onceWarned({ proxy }: Settings): Shared['withheld'] {
+  let warned = false
+  return (req) => {
+    if (warned) return
+    warned = true
+    warnWithheld(req, proxy)
+  }
+}
+
+function generate(req: NodeRequest & SessionRequest, settings: Settings): void {
+  req.sessionID = settings.genid(req)
+  req.session = new Session(req)
+  req.session.cookie = newCookie(req, settings)
+}
+
+/** What `import session` and `require()` give. */
+const expressSession: typeof session & {
+  readonly Cookie: typeof Cookie
+  readonly MemoryStore: typeof MemoryStore
+  readonly Session: typeof Session
+  readonly Store: typeof Store
+} = Object.assign(session, { Cookie, MemoryStore, Session, Store })
+Object.defineProperty(expressSession, 'default', { value: expressSession })
+
+declare namespace expressSession {
+  type Cookie = types.Cookie
+  type CookieOptions = types.CookieOptions
+  type MemoryStore = types.MemoryStore
+  type Session = types.Session
+  type SessionData = types.SessionData
+  type SessionOptions = types.SessionOptions
+  type Store = types.Store
+}
+
+// biome-ignore lint/style/noDefaultExport: as express-session has it
+export default expressSession
+export { expressSession as 'module.exports' }

@@ -1,0 +1,105 @@
+import { UsageError } from '../../error.ts'
+import { type SerializeOptions, serialize } from '../cookie.ts'
+
+/** Attributes of the session cookie, as express-session takes them: `maxAge` in milliseconds. */
+export interface CookieOptions {
+  maxAge?: number | null | undefined
+  expires?: Date | null | undefined
+  httpOnly?: boolean | undefined
+  path?: string | undefined
+  domain?: string | undefined
+  /** `auto`: as the connection is. Over plain http a secure cookie is not set. */
+  secure?: boolean | 'auto' | undefined
+  /** `auto`: `none` over https, otherwise `lax`. */
+  sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+  partitioned?: boolean | undefined
+  priority?: 'low' | 'medium' | 'high' | undefined
+  signed?: boolean | undefined
+  encode?: ((value: string) => string) | undefined
+}
+
+/** What is stored of a cookie; in this order, so that records are the same text as express-session's. */
+export interface CookieData {
+  originalMaxAge: number | null
+  partitioned: boolean | undefined
+  priority: 'low' | 'medium' | 'high' | undefined
+  expires: Date | null
+  secure: boolean | 'auto' | undefined
+  httpOnly: boolean | undefined
+  domain: string | undefined
+  path: string | undefined
+  sameSite: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+}
+
+/** The cookie of one session: `req.session.cookie`. Changes of it are stored with the session. */
+export class Cookie {
+  #expires: Date | null = null
+  path: string | undefined = '/'
+  originalMaxAge: number | null = null
+  httpOnly: boolean | undefined = true
+  declare partitioned: boolean | undefined
+  declare priority: CookieData['priority']
+  declare secure: boolean | 'auto' | undefined
+  declare domain: string | undefined
+  declare sameSite: CookieData['sameSite']
+
+  /** @throws {UsageError} `ERR_COOKIE_ATTRIBUTE`, `ERR_COOKIE_MAX_AGE` */
+  constructor(options?: object) {
+    if (!options) return
+    if (typeof options !== 'object') throw notOptions()
+    const { data: _, ...given } = plain(options)
+    Object.assign(this, given)
+    this.originalMaxAge = given.originalMaxAge ?? this.maxAge
+  }
+
+  get expires(): Date | null {
+    return this.#expires
+  }
+
+  set expires(date: Date | string | null | undefined) {
+    // JSON has made a string of what was stored.
+    this.#expires = typeof date === 'string' ? new Date(date) : (date as Date | null)
+    this.originalMaxAge = this.maxAge
+  }
+
+  /** Milliseconds that are left; `null` until the browser is closed. */
+  get maxAge(): number | null {
+    return this.#expires instanceof Date ? this.#expires.getTime() - Date.now() : this.#expires
+  }
+
+  set maxAge(age: number | Date | null | undefined) {
+    if (age && typeof age !== 'number' && !(age instanceof Date)) throw notAge()
+    this.expires = typeof age === 'number' ? new Date(Date.now() + age) : age
+  }
+
+  get data(): CookieData {
+    const { originalMaxAge, partitioned, priority, expires, secure, httpOnly, domain, path, sameSite } = this
+    return { originalMaxAge, partitioned, priority, expires, secure, httpOnly, domain, path, sameSite }
+  }
+
+  /** @throws {UsageError} `ERR_COOKIE_…` for what cannot be written */
+  serialize(name: string, value: string): string {
+    return serialize(name, value, this.data as SerializeOptions)
+  }
+
+  toJSON(): CookieData {
+    return this.data
+  }
+}
+
+/** A cookie, express-session's own too, keeps its expiry where it is not enumerated. */
+function plain(options: object): Partial<CookieData> & { data?: unknown } {
+  return 'toJSON' in options && typeof options.toJSON === 'function' ? options.toJSON() : options
+}
+
+function notOptions(): UsageError {
+  return new UsageError('ERR_COOKIE_ATTRIBUTE', 'argument options must be a object', {
+    hint: "For example new Cookie({ maxAge: 60000, sameSite: 'lax' }).",
+  })
+}
+
+function notAge(): UsageError {
+  return new UsageError('ERR_COOKIE_MAX_AGE', 'maxAge must be a number or Date', {
+    hint: 'Milliseconds, or null for a cookie that ends when the browser is closed.',
+  })
+}

@@ -1,0 +1,131 @@
+import type { NodeRequest } from '../../http/response-gate.ts'
+import { dataText, diff, rebase } from '../../session/changes.ts'
+import type { SessionRecord } from '../../session/store.ts'
+import type { Cookie } from './cookie.ts'
+import type { Callback, SessionLike, Store } from './store.ts'
+import { StoreKeeper } from './store-keeper.ts'
+
+/** A request with a session, as far as this drop-in is concerned. */
+export type SessionRequest = Partial<NodeRequest> & {
+  session?: Session | null | undefined
+  sessionID?: string | undefined
+  sessionStore?: Store | undefined
+  /** Looks after the sessions of this request. */
+  [keeper]?: SessionKeeper
+}
+
+/** Does what the methods of a session say. */
+export interface SessionKeeper {
+  save(session: Session): Promise<void>
+  reload(session: Session): Promise<void>
+  destroy(session: Session): Promise<void>
+  regenerate(session: Session): Promise<void>
+}
+
+export const keeper: unique symbol = Symbol('gatepass.sessionKeeper')
+
+/**
+ * `req.session`: the data itself, with methods that are not enumerable. A method that takes its time calls back and returns
+ * the session, as express-session does; what it returns can also be awaited. A failure that nobody hears of is no
+ * unhandled rejection: the response says what became of the session.
+ */
+export class Session {
+  declare cookie: Cookie
+  readonly #req: SessionRequest
+  readonly #id: string
+  #record: SessionRecord | undefined
+
+  constructor(req: object, data?: object | null) {
+    this.#req = req as SessionRequest
+    this.#id = this.#req.sessionID as string
+    // What is stored under the name of a method does not take its place.
+    if (typeof data === 'object')
+      for (const key in data) if (!(key in this)) Reflect.set(this, key, Reflect.get(data, key))
+  }
+
+  get req(): SessionRequest {
+    return this.#req
+  }
+
+  get id(): string {
+    return this.#id
+  }
+
+  /** Moves the expiry to `cookie.originalMaxAge` from now; every request does. */
+  touch(): this {
+    return this.resetMaxAge()
+  }
+
+  resetMaxAge(): this {
+    const { originalMaxAge } = this.cookie
+    // To set the age takes a moment, which must not be lost with every request.
+    Object.assign(this.cookie, { maxAge: originalMaxAge, originalMaxAge })
+    return this
+  }
+
+  /** Saves now rather than when the response begins. */
+  save(callback?: Callback): this & Promise<void> {
+    return this.#act('save', callback)
+  }
+
+  /** Puts what is stored into a new `req.session`. */
+  reload(callback?: Callback): this & Promise<void> {
+    return this.#act('reload', callback)
+  }
+
+  /** Ends the session; `req.session` is gone at once. */
+  destroy(callback?: Callback): this & Promise<void> {
+    return this.#act('destroy', callback)
+  }
+
+  /** Ends the session and begins another, empty one: the new `req.session`. */
+  regenerate(callback?: Callback): this & Promise<void> {
+    return this.#act('regenerate', callback)
+  }
+
+  /** The record this session was last found or stored as. */
+  static recordOf(session: Session): SessionRecord | undefined {
+    return session.#record
+  }
+
+  /** Goes on from what is now stored, when `saved` was what had to be. */
+  static settle(session: Session, record: SessionRecord, saved: string): void {
+    session.#record = record
+    refresh(session, record.data, saved)
+  }
+
+  #act(what: keyof SessionKeeper, callback: Callback | undefined): this & Promise<void> {
+    const work = (this.#req[keeper] ?? new StoreKeeper(this.#req))[what](this)
+    work.then(
+      () => callback && process.nextTick(callback),
+      (error: unknown) => callback && process.nextTick(callback, error),
+    )
+    return alsoPromise(this, work)
+  }
+}
+
+/** A session's data as JSON text, without its cookie: changes of the cookie alone make no change. */
+export function dataOf(session: object): string {
+  const { cookie: _, ...data } = session as SessionLike
+  return dataText(data)
+}
+
+/** Brings into a session what others have stored; what it was changed by since it was `saved` remains. */
+export function refresh(session: object, stored: string, saved: string): void {
+  if (stored === saved) return
+  const local = dataOf(session)
+  for (const [key, text] of diff(local, rebase(stored, diff(saved, local)))) {
+    if (text === undefined) Reflect.deleteProperty(session, key)
+    else Reflect.set(session, key, JSON.parse(text))
+  }
+}
+
+function alsoPromise<T extends Session>(session: T, work: Promise<void>): T & Promise<void> {
+  return new Proxy(session, {
+    get(target, key) {
+      const from = key === 'then' || key === 'catch' || key === 'finally' ? work : target
+      const value: unknown = Reflect.get(from, key)
+      return typeof value === 'function' ? value.bind(from) : value
+    },
+  }) as T & Promise<void>
+}

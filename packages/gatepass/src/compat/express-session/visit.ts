@@ -1,0 +1,260 @@
+import { type Awaitable, andThen } from '../../awaitable.ts'
+import { UsageError } from '../../error.ts'
+import { beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
+import type { SessionRecord } from '../../session/store.ts'
+import { type SigningKey, signValue } from '../signed-value.ts'
+import { isSecure } from './connection.ts'
+import { Cookie } from './cookie.ts'
+import { type ReceivedId, receivedId } from './received.ts'
+import { type SessionRecords, sessionOf } from './records.ts'
+import { dataOf, keeper, Session, type SessionKeeper, type SessionRequest } from './session.ts'
+import { addSetCookie, expireCookie } from './set-cookie.ts'
+import type { Settings } from './settings.ts'
+import type { Store } from './store.ts'
+import { notFound } from './store-keeper.ts'
+import type { Turns } from './turns.ts'
+
+/** What the requests of one middleware have in common. */
+export interface Shared {
+  readonly settings: Settings
+  readonly store: Store
+  readonly records: SessionRecords
+  readonly turns: Turns
+  /** Told of every secure cookie that is withheld. */
+  readonly withheld: (req: NodeRequest) => void
+}
+
+/** A request and its response, and what comes after this middleware. */
+export interface Handling {
+  readonly req: NodeRequest & SessionRequest
+  readonly res: NodeResponse
+  readonly next: (error?: unknown) => void
+}
+
+/**
+ * One request: finds its session, does what the session's methods say, and when the response begins decides as
+ * express-session does what is to be stored, and whether the cookie is to be set.
+ */
+export class Visit implements SessionKeeper {
+  readonly #shared: Shared
+  readonly #handling: Handling
+  readonly #keys: readonly SigningKey[]
+  /** The session id in the browser's cookie. */
+  readonly #received: ReceivedId | undefined
+  /** The session that the request began with; of the browser's own, the record. */
+  #first: { readonly id: string | undefined; readonly data: string; readonly found: boolean } | undefined
+  /** The session that was stored, which `resave` need not store again. */
+  #stored: Session | undefined
+  #destroyed = false
+
+  constructor(shared: Shared, keys: readonly SigningKey[], handling: Handling) {
+    const { req } = handling
+    this.#shared = shared
+    this.#handling = handling
+    this.#keys = keys
+    this.#received = receivedId(req, shared.settings.name, keys)
+    req[keeper] = this
+    req.sessionStore = shared.store
+    req.sessionID = this.#received?.value
+  }
+
+  /** Makes `req.session`, and has nothing leave before it is stored. */
+  begin(): void {
+    const { res, next } = this.#handling
+    if (!res.headersSent && !res.writableEnded) {
+      this.#storeAtEnd()
+      beforeResponse(res, () => this.#inTurn(() => this.#commit()), next)
+    }
+    let found: Awaitable<SessionRecord | undefined>
+    try {
+      found = this.#received && this.#shared.records.load(this.#received.value)
+    } catch (error) {
+      next(error)
+      return
+    }
+    if (found instanceof Promise) found.then((record) => this.#open(record), next)
+    else this.#open(found)
+  }
+
+  // ── the methods of a session ─────────────────────────────────────────────────────────────────
+
+  async save(session: Session): Promise<void> {
+    const saved = await this.#inTurn(() => this.#store(session))
+    if (!saved) throw notFound()
+  }
+
+  async reload(session: Session): Promise<void> {
+    const record = await this.#inTurn(() => this.#shared.records.load(session.id))
+    if (record === undefined) throw notFound()
+    this.#restore(record)
+  }
+
+  async destroy(session: Session): Promise<void> {
+    delete this.#handling.req.session
+    this.#destroyed = true
+    await this.#inTurn(() => this.#shared.records.remove(session.id))
+  }
+
+  async regenerate(): Promise<void> {
+    const { req } = this.#handling
+    const { sessionID = '' } = req
+    try {
+      await this.#inTurn(() => this.#shared.records.remove(sessionID))
+    } finally {
+      this.#shared.store.generate(req)
+    }
+  }
+
+  // ── when the request begins ──────────────────────────────────────────────────────────────────
+
+  #open(record: SessionRecord | undefined): void {
+    const { next } = this.#handling
+    let failure: unknown
+    try {
+      this.#first = { ...this.#begun(record), found: record !== undefined }
+    } catch (error) {
+      failure = error
+    }
+    // Out here, so that what the application throws is not taken for ours.
+    if (this.#first === undefined) next(failure)
+    else next()
+  }
+
+  #begun(record: SessionRecord | undefined): { id: string | undefined; data: string } {
+    const { req } = this.#handling
+    if (record === undefined) this.#shared.store.generate(req)
+    else this.#restore(record)
+    return { id: req.sessionID, data: record?.data ?? dataOf(req.session ?? {}) }
+  }
+
+  #restore(record: SessionRecord): void {
+    const { req } = this.#handling
+    const stored = sessionOf(record)
+    req.session = new Session(req, stored)
+    // A copy: what was stored is compared with it in the end.
+    req.session.cookie = new Cookie(stored.cookie)
+    Session.settle(req.session, record, record.data)
+  }
+
+  // ── when the response begins ─────────────────────────────────────────────────────────────────
+
+  #commit(): Awaitable<void> {
+    const { session, sessionID } = this.#handling.req
+    if (this.#first === undefined) return undefined
+    if (!session) return this.#commitNone()
+    if (!(session instanceof Session)) throw notASession()
+    // As in express-session: what is no text names no session.
+    if (typeof sessionID !== 'string') return undefined
+    session.touch()
+    const data = dataOf(session)
+    // Written first: what cannot be written must not be stored.
+    const field = this.#cookieDue(session, data) ? this.#cookieField(session) : undefined
+    return andThen(this.#storeIfDue(session, data), (live) => {
+      if (live && field !== undefined) addSetCookie(this.#handling.res, field)
+    })
+  }
+
+  /** The application has done away with `req.session`. */
+  #commitNone(): Awaitable<void> {
+    const { req, res } = this.#handling
+    const { settings, records } = this.#shared
+    const unset = settings.destroyUnset && !this.#destroyed && typeof req.sessionID === 'string'
+    return andThen(unset ? records.remove(req.sessionID as string) : undefined, () => {
+      if ((unset || this.#destroyed) && this.#received !== undefined) expireCookie(req, res, settings)
+    })
+  }
+
+  /** @returns false if the session has ended elsewhere */
+  #storeIfDue(session: Session, data: string): Awaitable<boolean> {
+    const record = Session.recordOf(session)
+    if (this.#storeDue(session, data, record)) return this.#store(session, data)
+    const isReceived = record !== undefined && session.id === this.#received?.value
+    return isReceived && this.#stored !== session ? this.#touch(record, session) : true
+  }
+
+  /** Nothing is lost if this fails: the answer leaves, and the error is told, as by express-session. */
+  #touch(record: SessionRecord, session: Session): Awaitable<boolean> {
+    const failed = (error: unknown) => {
+      setImmediate(this.#handling.next, error)
+      return true
+    }
+    try {
+      const touched = this.#shared.records.touch(record, session)
+      return touched instanceof Promise ? touched.catch(failed) : touched
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #storeDue(session: Session, data: string, record: SessionRecord | undefined): boolean {
+    const { saveUninitialized, resave } = this.#shared.settings
+    if (record === undefined) return saveUninitialized || this.#isModified(session, data)
+    return (resave && this.#stored !== session) || data !== record.data
+  }
+
+  #store(session: Session, data = dataOf(session)): Awaitable<boolean> {
+    const { records } = this.#shared
+    const base = Session.recordOf(session)
+    const storing = base ? records.save(base, data, session.cookie) : records.insert(session.id, data, session.cookie)
+    return andThen(storing, (stored: SessionRecord | undefined) => {
+      if (stored === undefined) return false
+      Session.settle(session, stored, data)
+      this.#stored = session
+      return true
+    })
+  }
+
+  /** Whether this request has another session than it began with, or has changed it. */
+  #isModified(session: Session, data: string): boolean {
+    return this.#first?.id !== session.id || this.#first.data !== data
+  }
+
+  #cookieDue(session: Session, data: string): boolean {
+    const { rolling, saveUninitialized } = this.#shared.settings
+    if (this.#received?.value !== session.id) return saveUninitialized || this.#isModified(session, data)
+    if (rolling || (this.#received.outdated && this.#first?.found)) return true
+    return session.cookie.expires != null && this.#isModified(session, data)
+  }
+
+  #cookieField({ id, cookie }: Session): string | undefined {
+    const { req } = this.#handling
+    const { settings, withheld } = this.#shared
+    const [key] = this.#keys
+    if (!cookie.secure || isSecure(req, settings.proxy))
+      return key && cookie.serialize(settings.name, signValue(id, key))
+    withheld(req)
+    return undefined
+  }
+
+  // ── when the response ends, long after it has begun ──────────────────────────────────────────
+
+  /** Of what the application changes while it streams, only the head of the response can know nothing. */
+  #storeAtEnd(): void {
+    const res = this.#handling.res as { end: (...args: unknown[]) => unknown; headersSent: boolean }
+    const { end } = res
+    res.end = (...args) => {
+      const late = res.headersSent ? this.#lateChanges() : undefined
+      if (late === undefined) return end.apply(res, args)
+      late.catch(this.#handling.next).then(() => end.apply(res, args))
+      return res
+    }
+  }
+
+  #lateChanges(): Promise<unknown> | undefined {
+    const { session } = this.#handling.req
+    if (!(session instanceof Session) || Session.recordOf(session) === undefined) return undefined
+    if (Session.recordOf(session)?.data === dataOf(session)) return undefined
+    return (async () => this.#inTurn(() => this.#store(session)))()
+  }
+
+  /** One thing after another: a save that nobody waited for comes before the commit. */
+  #inTurn<T>(work: () => Awaitable<T>): Awaitable<T> {
+    return this.#shared.turns.take(this, work)
+  }
+}
+
+function notASession(): UsageError {
+  return new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is no session', {
+    hint: 'Set its properties, or call req.session.regenerate() for a new one.',
+  })
+}
