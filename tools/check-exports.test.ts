@@ -134,7 +134,7 @@ describe('a package as it is installed', () => {
 
   test('is accepted when it loads both ways and has types', () => {
     expect(loadComplaint(folder, 'sound')).toBeUndefined()
-    expect(typeComplaint(folder, ['sound'])).toBeUndefined()
+    expect(typeComplaint(folder, 'sound')).toBeUndefined()
   })
 
   test.each([
@@ -147,7 +147,7 @@ describe('a package as it is installed', () => {
   })
 
   test('is refused when its types are missing, whole or in part', () => {
-    expect(typeComplaint(folder, ['untyped'])).toContain('TS7016')
-    expect(typeComplaint(folder, ['incomplete'])).toContain('TS2307')
+    expect(typeComplaint(folder, 'untyped')).toContain('TS7016')
+    expect(typeComplaint(folder, 'incomplete')).toContain('TS2307')
   })
 })

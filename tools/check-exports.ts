@@ -6,9 +6,9 @@
  * folder and loads every entry with `require()` and `import`.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, posix, resolve } from 'node:path'
+import { dirname, join, posix, resolve } from 'node:path'
 import {
   conclude,
   type Entry,
@@ -146,7 +146,7 @@ function mentionFaults(files: Files, published: readonly Package[]): Fault[] {
 }
 
 /**
- * Packs every published package, unpacks it where nothing else is installed, and loads each entry both ways.
+ * Packs every published package, unpacks it where nothing but its dependencies is installed, and loads each entry both ways.
  *
  * @returns what went wrong; also when an entry loads, but not the same through `require()` as through `import`
  */
@@ -174,13 +174,45 @@ function packedFaults(one: Package, folder: string): Fault[] {
     cwd: resolve(root, one.folder),
   })
   execFileSync('tar', ['xzf', join(folder, `${one.name}-${one.version}.tgz`), '-C', home, '--strip-components=1'])
-  const faults = one.entries.map(({ name }) => [name, loadComplaint(folder, name)] as const)
-  const names = one.entries.map(({ name }) => name)
-  return [...faults, [one.name, typeComplaint(folder, names)] as const].flatMap(([name, complaint]) =>
-    complaint === undefined
-      ? []
-      : [{ path, message: `${name}: ${complaint}`, remedy: 'Look at the file in dist that this names.' }],
-  )
+  const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(resolve(root, path), 'utf8')) as Partial<
+    Record<'dependencies' | 'peerDependencies', Record<string, string>>
+  >
+  for (const dependency of Object.keys(dependencies)) link(folder, dependency)
+  const peers = Object.keys(peerDependencies)
+  return one.entries
+    .flatMap(({ name }) =>
+      [loadComplaint, typeComplaint].map((ask) => [name, askWithPeers(ask, { folder, name, peers })]),
+    )
+    .filter(([, complaint]) => complaint !== undefined)
+    .map(([name, complaint]) => ({
+      path,
+      message: `${name}: ${complaint}`,
+      remedy: 'Look at the file in dist that this names.',
+    }))
+}
+
+type Ask = (folder: string, name: string) => string | undefined
+
+/** An entry may need a peer that it is named for or made with; all others have to do without any. */
+function askWithPeers(ask: Ask, entry: { folder: string; name: string; peers: readonly string[] }): string | undefined {
+  const { folder, name, peers } = entry
+  const complaint = ask(folder, name)
+  const lacking = /Cannot find (?:package|module) '([^']+)'/.exec(complaint ?? '')?.[1] ?? ''
+  if (!peers.includes(lacking)) return complaint
+  const linked = link(folder, lacking)
+  try {
+    return ask(folder, name)
+  } finally {
+    rmSync(linked)
+  }
+}
+
+/** Installs a package of this repository's there, with all that it depends on. */
+function link(folder: string, name: string): string {
+  const place = join(folder, 'node_modules', name)
+  mkdirSync(dirname(place), { recursive: true })
+  symlinkSync(resolve(root, 'node_modules', name), place)
+  return place
 }
 
 /** Why an entry cannot be loaded by people who have nothing but its package in `folder`. */
@@ -190,7 +222,8 @@ export function loadComplaint(folder: string, name: string): string | undefined 
     import(${JSON.stringify(name)}).then((imported) => {
       const names = Object.keys(imported).filter((key) => key !== 'module.exports')
       if (names.length === 0) throw new Error('it exports nothing')
-      const other = names.find((key) => required[key] !== imported[key])
+      // What require() gives as a whole needs no name of its own.
+      const other = names.find((key) => required[key] !== imported[key] && required !== imported[key])
       if (other !== undefined) throw new Error(other + ' differs between require() and import')
     }).catch((error) => { console.error(error.message); process.exitCode = 1 })`
   writeFileSync(join(folder, 'load.cjs'), program)
@@ -204,9 +237,9 @@ export function loadComplaint(folder: string, name: string): string | undefined 
   return status === 0 ? undefined : stderr.trim()
 }
 
-/** What TypeScript says to somebody who imports these entries from an ES module and from a CommonJS module. */
-export function typeComplaint(folder: string, names: readonly string[]): string | undefined {
-  const imports = names.map((name, at) => `import * as entry${at} from '${name}'\nexport { entry${at} }\n`).join('')
+/** What TypeScript says to somebody who imports this entry from an ES module and from a CommonJS module. */
+export function typeComplaint(folder: string, name: string): string | undefined {
+  const imports = `import * as entry from '${name}'\nexport { entry }\n`
   for (const file of ['consumer.mts', 'consumer.cts']) writeFileSync(join(folder, file), imports)
   const compilerOptions = {
     module: 'nodenext',

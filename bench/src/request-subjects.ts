@@ -46,6 +46,13 @@ const peers = [
     title: 'express-session + passport + connect-pg-simple, PostgreSQL, Express',
     over: express,
   },
+  { variant: 'drop-ins memory', title: 'the same application on the drop-ins, memory, Express', over: express },
+  { variant: 'drop-ins redis', title: 'the same application on the drop-ins, connect-redis, Express', over: express },
+  {
+    variant: 'drop-ins postgres',
+    title: 'the same application on the drop-ins, connect-pg-simple, PostgreSQL, Express',
+    over: express,
+  },
   { variant: '@fastify/session memory', title: '@fastify/session, memory, Fastify', over: fastify },
   { variant: '@fastify/session redis', title: '@fastify/session + connect-redis, Fastify', over: fastify },
 ] as const

@@ -51,6 +51,12 @@ export const variants: Readonly<Record<string, MakeListener>> = {
   ),
   ...Object.fromEntries(
     peerStoreNames.map((store): [string, MakeListener] => [
+      `drop-ins ${store}`,
+      async (engines) => peerExpress(await peerStoreOf(store, engines), dropIns()),
+    ]),
+  ),
+  ...Object.fromEntries(
+    peerStoreNames.map((store): [string, MakeListener] => [
       `@fastify/session ${store}`,
       async (engines) => listenerOf(peerFastify(await peerStoreOf(store, engines))),
     ]),
@@ -106,15 +112,33 @@ function oursExpress(store: SessionStore): Express {
   return app
 }
 
-function peerExpress(store: PeerStore | undefined): Express {
-  passport.use(new LocalStrategy((name, _password, done) => done(null, byId.get(name) ?? false)))
-  passport.serializeUser((user, done) => done(null, (user as User).id))
-  passport.deserializeUser((id: string, done) => done(null, byId.get(id)))
+/** What an application on express-session and Passport imports: the packages themselves, or the drop-ins for them. */
+interface PeerImports {
+  readonly expressSession: typeof expressSession
+  readonly passport: typeof passport
+}
+
+/** Their types would merge with those of `gatepass/express`. */
+function dropIns(): PeerImports {
+  const load = createRequire(import.meta.url)
+  return {
+    expressSession: load('gatepass/compat/express-session') as typeof expressSession,
+    passport: load('gatepass/compat/passport') as typeof passport,
+  }
+}
+
+function peerExpress(
+  store: PeerStore | undefined,
+  { expressSession: session, passport: authenticator }: PeerImports = { expressSession, passport },
+): Express {
+  authenticator.use(new LocalStrategy((name, _password, done) => done(null, byId.get(name) ?? false)))
+  authenticator.serializeUser((user, done) => done(null, (user as User).id))
+  authenticator.deserializeUser((id: string, done) => done(null, byId.get(id)))
   const app = express()
   const options = { secret, resave: false, saveUninitialized: false }
-  app.use(expressSession(store === undefined ? options : { ...options, store }))
-  app.use(passport.session())
-  app.post('/', express.urlencoded({ extended: false }), passport.authenticate('local'), (_req, res) => {
+  app.use(session(store === undefined ? options : { ...options, store }))
+  app.use(authenticator.session())
+  app.post('/', express.urlencoded({ extended: false }), authenticator.authenticate('local'), (_req, res) => {
     res.json({ name: 'success' })
   })
   app.get('/', (req, res) => void res.json({ name: (req.user as User | undefined)?.name ?? 'nobody' }))

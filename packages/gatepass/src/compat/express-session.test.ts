@@ -351,6 +351,25 @@ test('a socket, which has a request and no response, has a session', async () =>
   expect(stored(store)).toMatchObject([{ visits: 1, socket: true }])
 })
 
+test('cookies that the application gives to writeHead stay, in every form it takes', async () => {
+  const forms = [
+    { 'Set-Cookie': ['a=1', 'b=2'] },
+    ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2'],
+    [
+      ['Set-Cookie', 'a=1'],
+      ['Set-Cookie', 'b=2'],
+    ],
+  ]
+  for (const headers of forms) {
+    const browser = await site((req, res) => {
+      res.writeHead(200, 'fine', headers as never)
+      return count(req, res)
+    })
+    const fields = (await browser.fetch('/')).headers.getSetCookie()
+    expect(fields).toEqual(['a=1', 'b=2', expect.stringMatching(/^connect\.sid=s%3A/)])
+  }
+})
+
 test('HTTP/2 is served', async () => {
   const middleware = session({ secret, resave: false, saveUninitialized: false })
   const server = createHttp2Server((req, res) =>
@@ -395,6 +414,19 @@ describe('on a store of ours', () => {
     store.replace = store.touch as never
     expect(await textOf(browser, '/read')).toBe('read')
   })
+})
+
+test('a store for express-session is told of a session that is only read, once a minute at most', async () => {
+  const store = new MemoryStore()
+  let touched = 0
+  store.touch = (_sid, _session, callback) => {
+    touched += 1
+    callback?.()
+  }
+  const browser = await site((req, res) => (req.url === '/' ? count(req, res) : 'read'), { store })
+  await browser.fetch('/')
+  for (let n = 0; n < 3; n++) await browser.fetch('/read')
+  expect(touched).toBe(1)
 })
 
 test('a cookie that nobody signed asks no store, and a session that nobody used leaves nothing', async () => {

@@ -1,4 +1,3 @@
-import { Cookie } from './cookie.ts'
 import { type Anything, type Callback, type SessionLike, Store } from './store.ts'
 
 /** Between two looks for sessions that have expired. Milliseconds. */
@@ -51,9 +50,9 @@ export class MemoryStore extends Store {
   #read(sid: string): SessionLike | undefined {
     const text = this.sessions[sid]
     if (text === undefined) return undefined
-    const session: SessionLike = JSON.parse(text)
-    const { expires } = new Cookie(session.cookie)
-    if (!expires || expires.getTime() > Date.now()) return session
+    const session: Partial<SessionLike> & { cookie?: { expires?: string | null } } = JSON.parse(text)
+    const expires = session.cookie?.expires
+    if (!expires || Date.parse(expires) > Date.now()) return session as SessionLike
     delete this.sessions[sid]
     return undefined
   }

@@ -10,6 +10,8 @@ import { cookieOf, idleUntil, notesOf } from './notes.ts'
 import type { SessionLike } from './store.ts'
 
 const MINUTE = 60 * 1000
+/** Of how many sessions that is remembered; those beyond are touched again. */
+const MOST_TOUCHED = 100_000
 
 /**
  * The sessions of express-session in a store of records. Stores for express-session keep them under the id in the cookie and
@@ -19,6 +21,8 @@ export class SessionRecords {
   readonly #store: SessionStore
   readonly #legacy: LegacyStore | undefined
   readonly #clock: () => Timestamp
+  /** When this process last touched a session: stores for express-session do not say. */
+  readonly #touched = new Map<SessionId, Timestamp>()
 
   constructor(store: SessionStore, clock: () => Timestamp = Date.now) {
     this.#store = store
@@ -74,16 +78,25 @@ export class SessionRecords {
   }
 
   /**
-   * Writes down that a session was used, once a minute where the store keeps the time itself.
+   * Writes down that a session was used, once a minute at most, and more often where it lives for less than twenty.
    *
    * @returns false if it has ended
    */
   touch(base: SessionRecord, session: { cookie: Cookie }): Awaitable<boolean> {
-    if (this.#legacy !== undefined) return andThen(this.#legacy.touchSession(base.id, session), () => true)
     const now = this.#clock()
     const expiresAt = expiryOf(session.cookie, now)
-    if (now - base.seenAt < Math.min(MINUTE, (expiresAt - now) / 20)) return true
-    return andThen(this.#store.touch(base.id, now, expiresAt), (result) => result === 'done')
+    const seenAt = this.#legacy === undefined ? base.seenAt : (this.#touched.get(base.id) ?? 0)
+    if (now - seenAt < Math.min(MINUTE, (expiresAt - now) / 20)) return true
+    if (this.#legacy === undefined) {
+      return andThen(this.#store.touch(base.id, now, expiresAt), (result) => result === 'done')
+    }
+    return andThen(this.#legacy.touchSession(base.id, session), () => this.#noteTouch(base.id, now))
+  }
+
+  #noteTouch(id: SessionId, now: Timestamp): true {
+    if (this.#touched.size >= MOST_TOUCHED) this.#touched.clear()
+    this.#touched.set(id, now)
+    return true
   }
 
   remove(sid: string): Awaitable<unknown> {
