@@ -47,6 +47,20 @@ function setUp(options: Partial<SessionOptions> = {}) {
   }
 }
 
+type Later = <Args extends unknown[], Result>(
+  call: (...args: Args) => Result,
+) => (...args: Args) => Promise<Awaited<Result>>
+
+/** The same store, every answer of which comes later. */
+function asynchronous(store: SessionStore, later: Later): Omit<SessionStore, 'touch' | 'synchronous'> {
+  return {
+    load: later(store.load.bind(store)),
+    insert: later(store.insert.bind(store)),
+    replace: later(store.replace.bind(store)),
+    remove: later(store.remove.bind(store)),
+  }
+}
+
 const put = (data: Data) => (session: Session<Data>) => Object.assign(session.data, data)
 const logIn = (subject: string) => (session: Session<Data>) => session.assign(subject, PROOF)
 const setCookies = (exchange: TestExchange) => exchange.cookies.setCookieFields()
@@ -234,6 +248,28 @@ describe('timeouts', () => {
     const [listed] = await sessions.list('alice')
     expect(listed?.seenAt).toBe(clock())
     expect(listed?.expiresAt).toBe(clock() + DAY * 1000)
+  })
+
+  test('requests that come together write once that the session was seen', async () => {
+    const { clock, memory, jar, visit, with: another } = setUp()
+    await visit(put({ a: 1 }))
+    const later =
+      <Args extends unknown[], Result>(call: (...args: Args) => Result) =>
+      async (...args: Args): Promise<Awaited<Result>> =>
+        await call(...args)
+    const touch = vi.fn(later(memory.touch.bind(memory)))
+    const store = { ...asynchronous(memory, later), touch } as SessionStore
+    const sessions = another({ store })
+    clock.advance(61)
+    const together = [jar.exchange(), jar.exchange(), jar.exchange()]
+    await Promise.all(together.map(async (exchange) => void (await sessions.open(exchange))))
+    await Promise.all(together.map((exchange) => sessions.commit(exchange)))
+    expect(touch).toHaveBeenCalledTimes(1)
+    clock.advance(61)
+    const alone = jar.exchange()
+    await sessions.open(alone)
+    await sessions.commit(alone)
+    expect(touch).toHaveBeenCalledTimes(2)
   })
 
   test('a session ends at its absolute timeout, however much it is used', async () => {

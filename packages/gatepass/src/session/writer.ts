@@ -9,7 +9,7 @@ import { endRevision, moveRevision, saveRevision } from './commit.ts'
 import type { SessionEvent } from './event.ts'
 import type { Assignment, OpenSession, SessionKeeper } from './session.ts'
 import { expiryOf, type Settings, timeoutsOf } from './settings.ts'
-import type { SessionId, SessionRecord } from './store.ts'
+import type { SessionId, SessionRecord, Timestamp, WriteResult } from './store.ts'
 import { idOf, mintSecret } from './token.ts'
 
 /** Browsers keep no cookie longer (RFC 6265bis §5.6.2). Seconds. */
@@ -35,6 +35,7 @@ export interface SessionStart {
 /** Writes what a request did to its session: to the store, and as a cookie. */
 export class SessionWriter implements SessionKeeper {
   readonly #settings: Settings
+  readonly #touching = new Map<SessionId, Promise<WriteResult>>()
 
   constructor(settings: Settings) {
     this.#settings = settings
@@ -174,11 +175,23 @@ export class SessionWriter implements SessionKeeper {
     if (record === undefined) return undefined
     const now = this.#settings.clock()
     const expiresAt = expiryOf(record.createdAt, now, timeoutsOf(this.#settings, session.login))
-    return andThen(this.#settings.store.touch(record.id, now, expiresAt), (result) => {
+    return andThen(this.#touchOnce(record.id, now, expiresAt), (result) => {
       // Only a token of which the store has just said that it lives is written again: a login elsewhere may have replaced it.
       if (result === 'done') this.#sendToken(session, record, session.secretToReissue)
       session.seen()
     })
+  }
+
+  /** Requests that come together all find the touch due; one of them writes it, and the others wait for that. */
+  #touchOnce(id: SessionId, now: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult> {
+    const underWay = this.#touching.get(id)
+    if (underWay !== undefined) return underWay
+    const touching = this.#settings.store.touch(id, now, expiresAt)
+    if (!(touching instanceof Promise)) return touching
+    const forget = (): void => void this.#touching.delete(id)
+    this.#touching.set(id, touching)
+    touching.then(forget, forget)
+    return touching
   }
 
   #end(session: OpenSession): Awaitable<void> {
