@@ -2,29 +2,17 @@ import { parseCookie as peerParse, stringifySetCookie as peerStringify } from 'c
 import { sign, unsign } from 'cookie-signature'
 import { Cookies, parseCookie, readCookie, sealedCookie, serializeSetCookie, signedCookie } from 'gatepass/cookie'
 import { sealData, unsealData } from 'iron-session'
+import { type Comparison, keep, measure } from './comparison.ts'
 import type { Row } from './row.ts'
 
-interface Comparison {
-  readonly group: string
-  readonly name: string
-  readonly peerName: string
-  readonly goal?: string
-  /** Repetitions in one round. */
-  readonly times: number
-  ours(): unknown
-  peer(): unknown
-}
-
-const rounds = 21
 const key = 'a key of more than 32 characters, for measuring'
 const token = 'Gm3kTq0x7VbZs5yQpW8nRc2LhJ4dFa6uEe9oXi1tKjY'
 const session = { subject: '42', name: 'Ada Lovelace', roles: ['editor', 'admin'], since: 1_767_225_600 }
 
-/** Our rounds and the peer's take turns, so that whatever else the machine does hits both; the median of each counts. */
 export async function benchCookies(): Promise<Row[]> {
   meetVisitors()
   const rows: Row[] = []
-  for (const comparison of await comparisons()) rows.push(await measure(comparison))
+  for (const comparison of await comparisons()) rows.push(await measure(comparison, 'ns'))
   return rows
 }
 
@@ -64,7 +52,7 @@ function meetVisitors(): void {
   for (let visitor = 0; visitor < 2000; visitor++) {
     const pairs = Array.from({ length: 1 + (visitor % 60) }, (_, i) => `c${(visitor * 7 + i) % 211}=v${visitor}`)
     const header = pairs.join('; ')
-    lastResult = [parseCookie(header), peerParse(header), readCookie(header, 'sid')]
+    keep([parseCookie(header), peerParse(header), readCookie(header, 'sid')])
   }
 }
 
@@ -118,39 +106,4 @@ function exchange(cookie: ReturnType<typeof sealedCookie<typeof session>>, raw: 
   const cookies = new Cookies(`theme=dark; sid=${raw}`)
   cookies.set(cookie, cookies.get(cookie) ?? session)
   return cookies.setCookieFields()
-}
-
-async function measure(comparison: Comparison): Promise<Row> {
-  const { group, name, peerName, goal, times } = comparison
-  const ours: number[] = []
-  const peer: number[] = []
-  for (let round = 0; round < rounds; round++) {
-    ours.push(await nanoseconds(comparison.ours, times))
-    peer.push(await nanoseconds(comparison.peer, times))
-  }
-  return {
-    group,
-    name,
-    ours: median(ours),
-    peer: median(peer),
-    peerName,
-    unit: 'ns',
-    ...(goal !== undefined && { goal }),
-  }
-}
-
-/** Kept where the optimizer cannot prove that nobody looks at it. */
-export let lastResult: unknown
-
-async function nanoseconds(work: () => unknown, times: number): Promise<number> {
-  const start = process.hrtime.bigint()
-  for (let i = 0; i < times; i++) {
-    const result = work()
-    lastResult = result instanceof Promise ? await result : result
-  }
-  return Number(process.hrtime.bigint() - start) / times
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 }

@@ -3,6 +3,7 @@ import type { SessionId, SessionRecord } from 'gatepass/session'
 import { mysqlStore } from 'gatepass/stores/mysql'
 import { postgresStore } from 'gatepass/stores/postgres'
 import { addresses } from './addresses.ts'
+import { median } from './comparison.ts'
 import type { Row } from './row.ts'
 
 const RECORDS = 5000
@@ -151,8 +152,4 @@ function session(n: number, subject: string | null = null): SessionRecord {
   const id = `${n.toString(16).padStart(8, '0')}${'a'.repeat(56)}` as SessionId
   const data = JSON.stringify({ cart: 'x'.repeat(400) })
   return { id, handle: `h${n}`, version: 1, subject, data, about: '{}', ...times }
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 }

@@ -7,36 +7,27 @@ import { TestExchange } from 'gatepass/testing'
 import { accessTokens, memorySigningKeyStore, refreshTokens, signingKeys } from 'gatepass/tokens'
 import { importJWK, jwtVerify } from 'jose'
 import jsonwebtoken from 'jsonwebtoken'
+import { type Comparison, measure, rounds } from './comparison.ts'
 import type { Row } from './row.ts'
 
 type Algorithm = 'EdDSA' | 'ES256'
 
-interface Comparison {
-  readonly name: string
-  readonly peerName: string
-  readonly goal?: string
-  readonly times: number
-  ours(): unknown
-  peer(): unknown
-}
-
-const rounds = 21
 const firstTimes = 40
 const againTimes = 5000
 const issuer = 'https://login.example'
 const audience = 'https://api.example'
 const key = 'a key of more than 32 characters, for measuring'
 
-/** Our rounds and the peer's take turns; the median of each counts. */
 export async function benchTokens(): Promise<Row[]> {
   const rows: Row[] = []
   for (const algorithm of ['EdDSA', 'ES256'] as const)
-    for (const comparison of await comparisons(algorithm)) rows.push(await measure(algorithm, comparison))
+    for (const comparison of await comparisons(algorithm))
+      rows.push(await measure({ group: algorithm, ...comparison }, 'µs'))
   return rows
 }
 
 /** Ours is what the strategy does with a request: header field, signature, claims, whether the session lives, whose it is. */
-async function comparisons(algorithm: Algorithm): Promise<Comparison[]> {
+async function comparisons(algorithm: Algorithm): Promise<Omit<Comparison, 'group'>[]> {
   const world = await makeWorld(algorithm)
   const peers = await makePeers(algorithm, world.jwk)
   const [seen] = await world.tokens(1)
@@ -111,36 +102,4 @@ async function makePeers(algorithm: Algorithm, jwk: object): Promise<Record<stri
 
 function pem(jwk: object): string {
   return createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' }).export({ type: 'spki', format: 'pem' }) as string
-}
-
-async function measure(group: string, comparison: Comparison): Promise<Row> {
-  const { name, peerName, goal, times } = comparison
-  const ours: number[] = []
-  const peer: number[] = []
-  for (let round = 0; round < rounds; round++) {
-    ours.push(await microseconds(comparison.ours, times))
-    peer.push(await microseconds(comparison.peer, times))
-  }
-  return {
-    group,
-    name,
-    ours: median(ours),
-    peer: median(peer),
-    peerName,
-    unit: 'µs',
-    ...(goal !== undefined && { goal }),
-  }
-}
-
-async function microseconds(work: () => unknown, times: number): Promise<number> {
-  const start = process.hrtime.bigint()
-  for (let i = 0; i < times; i++) {
-    const result = work()
-    if (result instanceof Promise) await result
-  }
-  return Number(process.hrtime.bigint() - start) / times / 1000
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 }

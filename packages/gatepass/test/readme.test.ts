@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { TestBrowser } from '../src/testing/browser.ts'
 import { pretendGoogle } from '../src/testing/providers/index.ts'
+import { freePort } from './engines/free-port.ts'
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
 const [first = '', second = ''] = [...readme.matchAll(/```ts\n(import express[\s\S]*?)```/g)].map(([, block]) => block)
@@ -101,14 +100,6 @@ async function run(block: string, port?: number): Promise<string> {
   const origin = `http://localhost:${own}`
   await answering(server, `${origin}/me`)
   return origin
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, 'localhost')
-  await new Promise((resolve) => probe.once('listening', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }
 
 /** Waits until the server of this test takes connections. */

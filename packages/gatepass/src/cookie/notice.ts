@@ -1,5 +1,6 @@
 import type { CookiePurpose } from './cookie.ts'
 import type { AnyCookie } from './cookies.ts'
+import { escapeHtml } from './html.ts'
 
 /** One line of a cookie notice. */
 export interface CookieNoticeEntry {
@@ -69,18 +70,6 @@ function row(entry: CookieNoticeEntry, words: CookieNoticeWords): string {
   const cells = [words.purposes[entry.purpose], entry.lifetime, entry.description]
   const data = cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')
   return `<tr><th scope="row"><code>${escapeHtml(entry.name)}</code></th>${data}</tr>`
-}
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
 }
 
 const english: CookieNoticeWords = {

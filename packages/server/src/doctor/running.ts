@@ -1,5 +1,5 @@
 import { parseSetCookie, type SetCookie } from 'gatepass/cookie'
-import type { Symptom } from './symptom.ts'
+import { fault, remark, type Symptom } from './symptom.ts'
 
 /** Seconds for an answer. */
 const PATIENCE = 10
@@ -91,12 +91,4 @@ async function ask(url: URL, headers: Record<string, string> = {}): Promise<Resp
 
 function when(applies: boolean, symptom: Symptom): Symptom[] {
   return applies ? [symptom] : []
-}
-
-function fault(where: string, what: string, advice: string): Symptom {
-  return { grade: 'fault', where, what, advice }
-}
-
-function remark(where: string, what: string, advice: string): Symptom {
-  return { grade: 'remark', where, what, advice }
 }

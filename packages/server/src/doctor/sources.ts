@@ -1,17 +1,15 @@
-import { dropIns } from '../migrate/drop-ins.ts'
+import { dropIns, mentionsDropIn } from '../migrate/drop-ins.ts'
 import { findingsIn } from '../migrate/findings.ts'
 import { moduleUses } from '../migrate/imports.ts'
 import { installed, type Project } from '../migrate/project.ts'
 import { type Node, syntaxOf } from '../migrate/syntax.ts'
-import type { Symptom } from './symptom.ts'
+import { fault, remark, type Symptom } from './symptom.ts'
 
 /** What can be told of an application by reading it. */
 export function examineProject(project: Project): Symptom[] {
   const programs = project.sources.flatMap(({ path, text }) => {
-    const program =
-      text.includes('session') || text.includes('passport') || text.includes('cookie') || text.includes('gatepass')
-        ? syntaxOf(path, text)
-        : undefined
+    const concerned = mentionsDropIn(text) || text.includes('gatepass')
+    const program = concerned ? syntaxOf(path, text) : undefined
     return program === undefined ? [] : [{ path, program }]
   })
   const uses = programs.flatMap(({ path, program }) =>
@@ -64,14 +62,5 @@ function mixtures(uses: readonly Use[]): Symptom[] {
 }
 
 function remarks(path: string, program: Node): Symptom[] {
-  return findingsIn(program).map(({ line, what, advice }) => ({
-    grade: 'remark',
-    where: `${path}:${line}`,
-    what,
-    advice,
-  }))
-}
-
-function fault(where: string, what: string, advice: string): Symptom {
-  return { grade: 'fault', where, what, advice }
+  return findingsIn(program).map(({ line, what, advice }) => remark(`${path}:${line}`, what, advice))
 }

@@ -5,3 +5,11 @@ export interface Symptom {
   readonly what: string
   readonly advice: string
 }
+
+export function fault(where: string, what: string, advice: string): Symptom {
+  return { grade: 'fault', where, what, advice }
+}
+
+export function remark(where: string, what: string, advice: string): Symptom {
+  return { grade: 'remark', where, what, advice }
+}

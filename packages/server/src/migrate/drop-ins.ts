@@ -30,3 +30,8 @@ export function replacementOf(specifier: string, direction: Direction): string |
   const to = direction === 'forward' ? 'entry' : 'original'
   return dropIns.find((dropIn) => dropIn[from] === specifier)?.[to]
 }
+
+/** Whether a file can concern any of these packages: parsing it costs more than looking. */
+export function mentionsDropIn(text: string): boolean {
+  return dropIns.some(({ original }) => text.includes(original))
+}

@@ -1,8 +1,8 @@
-import { type Direction, dropIns, originalOf, replacementOf } from './drop-ins.ts'
+import { type Direction, mentionsDropIn, originalOf, replacementOf } from './drop-ins.ts'
 import { type Finding, findingsIn } from './findings.ts'
 import { moduleUses } from './imports.ts'
 import { type DependencyChange, dependencyChanges, manifestWith } from './manifest.ts'
-import type { Project, Source } from './project.ts'
+import type { Project } from './project.ts'
 import { type FilePlan, rewritten } from './rewrite.ts'
 import { syntaxOf } from './syntax.ts'
 
@@ -21,7 +21,7 @@ export interface Plan {
 /** @param gatepass the version range to ask for in package.json */
 export function planFor(project: Project, direction: Direction, gatepass: string): Plan {
   const read = project.sources
-    .filter(mentionsDropIn)
+    .filter(({ text }) => mentionsDropIn(text))
     .map((source) => ({ source, program: syntaxOf(source.path, source.text) }))
   const files: FilePlan[] = []
   const findings: (Finding & { path: string })[] = []
@@ -37,11 +37,6 @@ export function planFor(project: Project, direction: Direction, gatepass: string
   const unreadable = read.filter(({ program }) => program === undefined).map(({ source }) => source.path)
   const dependencies = dependencyChanges(project, { direction, files, stillUsed, unreadable, gatepass })
   return { files, dependencies, manifest: manifestWith(project.manifest, dependencies), unreadable, findings }
-}
-
-/** Parsing costs more than looking. */
-function mentionsDropIn({ text }: Source): boolean {
-  return dropIns.some(({ original }) => text.includes(original))
 }
 
 /** A package is still used as itself, or by one of its internal files. */

@@ -1,10 +1,14 @@
+import { escapeHtml } from '../../cookie/html.ts'
 import { randomHandle } from '../../crypto/random.ts'
 import type { Reply } from '../../http/exchange.ts'
 
 /** Asks a person whom another site sent here to log in, whether they want to: nobody is logged in by a foreign page. */
 export function confirmPage(label: string, target: string): Reply {
   const text = `Log in with ${label}`
-  return page(text, `<p>Another site sent you here.</p>\n<p><a href="${escaped(target)}">${escaped(text)}</a></p>`)
+  return page(
+    text,
+    `<p>Another site sent you here.</p>\n<p><a href="${escapeHtml(target)}">${escapeHtml(text)}</a></p>`,
+  )
 }
 
 /**
@@ -14,10 +18,10 @@ export function confirmPage(label: string, target: string): Reply {
  */
 export function relayPage(label: string, action: string, fields: Readonly<Record<string, string>>): Reply {
   const inputs = Object.entries(fields).map(
-    ([name, value]) => `<input type="hidden" name="${escaped(name)}" value="${escaped(value)}">`,
+    ([name, value]) => `<input type="hidden" name="${escapeHtml(name)}" value="${escapeHtml(value)}">`,
   )
   const nonce = randomHandle()
-  const form = `<form method="post" action="${escaped(action)}">\n${inputs.join('\n')}\n<button>Continue</button>\n</form>`
+  const form = `<form method="post" action="${escapeHtml(action)}">\n${inputs.join('\n')}\n<button>Continue</button>\n</form>`
   const script = `<script nonce="${nonce}">document.forms[0].submit()</script>`
   return page(`Log in with ${label}`, `${form}\n${script}`, `script-src 'nonce-${nonce}'; `)
 }
@@ -38,15 +42,10 @@ function page(title: string, content: string, scripts = ''): Reply {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>${escaped(title)}</title>
-<h1>${escaped(title)}</h1>
+<title>${escapeHtml(title)}</title>
+<h1>${escapeHtml(title)}</h1>
 ${content}
 </html>
 `,
   }
-}
-
-/** Text inside an element or a quoted attribute. */
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

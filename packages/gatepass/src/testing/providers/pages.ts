@@ -1,3 +1,4 @@
+import { escapeHtml } from '../../cookie/html.ts'
 import { randomHandle } from '../../crypto/random.ts'
 import { sha256Base64url } from '../../crypto/sha256.ts'
 import { type Fault, faults } from './fault.ts'
@@ -28,8 +29,8 @@ export function choicePage({ label, application, action, people, faults: kinds, 
   return page(
     label,
     `Log in with ${label}`,
-    `<p class="lead">to go on to <strong>${escaped(origin)}</strong>, which learns your name and e-mail address</p>
-<form method="post" action="${escaped(action)}">
+    `<p class="lead">to go on to <strong>${escapeHtml(origin)}</strong>, which learns your name and e-mail address</p>
+<form method="post" action="${escapeHtml(action)}">
 <fieldset><legend>Who are you?</legend>
 ${people.map(personButton).join('\n')}
 </fieldset>
@@ -38,7 +39,7 @@ ${people.map(personButton).join('\n')}
 <label for="fault">With this login</label>
 <select id="fault" name="fault">
 <option value="">nothing: behave</option>
-${kinds.map((kind) => `<option value="${kind}"${kind === fault ? ' selected' : ''}>${escaped(faults[kind])}</option>`).join('\n')}
+${kinds.map((kind) => `<option value="${kind}"${kind === fault ? ' selected' : ''}>${escapeHtml(faults[kind])}</option>`).join('\n')}
 </select>
 </details>
 <button class="second" name="cancel" value="yes">Cancel</button>
@@ -53,8 +54,8 @@ function personButton({ id, name, email, emailVerified, hostedDomain }: Person):
     ...(hostedDomain === undefined ? [] : ['organisation']),
   ]
   const marks = badges.map((badge) => ` <span class="badge">${badge}</span>`).join('')
-  const address = email === undefined ? '' : `<span class="address">${escaped(email)}</span>`
-  return `<button class="person" name="person" value="${escaped(id)}"><span class="face" aria-hidden="true">${escaped(name.slice(0, 1))}</span><span class="who"><span class="name">${escaped(name)}${marks}</span>${address}</span></button>`
+  const address = email === undefined ? '' : `<span class="address">${escapeHtml(email)}</span>`
+  return `<button class="person" name="person" value="${escapeHtml(id)}"><span class="face" aria-hidden="true">${escapeHtml(name.slice(0, 1))}</span><span class="who"><span class="name">${escapeHtml(name)}${marks}</span>${address}</span></button>`
 }
 
 /** Says what this place is to whoever comes by. */
@@ -69,14 +70,14 @@ export function homePage(label: string): ProviderPage {
 /** @param form that of the provider, with its token */
 export function logoutPage(label: string, form: string, origins: string): ProviderPage {
   const body = `${form}
-<p>Do you want to log out of ${escaped(label)} as well?</p>
+<p>Do you want to log out of ${escapeHtml(label)} as well?</p>
 <p class="actions"><button form="op.logoutForm" name="logout" value="yes">Log out</button>
 <button class="second" form="op.logoutForm">Stay logged in</button></p>`
   return page(label, `Log out of ${label}`, body, origins)
 }
 
 export function sayingPage(label: string, title: string, text: string): ProviderPage {
-  return page(label, title, `<p>${escaped(text)}</p>`)
+  return page(label, title, `<p>${escapeHtml(text)}</p>`)
 }
 
 /** @param targets origins that a form may lead to, besides this one: browsers count where they are sent on to */
@@ -96,13 +97,13 @@ function page(label: string, title: string, content: string, targets = ''): Prov
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escaped(title)} (pretend)</title>
+<title>${escapeHtml(title)} (pretend)</title>
 <style nonce="${nonce}">${styles(label)}</style>
 </head>
 <body>
-<p class="pretend" role="note">This is a <strong>pretend ${escaped(label)}</strong> on this machine. Nothing here is real.</p>
+<p class="pretend" role="note">This is a <strong>pretend ${escapeHtml(label)}</strong> on this machine. Nothing here is real.</p>
 <main>
-<h1>${escaped(title)}</h1>
+<h1>${escapeHtml(title)}</h1>
 ${content}
 </main>
 </body>
@@ -148,8 +149,4 @@ select { width: 100%; min-height: 2.75rem; padding: 0 0.5rem; font: inherit; col
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 @media (max-width: 32rem) { main { margin: 0; border-width: 0 0 1px; border-radius: 0; padding: 1.25rem; } }
 `
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
