@@ -1,3 +1,4 @@
+import { unquoted } from '../cookie/encoding.ts'
 import { trimmed } from '../cookie/parse.ts'
 import { type ErrorCode, UsageError } from '../error.ts'
 
@@ -140,10 +141,6 @@ function halves(pair: string): [name: string, value: string | undefined] {
   const equals = pair.indexOf('=')
   if (equals === -1) return [trimmed(pair, 0, pair.length), undefined]
   return [trimmed(pair, 0, equals), trimmed(pair, equals + 1, pair.length)]
-}
-
-function unquoted(value: string): string {
-  return value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }
 
 function percentDecode(text: string): string {

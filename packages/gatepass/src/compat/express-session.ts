@@ -3,15 +3,16 @@ import type { SessionStore } from '../session/store.ts'
 import { pathOf, warnWithheld } from './express-session/connection.ts'
 import { Cookie, type CookieOptions } from './express-session/cookie.ts'
 import { MemoryStore } from './express-session/memory-store.ts'
+import type { SignedIds } from './express-session/received.ts'
 import { SessionRecords } from './express-session/records.ts'
 import { Session, type SessionRequest } from './express-session/session.ts'
 import { newCookie } from './express-session/set-cookie.ts'
 import {
-  keysOf,
   type Secret,
   type SessionOptions,
   type Settings,
   settingsOf,
+  signedIds,
   wrong,
 } from './express-session/settings.ts'
 import { Store } from './express-session/store.ts'
@@ -47,6 +48,7 @@ function session(options: SessionOptions = {}): SessionHandler {
   const shared: Shared = { settings, turns, ...storage(options.store), withheld: onceWarned(settings) }
   const { store } = shared
   store.generate = (req: NodeRequest & SessionRequest) => generate(req, settings)
+  const idsOf = idsBySecret(settings.name)
   let connected = true
   store.on?.('disconnect', () => {
     connected = false
@@ -57,9 +59,9 @@ function session(options: SessionOptions = {}): SessionHandler {
   return (request, res, next) => {
     const req = request as NodeRequest & SessionRequest & { readonly secret?: Secret | Secret[] }
     if (req.session || !connected || !pathOf(req).startsWith(settings.cookieOf(req).path || '/')) return next()
-    const keys = settings.keys ?? (req.secret ? keysOf(req.secret) : undefined)
-    if (keys === undefined) return next(wrong('secret option required for sessions'))
-    return new Visit(shared, keys, { req, res, next }).begin()
+    const ids = settings.ids ?? idsOf(req.secret)
+    if (ids === undefined) return next(wrong('secret option required for sessions'))
+    return new Visit(shared, ids, { req, res, next }).begin()
   }
 }
 
@@ -81,6 +83,16 @@ function warnOfMemory(): void {
 
 function isNative(store: Store | SessionStore): store is SessionStore {
   return 'insert' in store && 'replace' in store
+}
+
+/** Under the secrets of cookie-parser, which are the same in every request. */
+function idsBySecret(name: string): (secret: Secret | Secret[] | undefined) => SignedIds | undefined {
+  let known: { readonly secret: Secret | Secret[]; readonly ids: SignedIds } | undefined
+  return (secret) => {
+    if (!secret) return undefined
+    if (known?.secret !== secret) known = { secret, ids: signedIds(name, secret) }
+    return known.ids
+  }
 }
 
 /** A warning per request would fill the log. */

@@ -58,3 +58,8 @@ function stringify(name: string, value: unknown): string | undefined {
 function unwritable(name: string, fault: string, hint: string, cause?: unknown): UsageError {
   return new UsageError('ERR_COOKIE_VALUE', `The value for cookie ${name} ${fault}`, { hint, cause })
 }
+
+/** What `cookie` 0.7 and those who imitate it take for the value: here quotes belong to it (RFC 6265bis §4.1.1). */
+export function unquoted(value: string): string {
+  return value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+}

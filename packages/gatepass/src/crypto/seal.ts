@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } fro
 import { hkdf } from './hkdf.ts'
 import { checkKeys, type Keys } from './keyring.ts'
 import { fillRandom } from './random.ts'
+import { Recent } from './recent.ts'
 
 const version = 'v1'
 const algorithm = 'aes-256-gcm'
@@ -33,7 +34,11 @@ export class Sealer {
   readonly #keys: readonly SealingKey[]
   readonly #current: SealingKey
   readonly #info: Uint8Array
-  readonly #opened = new RecentlyOpened()
+  /**
+   * What was opened a moment ago, by the whole of the sealed text, so that a browser that sends its cookie with every request
+   * costs one decryption and not one for each. Expiry is not decided here, so nothing lives longer by being remembered.
+   */
+  readonly #opened = new Recent<Opened>(generation)
 
   /**
    * @param usage what is sealed, in words of your own: what was sealed for one usage does not open for another
@@ -62,8 +67,8 @@ export class Sealer {
 
   /** `undefined` for whatever this did not seal under one of its keys and this name. Never throws. */
   unseal(sealed: string, name: string): Unsealed | undefined {
-    const known = this.#opened.get(sealed, name)
-    if (known !== undefined) return known
+    const known = this.#opened.get(sealed)
+    if (known?.name === name) return known.unsealed
     const key = this.#keyOf(sealed)
     const body = key && decodeBody(sealed.slice(bodyAt))
     const text = body && this.#open(key, body, name)
@@ -99,31 +104,6 @@ export class Sealer {
 
 /** How many values a sealer remembers in each of two generations: at 3,800 bytes each, 2 MB at most. */
 const generation = 256
-
-/**
- * What was opened a moment ago, by the whole of the sealed text, so that a browser that sends its cookie with every request
- * costs one decryption and not one for each. Expiry is not decided here, so nothing lives longer by being remembered.
- */
-class RecentlyOpened {
-  #young = new Map<string, Opened>()
-  #old = new Map<string, Opened>()
-
-  get(sealed: string, name: string): Unsealed | undefined {
-    const young = this.#young.get(sealed)
-    const opened = young ?? this.#old.get(sealed)
-    if (opened?.name !== name) return undefined
-    if (young === undefined) this.keep(sealed, opened)
-    return opened.unsealed
-  }
-
-  keep(sealed: string, opened: Opened): void {
-    if (this.#young.size >= generation) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(sealed, opened)
-  }
-}
 
 interface Opened {
   readonly name: string

@@ -12,7 +12,7 @@ import express from 'express'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { andThen } from '../awaitable.ts'
 import { StoreError, UsageError } from '../error.ts'
-import { beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
+import { beforeEnd, beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => void
 interface Answer {
@@ -792,5 +792,43 @@ describe.each(Object.entries(frameworks))('in %s', (_, framework) => {
       expect({ path, status }).toEqual({ path, status: 503 })
       expect(headers['content-encoding']).toBeUndefined()
     }
+  })
+})
+
+describe('what has to be done before an answer ends', () => {
+  test('an answer that began before its end waits for it', async () => {
+    const done: string[] = []
+    const { body } = await answerOf((_req, res) => {
+      beforeResponse(
+        res,
+        () => {},
+        () => {},
+      )
+      beforeEnd(res, async () => {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        done.push('first')
+      })
+      beforeEnd(res, () => undefined)
+      res.on('finish', () => done.push('sent'))
+      res.write('one ')
+      res.end('two')
+    })
+    expect(String(body)).toBe('one two')
+    expect(done).toEqual(['first', 'sent'])
+  })
+
+  test('an answer that is sent at once is not asked', async () => {
+    const work = vi.fn()
+    const { body } = await answerOf((_req, res) => {
+      beforeResponse(
+        res,
+        () => {},
+        () => {},
+      )
+      beforeEnd(res, work)
+      res.end('all')
+    })
+    expect(String(body)).toBe('all')
+    expect(work).not.toHaveBeenCalled()
   })
 })

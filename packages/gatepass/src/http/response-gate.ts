@@ -46,6 +46,15 @@ function arm(res: GatedResponse, finish: Step['finish'], failed: Step['failed'])
   if (Object.hasOwn(res, 'on')) noteDrainListeners(res, gate)
 }
 
+/**
+ * Has an answer that began before its end wait for `work`, if that has anything to do when the end comes: of what changes
+ * while a body streams, only the head can know nothing. `work` sees to its own failures.
+ */
+export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | undefined): void {
+  const gate = gateOf(res as unknown as GatedResponse)
+  gate.late = gate.late === undefined ? [work] : [...gate.late, work]
+}
+
 /** Sets a header field from within `finish`, when to everyone else the head counts as sent. */
 export function setHeaderInFinish(res: NodeResponse, name: string, value: string | readonly string[]): void {
   const response = res as unknown as GatedResponse
@@ -113,6 +122,7 @@ class Gate implements Step {
   readonly flushHeaders: GatedResponse['flushHeaders']
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
+  late: (() => Promise<unknown> | undefined)[] | undefined = undefined
   frozen: FrozenHead | undefined = undefined
   failure: Failure | undefined = undefined
 
@@ -146,7 +156,7 @@ function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callba
 
 function end(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
   const gate = pass(this)
-  if (gate.phase === 'open') return gate.end.call(this, chunk, encoding, callback)
+  if (gate.phase === 'open') return endNow(this, gate, chunk, encoding, callback)
   if (gate.failure !== undefined) abandon(this, gate.failure, chunk, encoding, callback)
   else hold(this, gate, { method: 'end', chunk: checkLastChunk(chunk), encoding, callback })
   return this
@@ -321,7 +331,16 @@ function thawHead(res: GatedResponse, frozen: FrozenHead): void {
 function replay(res: GatedResponse, gate: Gate, { method, chunk, encoding, callback }: Call): void {
   if (method === 'flushHeaders') gate.flushHeaders.call(res)
   else if (method === 'write') gate.write.call(res, chunk, encoding, callback)
-  else gate.end.call(res, chunk, encoding, callback)
+  else endNow(res, gate, chunk, encoding, callback)
+}
+
+function endNow(res: GatedResponse, gate: Gate, ...args: Parameters<GatedResponse['end']>): GatedResponse {
+  if (gate.late === undefined || !res.headersSent) return gate.end.apply(res, args)
+  const late = gate.late.map((work) => work()).filter((working) => working !== undefined)
+  if (late.length === 0) return gate.end.apply(res, args)
+  gate.late = undefined
+  Promise.all(late).then(() => gate.end.apply(res, args))
+  return res
 }
 
 /** A held write has answered `false`, so its writer waits for `drain`; Node emits it only where its own buffer was full. */

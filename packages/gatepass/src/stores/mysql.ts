@@ -1,5 +1,6 @@
 import { sha256Hex } from '../crypto/random.ts'
 import { StoreError } from '../error.ts'
+import { LoadBatch } from '../session/load-batch.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import {
   countOf,
@@ -14,7 +15,6 @@ import {
 import { duplicateEntry, errnoOf, persistently, storeError } from './mysql/failure.ts'
 import { LOCKS, migrate } from './mysql/schema.ts'
 import { type Connections, within } from './sql/connections.ts'
-import { LoadBatch } from './sql/load-batch.ts'
 import { Migration } from './sql/migration.ts'
 import { sqlName, timeLimit } from './sql/options.ts'
 import { Sweeper } from './sql/sweeper.ts'
@@ -65,7 +65,10 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #clock: () => Timestamp
   readonly #connections: Connections<MysqlConnection>
   readonly #table: string
-  readonly #loads: LoadBatch = new LoadBatch((ids) => this.#loadAll(ids))
+  readonly #loads: LoadBatch<SessionId, SessionRecord> = new LoadBatch(
+    (ids) => this.#loadAll(ids),
+    (record) => ({ ...record }),
+  )
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #timeout: number
   readonly #migration: Migration = new Migration(() => this.#migrate())

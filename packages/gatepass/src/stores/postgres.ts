@@ -1,5 +1,6 @@
 import { sha256Hex } from '../crypto/random.ts'
 import { StoreError, UsageError } from '../error.ts'
+import { LoadBatch } from '../session/load-batch.ts'
 import type {
   ChangeFeed,
   ChangeListener,
@@ -15,7 +16,6 @@ import { persistently, storeError } from './postgres/failure.ts'
 import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import { type Connections, within } from './sql/connections.ts'
-import { LoadBatch } from './sql/load-batch.ts'
 import { Migration } from './sql/migration.ts'
 import { sqlName, timeLimit } from './sql/options.ts'
 import { Sweeper } from './sql/sweeper.ts'
@@ -71,7 +71,10 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #statements: Statements
   readonly #channel: string | null
   readonly #listening: Set<Listening> = new Set()
-  readonly #loads: LoadBatch = new LoadBatch((ids) => this.#loadAll(ids))
+  readonly #loads: LoadBatch<SessionId, SessionRecord> = new LoadBatch(
+    (ids) => this.#loadAll(ids),
+    (record) => ({ ...record }),
+  )
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #timeout: number
   readonly #migration: Migration = new Migration(() => this.#migrate())

@@ -1,6 +1,7 @@
-import { percentDecode } from '../../cookie/encoding.ts'
+import { percentDecode, unquoted } from '../../cookie/encoding.ts'
 import { readCookie } from '../../cookie/parse.ts'
-import { isSigned, type SigningKey, unsignValue } from '../signed-value.ts'
+import { Recent } from '../../crypto/recent.ts'
+import { isSigned, type SigningKey, signValue, unsignValue } from '../signed-value.ts'
 
 /** A session id that the browser sent; `outdated`: not signed with the first secret. */
 export interface ReceivedId {
@@ -15,21 +16,45 @@ interface CookieRequest {
   readonly cookies?: Readonly<Record<string, unknown>>
 }
 
-/** The session id in a request's cookie, if one of the secrets signed it; else what cookie-parser has found of it. */
-export function receivedId(req: CookieRequest, name: string, keys: readonly SigningKey[]): ReceivedId | undefined {
-  const sent = readCookie(req.headers?.cookie, name)
-  const found = sent === undefined ? undefined : unsigned(percentDecode(unquoted(sent)), keys)
-  if (found !== undefined) return found
-  const verified = req.signedCookies?.[name]
-  if (typeof verified === 'string' && verified !== '') return { value: verified, outdated: false }
-  return unsigned(req.cookies?.[name], keys)
-}
+/** How many signatures are remembered in each of two generations. */
+const generation = 4096
 
-function unsigned(text: unknown, keys: readonly SigningKey[]): ReceivedId | undefined {
-  const found = typeof text === 'string' && isSigned(text) ? unsignValue(text, keys) : undefined
-  return found?.value === '' ? undefined : found
-}
+/** The session ids of one cookie: written under the first of the keys, read under any. */
+export class SignedIds {
+  readonly #name: string
+  readonly #keys: readonly [SigningKey, ...SigningKey[]]
+  /** What the same browser sends with every request is verified once. */
+  readonly #verified = new Recent<ReceivedId>(generation)
 
-function unquoted(value: string): string {
-  return value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+  constructor(name: string, keys: readonly [SigningKey, ...SigningKey[]]) {
+    this.#name = name
+    this.#keys = keys
+  }
+
+  /** The session id in a request's cookie, if one of the secrets signed it; else what cookie-parser has found of it. */
+  from(req: CookieRequest): ReceivedId | undefined {
+    const sent = readCookie(req.headers?.cookie, this.#name)
+    const found = sent === undefined ? undefined : this.#read(sent)
+    if (found !== undefined) return found
+    const verified = req.signedCookies?.[this.#name]
+    if (typeof verified === 'string' && verified !== '') return { value: verified, outdated: false }
+    return this.#unsigned(req.cookies?.[this.#name])
+  }
+
+  sign(id: string): string {
+    return signValue(id, this.#keys[0])
+  }
+
+  #read(sent: string): ReceivedId | undefined {
+    const known = this.#verified.get(sent)
+    if (known !== undefined) return known
+    const found = this.#unsigned(percentDecode(unquoted(sent)))
+    if (found !== undefined) this.#verified.keep(sent, found)
+    return found
+  }
+
+  #unsigned(text: unknown): ReceivedId | undefined {
+    const found = typeof text === 'string' && isSigned(text) ? unsignValue(text, this.#keys) : undefined
+    return found?.value === '' ? undefined : found
+  }
 }

@@ -31,7 +31,7 @@ export class SessionRecords {
   }
 
   load(sid: string): Awaitable<SessionRecord | undefined> {
-    return this.#store.load(this.#name(sid))
+    return this.#legacy === undefined ? this.#store.load(idOf(sid)) : this.#legacy.find(sid)
   }
 
   /** @throws {StoreError} `ERR_STORE_DUPLICATE`, but by stores for express-session, which cannot tell */

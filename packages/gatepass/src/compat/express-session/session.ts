@@ -1,7 +1,7 @@
 import type { NodeRequest } from '../../http/response-gate.ts'
 import { dataText, diff, rebase } from '../../session/changes.ts'
 import type { SessionRecord } from '../../session/store.ts'
-import type { Cookie } from './cookie.ts'
+import { type Cookie, copyInto } from './cookie.ts'
 import type { Callback, SessionLike, Store } from './store.ts'
 import { StoreKeeper } from './store-keeper.ts'
 
@@ -39,8 +39,7 @@ export class Session {
     this.#req = req as SessionRequest
     this.#id = this.#req.sessionID as string
     // What is stored under the name of a method does not take its place.
-    if (typeof data === 'object')
-      for (const key in data) if (!(key in this)) Reflect.set(this, key, Reflect.get(data, key))
+    if (typeof data === 'object') copyInto(this, data, (key) => key in Session.prototype)
   }
 
   get req(): SessionRequest {
@@ -57,9 +56,11 @@ export class Session {
   }
 
   resetMaxAge(): this {
-    const { originalMaxAge } = this.cookie
+    const { cookie } = this
+    const { originalMaxAge } = cookie
+    cookie.maxAge = originalMaxAge
     // To set the age takes a moment, which must not be lost with every request.
-    Object.assign(this.cookie, { maxAge: originalMaxAge, originalMaxAge })
+    cookie.originalMaxAge = originalMaxAge
     return this
   }
 

@@ -1,7 +1,8 @@
 import { randomToken } from '../../crypto/random.ts'
 import { UsageError } from '../../error.ts'
-import { type SigningKey, signingKey } from '../signed-value.ts'
+import { signingKey } from '../signed-value.ts'
 import type { CookieOptions } from './cookie.ts'
+import { SignedIds } from './received.ts'
 import type { Anything } from './store.ts'
 
 /** A secret: text, bytes, or a KeyObject of `node:crypto`. */
@@ -35,7 +36,8 @@ export interface SessionOptions {
 /** Options once checked, with every default in place. */
 export interface Settings {
   readonly name: string
-  readonly keys: readonly SigningKey[] | undefined
+  /** What is said of secrets in the options; `undefined`: cookie-parser's count. */
+  readonly ids: SignedIds | undefined
   readonly cookieOf: (req: unknown) => CookieOptions
   readonly genid: (req: unknown) => string
   readonly proxy: boolean | undefined
@@ -48,11 +50,12 @@ export interface Settings {
 /** @throws {UsageError} `ERR_SESSION_OPTIONS` */
 export function settingsOf(options: SessionOptions): Settings {
   const { cookie = {}, genid = newId, secret, unset } = options
+  const name = options.name || options.key || 'connect.sid'
   if (typeof genid !== 'function') throw wrong('genid option must be a function')
   if (unset && unset !== 'destroy' && unset !== 'keep') throw wrong('unset option must be "destroy" or "keep"')
   return {
-    name: options.name || options.key || 'connect.sid',
-    keys: secret ? keysOf(secret) : undefined,
+    name,
+    ids: secret ? signedIds(name, secret) : undefined,
     cookieOf: typeof cookie === 'function' ? cookie : () => cookie,
     genid,
     proxy: options.proxy,
@@ -63,10 +66,12 @@ export function settingsOf(options: SessionOptions): Settings {
   }
 }
 
-export function keysOf(secret: Secret | readonly Secret[]): readonly SigningKey[] {
+/** @throws {UsageError} `ERR_SESSION_OPTIONS` */
+export function signedIds(name: string, secret: Secret | readonly Secret[]): SignedIds {
   const secrets = Array.isArray(secret) ? (secret as readonly Secret[]) : [secret as Secret]
-  if (secrets.length === 0) throw wrong('secret option array must contain one or more strings')
-  return secrets.map((one) => signingKey(isKeyObject(one) ? one.export() : one))
+  const [first, ...rest] = secrets.map((one) => signingKey(isKeyObject(one) ? one.export() : one))
+  if (first === undefined) throw wrong('secret option array must contain one or more strings')
+  return new SignedIds(name, [first, ...rest])
 }
 
 function isKeyObject(secret: Secret): secret is { export(): Uint8Array } {

@@ -1,11 +1,10 @@
 import { type Awaitable, andThen } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
-import { beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
+import { beforeEnd, beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
 import type { SessionRecord } from '../../session/store.ts'
-import { type SigningKey, signValue } from '../signed-value.ts'
 import { isSecure } from './connection.ts'
 import { Cookie } from './cookie.ts'
-import { type ReceivedId, receivedId } from './received.ts'
+import type { ReceivedId, SignedIds } from './received.ts'
 import { type SessionRecords, sessionOf } from './records.ts'
 import { dataOf, keeper, Session, type SessionKeeper, type SessionRequest } from './session.ts'
 import { addSetCookie, expireCookie } from './set-cookie.ts'
@@ -38,7 +37,7 @@ export interface Handling {
 export class Visit implements SessionKeeper {
   readonly #shared: Shared
   readonly #handling: Handling
-  readonly #keys: readonly SigningKey[]
+  readonly #ids: SignedIds
   /** The session id in the browser's cookie. */
   readonly #received: ReceivedId | undefined
   /** The session that the request began with; of the browser's own, the record. */
@@ -47,12 +46,12 @@ export class Visit implements SessionKeeper {
   #stored: Session | undefined
   #destroyed = false
 
-  constructor(shared: Shared, keys: readonly SigningKey[], handling: Handling) {
+  constructor(shared: Shared, ids: SignedIds, handling: Handling) {
     const { req } = handling
     this.#shared = shared
     this.#handling = handling
-    this.#keys = keys
-    this.#received = receivedId(req, shared.settings.name, keys)
+    this.#ids = ids
+    this.#received = ids.from(req)
     req[keeper] = this
     req.sessionStore = shared.store
     req.sessionID = this.#received?.value
@@ -62,8 +61,8 @@ export class Visit implements SessionKeeper {
   begin(): void {
     const { res, next } = this.#handling
     if (!res.headersSent && !res.writableEnded) {
-      this.#storeAtEnd()
       beforeResponse(res, () => this.#inTurn(() => this.#commit()), next)
+      beforeEnd(res, () => this.#lateChanges()?.catch(next))
     }
     let found: Awaitable<SessionRecord | undefined>
     try {
@@ -219,26 +218,12 @@ export class Visit implements SessionKeeper {
   #cookieField({ id, cookie }: Session): string | undefined {
     const { req } = this.#handling
     const { settings, withheld } = this.#shared
-    const [key] = this.#keys
-    if (!cookie.secure || isSecure(req, settings.proxy))
-      return key && cookie.serialize(settings.name, signValue(id, key))
+    if (!cookie.secure || isSecure(req, settings.proxy)) return cookie.serialize(settings.name, this.#ids.sign(id))
     withheld(req)
     return undefined
   }
 
   // ── when the response ends, long after it has begun ──────────────────────────────────────────
-
-  /** Of what the application changes while it streams, only the head of the response can know nothing. */
-  #storeAtEnd(): void {
-    const res = this.#handling.res as { end: (...args: unknown[]) => unknown; headersSent: boolean }
-    const { end } = res
-    res.end = (...args) => {
-      const late = res.headersSent ? this.#lateChanges() : undefined
-      if (late === undefined) return end.apply(res, args)
-      late.catch(this.#handling.next).then(() => end.apply(res, args))
-      return res
-    }
-  }
 
   #lateChanges(): Promise<unknown> | undefined {
     const { session } = this.#handling.req

@@ -2,12 +2,14 @@ import { type Awaitable, andThen } from '../../awaitable.ts'
 import { sha256Hex } from '../../crypto/random.ts'
 import { StoreError } from '../../error.ts'
 import { parseData } from '../../session/changes.ts'
+import { LoadBatch } from '../../session/load-batch.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp, WriteResult } from '../../session/store.ts'
 import { called } from '../express-session/called.ts'
 import { Cookie } from '../express-session/cookie.ts'
 import { cookieOf, hasCookie, idleUntil, notesOf } from '../express-session/notes.ts'
 import type { SessionLike, Store } from '../express-session/store.ts'
 import { Turns } from '../express-session/turns.ts'
+import { type ReadMany, readMany, revived } from './read-many.ts'
 
 /** What is asked of a store for express-session; every one on npm has it. */
 export type ExpressSessionStore = Pick<Store, 'get' | 'set' | 'destroy' | 'touch'>
@@ -31,21 +33,30 @@ export class LegacyStore implements SessionStore {
   readonly #clock: () => Timestamp
   /** Of the writes of one session. */
   readonly #turns = new Turns()
+  readonly #reads: LoadBatch<string, unknown> | undefined
 
   constructor(store: ExpressSessionStore, clock: () => Timestamp = Date.now) {
     this.#store = store
     this.#clock = clock
+    const many = readMany(store)
+    if (many !== undefined) this.#reads = new LoadBatch((ids) => this.#getAll(many, ids), structuredClone)
   }
 
   load(id: SessionId): Awaitable<SessionRecord | undefined> {
-    return andThen(this.#get(id), (session) => (session ? recordOf(id, session, this.#clock()) : undefined))
+    return andThen(this.find(id), whole)
+  }
+
+  /** As `load`, but of a session that express-session has written the record is worked out as far as it is looked at. */
+  find(id: string): Awaitable<SessionRecord | undefined> {
+    const session = this.#reads === undefined ? this.#get(id) : this.#getWithOthers(this.#reads, id)
+    return andThen(session, (found) => (found ? recordOf(id as SessionId, found, this.#clock()) : undefined))
   }
 
   insert(record: SessionRecord): Awaitable<void> {
     return this.#turns.take(record.id, () => {
       // express-session stores a new session without a look at what is there, and some stores count on it.
       if (hasCookie(record)) return this.#set(record)
-      return andThen(this.load(record.id), (other) => {
+      return andThen(this.#now(record.id), (other) => {
         if (other !== undefined) throw duplicate()
         return this.#set(record)
       })
@@ -60,7 +71,7 @@ export class LegacyStore implements SessionStore {
 
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult> {
     return this.#turns.take(id, () =>
-      andThen(this.load(id), (record) => {
+      andThen(this.#now(id), (record) => {
         if (record === undefined) return 'gone'
         const times = { seenAt: Math.max(seenAt, record.seenAt), expiresAt: Math.max(expiresAt, record.expiresAt) }
         return andThen(this.#set({ ...record, ...times }), () => 'done')
@@ -82,11 +93,33 @@ export class LegacyStore implements SessionStore {
 
   #ifStill(id: SessionId, version: number, write: (record: SessionRecord) => Awaitable<void>): Awaitable<WriteResult> {
     return this.#turns.take(id, () =>
-      andThen(this.load(id), (record): Awaitable<WriteResult> => {
+      andThen(this.#now(id), (record): Awaitable<WriteResult> => {
         if (record === undefined) return 'gone'
         return record.version === version ? andThen(write(record), () => 'done') : 'conflict'
       }),
     )
+  }
+
+  /** Before a write, without waiting for others who read. */
+  #now(id: SessionId): Awaitable<SessionRecord | undefined> {
+    return andThen(this.#get(id), (session) => (session ? whole(recordOf(id, session, this.#clock())) : undefined))
+  }
+
+  async #getWithOthers(reads: LoadBatch<string, unknown>, id: string): Promise<SessionLike | null | undefined> {
+    const raw = await reads.load(id)
+    if (!raw) return undefined
+    try {
+      return revived(raw)
+    } catch {
+      // What cannot be read is the store's business: some remove it.
+      return this.#get(id)
+    }
+  }
+
+  /** One alone is read as the store reads it. */
+  async #getAll(many: ReadMany, ids: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
+    const [only = '', ...others] = ids
+    return others.length === 0 ? new Map([[only, await this.#get(only)]]) : many(ids)
   }
 
   #get(id: string): Awaitable<SessionLike | null | undefined> {
@@ -109,44 +142,62 @@ export class LegacyStore implements SessionStore {
 const OWN = 'gatepass:record'
 
 /** A record that express-session has written, or its drop-in, with the session that was read: nobody else has it. */
-interface OriginalRecord extends SessionRecord {
+class OriginalRecord implements SessionRecord {
+  readonly id: SessionId
+  readonly data: string
   readonly original: SessionLike
+  readonly subject = null
+  readonly createdAt: Timestamp
+
+  constructor(id: SessionId, data: string, original: SessionLike, now: Timestamp) {
+    this.id = id
+    this.data = data
+    this.original = original
+    this.createdAt = now
+  }
+
+  get seenAt(): Timestamp {
+    return this.createdAt
+  }
+
+  // What is asked of it only when it is written again is found out only then.
+
+  /** As far as can be told: when a session ends, stores for express-session decide. */
+  get expiresAt(): Timestamp {
+    return idleUntil(this.original.cookie as Cookie, this.createdAt)
+  }
+
+  get handle(): string {
+    return sha256Hex(this.id).slice(0, 22)
+  }
+
+  /** Where nobody counts versions, what is stored is its own version. */
+  get version(): number {
+    return Number.parseInt(sha256Hex(this.data + this.about).slice(0, 12), 16)
+  }
+
+  get about(): string {
+    return notesOf(new Cookie(this.original.cookie))
+  }
+}
+
+/** With members of its own, for whoever makes another of it. */
+function whole(record: SessionRecord | undefined): SessionRecord | undefined {
+  if (!(record instanceof OriginalRecord)) return record
+  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+  return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }
 }
 
 export function originalOf(record: SessionRecord): SessionLike | undefined {
-  return (record as Partial<OriginalRecord>).original
+  return record instanceof OriginalRecord ? record.original : undefined
 }
 
 function recordOf(id: SessionId, session: SessionLike, now: Timestamp): SessionRecord | undefined {
   const { cookie, [OWN]: own, ...data } = session
   if (!cookie) throw noCookie()
-  if (own === undefined) return originalRecord(id, JSON.stringify(data), session, now)
+  if (own === undefined) return new OriginalRecord(id, JSON.stringify(data), session, now)
   const record = { ...(own as Omit<SessionRecord, 'id'>), id }
   return record.expiresAt > now ? record : undefined
-}
-
-/** What is asked of such a record only when it is written again is found out only then. */
-function originalRecord(id: SessionId, data: string, original: SessionLike, now: Timestamp): OriginalRecord {
-  const cookie = original.cookie as Cookie
-  return {
-    id,
-    data,
-    original,
-    subject: null,
-    createdAt: now,
-    seenAt: now,
-    // As far as can be told: when a session ends, stores for express-session decide.
-    expiresAt: idleUntil(cookie, now),
-    get handle() {
-      return sha256Hex(id).slice(0, 22)
-    },
-    get version() {
-      return versionOf(data, this.about)
-    },
-    get about() {
-      return notesOf(new Cookie(cookie))
-    },
-  }
 }
 
 function originalShape(record: SessionRecord): SessionLike {
@@ -155,11 +206,6 @@ function originalShape(record: SessionRecord): SessionLike {
 
 function ownShape({ id: _, ...own }: SessionRecord): SessionLike {
   return { cookie: new Cookie({ expires: new Date(own.expiresAt) }), [OWN]: own }
-}
-
-/** Where nobody counts versions, what is stored is its own version. */
-function versionOf(data: string, about: string): number {
-  return Number.parseInt(sha256Hex(data + about).slice(0, 12), 16)
 }
 
 function duplicate(): StoreError {

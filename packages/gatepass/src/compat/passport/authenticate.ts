@@ -6,6 +6,7 @@ import { AuthenticationError, type Refusal } from './authentication-error.ts'
 import { leaveMessages } from './messages.ts'
 import type { Done } from './promises.ts'
 import { equip } from './request.ts'
+import { SessionStrategy } from './session-strategy.ts'
 import { warnWithoutState } from './state-warning.ts'
 import type { AuthenticateCallback, AuthenticateOptions, Handler, PassportRequest, SessionLogins } from './types.ts'
 
@@ -32,8 +33,16 @@ export function authenticate(
   return function authenticate(request, response, next) {
     const req = request as unknown as PassportRequest
     equip(req, passport._sm)
-    askNext({ ...shared, req, res: response as ExpressResponse, next, refusals: [] })
+    const recalling = asked === 'session' && callback === undefined ? passport._strategy(asked) : undefined
+    // What every request is asked: no strategy of others need be asked as theirs.
+    if (recalling instanceof SessionStrategy && isOurs(recalling)) recalling.recall(req, shared.options, next)
+    else askNext({ ...shared, req, res: response as ExpressResponse, next, refusals: [] })
   }
+}
+
+/** Whether nobody has put another `authenticate` into its place. */
+function isOurs(strategy: SessionStrategy): boolean {
+  return strategy.authenticate === SessionStrategy.prototype.authenticate
 }
 
 type ExpressResponse = ServerResponse & { redirect(url: string): void }

@@ -3,7 +3,7 @@ import type { Done } from './promises.ts'
 import { propertyOf } from './request.ts'
 import { loginIn, requireSession } from './session-login.ts'
 import type { StrategyActions } from './strategy.ts'
-import type { PassportRequest } from './types.ts'
+import type { PassportRequest, SessionOptions } from './types.ts'
 
 type Deserialize = (id: unknown, req: PassportRequest, done: Done) => void
 
@@ -20,18 +20,29 @@ export class SessionStrategy {
     Object.defineProperty(this, '_deserializeUser', { value: find })
   }
 
-  authenticate(this: this & StrategyActions, req: PassportRequest, options: { pauseStream?: boolean } = {}): unknown {
-    const session = requireSession(req, (error) => this.error(error))
-    if (session === undefined) return undefined
+  authenticate(this: this & StrategyActions, req: PassportRequest, options?: SessionOptions): void {
+    this.recall(req, options, (error) => (error ? this.error(error) : this.pass()))
+  }
+
+  /** Puts the user of the session's login on the request, if there is one. */
+  recall(req: PassportRequest, options: SessionOptions | undefined, done: Done): void {
+    const session = requireSession(req, done)
+    if (session === undefined) return
     const id = (session[this._key] as { user?: unknown } | undefined)?.user
-    if (!id && id !== 0) return this.pass()
-    const resume = options.pauseStream === true ? held(req as unknown as Readable) : undefined
-    return this._deserializeUser(id, req, (error, user) => {
-      if (error) return this.error(error)
+    if (!id && id !== 0) {
+      done()
+      return
+    }
+    const resume = options?.pauseStream === true ? held(req as unknown as Readable) : undefined
+    this._deserializeUser(id, req, (error, user) => {
+      if (error) {
+        done(error)
+        return
+      }
       if (user) req[propertyOf(req)] = user
       else delete loginIn(req.session ?? session, this._key).user
-      this.pass()
-      return resume?.()
+      done()
+      resume?.()
     })
   }
 }
