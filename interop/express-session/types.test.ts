@@ -50,6 +50,10 @@ test('an application without @types/express-session declares them of the drop-in
   expect(complaint('removed', renamed, [])).toBe('')
 })
 
+test('what migrate has renamed is known also while @types/express-session is installed', () => {
+  expect(complaint('renamed', renamed, ['@types/express-session'])).toBe('')
+})
+
 test('the drop-in and gatepass/express can be in one program', () => {
   expect(complaint('both', `${renamed}\nexport { gatepass } from 'gatepass/express'\n`, [])).toBe('')
 })

@@ -42,7 +42,7 @@ describe('gatepass migrate', () => {
       `// require('express-session') in words stays\nconst session = require("gatepass/compat/express-session"), x = 'passport'\nconst p = require('gatepass/compat/passport')\nimport('gatepass/compat/cookie-parser')\n`,
     )
     expect(read(folder, 'src/types.ts')).toBe(
-      `import session, { type SessionData } from 'gatepass/compat/express-session'\nexport * from 'gatepass/compat/cookie'\nimport passport = require('gatepass/compat/passport')\ntype S = import('gatepass/compat/express-session').Session\ndeclare module 'express-session' {\n  interface SessionData { cart: string[] }\n}\n`,
+      `import session, { type SessionData } from 'gatepass/compat/express-session'\nexport * from 'gatepass/compat/cookie'\nimport passport = require('gatepass/compat/passport')\ntype S = import('gatepass/compat/express-session').Session\ndeclare module 'gatepass/compat/express-session' {\n  interface SessionData { cart: string[] }\n}\n`,
     )
     expect(read(folder, 'src/view.tsx')).toContain(`'gatepass/compat/cookie-session'`)
     expect(read(folder, 'test/app.test.js')).toBe(
@@ -50,6 +50,23 @@ describe('gatepass migrate', () => {
     )
     expect(read(folder, 'node_modules/express/index.js')).toBe(`require('express-session')\n`)
     expect(read(folder, 'dist/app.js')).toBe(`require('express-session')\n`)
+  })
+
+  test('renames what is declared of the data of sessions, and of nothing else, there and back', async () => {
+    const data = `declare module 'express-session' {\n  export interface SessionData { cart: string[] }\n}\n`
+    const more = `declare module 'express-session' {\n  interface SessionData { cart: string[] }\n  interface Session { shop: string }\n}\n`
+    const files = {
+      'data.d.ts': `import 'express-session'\n${data}`,
+      'more.d.ts': `import 'express-session'\n${more}`,
+      'user.d.ts': `import 'passport'\ndeclare module 'passport' {}\n`,
+    }
+    const folder = application({ 'package.json': manifest({ 'express-session': '^1.19.0' }), ...files })
+    await runCommand(['migrate', folder])
+    expect(read(folder, 'data.d.ts')).not.toContain(`'express-session'`)
+    expect(read(folder, 'more.d.ts')).toBe(`import 'gatepass/compat/express-session'\n${more}`)
+    expect(read(folder, 'user.d.ts')).toContain(`declare module 'passport'`)
+    await runCommand(['migrate', '--back', folder])
+    for (const [path, text] of Object.entries(files)) expect(read(folder, path)).toBe(text)
   })
 
   test('adds gatepass, drops what nothing needs, keeps what a store asks for, and keeps the indentation', async () => {

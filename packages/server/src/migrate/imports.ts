@@ -9,7 +9,7 @@ export interface ModuleUse {
   readonly line: number
 }
 
-/** Every import, re-export, `require`, `import()` and mocked module of a file; not what `declare module` augments. */
+/** Every import, re-export, `require`, `import()` and mocked module of a file, and what it declares of its sessions. */
 export function moduleUses(program: Node): ModuleUse[] {
   const uses: ModuleUse[] = []
   walk(program, (node) => {
@@ -32,11 +32,22 @@ function sourceOf(node: Node): unknown {
       return node.expression
     case 'TSImportType':
       return isNode(node.argument) && node.argument.type === 'TSLiteralType' ? node.argument.literal : node.argument
+    case 'TSModuleDeclaration':
+      return declaresSessionData(node) ? node.id : undefined
     case 'CallExpression':
       return loads(node.callee as Node) ? (node.arguments as unknown[])[0] : undefined
     default:
       return undefined
   }
+}
+
+/** `declare module 'express-session' { interface SessionData … }`: the one interface that both declare for applications to fill. */
+function declaresSessionData({ body }: Node): boolean {
+  const block = isNode(body) && body.type === 'TSModuleBlock' ? (body.body as Node[]) : []
+  const declared = block.map((node) => (node.type === 'ExportNamedDeclaration' ? node.declaration : node))
+  const isSessionData = (node: unknown) =>
+    isNode(node) && /Interface/.test(node.type) && nameOf(node.id) === 'SessionData'
+  return declared.length > 0 && declared.every(isSessionData)
 }
 
 const mocking: ReadonlySet<string> = new Set(['mock', 'doMock', 'unmock', 'dontMock', 'requireActual', 'importActual'])

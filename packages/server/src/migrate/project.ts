@@ -63,7 +63,7 @@ function sourceFiles(folder: string): string[] {
     .flatMap((entry) => {
       const path = join(folder, entry.name)
       if (entry.isDirectory()) return entry.name.startsWith('.') || foreign.has(entry.name) ? [] : sourceFiles(path)
-      const isSource = entry.isFile() && SOURCE.test(entry.name) && !entry.name.endsWith('.d.ts')
+      const isSource = entry.isFile() && SOURCE.test(entry.name)
       return isSource && statSync(path).size <= LARGEST ? [path] : []
     })
 }
