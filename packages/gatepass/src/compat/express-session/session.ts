@@ -39,7 +39,7 @@ export class Session {
     this.#req = req as SessionRequest
     this.#id = this.#req.sessionID as string
     // What is stored under the name of a method does not take its place.
-    if (typeof data === 'object') copyInto(this, data, (key) => key in Session.prototype)
+    if (typeof data === 'object') copyInto(this, data, Session.prototype)
   }
 
   get req(): SessionRequest {

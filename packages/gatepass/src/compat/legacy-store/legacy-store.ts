@@ -104,15 +104,15 @@ export class LegacyStore implements SessionStore {
     return andThen(this.#get(id), (session) => (session ? whole(recordOf(id, session, this.#clock())) : undefined))
   }
 
-  async #getWithOthers(reads: LoadBatch<string, unknown>, id: string): Promise<SessionLike | null | undefined> {
-    const raw = await reads.load(id)
-    if (!raw) return undefined
-    try {
-      return revived(raw)
-    } catch {
-      // What cannot be read is the store's business: some remove it.
-      return this.#get(id)
-    }
+  #getWithOthers(reads: LoadBatch<string, unknown>, id: string): Promise<SessionLike | null | undefined> {
+    return reads.load(id).then((raw) => {
+      try {
+        return raw ? revived(raw) : undefined
+      } catch {
+        // What cannot be read is the store's business: some remove it.
+        return this.#get(id)
+      }
+    })
   }
 
   /** One alone is read as the store reads it. */
