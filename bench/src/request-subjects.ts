@@ -11,8 +11,8 @@ export interface Subject {
   readonly goal?: Goal
 }
 
-/** A figure to stay below, or a distance from another subject's. */
-export type Goal = number | { readonly within: number; readonly of: string }
+/** A figure to stay below, a distance from another subject's, or a part of it. */
+export type Goal = number | ({ readonly of: string } & ({ readonly within: number } | { readonly part: number }))
 
 /** In whose requests B is told. */
 export const unit = 'node:http bare'
@@ -38,7 +38,9 @@ const stores: readonly { store: string; title: string; goals: Partial<Record<Tit
 
 const [express, fastify] = ['Express bare', 'Fastify bare']
 
-const peers = [
+const [third, tenth] = [1 / 3, 1 / 10]
+
+const peers: readonly { variant: string; title: string; over: string; goal?: Goal }[] = [
   { variant: 'express-session memory', title: 'express-session + passport, memory, Express', over: express },
   { variant: 'express-session redis', title: 'express-session + passport + connect-redis, Express', over: express },
   {
@@ -46,16 +48,27 @@ const peers = [
     title: 'express-session + passport + connect-pg-simple, PostgreSQL, Express',
     over: express,
   },
-  { variant: 'drop-ins memory', title: 'the same application on the drop-ins, memory, Express', over: express },
-  { variant: 'drop-ins redis', title: 'the same application on the drop-ins, connect-redis, Express', over: express },
+  {
+    variant: 'drop-ins memory',
+    title: 'the same application on the drop-ins, memory, Express',
+    over: express,
+    goal: { part: third, of: 'express-session + passport, memory, Express' },
+  },
+  {
+    variant: 'drop-ins redis',
+    title: 'the same application on the drop-ins, connect-redis, Express',
+    over: express,
+    goal: { part: third, of: 'express-session + passport + connect-redis, Express' },
+  },
   {
     variant: 'drop-ins postgres',
     title: 'the same application on the drop-ins, connect-pg-simple, PostgreSQL, Express',
     over: express,
+    goal: { part: tenth, of: 'express-session + passport + connect-pg-simple, PostgreSQL, Express' },
   },
   { variant: '@fastify/session memory', title: '@fastify/session, memory, Fastify', over: fastify },
   { variant: '@fastify/session redis', title: '@fastify/session + connect-redis, Fastify', over: fastify },
-] as const
+]
 
 export const subjects: readonly Subject[] = [
   ...frameworks.map(({ variant, bare }) => authenticated(bare, `${variant} bare`, bare)),
@@ -70,7 +83,7 @@ export const subjects: readonly Subject[] = [
       ),
     ),
   ),
-  ...peers.map(({ variant, title, over }) => authenticated(title, variant, over)),
+  ...peers.map(({ variant, title, over, goal }) => authenticated(title, variant, over, goal)),
   anonymous('gatepass, anonymous, Express', 'express memory', 0.4),
   anonymous('express-session + passport, anonymous, Express', 'express-session memory'),
   authenticated('sealed cookie, node:http', 'node sealed cookie', unit, 1.2),

@@ -120,7 +120,10 @@ function rowsOf(samples: ReadonlyMap<Subject, readonly Sample[]>): RequestRow[] 
   const byName = new Map([...samples].map(([subject, kept]) => [subject.name, { subject, kept }]))
   const cpu = (name: string): number => Math.min(...(byName.get(name)?.kept ?? []).map((sample) => sample.cpu))
   const b = (name: string): number => (cpu(name) - cpu(byName.get(name)?.subject.over ?? name)) / cpu(unit)
-  const figure = (goal: Goal | undefined) => (typeof goal === 'object' ? b(goal.of) + goal.within : goal)
+  const figure = (goal: Goal | undefined) => {
+    if (typeof goal !== 'object') return goal
+    return 'part' in goal ? b(goal.of) * goal.part : b(goal.of) + goal.within
+  }
   return [...samples].map(([{ name, goal }, kept]) => ({
     name,
     b: b(name),
