@@ -69,11 +69,8 @@ describe.each(theirs.filter(({ name }) => name.startsWith('connect-')))('$name',
 
   test.skipIf(kind.missing)(`whoever asks for the same session at once has one of their own${note}`, async () => {
     const store = await filled(kind, { one: sessionOf('one'), two: sessionOf('two') })
-    const requests = await Promise.all(
-      ['one', 'one', 'two'].map((sid) =>
-        opened(session({ secret: 's', resave: false, saveUninitialized: false, store }), sid),
-      ),
-    )
+    const middleware = session({ secret: 's', resave: false, saveUninitialized: false, store })
+    const requests = await Promise.all(['one', 'one', 'two'].map((sid) => opened(middleware, sid)))
     const [first, second] = requests.map((req) => req.session)
     first.cart.items.push('changed')
     expect(second.cart.items).toEqual(['one'])
