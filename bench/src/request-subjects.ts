@@ -40,20 +40,18 @@ const [express, fastify] = ['Express bare', 'Fastify bare']
 
 const [third, tenth] = [1 / 3, 1 / 10]
 
+// Each drop-in beside what it stands in for, and PostgreSQL last: it goes on writing when its row is over.
 const peers: readonly { variant: string; title: string; over: string; goal?: Goal }[] = [
+  { variant: '@fastify/session memory', title: '@fastify/session, memory, Fastify', over: fastify },
+  { variant: '@fastify/session redis', title: '@fastify/session + connect-redis, Fastify', over: fastify },
   { variant: 'express-session memory', title: 'express-session + passport, memory, Express', over: express },
-  { variant: 'express-session redis', title: 'express-session + passport + connect-redis, Express', over: express },
-  {
-    variant: 'express-session postgres',
-    title: 'express-session + passport + connect-pg-simple, PostgreSQL, Express',
-    over: express,
-  },
   {
     variant: 'drop-ins memory',
     title: 'the same application on the drop-ins, memory, Express',
     over: express,
     goal: { part: third, of: 'express-session + passport, memory, Express' },
   },
+  { variant: 'express-session redis', title: 'express-session + passport + connect-redis, Express', over: express },
   {
     variant: 'drop-ins redis',
     title: 'the same application on the drop-ins, connect-redis, Express',
@@ -61,13 +59,16 @@ const peers: readonly { variant: string; title: string; over: string; goal?: Goa
     goal: { part: third, of: 'express-session + passport + connect-redis, Express' },
   },
   {
+    variant: 'express-session postgres',
+    title: 'express-session + passport + connect-pg-simple, PostgreSQL, Express',
+    over: express,
+  },
+  {
     variant: 'drop-ins postgres',
     title: 'the same application on the drop-ins, connect-pg-simple, PostgreSQL, Express',
     over: express,
     goal: { part: tenth, of: 'express-session + passport + connect-pg-simple, PostgreSQL, Express' },
   },
-  { variant: '@fastify/session memory', title: '@fastify/session, memory, Fastify', over: fastify },
-  { variant: '@fastify/session redis', title: '@fastify/session + connect-redis, Fastify', over: fastify },
 ]
 
 export const subjects: readonly Subject[] = [
