@@ -14,21 +14,3 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
-
-/** Work that waits for its turn: whatever has the same key is done one after another, at once where nothing is under way. */
-export class Turns {
-  readonly #last = new Map<unknown, Promise<void>>()
-
-  take<T>(key: unknown, work: () => Awaitable<T>): Awaitable<T> {
-    const before = this.#last.get(key)
-    const working = before === undefined ? work() : before.then(work)
-    if (!(working instanceof Promise)) return working
-    const over: Promise<void> = working.then(nothing, nothing).then(() => {
-      if (this.#last.get(key) === over) this.#last.delete(key)
-    })
-    this.#last.set(key, over)
-    return working
-  }
-}
-
-function nothing(): void {}

@@ -1,4 +1,3 @@
-import { Turns } from '../awaitable.ts'
 import type { NodeRequest, NodeResponse } from '../http/response-gate.ts'
 import type { SessionStore } from '../session/store.ts'
 import { pathOf, warnWithheld } from './express-session/connection.ts'
@@ -17,6 +16,7 @@ import {
   wrong,
 } from './express-session/settings.ts'
 import { Store } from './express-session/store.ts'
+import { Turns } from './express-session/turns.ts'
 import { type Shared, Visit } from './express-session/visit.ts'
 import type * as types from './express-session.ts'
 import { expressStore } from './legacy-store/express-store.ts'

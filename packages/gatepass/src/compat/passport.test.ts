@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import { createRequire } from 'node:module'
 import { describe, expect, test, vi } from 'vitest'
 import type { LegacyStrategy } from './passport/ask.ts'
@@ -107,68 +106,18 @@ describe('a strategy instance never mixes two requests', () => {
   test.each([
     ['handed to authenticate', () => new Passport().authenticate(named('it', waiting), stateless)],
     ['registered by name', () => new Passport().use(named('it', waiting)).authenticate('it', stateless)],
+    ['of a class whose authenticate is an arrow function', () => new Passport().authenticate(new Arrow(), stateless)],
   ])('%s', async (_, middleware) => {
     const [alice, bob] = await inTurns(middleware())
     expect([alice.user, bob.user]).toEqual(['alice', 'bob'])
   })
 
   test.each([
-    ['with #private members, handed to authenticate', () => new Passport().authenticate(new Private(), stateless)],
-    [
-      'with #private members, registered by name',
-      () => new Passport().use(new Private()).authenticate('private', stateless),
-    ],
-    ['whose authenticate is an arrow function', () => new Passport().authenticate(new Arrow(), stateless)],
-  ])('one of a class %s answers one request after the other', async (_, made) => {
-    const middleware = made()
-    const gate = Promise.withResolvers<void>()
-    const [alice, bob]: FakeRequest[] = [
-      { claim: 'alice', until: gate.promise },
-      { claim: 'bob', until: Promise.resolve() },
-    ]
-    const both = [run(middleware, alice as FakeRequest), run(middleware, bob as FakeRequest)]
-    await new Promise(setImmediate)
-    expect([alice?.user, bob?.user]).toEqual([undefined, undefined])
-    gate.resolve()
-    expect(await Promise.all(both)).toEqual([undefined, undefined])
-    expect([alice?.user, bob?.user]).toEqual([expect.stringMatching(/alice$/), expect.stringMatching(/bob$/)])
-  })
-
-  test('a conclusion in the context of another request gives nobody a user', async () => {
-    class OnSharedConnection {
-      readonly name = 'shared'
-      readonly #connection: { callback?: () => void; opener?: AsyncResource }
-      constructor(connection: { callback?: () => void; opener?: AsyncResource }) {
-        this.#connection = connection
-      }
-      authenticate(this: OnSharedConnection & Actions, req: FakeRequest): void {
-        // As pools of connections do: what answers is called in the context of whoever was first.
-        this.#connection.opener ??= new AsyncResource('connection')
-        const { opener } = this.#connection
-        setImmediate(() => opener.runInAsyncScope(() => this.success(req.claim)))
-      }
-    }
-    const middleware = new Passport().authenticate(new OnSharedConnection({}) as LegacyStrategy, stateless)
-    const [alice, bob]: FakeRequest[] = [{ claim: 'alice' }, { claim: 'bob' }]
-    expect(await run(middleware, alice as FakeRequest)).toBeUndefined()
-    expect(await run(middleware, bob as FakeRequest)).toMatchObject({ code: 'ERR_PASSPORT_STRATEGY' })
-    expect([alice?.user, bob?.user]).toEqual(['alice', undefined])
-  })
-
-  test('one that does not conclude holds the others up for 30 seconds, and no longer', async () => {
-    vi.useFakeTimers()
-    try {
-      const middleware = new Passport().authenticate(new Private(), stateless)
-      const never = run(middleware, { claim: 'alice', until: new Promise(() => {}) })
-      const bob: FakeRequest = { claim: 'bob', until: Promise.resolve() }
-      const second = run(middleware, bob)
-      await vi.advanceTimersByTimeAsync(30_000)
-      expect(await never).toMatchObject({ code: 'ERR_PASSPORT_STRATEGY', status: 503 })
-      expect(await second).toBeUndefined()
-      expect(bob.user).toBe('user bob')
-    } finally {
-      vi.useRealTimers()
-    }
+    ['handed to authenticate', (strategy: Private) => new Passport().authenticate(strategy, stateless)],
+    ['registered by name', (strategy: Private) => new Passport().use(strategy).authenticate('private', stateless)],
+  ])('of a class with #private members, %s', async (_, middleware) => {
+    const [alice, bob] = await inTurns(middleware(new Private()))
+    expect([alice.user, bob.user]).toEqual(['user alice', 'user bob'])
   })
 
   test('a conclusion of a class with #private members that no request is behind reaches none', async () => {

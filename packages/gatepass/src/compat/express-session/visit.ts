@@ -1,4 +1,4 @@
-import { type Awaitable, andThen, type Turns } from '../../awaitable.ts'
+import { type Awaitable, andThen } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { beforeEnd, beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
 import type { SessionRecord } from '../../session/store.ts'
@@ -11,6 +11,7 @@ import { addSetCookie, expireCookie } from './set-cookie.ts'
 import type { Settings } from './settings.ts'
 import type { Store } from './store.ts'
 import { notFound } from './store-keeper.ts'
+import type { Turns } from './turns.ts'
 
 /** What the requests of one middleware have in common. */
 export interface Shared {

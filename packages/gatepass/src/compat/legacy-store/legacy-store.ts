@@ -1,4 +1,4 @@
-import { type Awaitable, andThen, Turns } from '../../awaitable.ts'
+import { type Awaitable, andThen } from '../../awaitable.ts'
 import { sha256Hex } from '../../crypto/random.ts'
 import { StoreError } from '../../error.ts'
 import { parseData } from '../../session/changes.ts'
@@ -8,6 +8,7 @@ import { called } from '../express-session/called.ts'
 import { Cookie } from '../express-session/cookie.ts'
 import { cookieOf, hasCookie, idleUntil, notesOf } from '../express-session/notes.ts'
 import type { SessionLike, Store } from '../express-session/store.ts'
+import { Turns } from '../express-session/turns.ts'
 import { type ReadMany, readMany, revived } from './read-many.ts'
 
 /** What is asked of a store for express-session; every one on npm has it. */

@@ -1,10 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { Turns } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { heard } from './promises.ts'
-
-/** How long a strategy that answers one question at a time may take for it. Milliseconds. */
-const PATIENCE = 30_000
 
 /** A strategy made for Passport: it concludes by calling `this.success`, `fail`, `redirect`, `pass` or `error`. */
 export interface LegacyStrategy {
@@ -35,23 +31,17 @@ export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (concl
   if (inquiry.instead && hasPrivateMembers(strategy)) throw unseen(strategy)
   const self = hasPrivateMembers(strategy) ? strategy : viewOf(strategy, question, inquiry.instead)
   const call = (): unknown => Reflect.apply(strategy.authenticate, self, [inquiry.req, inquiry.options])
-  if (needsItself(strategy)) askAlone(strategy, question, call)
-  else question.guard(call)
+  question.guard(needsItself(strategy) ? () => questionsTo(strategy).run(question, call) : call)
 }
 
 /** One request's: whatever else the strategy says of it later is not heard. */
 class Question {
   readonly #conclude: (conclusion: Conclusion) => void
-  readonly #over = Promise.withResolvers<void>()
   #concluded = false
   #thrown: unknown = this
 
   constructor(conclude: (conclusion: Conclusion) => void) {
     this.#conclude = conclude
-  }
-
-  get concluded(): boolean {
-    return this.#concluded
   }
 
   conclude(conclusion: Conclusion): void {
@@ -65,20 +55,11 @@ class Question {
     } catch (error) {
       this.#thrown = error
       throw error
-    } finally {
-      this.#over.resolve()
     }
   }
 
   error(error: unknown): void {
     this.conclude({ type: 'error', error })
-  }
-
-  /** Fulfilled when it has been concluded; if that takes too long, an error concludes it. */
-  over(tooLate: () => Error): Promise<void> | undefined {
-    if (this.#concluded) return undefined
-    const timer = setTimeout(() => this.error(tooLate()), PATIENCE)
-    return this.#over.promise.finally(() => clearTimeout(timer))
   }
 
   guard(authenticate: () => unknown): void {
@@ -164,38 +145,19 @@ function isClass(member: object): boolean {
   return Object.getOwnPropertyDescriptor(member, 'prototype')?.writable === false
 }
 
-const turns = new Turns()
-/** Whose question such an instance is answering, and in whose asynchronous context something is called. */
-const current = new WeakMap<object, Question>()
-const asked = new AsyncLocalStorage<Question>()
+const questions = new WeakMap<object, AsyncLocalStorage<Question>>()
 
-/**
- * Such an instance answers one question at a time, since nothing but that tells whose a conclusion is: on a connection that
- * requests share, callbacks are called in the context of whichever opened it.
- */
-function askAlone(strategy: LegacyStrategy, question: Question, call: () => unknown): void {
-  turns.take(strategy, () => {
-    equip(strategy)
-    current.set(strategy, question)
-    asked.run(question, () => question.guard(call))
-    return question.over(() => tooLate(strategy))
-  })
-}
-
-function equip(strategy: LegacyStrategy): void {
-  if (current.has(strategy)) return
-  for (const [name, value] of Object.entries(actions(() => questionOf(strategy)))) {
+/** Such an instance serves all requests at once, and each conclusion finds its request by the asynchronous context. */
+function questionsTo(strategy: LegacyStrategy): AsyncLocalStorage<Question> {
+  const known = questions.get(strategy)
+  if (known !== undefined) return known
+  const asked = new AsyncLocalStorage<Question>()
+  questions.set(strategy, asked)
+  const found = actions(() => asked.getStore() ?? lost(strategy))
+  for (const [name, value] of Object.entries(found)) {
     Object.defineProperty(strategy, name, { value, configurable: true, writable: true })
   }
-}
-
-/** Said in another context, it may be a late word on a question that is over: then nobody gets a user by it. */
-function questionOf(strategy: LegacyStrategy): Question {
-  const question = current.get(strategy)
-  const context = asked.getStore()
-  if (question === undefined || (context === undefined && question.concluded)) throw lost(strategy)
-  if (context !== question) question.error(lost(strategy))
-  return question
+  return asked
 }
 
 function unseen({ name = 'without a name' }: LegacyStrategy): UsageError {
@@ -204,23 +166,8 @@ function unseen({ name = 'without a name' }: LegacyStrategy): UsageError {
   })
 }
 
-function tooLate({ name = 'without a name' }: LegacyStrategy): UsageError {
-  return new UsageError(
-    'ERR_PASSPORT_STRATEGY',
-    `Strategy "${name}" has not concluded within ${PATIENCE / 1000} seconds`,
-    {
-      status: 503,
-      hint: 'Its verify function must call its callback, or return a promise, in every case; others wait for it meanwhile.',
-    },
-  )
-}
-
-function lost({ name = 'without a name' }: LegacyStrategy): UsageError {
-  return new UsageError(
-    'ERR_PASSPORT_STRATEGY',
-    `Strategy "${name}" has concluded, but of which request is not known`,
-    {
-      hint: 'Its class has #private members, so it must conclude in what it awaits, not in a callback of a shared connection.',
-    },
-  )
+function lost({ name = 'without a name' }: LegacyStrategy): never {
+  throw new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" has concluded, but of which request is not known`, {
+    hint: 'Its class has #private members, so it must conclude in what it awaits, not in a callback of a shared connection.',
+  })
 }
