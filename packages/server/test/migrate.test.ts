@@ -53,7 +53,7 @@ describe('gatepass migrate', () => {
   })
 
   test('renames what is declared of the data of sessions, and of nothing else, there and back', async () => {
-    const data = `declare module 'express-session' {\n  export interface SessionData { cart: string[] }\n}\n`
+    const data = `declare module 'express-session' {\n  import type { Item } from './item.ts'\n  export interface SessionData { cart: Item[] };\n}\n`
     const more = `declare module 'express-session' {\n  interface SessionData { cart: string[] }\n  interface Session { shop: string }\n}\n`
     const files = {
       'data.d.ts': `import 'express-session'\n${data}`,

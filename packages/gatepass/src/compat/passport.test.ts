@@ -411,3 +411,21 @@ describe('the module is what Passport is', () => {
     }
   })
 })
+
+test.each([
+  ['is rejected', async () => Promise.reject(new Error('down'))],
+  [
+    'throws',
+    () => {
+      throw new Error('down')
+    },
+  ],
+])('a session strategy of one’s own whose deserializer %s is an error, told once', async (_, find) => {
+  const passport = new Passport()
+  passport.use(new strategies.SessionStrategy(find as never) as LegacyStrategy)
+  const req: FakeRequest = { session: { passport: { user: 'ada' } } }
+  const next = vi.fn()
+  ;(passport.session() as Verify)(req as never, {} as never, next as never)
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(next.mock.calls).toEqual([[expect.objectContaining({ message: 'down' })]])
+})

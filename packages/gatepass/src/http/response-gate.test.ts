@@ -831,4 +831,19 @@ describe('what has to be done before an answer ends', () => {
     expect(String(body)).toBe('all')
     expect(work).not.toHaveBeenCalled()
   })
+
+  test('whoever ends the answer a second time cuts nothing off', async () => {
+    const { body } = await answerOf((_req, res) => {
+      beforeResponse(
+        res,
+        () => {},
+        () => {},
+      )
+      beforeEnd(res, () => new Promise((resolve) => setTimeout(resolve, 5)))
+      res.write('one ')
+      res.end('two')
+      res.end()
+    })
+    expect(String(body)).toBe('one two')
+  })
 })

@@ -123,6 +123,8 @@ class Gate implements Step {
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   late: (() => Promise<unknown> | undefined)[] | undefined = undefined
+  /** The end that waits for what was late; whatever ends the answer again comes after it. */
+  ending: Promise<unknown> | undefined = undefined
   frozen: FrozenHead | undefined = undefined
   failure: Failure | undefined = undefined
 
@@ -336,10 +338,10 @@ function replay(res: GatedResponse, gate: Gate, { method, chunk, encoding, callb
 
 function endNow(res: GatedResponse, gate: Gate, ...args: Parameters<GatedResponse['end']>): GatedResponse {
   if (gate.late === undefined || !res.headersSent) return gate.end.apply(res, args)
-  const late = gate.late.map((work) => work()).filter((working) => working !== undefined)
-  if (late.length === 0) return gate.end.apply(res, args)
-  gate.late = undefined
-  Promise.all(late).then(() => gate.end.apply(res, args))
+  const late =
+    gate.ending === undefined ? gate.late.map((work) => work()).filter((working) => working !== undefined) : []
+  if (gate.ending === undefined && late.length === 0) return gate.end.apply(res, args)
+  gate.ending = Promise.all([gate.ending, ...late]).then(() => gate.end.apply(res, args))
   return res
 }
 

@@ -44,7 +44,9 @@ function sourceOf(node: Node): unknown {
 /** `declare module 'express-session' { interface SessionData … }`: the one interface that both declare for applications to fill. */
 function declaresSessionData({ body }: Node): boolean {
   const block = isNode(body) && body.type === 'TSModuleBlock' ? (body.body as Node[]) : []
-  const declared = block.map((node) => (node.type === 'ExportNamedDeclaration' ? node.declaration : node))
+  const declared = block
+    .filter(({ type }) => type !== 'ImportDeclaration' && type !== 'EmptyStatement')
+    .map((node) => (node.type === 'ExportNamedDeclaration' ? node.declaration : node))
   const isSessionData = (node: unknown) =>
     isNode(node) && /Interface/.test(node.type) && nameOf(node.id) === 'SessionData'
   return declared.length > 0 && declared.every(isSessionData)

@@ -48,8 +48,10 @@ export class SignedIds {
   #read(sent: string): ReceivedId | undefined {
     const known = this.#verified.get(sent)
     if (known !== undefined) return known
-    const found = this.#unsigned(percentDecode(unquoted(sent)))
-    if (found !== undefined) this.#verified.keep(sent, found)
+    // Copied: a part of a header keeps the whole of it in memory.
+    const own = Buffer.from(sent, 'latin1').toString('latin1')
+    const found = this.#unsigned(percentDecode(unquoted(own)))
+    if (found !== undefined) this.#verified.keep(own, found)
     return found
   }
 

@@ -108,18 +108,23 @@ export class LegacyStore implements SessionStore {
   #getWithOthers(reads: LoadBatch<string, unknown>, id: string): Promise<SessionLike | null | undefined> {
     return reads.load(id).then((raw) => {
       try {
-        return raw ? revived(raw) : undefined
+        if (raw !== undefined) return revived(raw)
       } catch {
         // What cannot be read is the store's business: some remove it.
-        return this.#get(id)
       }
+      return this.#get(id)
     })
   }
 
-  /** One alone is read as the store reads it. */
+  /** What this does not find is asked for one by one: what the store itself says counts. */
   async #getAll(many: ReadMany, ids: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
     const [only = '', ...others] = ids
-    return others.length === 0 ? new Map([[only, await this.#get(only)]]) : many(ids)
+    if (others.length === 0) return new Map([[only, (await this.#get(only)) ?? null]])
+    try {
+      return await many(ids)
+    } catch {
+      return new Map()
+    }
   }
 
   #get(id: string): Awaitable<SessionLike | null | undefined> {

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Done } from './promises.ts'
+import { callEitherWay, type Done } from './promises.ts'
 import { propertyOf } from './request.ts'
 import { loginIn, requireSession } from './session-login.ts'
 import type { StrategyActions } from './strategy.ts'
@@ -15,9 +15,12 @@ export class SessionStrategy {
 
   constructor(options: { key?: string } | Deserialize = {}, deserialize?: Deserialize) {
     this._key = (typeof options === 'function' ? undefined : options.key) ?? 'passport'
-    const find = typeof options === 'function' ? options : deserialize
+    const find = (typeof options === 'function' ? options : deserialize) as
+      | ((...args: unknown[]) => unknown)
+      | undefined
+    const value: Deserialize = (id, req, done) => find && callEitherWay(find, [id, req], done)
     // Not enumerable: it hears of rejections by itself, and need not be watched in every request.
-    Object.defineProperty(this, '_deserializeUser', { value: find })
+    Object.defineProperty(this, '_deserializeUser', { value })
   }
 
   authenticate(this: this & StrategyActions, req: PassportRequest, options?: SessionOptions): void {
