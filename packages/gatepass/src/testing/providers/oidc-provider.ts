@@ -64,9 +64,11 @@ export class OpenIdServer {
     return provider
   }
 
-  async #misbehaving(ctx: { path: string; status: number; body: unknown }, next: () => Promise<void>): Promise<void> {
+  async #misbehaving(ctx: Asked, next: () => Promise<void>): Promise<void> {
     const last = ctx.path === '/token'
-    if (SERVERS_ASK.includes(ctx.path) && (await this.fault.hinders({ last }))) {
+    const hindered = SERVERS_ASK.includes(ctx.path) && (await this.fault.hinders({ last }))
+    // Who has grown tired of waiting is not answered: what they sent cannot be read any more.
+    if (hindered || ctx.req.destroyed) {
       ctx.status = 503
       return
     }
@@ -120,6 +122,14 @@ export class OpenIdServer {
     const text = 'This login is over, or was begun in another browser. Go back to where you came from.'
     return page(400, sayingPage(label, 'Too late', text))
   }
+}
+
+/** What of a request to the provider is looked at here. */
+interface Asked {
+  readonly req: IncomingMessage
+  readonly path: string
+  status: number
+  body: unknown
 }
 
 function recordsByKind(): (kind: string) => Adapter {
