@@ -338,10 +338,12 @@ function replay(res: GatedResponse, gate: Gate, { method, chunk, encoding, callb
 
 function endNow(res: GatedResponse, gate: Gate, ...args: Parameters<GatedResponse['end']>): GatedResponse {
   if (gate.late === undefined || !res.headersSent) return gate.end.apply(res, args)
-  const late =
-    gate.ending === undefined ? gate.late.map((work) => work()).filter((working) => working !== undefined) : []
-  if (gate.ending === undefined && late.length === 0) return gate.end.apply(res, args)
-  gate.ending = Promise.all([gate.ending, ...late]).then(() => gate.end.apply(res, args))
+  if (gate.ending === undefined) {
+    const late = gate.late.map((work) => work()).filter((working) => working !== undefined)
+    if (late.length === 0) return gate.end.apply(res, args)
+    gate.ending = Promise.all(late)
+  }
+  gate.ending = gate.ending.then(() => gate.end.apply(res, args))
   return res
 }
 
