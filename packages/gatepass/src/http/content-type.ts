@@ -6,7 +6,10 @@ export interface ContentType {
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** Reads a Content-Type field whole; `undefined` if any part of it is malformed or a parameter is repeated. */
+/**
+ * Reads a Content-Type field whole; `undefined` if any part of it is malformed or a parameter is repeated. An empty
+ * parameter (`application/json;`) says nothing (RFC 9110 §5.6.6).
+ */
 export function parseContentType(field: string): ContentType | undefined {
   const type = mediaType.exec(field)?.[0]
   if (type === undefined) return undefined
@@ -17,14 +20,35 @@ export function parseContentType(field: string): ContentType | undefined {
     const found = parameter.exec(field)
     if (found === null) return undefined
     const [whole, name = '', token, quoted = ''] = found
+    at += whole.length
+    if (name === '') continue
     const key = name.toLowerCase()
     if (parameters.has(key)) return undefined
     parameters.set(key, token ?? quoted.replace(/\\(.)/g, '$1'))
-    at += whole.length
   }
   return { type: type.toLowerCase(), parameters }
 }
 
+/** Whether `charset` means UTF-8, by any of the names that browsers (WHATWG Encoding §4.2) and programs have for it. */
+export function isUtf8(charset: string): boolean {
+  return utf8Names.has(
+    charset
+      .replace(/^'(.*)'$/, '$1')
+      .trim()
+      .toLowerCase(),
+  )
+}
+
+const utf8Names: ReadonlySet<string> = new Set([
+  'utf-8',
+  'utf8',
+  'csutf8',
+  'unicode-1-1-utf-8',
+  'unicode11utf8',
+  'unicode20utf8',
+  'x-unicode20utf8',
+])
+
 const mediaType = /^[!#$%&'*+\-.^_`|~\w]+\/[!#$%&'*+\-.^_`|~\w]+/
 const parameter =
-  /[ \t]*;[ \t]*([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*/y
+  /[ \t]*;[ \t]*(?:([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*)?/y

@@ -137,6 +137,22 @@ describe('a JSON object', () => {
     expect(await json(nested(80))).toMatchObject({ status: 400, code: 'ERR_BODY_MALFORMED' })
   })
 
+  test.each([
+    '{"password":"a","password":"b"}',
+    '{"password":"a","p\\u0061ssword":"a"}',
+    '{"username":"a","__proto__":1,"__proto__":2}',
+    '{"a":{"b":1,"b":2}}',
+    '{"a":[{"b":1,"c":{},"b":2}]}',
+    '{"a" : 1,\n"a" : 1}',
+  ])('that names a member twice is malformed: %s', async (body) => {
+    expect(await json(body)).toMatchObject({ status: 400, code: 'ERR_BODY_MALFORMED' })
+  })
+
+  test('may have one name in several objects, and as a text', async () => {
+    const body = '{"a":"a","b":{"a":["a","a"],"b":"\\"a\\":1,"},"c":[{"a":1},{"a":1}]}'
+    expect((await json(body)).fields).toEqual(JSON.parse(body))
+  })
+
   test('with a lone surrogate is malformed', async () => {
     expect(await json('{"password":"\\ud800"}')).toMatchObject({ status: 400, code: 'ERR_BODY_MALFORMED' })
   })
@@ -148,6 +164,13 @@ describe('the Content-Type is read whole', () => {
     'APPLICATION/JSON',
     'application/json;charset=UTF-8',
     'application/json; charset="utf-8"; x=y',
+    'application/json; charset=UTF8',
+    'application/json; charset="utf8"',
+    "application/json; charset='utf-8'",
+    'application/json; charset=" utf-8 "',
+    'application/json; charset=unicode-1-1-utf-8',
+    'application/json; charset=csUTF8',
+    'application/json;',
   ])('%j is JSON', async (type) => {
     expect((await json('{"a":1}', type)).fields).toEqual({ a: 1 })
   })
@@ -162,6 +185,10 @@ describe('the Content-Type is read whole', () => {
     'application/jsonp',
     'application/json;charset=utf-16',
     'application/json;charset=latin1',
+    'application/json;charset=utf-16le',
+    'application/json;charset=utf-7',
+    'application/json;charset=utf',
+    'application/json;charset="utf-8, utf-16"',
     'application/json;charset=utf-8;charset=utf-16',
     'application/x-www-form-urlencoded;charset=',
     'multipart/form-data; boundary=x',
@@ -171,6 +198,11 @@ describe('the Content-Type is read whole', () => {
       status: 415,
       code: 'ERR_BODY_TYPE',
     })
+  })
+
+  test.each(['identity', 'Identity'])('a body in the coding %s is not compressed', async (coding) => {
+    const plain = { type: 'application/json', body: '{"a":1}', headers: { 'content-encoding': coding } }
+    expect((await post(plain)).fields).toEqual({ a: 1 })
   })
 
   test('a compressed body is not read', async () => {

@@ -1,15 +1,16 @@
-import { isUtf8 } from 'node:buffer'
+import { isUtf8 as areUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { ProtocolError } from '../error.ts'
-import { parseContentType } from './content-type.ts'
+import { repeatsMember } from '../protocols/jwt/json-object.ts'
+import { isUtf8, parseContentType } from './content-type.ts'
 import type { NodeRequest, NodeResponse } from './response-gate.ts'
 
 /** What a form or a JSON object says, without a prototype: any name is just a name. */
 export type Fields = Readonly<Record<string, unknown>>
 
 /**
- * The fields in the body of a request: of an HTML form (WHATWG URL §5.1) or a JSON object. A form field sent several
- * times is an array, so that whoever expects a text sees that it is none.
+ * The fields in the body of a request: of an HTML form (WHATWG URL §5.1) or a JSON object. A form field that was sent
+ * several times is an array; read a field that must be one text with {@link oneText}.
  *
  * What a body parser has read already is taken from `req.body`, and what is read here is left there for those that follow.
  *
@@ -26,6 +27,17 @@ export async function readFields(req: NodeRequest, res: NodeResponse, limit: num
   const fields = parse(textOf(bytes))
   leaveBody(req, fields, bytes)
   return fields
+}
+
+/**
+ * The text of a field that can have only one; `undefined` if there is none, or something else.
+ *
+ * @throws {ProtocolError} `ERR_BODY_MALFORMED` for a list: of two values another reader may take the other one
+ */
+export function oneText(fields: Fields, name: string): string | undefined {
+  const value = Object.hasOwn(fields, name) ? fields[name] : undefined
+  if (Array.isArray(value)) throw malformed(`The field \`${name}\` has several values`)
+  return typeof value === 'string' ? value : undefined
 }
 
 /** The body of a request that was read here: for a framework that then wants to read it by itself. */
@@ -66,11 +78,10 @@ function leaveBody(req: NodeRequest, fields: Fields, bytes: Uint8Array): void {
 type Parser = (text: string) => Fields
 
 function parserFor(req: NodeRequest): Parser {
-  const encoding = req.headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity') throw typeError('The body is compressed')
+  const encoding = req.headers['content-encoding']?.trim().toLowerCase() || 'identity'
+  if (encoding !== 'identity') throw typeError('The body is compressed')
   const content = parseContentType(req.headers['content-type'] ?? '')
-  const charset = content?.parameters.get('charset')?.toLowerCase() ?? 'utf-8'
-  const parse = charset === 'utf-8' ? parsers.get(content?.type) : undefined
+  const parse = isUtf8(content?.parameters.get('charset') ?? 'utf-8') ? parsers.get(content?.type) : undefined
   if (parse !== undefined) return parse
   throw typeError('The body is neither a form nor JSON in UTF-8')
 }
@@ -112,7 +123,7 @@ function refuseRest(req: NodeRequest, res: NodeResponse, limit: number): Protoco
 }
 
 function textOf(body: Uint8Array): string {
-  if (isUtf8(body)) return Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8')
+  if (areUtf8(body)) return Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8')
   throw malformed('The body is not UTF-8')
 }
 
@@ -147,6 +158,8 @@ function jsonFields(text: string): Fields {
   } catch {
     throw malformed('The body is not JSON')
   }
+  // Of two values another reader may take the other one: a proxy that checks logins, a schema, a log.
+  if (repeatsMember(text)) throw malformed('The JSON body names a member twice')
   return fieldsOf(value)
 }
 

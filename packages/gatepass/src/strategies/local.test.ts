@@ -111,7 +111,6 @@ describe('fields that are not both there are missing, and nobody is looked up:',
     ['no name', { password: PASSWORD }],
     ['an empty password', { username: 'alice', password: '' }],
     ['an empty name', { username: '', password: PASSWORD }],
-    ['a list', { username: ['alice'], password: PASSWORD }],
     ['an object', { username: { $ne: '' }, password: { $ne: '' } }],
     ['a number', { username: 'alice', password: 12345 }],
     ['null', { username: null, password: PASSWORD }],
@@ -121,6 +120,16 @@ describe('fields that are not both there are missing, and nobody is looked up:',
     expect(await ask(strategy, fields)).toEqual(MISSING)
     expect(asked).toEqual([])
   })
+})
+
+test.each([
+  ['a name', { username: ['alice', 'bob'], password: PASSWORD }],
+  ['a password', { username: 'alice', password: [PASSWORD, 'another'] }],
+  ['a name in either field', { username: 'alice', email: ['alice'], password: PASSWORD }],
+])('%s that was sent twice is malformed, and nobody is looked up', async (_, fields) => {
+  const { strategy, asked } = verifying()
+  await expect(ask(strategy, fields)).rejects.toMatchObject({ code: 'ERR_BODY_MALFORMED', status: 400 })
+  expect(asked).toEqual([])
 })
 
 describe('what nobody can have is refused like a wrong password, before anybody is looked up:', () => {

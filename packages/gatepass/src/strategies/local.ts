@@ -1,5 +1,6 @@
 import type { Awaitable } from '../awaitable.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { type Fields, oneText } from '../http/fields.ts'
 import { type Failure, isFailure, type Success } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
@@ -127,20 +128,15 @@ function fieldNames({ name = ['username', 'email'], password = 'password' }: Loc
   return { names: typeof name === 'string' ? [name] : name, password }
 }
 
-function readCredentials(
-  fields: Readonly<Record<string, unknown>>,
-  names: readonly string[],
-  passwordField: string,
-): Credentials | undefined {
+function readCredentials(fields: Fields, names: readonly string[], passwordField: string): Credentials | undefined {
   const name = names.map((field) => filled(fields, field)).find((value) => value !== undefined)
   const password = filled(fields, passwordField)
   return name === undefined || password === undefined ? undefined : { name, password }
 }
 
-/** A field's text. Lists and objects are nobody's name: `{"username": {"$ne": ""}}` must not reach a query. */
-function filled(fields: Readonly<Record<string, unknown>>, field: string): string | undefined {
-  const value = Object.hasOwn(fields, field) ? fields[field] : undefined
-  return typeof value === 'string' && value !== '' ? value : undefined
+/** A field's text. Objects are not names: `{"username": {"$ne": ""}}` must not reach a query. */
+function filled(fields: Fields, field: string): string | undefined {
+  return oneText(fields, field) || undefined
 }
 
 function acceptable({ name, password }: Credentials): boolean {

@@ -21,7 +21,8 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject | undefined {
 /** Strings with the colon that makes one a name, and the brackets; all else of valid JSON is of no interest here. */
 const landmarks = /("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g
 
-function repeatsMember(json: string): boolean {
+/** Whether JSON that is known to be valid has an object, at any depth, with a member twice. */
+export function repeatsMember(json: string): boolean {
   const open: Set<string>[] = []
   for (const [token, text, colon] of json.matchAll(landmarks)) {
     if (token === '{') open.push(new Set())
