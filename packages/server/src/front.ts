@@ -96,7 +96,7 @@ export class Front {
     if (visit.path === '/healthz' || visit.path === '/readyz') return undefined
     return hostProblem(visit.request, {
       origins: this.#options.origins,
-      behindProxy: this.#site.config.trustProxy !== undefined,
+      host: this.#site.auth.exchange(visit.request).host,
     })
   }
 

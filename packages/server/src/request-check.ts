@@ -28,15 +28,15 @@ export function areCookiesToBlame({ target, cookies }: { target: number; cookies
 export interface HostRule {
   /** The origins this server answers as, the main one first. */
   readonly origins: readonly [string, ...string[]]
-  /** Whether a proxy may say in X-Forwarded-Host what the browser asked for. */
-  readonly behindProxy: boolean
+  /** What the browser asked for, as the trusted proxies say it. */
+  readonly host: string | undefined
 }
 
 /**
  * Why a request is not for this server at all. No page or link is ever made from the Host field; a wrong one means that
  * somebody else's name points here, or that somebody tries what happens.
  */
-export function hostProblem(request: IncomingMessage, { origins, behindProxy }: HostRule): Problem | undefined {
+export function hostProblem(request: IncomingMessage, { origins, host }: HostRule): Problem | undefined {
   const [main] = origins
   if (isNotUnderstood(request)) return malformedRequest
   const fields = hostFields(request)
@@ -45,9 +45,10 @@ export function hostProblem(request: IncomingMessage, { origins, behindProxy }: 
   // RFC 9112 §3.2.2: what an absolute target names goes before it.
   const authority = absoluteTarget.exec(request.url ?? '')?.[1]
   const sent = authority === undefined ? fields : [authority]
-  const forwarded = behindProxy ? String(request.headers['x-forwarded-host'] ?? '').split(',') : []
-  const known = [...sent, ...forwarded].some((host) => origins.some((origin) => isHostOf(host.trim(), origin)))
-  return known || sent.length === 0 ? undefined : misdirected(main)
+  if (sent.length === 0) return undefined
+  // A proxy that says in X-Forwarded-Host what it was asked for may ask us by an address of its own.
+  const known = [...sent, host ?? ''].some((name) => origins.some((origin) => isHostOf(name.trim(), origin)))
+  return known ? undefined : misdirected(main)
 }
 
 /**

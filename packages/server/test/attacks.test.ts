@@ -347,6 +347,8 @@ describe('names that point to this server', () => {
       { host: 'login.example.test:8080' },
       { host: 'login.example.test@evil.example' },
       { host: 'evil.example', 'x-forwarded-host': 'other.example' },
+      { host: 'evil.example', 'x-forwarded-host': 'login.example.test, other.example' },
+      { host: 'evil.example', 'x-forwarded-host': `login.example.test${','.repeat(12_000)}` },
       { host: 'evil.example', forwarded: 'host=login.example.test' },
     ]) {
       const answer = await server
@@ -390,6 +392,12 @@ describe('names that point to this server', () => {
       forwarded: 'host=evil.example',
     })
     expect(answer.headers.location).toBe('/login?notice=registered')
+  })
+
+  test('attack 33: X-Forwarded-Host counts from a trusted proxy alone', async () => {
+    const server = await startHttpsServer({ trustProxy: ['192.0.2.1'] })
+    const headers = { host: 'evil.example', 'x-forwarded-host': 'login.example.test' }
+    expect((await server.visitor().ask('GET', '/login', { headers })).status).toBe(421)
   })
 
   test('behind a proxy that names the host in X-Forwarded-Host, that name counts', async () => {

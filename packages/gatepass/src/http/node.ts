@@ -109,6 +109,11 @@ export class NodeExchange implements Exchange {
     return this.#origin
   }
 
+  /** Host and port that the browser asked for, after the trusted-proxy rule and as sent; `undefined` if there are none, or two. */
+  get host(): string | undefined {
+    return this.#behind.host ?? hostOf(this.#req)
+  }
+
   get remoteAddress(): string | undefined {
     return this.#settings.trust === undefined ? plainAddress(this.#req.socket?.remoteAddress) : this.#behind.address
   }

@@ -163,6 +163,36 @@ describe('of the two families of fields', () => {
   })
 })
 
+describe('of a list that is longer than any chain of proxies, its end is read', () => {
+  const trusted = Array.from({ length: 40 }, (_, n) => `10.0.1.${n}`)
+  const junk = [',', ', ', 'x,', '10.0.0.9,', '"a",', '"a,b", '].map((element) => element.repeat(3000))
+
+  test('and no more addresses than there can be proxies', () => {
+    expect(addressOf({ trustProxy: ['10.0.0.0/8'] }, '10.0.0.1', trusted.join())).toBe('10.0.1.8')
+    const forwarded = trusted.map((address) => `for=${address}`).join()
+    const options: ProxyOptions = { trustProxy: ['10.0.0.0/8'], proxyHeaders: 'forwarded' }
+    expect(clientOf(options, '10.0.0.1', { forwarded }).address).toBe('10.0.1.8')
+  })
+
+  test.each(junk)('whatever stands before it', (before) => {
+    const headers = {
+      'x-forwarded-for': `${before}203.0.113.7`,
+      'x-forwarded-proto': `${before}https`,
+      'x-forwarded-host': `${before}app.example`,
+    }
+    const client = { address: '203.0.113.7', proto: 'https', host: 'app.example' }
+    expect(clientOf({ trustProxy: 1 }, '10.0.0.1', headers)).toEqual(client)
+    const hops = Array.from({ length: 31 }, () => 'for=10.0.0.2')
+    const forwarded = `${before}for=203.0.113.7;proto=https;host=app.example,${hops}`
+    expect(clientOf({ trustProxy: 32, proxyHeaders: 'forwarded' }, '10.0.0.1', { forwarded })).toEqual(client)
+  })
+
+  test.each(['for="a', 'for="a\\",'])('and an open quote before it leaves nothing to read: %j', (before) => {
+    const forwarded = `${before},${'for=10.0.0.2,'.repeat(50)}for=203.0.113.7`
+    expect(clientOf({ trustProxy: 1, proxyHeaders: 'forwarded' }, '10.0.0.1', { forwarded }).address).toBe('10.0.0.1')
+  })
+})
+
 describe('RFC 7239', () => {
   const parsed = (field: string) => parseForwarded(field)?.map((element) => Object.fromEntries(element))
   test('§4: the examples', () => {
@@ -189,6 +219,7 @@ describe('RFC 7239', () => {
     ',for=a',
     'for = a',
     'for="a"b',
+    Array.from({ length: 33 }, (_, n) => `p${n}=1`).join(';'),
   ])('%j is malformed, so nothing of it is read', (field) => {
     expect(parsed(field)).toBeUndefined()
   })

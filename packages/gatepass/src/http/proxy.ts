@@ -151,11 +151,11 @@ function walk(
 }
 
 function byXForwarded(trust: ProxyTrust, peer: string, header: (name: string) => string | undefined): Client {
-  const { address, hops } = walk(trust, peer, listOf(header('x-forwarded-for')).map(plainAddress))
+  const { address, hops } = walk(trust, peer, lastElements(header('x-forwarded-for')).map(plainAddress))
   return {
     address,
-    proto: schemeOf(saidBy(listOf(header('x-forwarded-proto')), hops)),
-    host: saidBy(listOf(header('x-forwarded-host')), hops),
+    proto: schemeOf(saidBy(lastElements(header('x-forwarded-proto')), hops)),
+    host: saidBy(lastElements(header('x-forwarded-host')), hops),
   }
 }
 
@@ -164,8 +164,19 @@ function saidBy<Element>(list: readonly Element[], hops: number): Element | unde
   return list[Math.max(0, list.length - hops)]
 }
 
-function listOf(field: string | undefined): string[] {
-  return field === undefined || field === '' ? [] : field.split(',').map((element) => element.trim())
+/**
+ * As many elements of a list as there can be proxies, from its end: these append, and what stands before is the sender's,
+ * who may send 16 KiB of commas.
+ */
+function lastElements(field: string | undefined): string[] {
+  const elements: string[] = []
+  let end = field === undefined || field === '' ? -1 : field.length
+  while (field !== undefined && end >= 0 && elements.length < mostProxies) {
+    const comma = end === 0 ? -1 : field.lastIndexOf(',', end - 1)
+    elements.unshift(field.slice(comma + 1, end).trim())
+    end = comma
+  }
+  return elements
 }
 
 function schemeOf(text: string | undefined): 'http' | 'https' | undefined {
@@ -174,7 +185,7 @@ function schemeOf(text: string | undefined): 'http' | 'https' | undefined {
 }
 
 function byForwarded(trust: ProxyTrust, peer: string, header: (name: string) => string | undefined): Client {
-  const elements = parseForwarded(header('forwarded') ?? '') ?? []
+  const elements = parseForwarded(lastForwarded(header('forwarded') ?? '')) ?? []
   const { address, hops } = walk(
     trust,
     peer,
@@ -182,6 +193,20 @@ function byForwarded(trust: ProxyTrust, peer: string, header: (name: string) => 
   )
   const said = saidBy(elements, hops)
   return { address, proto: schemeOf(said?.get('proto')), host: said?.get('host') }
+}
+
+/** As many elements of a Forwarded field as there can be proxies, from its end; a comma in quotes separates none. */
+function lastForwarded(field: string): string {
+  const starts: number[] = []
+  let commas = 0
+  let quoted = false
+  for (let at = 0; at < field.length; at++) {
+    const character = field[at]
+    if (character === '"') quoted = !quoted
+    else if (quoted) at += character === '\\' ? 1 : 0
+    else if (character === ',') starts[commas++ % mostProxies] = at + 1
+  }
+  return commas < mostProxies ? field : field.slice(starts[commas % mostProxies])
 }
 
 /** The elements of a Forwarded field (RFC 7239 §4), parameters by lower-case name; `undefined` if it is malformed. */
@@ -193,7 +218,7 @@ export function parseForwarded(field: string): ReadonlyMap<string, string>[] | u
     const found = forwardedPair.exec(field)
     if (found === null) return undefined
     const [whole, name = '', token, quoted = '', separator] = found
-    if (element.has(name.toLowerCase())) return undefined
+    if (element.has(name.toLowerCase()) || element.size === mostParameters) return undefined
     element.set(name.toLowerCase(), token ?? quoted.replace(/\\(.)/g, '$1'))
     if (separator === ',' || separator === '') {
       elements.push(element)
@@ -204,6 +229,9 @@ export function parseForwarded(field: string): ReadonlyMap<string, string>[] | u
   }
   return elements
 }
+
+/** RFC 7239 has four, and lets others be added. */
+const mostParameters = 32
 
 const forwardedPair =
   /[ \t]*([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*([;,]|$)/y
