@@ -124,7 +124,8 @@ function readKeys(top: ConfigReader, sources: ConfigSources): Config {
       loginsPerPair: limits.whole('loginsPerPair', 10, { from: 1 }),
       freeFailures: limits.whole('freeFailures', 5, { from: 1, to: 10 }),
       longestDelay: limits.whole('longestDelay', 900, { from: 1, to: 86_400 }),
-      registrationsPerAddress: limits.whole('registrationsPerAddress', 10, { from: 1 }),
+      // In dev all browsers have one address, and trying things out takes many accounts.
+      registrationsPerAddress: limits.whole('registrationsPerAddress', production ? 10 : 1000, { from: 1 }),
     },
     providers: readProviders(top.section('providers'), sources),
   }

@@ -1,5 +1,6 @@
 import type { Awaitable } from 'gatepass'
 import { Hono } from 'hono'
+import { seeOther } from './answer.ts'
 import { methodNotAllowed, notFound, type Problem } from './problem.ts'
 import type { Visit } from './visit.ts'
 
@@ -10,6 +11,8 @@ export type Parameters = Readonly<Record<string, string>>
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly path: string
+  /** Of a form's address: the page that has the form. A person who opens the address itself, as a reload does, is led there. */
+  readonly page?: string
   readonly answer: (visit: Visit, parameters: Parameters) => Awaitable<Response>
 }
 
@@ -25,7 +28,12 @@ export function router({ routes, refuse, failed }: RouterOptions): (visit: Visit
   const app = new Hono<{ Bindings: { visit: Visit } }>()
   for (const { method, path, answer } of routes) app.on(method, path, (c) => answer(c.env.visit, c.req.param()))
   for (const [path, methods] of methodsByPath(routes)) {
-    app.all(path, (c) => refuse(c.env.visit, methodNotAllowed(methods)))
+    const page = routes.find((route) => route.path === path)?.page
+    app.all(path, ({ env: { visit } }) =>
+      page !== undefined && visit.exchange.method === 'GET' && visit.wantsPage
+        ? seeOther(page + visit.url.search)
+        : refuse(visit, methodNotAllowed(methods)),
+    )
   }
   app.notFound((c) => refuse(c.env.visit, notFound))
   app.onError((error, c) => failed(c.env.visit, error))

@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest'
+import { readConfig } from '../src/config.ts'
 import { newKey } from '../src/secrets.ts'
 import {
   ADA,
@@ -222,8 +223,14 @@ test('a right password in between begins the count anew', async () => {
   }
 })
 
-test('one address registers ten accounts an hour', async () => {
-  const server = await startTestServer()
+test('in production one address registers ten accounts an hour, and in dev a thousand', async () => {
+  const environment = { GATEPASS_ORIGIN: 'https://login.example.com', GATEPASS_KEYS: newKey() }
+  const limitsIn = (mode: 'dev' | 'production') => {
+    const result = readConfig({ mode, environment, folder: temporaryFolder() })
+    return 'config' in result ? result.config.limits : undefined
+  }
+  expect(limitsIn('dev')?.registrationsPerAddress).toBe(1000)
+  const server = await startTestServer({ limits: limitsIn('production') ?? {} })
   for (let n = 0; n < 10; n++) {
     expect((await server.visitor().json('POST', '/auth/register', { ...ADA, email: `p${n}@example.com` })).status).toBe(
       202,

@@ -9,14 +9,15 @@ describe('register, log in, log out', () => {
     const form = await visitor.get('/register')
     const registered = await visitor.post('/auth/register', { ...ADA, csrf: hidden(form.body, 'csrf') })
     expect(registered.status).toBe(303)
-    expect(registered.headers.location).toBe('/login?notice=registered')
-    const login = await visitor.get('/login?notice=registered')
+    expect(registered.headers.location).toBe('/login')
+    const login = await visitor.get('/login')
     expect(login.body).toContain('You can log in now.')
+    expect((await visitor.get('/login')).body).not.toContain('You can log in now.')
     const answer = await visitor.post('/auth/login', { ...ADA, next: hidden(login.body, 'next') })
     expect([answer.status, answer.headers.location]).toEqual([303, '/account'])
     expect((await visitor.get('/account')).body).toContain('ada@example.com')
     const out = await visitor.post('/auth/logout', {})
-    expect([out.status, out.headers.location]).toEqual([303, '/login?notice=logged-out'])
+    expect([out.status, out.headers.location]).toEqual([303, '/login'])
     expect((await visitor.get('/account')).headers.location).toBe('/login')
   })
 
@@ -62,6 +63,35 @@ describe('register, log in, log out', () => {
     expect(answer.body).toMatch(/name="remember"[^>]* checked/)
     expect(answer.body).not.toContain('wrong')
     expect(visitor.token).toBeUndefined()
+  })
+
+  test('the address of a form leads a person to the page that has the form, and stays refused to a program', async () => {
+    const server = await startTestServer()
+    const ada = await loggedIn(server)
+    const pages = {
+      '/auth/login?next=%2Faccount%2Fsessions': '/login?next=%2Faccount%2Fsessions',
+      '/auth/register': '/register',
+      '/auth/logout': '/account',
+      '/account/sessions/x/end': '/account/sessions',
+      '/account/sessions/end-others': '/account/sessions',
+      '/account/identities/x/unlink': '/account',
+    }
+    for (const [address, page] of Object.entries(pages)) {
+      const answer = await ada.get(address)
+      expect([address, answer.status, answer.headers.location]).toEqual([address, 303, page])
+      expect((await ada.get(address, { accept: 'application/json' })).status).toBe(405)
+      expect((await ada.json('DELETE', address)).status).toBe(405)
+    }
+    expect((await ada.get('/auth/session')).status).toBe(200)
+  })
+
+  test('a notice that was planted says nothing but words of ours', async () => {
+    const visitor = (await startTestServer()).visitor()
+    for (const planted of ['You%20were%20hacked', '__proto__', 'constructor', '<b>']) {
+      visitor.cookies.set('gp-notice', planted)
+      expect((await visitor.get('/login')).body).not.toContain('role="status"')
+      expect(visitor.cookies.has('gp-notice')).toBe(false)
+    }
   })
 
   test('the address is the same in any case and any spelling of its domain', async () => {
@@ -175,7 +205,7 @@ describe('over https', () => {
     expect((await visitor.post('/auth/login', ADA)).status).toBe(303)
     await visitor.post('/auth/logout', {})
     expect(new Set(visitor.received.map((field) => field.split('=', 1)[0]))).toEqual(
-      new Set(['__Host-gp-csrf', '__Host-gp-dev', '__Host-Http-gp']),
+      new Set(['__Host-gp-csrf', '__Host-gp-dev', '__Host-gp-notice', '__Host-Http-gp']),
     )
     for (const field of visitor.received) {
       expect(field).toMatch(/; Path=\/(;|$)/)

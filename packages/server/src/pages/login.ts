@@ -45,7 +45,9 @@ ${providerButtons(frame, { next: form.next, again: true, alone: !form.password }
 }
 
 function passwordForm(frame: Frame, { next, problem, email = '', remember = false }: LoginForm): Markup {
-  return html`<form method="post" action="/auth/login">
+  // In the address as well, so that a reload after a wrong password still knows it.
+  const query = next === '/account' ? '' : `?next=${encodeURIComponent(next)}`
+  return html`<form method="post" action="/auth/login${query}">
 ${formToken(frame)}<input type="hidden" name="next" value="${next}">
 ${field({
   name: 'email',

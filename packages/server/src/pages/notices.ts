@@ -1,4 +1,6 @@
-/** What a page may say after a redirect; the address only names it, so that nobody else's words can be put there. */
+import { type Cookie, type Exchange, plainCookie } from 'gatepass'
+
+/** What the next page may say; the cookie only names it, so that nobody else's words can be put there. */
 export const notices = {
   registered: 'You can log in now. If this address had an account before, use the password it already has.',
   'logged-out': 'You are logged out.',
@@ -12,6 +14,28 @@ export const notices = {
 
 export type Notice = (typeof notices)[keyof typeof notices]
 
-export function noticeNamed(name: string | undefined): Notice | undefined {
-  return name !== undefined && Object.hasOwn(notices, name) ? notices[name as keyof typeof notices] : undefined
+// The page follows the redirect at once; a notice that no page took is of no interest a minute later.
+const attributes = {
+  maxAge: 60,
+  description: 'Tells the next page what to say, once: that you are logged out, for example.',
+}
+const overHttps = plainCookie('__Host-gp-notice', { ...attributes, secure: true })
+const onThisMachine = plainCookie('gp-notice', { ...attributes, secure: false })
+
+function cookieOf(exchange: Exchange): Cookie {
+  return exchange.secure ? overHttps : onThisMachine
+}
+
+/** Leaves a notice for the page that follows a redirect. */
+export function leaveNotice(exchange: Exchange, name: keyof typeof notices): void {
+  exchange.cookies.set(cookieOf(exchange), name)
+}
+
+/** The notice that was left, once: a reload does not show it again. */
+export function takeNotice(exchange: Exchange): Notice | undefined {
+  const cookie = cookieOf(exchange)
+  const name = exchange.cookies.get(cookie)
+  if (name === undefined) return undefined
+  exchange.cookies.delete(cookie)
+  return Object.hasOwn(notices, name) ? notices[name as keyof typeof notices] : undefined
 }

@@ -2,7 +2,7 @@ import { page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
 import { accountPage } from '../pages/account.ts'
 import { homePage } from '../pages/home.ts'
-import { noticeNamed } from '../pages/notices.ts'
+import { takeNotice } from '../pages/notices.ts'
 import type { Route } from '../router.ts'
 import type { Site } from '../site.ts'
 import type { Visit } from '../visit.ts'
@@ -36,7 +36,7 @@ async function showAccount(site: Site, visit: Visit): Promise<Response> {
       loggedInAt: session.login?.at,
       expiresAt: session.expiresAt,
       now: site.clock(),
-      notice: noticeNamed(visit.query('notice')),
+      notice: takeNotice(visit.exchange),
     }),
   )
 }

@@ -1,4 +1,5 @@
 import { noContent, seeOther } from '../answer.ts'
+import { leaveNotice } from '../pages/notices.ts'
 import { identityNotFound, lastWayIn } from '../problem.ts'
 import { refuse } from '../refusal.ts'
 import type { Parameters, Route } from '../router.ts'
@@ -8,7 +9,12 @@ import { recentLogin } from './recent-login.ts'
 
 export function identityRoutes(site: Site): Route[] {
   return [
-    { method: 'POST', path: '/account/identities/:handle/unlink', answer: (visit, of) => unlink(site, visit, of) },
+    {
+      method: 'POST',
+      path: '/account/identities/:handle/unlink',
+      page: '/account',
+      answer: (visit, of) => unlink(site, visit, of),
+    },
   ]
 }
 
@@ -21,7 +27,9 @@ async function unlink(site: Site, visit: Visit, { handle = '' }: Parameters): Pr
   const provider = await site.identities.remove(account, handle, configured)
   if (provider !== undefined) {
     site.audit.record('link_removed', visit, { userId: account.id, provider })
-    return visit.wantsPage ? seeOther('/account?notice=unlinked') : noContent()
+    if (!visit.wantsPage) return noContent()
+    leaveNotice(visit.exchange, 'unlinked')
+    return seeOther('/account')
   }
   const left = await site.identities.list(account)
   if (left.some((identity) => identity.handle === handle)) return refuse(site, visit, lastWayIn)

@@ -5,7 +5,7 @@ import { json, page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
 import type { AdmittedTry } from '../limits.ts'
 import { loginAgainPage, loginPage } from '../pages/login.ts'
-import { noticeNamed } from '../pages/notices.ts'
+import { takeNotice } from '../pages/notices.ts'
 import { invalidInput, loginRefused, type Problem, tooManyTries } from '../problem.ts'
 import { problemHeaders, refuse } from '../refusal.ts'
 import type { Route } from '../router.ts'
@@ -17,7 +17,7 @@ import { returnTarget } from './return-target.ts'
 export function loginRoutes(site: Site): Route[] {
   return [
     { method: 'GET', path: '/login', answer: (visit) => showLogin(site, visit) },
-    { method: 'POST', path: '/auth/login', answer: (visit) => logIn(site, visit) },
+    { method: 'POST', path: '/auth/login', page: '/login', answer: (visit) => logIn(site, visit) },
   ]
 }
 
@@ -25,7 +25,7 @@ async function showLogin(site: Site, visit: Visit): Promise<Response> {
   const frame = await frameOf(site, visit)
   const next = returnTarget(visit.query('next'), site.origin)
   const { account } = frame
-  if (account === undefined) return page(200, loginPage(frame, { next, notice: noticeNamed(visit.query('notice')) }))
+  if (account === undefined) return page(200, loginPage(frame, { next, notice: takeNotice(visit.exchange) }))
   if (visit.query('again') === undefined) return seeOther(next)
   const { email = '', passwordHash } = account
   return page(200, loginAgainPage(frame, { next, email, password: passwordHash !== undefined }))

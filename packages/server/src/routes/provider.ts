@@ -5,6 +5,7 @@ import { json, page, seeOther } from '../answer.ts'
 import { frameOf, plainFrame } from '../frame.ts'
 import { confirmPage } from '../pages/confirm.ts'
 import { errorPage, type Way } from '../pages/error.ts'
+import { leaveNotice } from '../pages/notices.ts'
 import { onwardsPage } from '../pages/onwards.ts'
 import { emailInUse, identityTaken, type Problem } from '../problem.ts'
 import type { ProviderConfig } from '../provider-config.ts'
@@ -36,7 +37,7 @@ export function providerRoutes(site: Site): Route[] {
       { method: 'GET', path: `/auth/${provider.name}`, answer: on(beginLogin) },
       { method: 'GET', path: callbackPath(provider.name), answer: on(finishLogin) },
       { method: 'POST', path: callbackPath(provider.name), answer: on(finishLogin) },
-      { method: 'POST', path: `/account/identities/${provider.name}/link`, answer: on(beginLink) },
+      { method: 'POST', path: `/account/identities/${provider.name}/link`, page: '/account', answer: on(beginLink) },
     ]
   })
 }
@@ -98,7 +99,8 @@ function openedBy(exchange: Exchange, account: Account): Opened {
 
 async function welcomeLink(journey: Journey, opened: Opened): Promise<Response> {
   recordChanges(journey, opened)
-  return seeOther('/account?notice=linked', noReferrer)
+  leaveNotice(journey.visit.exchange, 'linked')
+  return seeOther('/account', noReferrer)
 }
 
 async function welcome(journey: Journey, verdict: Of<'success'>, opened: Opened): Promise<Response> {
@@ -117,8 +119,9 @@ async function welcome(journey: Journey, verdict: Of<'success'>, opened: Opened)
     provider: provider.name,
   })
   if (!visit.wantsPage) return json(200, { user: publicUser(account) })
-  const next = how === 'reclaimed' ? '/account?notice=reclaimed' : (verdict.intent?.next ?? '/account')
-  return seeOther(next, noReferrer)
+  if (how !== 'reclaimed') return seeOther(verdict.intent?.next ?? '/account', noReferrer)
+  leaveNotice(visit.exchange, 'reclaimed')
+  return seeOther('/account', noReferrer)
 }
 
 function recordChanges({ site, visit, provider }: Journey, opened: Opened): void {

@@ -2,7 +2,7 @@ import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.
 import { isPersonName } from '../accounts/person-name.ts'
 import { json, page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
-import { notices } from '../pages/notices.ts'
+import { leaveNotice, notices } from '../pages/notices.ts'
 import { registerPage } from '../pages/register.ts'
 import { invalidInput, type Problem, registrationClosed, tooManyTries } from '../problem.ts'
 import { problemHeaders, refuse } from '../refusal.ts'
@@ -14,7 +14,7 @@ import { type Fields, text } from './fields.ts'
 export function registerRoutes(site: Site): Route[] {
   return [
     { method: 'GET', path: '/register', answer: (visit) => showRegister(site, visit) },
-    { method: 'POST', path: '/auth/register', answer: (visit) => register(site, visit) },
+    { method: 'POST', path: '/auth/register', page: '/register', answer: (visit) => register(site, visit) },
   ]
 }
 
@@ -42,7 +42,9 @@ async function register(site: Site, visit: Visit): Promise<Response> {
   }
   await createAccount(site, visit, registration)
   // The same whether the address was free or not, so that nobody learns who has an account here.
-  return visit.wantsPage ? seeOther('/login?notice=registered') : json(202, { message: notices.registered })
+  if (!visit.wantsPage) return json(202, { message: notices.registered })
+  leaveNotice(visit.exchange, 'registered')
+  return seeOther('/login')
 }
 
 interface Registration {

@@ -2,24 +2,37 @@ import type { Account } from '../accounts/accounts.ts'
 import { json, noContent, page, seeOther } from '../answer.ts'
 import { frameOf } from '../frame.ts'
 import { devicesPage } from '../pages/devices.ts'
-import { noticeNamed } from '../pages/notices.ts'
+import { leaveNotice, takeNotice } from '../pages/notices.ts'
 import { loginRequired, sessionNotFound } from '../problem.ts'
 import { refuse } from '../refusal.ts'
 import type { Parameters, Route } from '../router.ts'
 import type { Site } from '../site.ts'
 import type { Visit } from '../visit.ts'
-import { forgetPages } from './logout.ts'
+import { forgetPages, loggedOut } from './logout.ts'
 import { toLogin } from './return-target.ts'
 import { isoTime } from './session.ts'
+
+/** The page that lists them. */
+const DEVICES = '/account/sessions'
 
 export function sessionsRoutes(site: Site): Route[] {
   return [
     { method: 'GET', path: '/auth/sessions', answer: (visit) => listForProgram(site, visit) },
     { method: 'DELETE', path: '/auth/sessions', answer: (visit) => endOthersForProgram(site, visit) },
     { method: 'DELETE', path: '/auth/sessions/:handle', answer: (visit, of) => endForProgram(site, visit, of) },
-    { method: 'GET', path: '/account/sessions', answer: (visit) => showDevices(site, visit) },
-    { method: 'POST', path: '/account/sessions/end-others', answer: (visit) => endOthersForPerson(site, visit) },
-    { method: 'POST', path: '/account/sessions/:handle/end', answer: (visit, of) => endForPerson(site, visit, of) },
+    { method: 'GET', path: DEVICES, answer: (visit) => showDevices(site, visit) },
+    {
+      method: 'POST',
+      path: `${DEVICES}/end-others`,
+      page: DEVICES,
+      answer: (visit) => endOthersForPerson(site, visit),
+    },
+    {
+      method: 'POST',
+      path: `${DEVICES}/:handle/end`,
+      page: DEVICES,
+      answer: (visit, of) => endForPerson(site, visit, of),
+    },
   ]
 }
 
@@ -56,7 +69,7 @@ async function showDevices(site: Site, visit: Visit): Promise<Response> {
   const frame = await frameOf(site, visit)
   if (frame.account === undefined) return toLogin(visit)
   const devices = await devicesOf(site, visit, frame.account)
-  return page(200, devicesPage(frame, { devices, now: site.clock(), notice: noticeNamed(visit.query('notice')) }))
+  return page(200, devicesPage(frame, { devices, now: site.clock(), notice: takeNotice(visit.exchange) }))
 }
 
 /** The device that asks first, then the one seen last. */
@@ -87,11 +100,12 @@ async function endForProgram(site: Site, visit: Visit, { handle = '' }: Paramete
 
 async function endForPerson(site: Site, visit: Visit, { handle = '' }: Parameters): Promise<Response> {
   const account = await site.auth.user(visit.request)
-  if (account === undefined) return toLogin(visit, '/account/sessions')
+  if (account === undefined) return toLogin(visit, DEVICES)
   const ended = await end(site, visit, account, handle)
-  if (ended === 'own') return seeOther('/login?notice=logged-out', forgetPages)
+  if (ended === 'own') return loggedOut(visit)
   // A device that has ended already is what the person wanted.
-  return seeOther('/account/sessions?notice=device-ended')
+  leaveNotice(visit.exchange, 'device-ended')
+  return seeOther(DEVICES)
 }
 
 async function endOthersForProgram(site: Site, visit: Visit): Promise<Response> {
@@ -102,9 +116,10 @@ async function endOthersForProgram(site: Site, visit: Visit): Promise<Response> 
 
 async function endOthersForPerson(site: Site, visit: Visit): Promise<Response> {
   const account = await site.auth.user(visit.request)
-  if (account === undefined) return toLogin(visit, '/account/sessions')
+  if (account === undefined) return toLogin(visit, DEVICES)
   await endOthers(site, visit, account)
-  return seeOther('/account/sessions?notice=others-ended')
+  leaveNotice(visit.exchange, 'others-ended')
+  return seeOther(DEVICES)
 }
 
 /** Ends one session of the account. Somebody else's handle is answered like one that nobody has. */
