@@ -47,6 +47,7 @@ export type ErrorCode =
   | 'ERR_PASSPORT_STRATEGY'
   | 'ERR_PASSPORT_UNKNOWN_STRATEGY'
   | 'ERR_PASSPORT_SUBJECT'
+  | 'ERR_PASSPORT_USER'
   | 'ERR_PASSPORT_USER_PENDING'
   // third-party login
   | 'ERR_OAUTH_ACCOUNT'
@@ -136,4 +137,36 @@ export class StoreError extends GatepassError {
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(code, message, 503, { retryAfter: 1, ...details })
   }
+}
+
+/** What kind of thing a value is, for an error: never the value itself, which may be a secret. */
+export function kindOf(value: unknown): string {
+  if (value === undefined || value === null || value === true || value === false) return String(value)
+  if (typeof value === 'string')
+    return noKeys.has(value) ? `the text "${value}"` : value === '' ? 'an empty text' : 'a text'
+  if (Array.isArray(value)) return 'a list'
+  if (value instanceof Error) return 'an Error'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  return 'then' in value && typeof value.then === 'function' ? 'a promise' : 'an object'
+}
+
+/** What `String(…)` makes of a key that is not there: all users would share it. */
+const noKeys: ReadonlySet<string> = new Set(['undefined', 'null', 'NaN', '[object Object]', '[object Promise]'])
+
+/** Whether text can tell one user from another: it is not empty, and not what `String(…)` makes of a missing key. */
+export function isKeyText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !noKeys.has(value)
+}
+
+/**
+ * A subject, as it may be kept.
+ *
+ * @param giver what the application calls the place that it comes from
+ * @throws {UsageError} `ERR_PASSPORT_SUBJECT`
+ */
+export function subjectText(giver: string, subject: unknown): string {
+  if (isKeyText(subject)) return subject
+  throw new UsageError('ERR_PASSPORT_SUBJECT', `${giver} gave ${kindOf(subject)}`, {
+    hint: 'Give a stable, non-empty text for each user: user.id, or user.id.toString() for a numeric key. Does the user have that member?',
+  })
 }

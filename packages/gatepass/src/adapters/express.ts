@@ -32,7 +32,7 @@ declare global {
       session: RequestSession
       user?: User | undefined
       /** Keeps the login in the session, under a new token. */
-      login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr'>): Promise<void>
+      login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr' | 'at'>): Promise<void>
       /** Ends this session, or with `everywhere` all of its subject's. */
       logout(options?: { everywhere?: boolean }): Promise<void>
     }
@@ -85,7 +85,7 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
  */
-export function gatepass<User, const Name extends string = string>(
+export function gatepass<User extends object, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): ExpressGatepass<User, Name> {
   const visits = new Visits<User, Name>(options)

@@ -92,7 +92,7 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
  */
-export function gatepass<User, const Name extends string = string>(
+export function gatepass<User extends object, const Name extends string = string>(
   options: FastifyGatepassOptions<User, Name>,
 ): FastifyGatepass<User, Name> {
   const visits = new Visits<User, Name>(options, equippedByFastify)

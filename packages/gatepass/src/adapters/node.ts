@@ -53,7 +53,7 @@ export interface GatepassRequest<User> {
 }
 
 /** How a login by hand was proved, and whether it is remembered. */
-export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr'>
+export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr' | 'at'>
 
 /** Goes on with the next handler, or with an error to whoever handles those. */
 export type NextFunction = (error?: unknown) => void
@@ -114,7 +114,7 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
  */
-export function gatepass<User, const Name extends string = string>(
+export function gatepass<User extends object, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): NodeGatepass<User, Name> {
   const visits = new Visits<User, Name>(options)
@@ -295,7 +295,7 @@ export class Visits<User, Name extends string> {
         return found
       },
       subject: (user) => users.subject(user),
-      ...(users.stamp !== undefined && { stamp: (user) => users.stamp?.(user) ?? '' }),
+      ...(users.stamp !== undefined && { stamp: users.stamp.bind(users) }),
     }
   }
 
@@ -328,8 +328,9 @@ export class Visit<User, Name extends string> {
     return this.visits.core.passport.user(this.exchange)
   }
 
-  loginUser(user: User, { amr, ...options }: UserLoginOptions<User> = {}): Promise<void> {
-    return this.login({ type: 'success', user, ...(amr !== undefined && { amr }) }, options)
+  loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
+    const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
+    return this.login(success, options)
   }
 
   async login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { cookieNotice } from '../cookie/notice.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { memoryStore } from '../stores/memory.ts'
+import { local } from '../strategies/local.ts'
 import { testClock } from '../testing/clock.ts'
 import { TestJar, type TestRequest } from '../testing/exchange.ts'
 import { allowCrossOrigin, Gatepass, type GatepassOptions } from './gatepass.ts'
@@ -199,4 +200,52 @@ test('the cookies that are set for an application can stand in its cookie notice
     { purpose: 'necessary', description: expect.stringContaining('form') },
   ])
   expect(world().gatepass.cookiesOf(jar.exchange())).toHaveLength(1)
+})
+
+describe('a guard that asks for a recent login', () => {
+  const theirs = (success: object): Strategy<User, 'name'> => ({
+    name: 'name',
+    authenticate: () => ({ type: 'success', user: { id: 'ada' }, ...success }),
+  })
+  /** What the guard answers to a request with a token that this strategy takes. */
+  async function guarded(strategy: Strategy<User, 'name'>, options: Partial<GatepassOptions<User, 'name'>> = {}) {
+    const { gatepass, jar } = world({ strategies: [strategy], ...options })
+    const exchange = jar.exchange({ headers: { authorization: 'Bearer last-year' } })
+    if (options.bearer === undefined) await gatepass.authenticate(exchange, 'name')
+    else await gatepass.admit(exchange)
+    return (await gatepass.requireLogin(exchange, { maxAge: 600 }))?.status
+  }
+
+  test('refuses credentials that do not say when they were proved, whoever wrote the strategy', async () => {
+    expect(await guarded(theirs({}))).toBe(401)
+    expect(await guarded(theirs({ persist: false }))).toBe(401)
+    expect(await guarded(theirs({}), { bearer: 'name' })).toBe(401)
+  })
+
+  test('refuses a time that cannot be one', async () => {
+    const now = testClock()()
+    for (const at of [Number.NaN, Number.POSITIVE_INFINITY, now * 1000, String(now), new Date(now), null])
+      expect(await guarded(theirs({ at })), String(at)).toBe(401)
+  })
+
+  test('lets in who says that it was now, and a password that came with the request', async () => {
+    expect(
+      await guarded({
+        name: 'name',
+        authenticate: (_, { clock }) => ({ type: 'success', user: { id: 'ada' }, ...(clock && { at: clock() }) }),
+      }),
+    ).toBeUndefined()
+    const { gatepass, jar } = world({ strategies: [{ ...local({ verify: (id) => ({ id }) }), name: 'name' }] })
+    const exchange = jar.exchange({ ...own, fields: { username: 'ada', password: 'x' } })
+    await gatepass.authenticate(exchange, 'name')
+    expect(await gatepass.requireLogin(exchange, { maxAge: 600 })).toBeUndefined()
+  })
+})
+
+test('a scope that a strategy gives as a text is good for nothing: each part of it would be a scope', async () => {
+  const strategy = { name: 'name', authenticate: () => ({ type: 'success', user: { id: 'ada' }, scope: 'read:all' }) }
+  const { gatepass, jar } = world({ strategies: [strategy as unknown as Strategy<User, 'name'>] })
+  const exchange = jar.exchange()
+  await gatepass.authenticate(exchange, 'name')
+  expect(await gatepass.requireLogin(exchange, { scope: 'read' })).toMatchObject({ status: 403 })
 })

@@ -1,7 +1,7 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import type { AnyCookie } from '../cookie/cookies.ts'
 import type { Keys } from '../crypto/keyring.ts'
-import { GatepassError, UsageError } from '../error.ts'
+import { GatepassError, subjectText, UsageError } from '../error.ts'
 import { authorizationOf } from '../http/authorization.ts'
 import { CsrfTokens } from '../http/csrf-token.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
@@ -10,6 +10,7 @@ import { configuredOrigins } from '../http/origin.ts'
 import { csrfTokenField, type OriginRule, requireSameOrigin } from '../http/same-origin.ts'
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
+import { ageOf, CLOCKS_APART } from './outcome.ts'
 import { Passport, type PassportOptions, type Rejection, type Verdict } from './passport.ts'
 import {
   cookieRequiredReply,
@@ -34,9 +35,6 @@ export const csrfFormField = 'csrf'
 
 /** How old, in seconds, the login may be of who adds a way to log in. */
 const LINK_LOGIN_AGE = 600
-
-/** How far a provider's clock may be behind ours, in milliseconds. */
-const CLOCKS_APART = 30_000
 
 /** An application's sessions, users and strategies: what every adapter's `gatepass()` takes. */
 export interface GatepassOptions<User, Name extends string = string>
@@ -299,7 +297,7 @@ export class Gatepass<User, Name extends string = string> {
     }
     await strategy.endedLogin(exchange, async (ended) => {
       const subject = await options.subject(ended)
-      if (subject !== undefined) await this.#endLogins(subject, name, ended)
+      if (subject) await this.#endLogins(subjectText('`subject` of backChannelLogout()', subject), name, ended)
     })
     return { status: 200, headers }
   }
@@ -403,11 +401,11 @@ export class Gatepass<User, Name extends string = string> {
     return this.passport.credentials(exchange)?.type === 'success'
   }
 
-  /** Seconds since the login of this session was proved; credentials that come with the request are proved now. */
+  /** Seconds since this session's login, or the credentials of this request, were proved; an unknown time is too long ago. */
   #loginAge(exchange: Exchange): number {
     const own = this.passport.credentials(exchange)
     const at = own?.type === 'success' ? own.at : this.sessions.opened(exchange)?.login?.at
-    return at === undefined ? 0 : (this.#clock() - at) / 1000
+    return ageOf(at, this.#clock()) / 1000
   }
 
   #admitFrom(exchange: Exchange): Awaitable<void> {
@@ -442,7 +440,9 @@ export class Gatepass<User, Name extends string = string> {
   /** Whether the request may do what needs this scope. */
   #inScope(exchange: Exchange, scope: string | undefined): boolean {
     const own = this.passport.credentials(exchange)
-    return scope === undefined || own?.type !== 'success' || own.scope?.includes(scope) === true
+    if (scope === undefined || own?.type !== 'success') return true
+    // A text would contain each part of a scope's name.
+    return Array.isArray(own.scope) && own.scope.includes(scope)
   }
 
   #formToken(exchange: Exchange): Awaitable<unknown> {

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../error.ts'
+import { type ErrorCode, kindOf, UsageError } from '../error.ts'
 import type { Reply } from '../http/exchange.ts'
 import type { SessionRecord, Timestamp } from '../session/store.ts'
 
@@ -8,7 +8,10 @@ export interface Success<User> {
   readonly user: User
   /** How it was proved, RFC 8176 values: `pwd`, `otp`, `hwk`, `mfa` … */
   readonly amr?: readonly string[]
-  /** When it was proved, if that was not now: OpenID Connect's `auth_time`. */
+  /**
+   * When it was proved; OpenID Connect's `auth_time`, in milliseconds. Left out: now for a login that is kept, unknown for
+   * credentials that come with the request. An unknown time is too long ago for every `maxAge`.
+   */
   readonly at?: Timestamp
   /** The session at the provider, which a back-channel logout names (OpenID Connect's `sid`). */
   readonly sid?: string
@@ -65,13 +68,65 @@ export interface Pass {
 /** Everything a strategy can conclude about one request. Not being able to conclude is a thrown error. */
 export type Outcome<User> = Success<User> | Failure | Redirect | Respond | Pass
 
+/** What an application's callback says of who it was asked for: a user, nobody (`undefined`, `null`, `false`), or why not. */
+export type Found<User> = User | Failure | undefined | null | false
+
+/**
+ * Reads what an application's callback returned; `undefined` means that there is no such user.
+ *
+ * Anything that is neither a user, nor nobody, nor a failure is an error of the callback: as a user, `true` or a text would
+ * let everyone in.
+ *
+ * @param callback what the application calls it, for the error
+ * @throws {UsageError} `ERR_PASSPORT_USER`
+ */
+export function userFrom<User>(callback: string, returned: Found<User>): User | Failure | undefined {
+  if (returned === undefined || returned === null || returned === false) return undefined
+  const kind = kindOf(returned)
+  if (kind !== 'an object') throw notAUser(callback, kind)
+  if (isFailure(returned) && !reasons.includes(returned.reason))
+    throw notAUser(callback, 'a failure without a known `reason`')
+  return returned
+}
+
+/**
+ * Refuses what is not a user where only a user can be.
+ *
+ * @throws {UsageError} `ERR_PASSPORT_USER`
+ */
+export function requireUser(giver: string, given: unknown): void {
+  const user = userFrom(giver, given as Found<object>)
+  if (user === undefined || isFailure(user)) throw notAUser(giver, user === undefined ? kindOf(given) : 'a failure')
+}
+
+function notAUser(callback: string, kind: string): UsageError {
+  return new UsageError('ERR_PASSPORT_USER', `${callback} gave ${kind}, which is not a user`, {
+    hint: "Give the user as an object, `undefined` if there is none, or a failure: { type: 'failure', reason: 'locked' }.",
+  })
+}
+
+const reasons: readonly unknown[] = [
+  'missing',
+  'invalid',
+  'expired',
+  'locked',
+  'denied',
+  'unavailable',
+] satisfies Failure['reason'][]
+
 /** Whether what an application gave is a refusal of its own, and no user. */
 export function isFailure(verdict: unknown): verdict is Failure {
-  return (
-    typeof verdict === 'object' &&
-    verdict !== null &&
-    'type' in verdict &&
-    verdict.type === 'failure' &&
-    'reason' in verdict
-  )
+  return typeof verdict === 'object' && verdict !== null && 'type' in verdict && verdict.type === 'failure'
+}
+
+/** How far another clock may be ahead of ours, in milliseconds. */
+export const CLOCKS_APART = 30_000
+
+/**
+ * How long ago something was proved, in milliseconds. Infinitely long where that is not known: `at` is missing, is not a
+ * number, or is in the future, as milliseconds are where seconds are meant.
+ */
+export function ageOf(at: Timestamp | undefined, now: Timestamp): number {
+  if (typeof at !== 'number' || !(at <= now + CLOCKS_APART)) return Number.POSITIVE_INFINITY
+  return Math.max(0, now - at)
 }

@@ -386,3 +386,97 @@ describe('login flows', () => {
     expect(jar.names).toEqual([])
   })
 })
+
+describe('what is not a user', () => {
+  const notAUser = [true, 'ada', 42, [], [ada], new Error('wrong password'), { type: 'failure' }, () => ada, undefined]
+  const each = notAUser.map((given) => [given] as const)
+  const asking = (outcome: unknown) =>
+    new Passport({
+      users: { find: () => ada, subject: (user: User) => user.id },
+      strategies: [concluding('custom', outcome as Outcome<User>)],
+    })
+
+  test.each(each)('is not logged in by a strategy: %s', async (user) => {
+    const verdict = asking({ type: 'success', user }).authenticate(new TestExchange(), 'custom')
+    await expect(verdict).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_USER',
+      message: expect.stringContaining('The strategy "custom" gave'),
+      hint: expect.stringContaining('the user as an object'),
+    })
+  })
+
+  test.each(each)('is not logged in by hand: %s', async (user) => {
+    const { passport, jar } = world()
+    const login = passport.login(jar.exchange(), { type: 'success', user: user as unknown as User })
+    await expect(login).rejects.toMatchObject({ code: 'ERR_PASSPORT_USER' })
+  })
+
+  test.each(each.filter(([given]) => given !== undefined))('is not found for a session: %s', async (user) => {
+    const { byId, logIn, passport, request } = world()
+    await logIn()
+    byId.set('ada', user as unknown as User)
+    const finding = request(async (exchange) => passport.user(exchange))
+    await expect(finding).rejects.toMatchObject({ code: 'ERR_PASSPORT_USER' })
+  })
+
+  test('is named by its kind, and never quoted', async () => {
+    const verdict = asking({ type: 'success', user: 'a password' }).authenticate(new TestExchange(), 'custom')
+    await expect(verdict).rejects.toThrow('gave a text, which is not a user')
+    await expect(verdict).rejects.not.toThrow('a password')
+  })
+
+  test.each(['undefined', 'null', 'NaN', '[object Object]', ''])(
+    'is not told apart by the subject %j, which all users without a key would share',
+    async (subject) => {
+      const users = { find: () => ada, subject: () => subject }
+      const sessions = new SessionManager<object>({ store: memoryStore() })
+      const passport = new Passport({ users, strategies: [], sessions })
+      const login = passport.login(new TestJar().exchange(), { type: 'success', user: ada })
+      await expect(login).rejects.toMatchObject({ code: 'ERR_PASSPORT_SUBJECT' })
+      const session = await sessions.open(new TestJar().exchange())
+      expect(() => session.assign(subject, { at: 0, amr: [] })).toThrow(
+        expect.objectContaining({ code: 'ERR_PASSPORT_SUBJECT' }),
+      )
+    },
+  )
+
+  test.each([undefined, null, 7, 'undefined', '[object Object]', Promise.resolve('x')])(
+    'has no stamp that tells nothing: %s',
+    async (stamp) => {
+      const { logIn } = world({ stamp: () => stamp as string })
+      await expect(logIn()).rejects.toMatchObject({ code: 'ERR_PASSPORT_SUBJECT' })
+    },
+  )
+})
+
+describe('when a login was proved', () => {
+  const at = async (
+    success: { at?: number; strategy?: string },
+    headers: Record<string, string> = {},
+  ): Promise<number | undefined> => {
+    const { passport, sessions, clock } = world()
+    const exchange = new TestExchange({ headers })
+    await passport.login(exchange, { type: 'success', user: ada, ...success })
+    const { login } = await sessions.open(exchange)
+    return login && login.at - clock()
+  }
+
+  test('is now, by hand and by a strategy that asked the person', async () => {
+    expect(await at({})).toBe(0)
+    expect(await at({}, { authorization: 'Basic x' })).toBe(0)
+    expect(await at({ strategy: 'local' })).toBe(0)
+  })
+
+  test('is unknown, and so long ago, where a strategy took a token from the request and does not say', async () => {
+    const { clock } = world()
+    expect(await at({ strategy: 'theirs' }, { authorization: 'Bearer last-year' })).toBe(-clock())
+  })
+
+  test('is what the strategy says, unless that time has not come yet', async () => {
+    const { clock } = world()
+    expect(await at({ at: clock() - 5000 })).toBe(-5000)
+    expect(await at({ at: clock() + 5000 })).toBe(0)
+    for (const wrong of [clock() * 1000, Number.NaN, Number.POSITIVE_INFINITY])
+      expect(await at({ at: wrong })).toBe(-clock())
+  })
+})

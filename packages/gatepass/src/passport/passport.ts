@@ -1,6 +1,6 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { ProtocolError, UsageError } from '../error.ts'
-import { challenge } from '../http/authorization.ts'
+import { authorizationOf, challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { readAbout } from '../session/about.ts'
 import type { SessionManager } from '../session/manager.ts'
@@ -8,7 +8,7 @@ import type { Session } from '../session/session.ts'
 import type { Timestamp } from '../session/store.ts'
 import { SessionLoginFlow } from './flow.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
-import type { Failure, Outcome, Redirect, Respond, Success } from './outcome.ts'
+import { ageOf, type Failure, type Outcome, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
 import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
 import { hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
@@ -105,12 +105,13 @@ export class Passport<User, Name extends string = string> {
     let intent = wish
     for (const strategy of this.#named(names)) {
       const flow = this.#flow(exchange, strategy.name, intent)
-      const attempt: Attempt = { flow, options, sessions: this.#sessions }
+      const attempt: Attempt = { flow, options, sessions: this.#sessions, clock: this.#clock }
       const concluded = settled(strategy.authenticate(exchange, attempt))
       const outcome = this.#standing(concluded instanceof Promise ? await concluded : concluded)
       intent = flow.intent
       switch (outcome.type) {
         case 'success':
+          requireUser(`The strategy "${strategy.name}"`, outcome.user)
           return { ...outcome, strategy: strategy.name, ...(intent !== wish && { intent }) }
         case 'redirect':
         case 'respond':
@@ -142,11 +143,12 @@ export class Passport<User, Name extends string = string> {
         hint: 'Look at `verdict.intent.purpose` before you call login().',
       })
     }
+    requireUser('login()', user)
     if (success.persist !== false) {
       const session = await this.#required(exchange)
       const stamp = stampOf(this.#users, user)
       const proof = {
-        at: Math.min(success.at ?? Number.POSITIVE_INFINITY, this.#clock()),
+        at: this.#provedAt(exchange, success),
         amr: success.amr ?? [],
         ...(success.strategy !== undefined && { by: success.strategy }),
         ...(success.sid !== undefined && { sid: success.sid }),
@@ -198,6 +200,17 @@ export class Passport<User, Name extends string = string> {
     exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Finding<User>)
   }
 
+  /**
+   * When a login that is kept was proved. A strategy that does not say proved it now, by a form or by a way to a provider and
+   * back. With a token in `Authorization` it did not: 1970, since its age is unknown.
+   */
+  #provedAt(exchange: Exchange, { at, strategy }: { at?: Timestamp | undefined; strategy?: string }): Timestamp {
+    const now = this.#clock()
+    if (at === undefined) return strategy === undefined || authorizationOf(exchange) === undefined ? now : 0
+    const age = ageOf(at, now)
+    return Number.isFinite(age) ? now - age : 0
+  }
+
   /** The logged-in user; looked up at most once per exchange, and at once where store and `users.find` answer at once. */
   user(exchange: Exchange): Awaitable<User | undefined> {
     const known = this.#known(exchange)
@@ -239,6 +252,7 @@ export class Passport<User, Name extends string = string> {
     const decided = this.#known(exchange)
     if (decided !== undefined && !(decided instanceof Promise)) return decided.user
     if (user === undefined || user === null || user === false) return this.#ended(exchange, session, 'user-gone')
+    requireUser('users.find', user)
     if (!hasCurrentStamp(this.#users, user, session.login)) return this.#ended(exchange, session, 'credentials-changed')
     exchange.memory.set(this, { user, anonymity: undefined } satisfies Finding<User>)
     return user

@@ -24,6 +24,8 @@ export interface Attempt {
   readonly options: Readonly<Record<string, unknown>>
   /** Where logins are kept, if they are: for strategies that keep more there than a flow, and for tokens that name a session. */
   readonly sessions?: SessionManager<object> | undefined
+  /** For a strategy that knows when it was proved: a password is proved by this request, a token was at some other time. */
+  readonly clock?: () => Timestamp
 }
 
 /** A login that has ended where it was proved. */

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { UsageError } from '../error.ts'
+import { isKeyText, kindOf, subjectText, UsageError } from '../error.ts'
 import type { LoginProof } from '../session/about.ts'
 
 /**
@@ -19,22 +19,19 @@ export interface Users<User> {
   stamp?(user: User): string
 }
 
-/** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a non-empty string */
+/** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a text that tells users apart */
 export function subjectOf<User>(users: Users<User>, user: User): string {
-  const subject: unknown = users.subject(user)
-  if (typeof subject === 'string' && subject !== '') return subject
-  throw new UsageError(
-    'ERR_PASSPORT_SUBJECT',
-    `users.subject returned ${subject === '' ? 'an empty string' : typeof subject}`,
-    {
-      hint: 'Return a stable, non-empty string for each user; for a numeric key: String(user.id).',
-    },
-  )
+  return subjectText('users.subject', users.subject(user))
 }
 
 /** What a login remembers of the credentials: 128 bits of SHA-256, so that a session never holds a password hash. */
 export function stampOf<User>(users: Users<User>, user: User): string | undefined {
-  return users.stamp === undefined ? undefined : sha256Hex(`gatepass:stamp:${users.stamp(user)}`).slice(0, 32)
+  if (users.stamp === undefined) return undefined
+  const stamp: unknown = users.stamp(user)
+  if (stamp === '' || isKeyText(stamp)) return sha256Hex(`gatepass:stamp:${stamp}`).slice(0, 32)
+  throw new UsageError('ERR_PASSPORT_SUBJECT', `users.stamp gave ${kindOf(stamp)}`, {
+    hint: 'Give a text that changes with the credentials. One that is the same for every user ends no login.',
+  })
 }
 
 /** Whether a login was made with the credentials of today; always, where nothing tells when they change. */

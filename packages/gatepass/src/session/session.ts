@@ -1,6 +1,6 @@
 import type { Awaitable } from '../awaitable.ts'
 import { randomHandle } from '../crypto/random.ts'
-import { UsageError } from '../error.ts'
+import { isKeyText, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionData } from '../register.ts'
 import { type About, type LoginProof, readAbout } from './about.ts'
@@ -196,7 +196,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   assign(subject: string, proof: LoginProof, options: { carry?: readonly string[] } = {}): void {
     this.assertOpen()
     // Stores write UTF-8, in which two subjects that are not well-formed could become one.
-    if (typeof subject !== 'string' || subject === '' || !subject.isWellFormed()) throw noSubject()
+    if (!isKeyText(subject) || !subject.isWellFormed()) throw noSubject()
     if (!this.#inCookie) this.#leave()
     const same = subject === this.subject
     const carry = same ? this.#assignment?.carry : this.#carried([...(options.carry ?? []), FLASH_KEY])

@@ -145,3 +145,41 @@ test('a prefix that scanners could not tell is refused at boot', () => {
   for (const prefix of ['', 'a', 'Shop', 'shop-x', '1shop', 'x'.repeat(40)])
     expect(() => apiKeys({ ...options, prefix })).toThrowError(expect.objectContaining({ code: 'ERR_TOKEN_OPTIONS' }))
 })
+
+test.each([
+  ['expiresAt', { expiresAt: '2020-01-01T00:00:00Z' }],
+  ['expiresAt', { expiresAt: new Date(0) }],
+  ['scopes', { scopes: 'orders:read orders:write' }],
+  ['subject', { subject: 'undefined' }],
+])('a record with a wrong %s, as a driver may give it, opens nothing and says so', async (member, wrong) => {
+  const { keys } = world((store) => ({ find: async (hash) => ({ ...(await store.find(hash)), ...wrong }) as never }))
+  const { key } = await keys.create({ subject: 'alice', label: 'x' })
+  await expect(keys.authenticate(sending(key), attempt)).rejects.toMatchObject({
+    code: 'ERR_TOKEN_OPTIONS',
+    message: expect.stringContaining(`\`${member}\``),
+  })
+})
+
+test('a list of rows is not a record', async () => {
+  const { keys } = world(() => ({ find: () => [] as never }))
+  const { key } = await keys.create({ subject: 'alice', label: 'x' })
+  expect(() => keys.authenticate(sending(key), attempt)).toThrow(expect.objectContaining({ code: 'ERR_TOKEN_OPTIONS' }))
+})
+
+test('no key is made for a subject that all users without a key would share', async () => {
+  const { keys } = world()
+  await expect(keys.create({ subject: 'undefined', label: 'x' })).rejects.toMatchObject({
+    code: 'ERR_PASSPORT_SUBJECT',
+  })
+})
+
+test('what `account` gives is a user, nobody or a failure, and nothing else', async () => {
+  const store = memoryApiKeyStore()
+  for (const account of [true, 'alice', []] as never[]) {
+    const keys = apiKeys({ prefix: 'shop', store, account: () => account })
+    const { key } = await keys.create({ subject: 'alice', label: 'x' })
+    await expect((async () => keys.authenticate(sending(key), attempt))()).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_USER',
+    })
+  }
+})

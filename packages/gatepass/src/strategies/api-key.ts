@@ -1,22 +1,15 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { randomHandle, sha256Hex } from '../crypto/random.ts'
-import { UsageError } from '../error.ts'
+import { isKeyText, subjectText, UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Failure, isFailure, type Outcome, type Success } from '../passport/outcome.ts'
+import { type Failure, type Found, isFailure, type Outcome, type Success, userFrom } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { guarded } from '../session/guarded-store.ts'
 import type { Timestamp } from '../session/store.ts'
 import { isKey, mintKey } from './api-key/format.ts'
 import type { ApiKeyRecord, ApiKeyStore } from './api-key/store.ts'
-import {
-  type Found,
-  isNobody,
-  malformedRequest,
-  missing,
-  refusedByApplication,
-  refusedToken,
-} from './bearer/failures.ts'
+import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
 
 export { type ApiKeyRecord, type ApiKeyStore, memoryApiKeyStore } from './api-key/store.ts'
 
@@ -81,7 +74,7 @@ export interface ApiKeys<User> extends Strategy<User, 'api-key'> {
  *
  * @throws {UsageError} `ERR_TOKEN_OPTIONS`
  */
-export function apiKeys<User>(options: ApiKeyOptions<User>): ApiKeys<User> {
+export function apiKeys<User extends object>(options: ApiKeyOptions<User>): ApiKeys<User> {
   if (/^[a-z][a-z0-9_]{1,31}$/.test(options.prefix)) return new StoredApiKeys(options)
   throw new UsageError('ERR_TOKEN_OPTIONS', '`prefix` of API keys is not a word of 2 to 32 letters and digits', {
     hint: "Lower case, for example `prefix: 'shop'` or `prefix: 'shop_test'`.",
@@ -107,7 +100,7 @@ class StoredApiKeys<User> implements ApiKeys<User> {
     const record: ApiKeyRecord = {
       hash: sha256Hex(key),
       id: randomHandle(),
-      subject: grant.subject,
+      subject: subjectText('apiKeys().create()', grant.subject),
       label: grant.label,
       hint: key.slice(0, prefix.length + 1 + HINT_LENGTH),
       scopes: grant.scopes ?? [],
@@ -136,20 +129,20 @@ class StoredApiKeys<User> implements ApiKeys<User> {
     const found = guarded(() => store.find(sha256Hex(given.token)), 'store of API keys')
     return andThen(found, (record) => {
       if (record === undefined || record === null) return this.#unknown()
+      checkRecord(record)
       const now = this.#clock()
-      if (record.expiresAt !== undefined && record.expiresAt <= now) return this.#expired()
-      return andThen(settled(this.#options.account(record, exchange)), (found) => this.#conclude(record, found, now))
+      if (record.expiresAt != null && record.expiresAt <= now) return this.#expired()
+      return andThen(settled(this.#options.account(record, exchange)), (user) => this.#conclude(record, user, now))
     })
   }
 
-  #conclude(record: ApiKeyRecord, found: Found<User>, now: Timestamp): Awaitable<Outcome<User>> {
-    if (isNobody(found)) return this.#unknown()
-    if (isFailure(found)) return refusedByApplication(this.#realm, found)
+  #conclude(record: ApiKeyRecord, returned: Found<User>, now: Timestamp): Awaitable<Outcome<User>> {
+    const user = userFrom('`account` of apiKeys()', returned)
+    if (user === undefined) return this.#unknown()
+    if (isFailure(user)) return refusedByApplication(this.#realm, user)
     const success: Success<User> = {
       type: 'success',
-      user: found,
-      // It was made by somebody who had logged in, whoever sends it: no proof of a recent login.
-      at: 0,
+      user,
       scope: record.scopes,
       persist: false,
       info: record,
@@ -175,4 +168,21 @@ class StoredApiKeys<User> implements ApiKeys<User> {
   #expired(): Failure {
     return refusedToken(this.#realm, 'expired', 'The API key has expired.')
   }
+}
+
+/**
+ * A row as a driver gives it need not be a record. With its dates as text a key would never expire, and in scopes as text
+ * each part of a word would be a scope.
+ */
+function checkRecord(record: ApiKeyRecord): void {
+  const { subject, scopes, expiresAt } = record
+  const wrong = Object.entries({
+    subject: isKeyText(subject),
+    scopes: Array.isArray(scopes),
+    expiresAt: expiresAt === undefined || expiresAt === null || Number.isFinite(expiresAt),
+  }).find(([, fits]) => !fits)
+  if (wrong === undefined) return
+  throw new UsageError('ERR_TOKEN_OPTIONS', `The store of API keys gave a record with a wrong \`${wrong[0]}\``, {
+    hint: '`find` gives one ApiKeyRecord: `subject` is a text, `scopes` a list, `expiresAt` milliseconds or undefined.',
+  })
 }

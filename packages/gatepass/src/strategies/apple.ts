@@ -34,7 +34,7 @@ export interface AppleOptions<User>
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function apple<User>(options: AppleOptions<User>): ProviderStrategy<User, 'apple'> {
+export function apple<User extends object>(options: AppleOptions<User>): ProviderStrategy<User, 'apple'> {
   const { issuer = 'https://appleid.apple.com', teamId, clientId, keyId, privateKey } = options
   const secret = { issuer: teamId, clientId, audience: issuer, keyId, privateKey }
   return openId(

@@ -15,18 +15,18 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Name and password in `Authorization: Basic` (RFC 7617), in UTF-8, with every request: for machines. Verifying a password
  * is slow by intent, so that an API key suits most of them better.
  */
-export function basic<User>(options: BasicOptions<User>): Strategy<User, 'basic'> {
+export function basic<User extends object>(options: BasicOptions<User>): Strategy<User, 'basic'> {
   const invitation = challenge('Basic', { realm: options.realm ?? 'api', charset: 'UTF-8' })
   const prove = proof(options)
   return {
     name: 'basic',
-    async authenticate(exchange) {
+    async authenticate(exchange, attempt) {
       const given = authorizationOf(exchange)
       if (given?.scheme !== 'basic') return { type: 'failure', reason: 'missing', challenge: invitation }
       const credentials = readCredentials(given)
       const refused: Failure = { type: 'failure', reason: 'invalid', challenge: invitation }
       if (credentials === undefined) return refused
-      const outcome = await prove(credentials, exchange)
+      const outcome = await prove(credentials, exchange, attempt)
       if (outcome.type === 'success') return { ...outcome, persist: false }
       return { challenge: invitation, ...outcome }
     },

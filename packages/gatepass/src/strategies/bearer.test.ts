@@ -17,7 +17,7 @@ test('the application is given the hash of a token, and never the token', async 
     },
   })
   const right = await strategy.authenticate(sending('Bearer right'), attempt)
-  expect(right).toEqual({ type: 'success', user: { id: 'robot' }, at: 0, persist: false })
+  expect(right).toEqual({ type: 'success', user: { id: 'robot' }, persist: false })
   expect(await strategy.authenticate(sending('bearer  wrong'), attempt)).toMatchObject({
     reason: 'invalid',
     challenge: 'Bearer realm="api", error="invalid_token", error_description="Nobody has this token."',
@@ -48,4 +48,16 @@ test('the application may refuse in its own words', async () => {
   const strategy = bearer({ find: async () => locked })
   const challenge = 'Bearer realm="api"'
   expect(await strategy.authenticate(sending('Bearer x'), attempt)).toEqual({ ...locked, challenge })
+})
+
+test('what `find` gives is a user, nobody or a failure, and nothing else', () => {
+  for (const found of [true, 'robot', [], { type: 'failure' }] as never[]) {
+    const strategy = bearer({ find: () => found })
+    expect(() => strategy.authenticate(sending('Bearer x'), attempt)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_PASSPORT_USER',
+        message: expect.stringContaining('`find` of bearer() gave'),
+      }),
+    )
+  }
 })

@@ -2,16 +2,9 @@ import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { isFailure } from '../passport/outcome.ts'
+import { type Found, isFailure, userFrom } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
-import {
-  type Found,
-  isNobody,
-  malformedRequest,
-  missing,
-  refusedByApplication,
-  refusedToken,
-} from './bearer/failures.ts'
+import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
 
 export interface BearerOptions<User, Name extends string = 'bearer'> {
   /**
@@ -26,7 +19,7 @@ export interface BearerOptions<User, Name extends string = 'bearer'> {
 }
 
 /** Takes opaque tokens of your own out of `Authorization: Bearer` (RFC 6750). */
-export function bearer<User, const Name extends string = 'bearer'>(
+export function bearer<User extends object, const Name extends string = 'bearer'>(
   options: BearerOptions<User, Name>,
 ): Strategy<User, Name> {
   const { realm = 'api' } = options
@@ -36,11 +29,10 @@ export function bearer<User, const Name extends string = 'bearer'>(
       const given = bearerToken(exchange)
       if (given === 'missing') return missing(realm)
       if (given === 'malformed') return malformedRequest(realm)
-      return andThen(settled(options.find(sha256Hex(given.token), exchange)), (found) => {
-        if (isNobody(found)) return refusedToken(realm, 'invalid', 'Nobody has this token.')
-        if (isFailure(found)) return refusedByApplication(realm, found)
-        // It says nothing of when somebody proved who they are: long ago.
-        return { type: 'success', user: found, at: 0, persist: false }
+      return andThen(settled(options.find(sha256Hex(given.token), exchange)), (returned) => {
+        const user = userFrom('`find` of bearer()', returned)
+        if (user === undefined) return refusedToken(realm, 'invalid', 'Nobody has this token.')
+        return isFailure(user) ? refusedByApplication(realm, user) : { type: 'success', user, persist: false }
       })
     },
   }

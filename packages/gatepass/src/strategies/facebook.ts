@@ -44,7 +44,7 @@ const ISSUER = 'https://www.facebook.com'
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function facebook<User>(options: FacebookOptions<User>): ProviderStrategy<User, 'facebook'> {
+export function facebook<User extends object>(options: FacebookOptions<User>): ProviderStrategy<User, 'facebook'> {
   const { version = 'v23.0', endpoints = { web: ISSUER, graph: 'https://graph.facebook.com' } } = options
   const graph = `${endpoints.graph}/${version}`
   const usual = oauth2<User, 'facebook'>({

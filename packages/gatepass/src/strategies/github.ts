@@ -23,7 +23,7 @@ export interface GitHubOptions<User> extends ProviderLoginOptions<User>, ClientO
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function github<User>(options: GitHubOptions<User>): ProviderStrategy<User, 'github'> {
+export function github<User extends object>(options: GitHubOptions<User>): ProviderStrategy<User, 'github'> {
   const { web, api } = options.endpoints ?? { web: 'https://github.com', api: 'https://api.github.com' }
   const issuer = `${web}/login/oauth`
   const scope = options.scope ?? ['read:user', 'user:email']

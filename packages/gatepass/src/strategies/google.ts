@@ -35,7 +35,7 @@ export interface GoogleOptions<User> extends ProviderLoginOptions<User>, ClientO
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function google<User>(options: GoogleOptions<User>): ProviderStrategy<User, 'google'> {
+export function google<User extends object>(options: GoogleOptions<User>): ProviderStrategy<User, 'google'> {
   const { issuer = 'https://accounts.google.com' } = options
   const domains = typeof options.hostedDomain === 'string' ? [options.hostedDomain] : options.hostedDomain
   const parameters = {

@@ -475,3 +475,16 @@ test('an access token or an API key cannot become a refresh token, which lives l
   expect(await auth.sessions.list('alice')).toHaveLength(1)
   expect(await refresh.begin(jar.exchange(), { subject: 'alice' })).toMatchObject({ type: 'refreshed' })
 })
+
+test('what `account` gives is a user, nobody or a failure, and nothing else', async () => {
+  for (const found of [true, 'alice', []] as never[]) {
+    const { tokens, clock, keys } = world()
+    const strategy = jwt<User>({ keys, issuer, audience, clock, account: () => found, sessions: 'ignored' })
+    const { token } = await tokens.issue({ subject: 'alice' })
+    const exchange = new TestExchange({ headers: { authorization: `Bearer ${token}` } })
+    await expect((async () => strategy.authenticate(exchange, {} as never))()).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_USER',
+      message: expect.stringContaining('`account` of jwt() gave'),
+    })
+  }
+})

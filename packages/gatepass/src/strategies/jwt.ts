@@ -2,7 +2,7 @@ import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Failure, isFailure, type Outcome, type Success } from '../passport/outcome.ts'
+import { type Failure, type Found, isFailure, type Outcome, type Success, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import type { JwtClaims } from '../protocols/jwt/claims.ts'
 import type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
@@ -12,14 +12,7 @@ import { JwtVerifier, type TokenFault } from '../protocols/jwt/verifier.ts'
 import { providerFetch } from '../protocols/oauth2/provider-fetch.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionRecord } from '../session/store.ts'
-import {
-  type Found,
-  isNobody,
-  malformedRequest,
-  missing,
-  refusedByApplication,
-  refusedToken,
-} from './bearer/failures.ts'
+import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
 
 export type { JwtClaims } from '../protocols/jwt/claims.ts'
 export type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
@@ -83,7 +76,7 @@ export interface RemoteJwtOptions<User, Name extends string = 'jwt'> extends Com
  *
  * @throws {UsageError} `ERR_TOKEN_OPTIONS`, `ERR_JWT_KEYS`
  */
-export function jwt<User, const Name extends string = 'jwt'>(
+export function jwt<User extends object, const Name extends string = 'jwt'>(
   options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>,
 ): Strategy<User, Name> {
   return new JwtStrategy(options)
@@ -128,9 +121,10 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
   }
 
   #conclude(exchange: Exchange, claims: JwtClaims, session: SessionRecord | undefined): Awaitable<Outcome<User>> {
-    return andThen(settled(this.#account(claims, exchange)), (found) => {
-      if (isNobody(found)) return refusedToken(this.#realm, 'invalid', 'The account of this token does not exist.')
-      return isFailure(found) ? refusedByApplication(this.#realm, found) : success(found, claims, session)
+    return andThen(settled(this.#account(claims, exchange)), (returned) => {
+      const user = userFrom('`account` of jwt()', returned)
+      if (user === undefined) return refusedToken(this.#realm, 'invalid', 'The account of this token does not exist.')
+      return isFailure(user) ? refusedByApplication(this.#realm, user) : success(user, claims, session)
     })
   }
 }
@@ -140,8 +134,7 @@ function success<User>(user: User, claims: JwtClaims, session: SessionRecord | u
     type: 'success',
     user,
     amr: claims.amr ?? [],
-    // A token that does not say when its user proved who they are: long ago.
-    at: (claims.auth_time ?? 0) * 1000,
+    ...(claims.auth_time !== undefined && { at: claims.auth_time * 1000 }),
     scope: claims.scope?.split(' ') ?? [],
     persist: false,
     info: claims,

@@ -304,3 +304,42 @@ test('the user is inferred from find or verify, and a failure beside it does not
   const accept = (strategy: ReturnType<typeof local<User>>) => strategy.name
   expect([accept(found), accept(verified)]).toEqual(['local', 'local'])
 })
+
+describe('what the application gives that is not what it should be', () => {
+  const right = { username: 'alice', password: PASSWORD }
+
+  test.each([[true], ['alice'], [7], [[]], [new Error('wrong password')], [{ type: 'failure' }]])(
+    'from `verify` is an error and not a login: %s',
+    async (verdict) => {
+      await expect(ask(local<User>({ verify: () => verdict as unknown as User }), right)).rejects.toMatchObject({
+        code: 'ERR_PASSPORT_USER',
+        message: expect.stringContaining('`verify` gave'),
+      })
+    },
+  )
+
+  test.each([
+    ['user', { id: '42', hash: undefined }],
+    ['user', { user: 'alice', hash: undefined }],
+    ['hash', { user: ALICE, hash: Promise.resolve('$argon2id$') }],
+    ['failure', { user: ALICE, hash: undefined, failure: true }],
+    ['failure', { user: ALICE, hash: undefined, failure: 'locked' }],
+  ])('from `find` is named by its member: %s', async (member, account) => {
+    const strategy = local<User>({ find: () => account as never, passwords: passwordsOn(noting([])) })
+    await expect(ask(strategy, right)).rejects.toMatchObject({
+      code: 'ERR_PASSPORT_USER',
+      message: expect.stringContaining(`\`${member}\` is`),
+    })
+  })
+
+  test('from `find` may be null or false, as a driver and `&&` give it, and so may `hash` and `failure`', async () => {
+    const hash = await hashPassword(PASSWORD)
+    const finding = (account: unknown) =>
+      ask(local<User>({ find: () => account as never, passwords: passwordsOn(noting([])) }), right)
+    expect(await finding(null)).toEqual(INVALID)
+    expect(await finding(false)).toEqual(INVALID)
+    expect(await finding({ user: ALICE, hash: null })).toEqual(INVALID)
+    expect(await finding({ user: ALICE, hash, failure: null })).toMatchObject({ type: 'success' })
+    expect(await finding({ user: ALICE, hash, failure: false })).toMatchObject({ type: 'success' })
+  })
+})

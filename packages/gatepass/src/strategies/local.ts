@@ -1,8 +1,9 @@
 import type { Awaitable } from '../awaitable.ts'
+import { kindOf, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type Fields, oneText } from '../http/fields.ts'
-import { type Failure, isFailure, type Success } from '../passport/outcome.ts'
-import type { Strategy } from '../passport/strategy.ts'
+import { type Failure, type Found, isFailure, type Success, userFrom } from '../passport/outcome.ts'
+import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
 import { passwordBytes } from '../protocols/password/text.ts'
 
@@ -26,7 +27,7 @@ export interface LocalAccount<User> {
 /** The usual case: Gatepass verifies, the application keeps the accounts. */
 export interface LocalAccounts<User> {
   /** Whose name it is; `undefined` when nobody's. The name is as typed: 1 to 256 characters, no control characters. */
-  find(name: string, exchange: Exchange): Awaitable<LocalAccount<User> | undefined>
+  find(name: string, exchange: Exchange): Awaitable<LocalAccount<User> | undefined | null | false>
   /**
    * Stores the hash `to` if `from` is still what is stored: somebody may be changing their password. Called after a login
    * with an outdated hash.
@@ -45,7 +46,7 @@ export interface LocalVerifier<User> {
    * inferred here) refuses with its own. It must
    * take as long for a name nobody has as for a wrong password.
    */
-  verify(name: string, password: string, exchange: Exchange): Awaitable<User | Failure | undefined | null | false>
+  verify(name: string, password: string, exchange: Exchange): Awaitable<Found<User>>
   fields?: LocalFields
 }
 
@@ -56,28 +57,33 @@ export interface LocalEvent {
 }
 
 /** Name and password, from a form or a JSON body. */
-export function local<User>(options: LocalAccounts<User> | LocalVerifier<User>): Strategy<User, 'local'> {
+export function local<User extends object>(
+  options: LocalAccounts<User> | LocalVerifier<User>,
+): Strategy<User, 'local'> {
   const prove = proof(options)
   const { names, password } = fieldNames(options.fields ?? {})
   return {
     name: 'local',
-    async authenticate(exchange) {
+    async authenticate(exchange, attempt) {
       const fields = await exchange.fields()
       const credentials = readCredentials(fields, names, password)
-      return credentials === undefined ? MISSING : prove(credentials, exchange)
+      return credentials === undefined ? MISSING : prove(credentials, exchange, attempt)
     },
   }
 }
 
 /** How a name and a password are judged, wherever in the request they stood. */
-export function proof<User>(
+export function proof<User extends object>(
   options: LocalAccounts<User> | LocalVerifier<User>,
-): (credentials: Credentials, exchange: Exchange) => Promise<Success<User> | Failure> {
+): (credentials: Credentials, exchange: Exchange, attempt: Attempt) => Promise<Success<User> | Failure> {
   const verify = 'verify' in options ? options.verify.bind(options) : accountVerifier(options)
-  return async (credentials, exchange) => {
-    // Before anybody is looked up, so that it says the same of everybody.
+  return async (credentials, exchange, attempt) => {
+    // Before an account is looked up, so that the answer is the same for every name.
     if (!acceptable(credentials)) return INVALID
-    return outcomeOf(await verify(credentials.name, credentials.password, exchange))
+    const user = userFrom('`verify`', await verify(credentials.name, credentials.password, exchange))
+    if (user === undefined) return INVALID
+    if (isFailure(user)) return user
+    return { type: 'success', user, amr: ['pwd'], ...(attempt?.clock && { at: attempt.clock() }) }
   }
 }
 
@@ -94,15 +100,35 @@ const INVALID: Failure = { type: 'failure', reason: 'invalid', message: 'Wrong n
 function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
   const passwords = accounts.passwords ?? defaultPasswords()
   return async (name, password, exchange) => {
-    const account = await accounts.find(name, exchange)
-    const { ok, rehash } = await passwords.verify(password, account?.hash)
+    const account = checkedAccount(await accounts.find(name, exchange))
+    const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
     if (account === undefined || !ok) return undefined
-    if (account.failure !== undefined) return account.failure
+    if (account.failure) return account.failure
     if (rehash === undefined) return account.user
     await storeRehash(accounts, account, rehash)
     // As it is stored now: a user who carries the hash must not be logged in with the stamp of the old one.
-    return (await accounts.find(name, exchange))?.user
+    return checkedAccount(await accounts.find(name, exchange))?.user
   }
+}
+
+/** What `find` gave, when each member is what it must be: of a row of a table, `user` and `hash` are to be made. */
+function checkedAccount<User>(account: LocalAccount<User> | undefined | null | false): LocalAccount<User> | undefined {
+  if (account === undefined || account === null || account === false) return undefined
+  const { user, hash, failure } = account
+  const wrong = Object.entries({
+    user: kindOf(user) === 'an object',
+    hash: hash === undefined || hash === null || typeof hash === 'string',
+    failure: !failure || isFailure(failure),
+  }).find(([, fits]) => !fits)
+  if (wrong === undefined) return account
+  const member = wrong[0] as 'user' | 'hash' | 'failure'
+  throw new UsageError(
+    'ERR_PASSPORT_USER',
+    `\`find\` gave an account whose \`${member}\` is ${kindOf(account[member])}`,
+    {
+      hint: 'Give { user, hash }: the user as an object, the stored hash as a text, or `undefined` if there is no such account.',
+    },
+  )
 }
 
 async function storeRehash<User>(
@@ -145,9 +171,3 @@ function acceptable({ name, password }: Credentials): boolean {
 
 // A control character is in no name, and a NUL is an error to some databases.
 const NAME = /^[^\x00-\x1f\x7f]{1,256}$/
-
-function outcomeOf<User>(verdict: User | Failure | undefined | null | false): Success<User> | Failure {
-  if (verdict === undefined || verdict === null || verdict === false) return INVALID
-  if (isFailure(verdict)) return verdict
-  return { type: 'success', user: verdict, amr: ['pwd'] } satisfies Success<User>
-}

@@ -29,7 +29,7 @@ const CONSUMERS = '9188040d-6c67-4c5b-b112-36a304b66dad'
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function microsoft<User>(options: MicrosoftOptions<User>): ProviderStrategy<User, 'microsoft'> {
+export function microsoft<User extends object>(options: MicrosoftOptions<User>): ProviderStrategy<User, 'microsoft'> {
   const { authority = 'https://login.microsoftonline.com' } = options
   const tenant = options.tenant === 'consumers' ? CONSUMERS : options.tenant
   const many = tenant === 'common' || tenant === 'organizations'

@@ -44,7 +44,7 @@ export interface OAuth2Options<User, Name extends string = string> extends Provi
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function oauth2<User, const Name extends string>(
+export function oauth2<User extends object, const Name extends string>(
   options: OAuth2Options<User, Name>,
 ): ProviderStrategy<User, Name> {
   const { name, label = name, authorizationEndpoint, tokenEndpoint, scope = [] } = options

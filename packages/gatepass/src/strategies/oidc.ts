@@ -31,7 +31,9 @@ export interface OidcOptions<User, Name extends string = string> extends Provide
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function oidc<User, const Name extends string>(options: OidcOptions<User, Name>): ProviderStrategy<User, Name> {
+export function oidc<User extends object, const Name extends string>(
+  options: OidcOptions<User, Name>,
+): ProviderStrategy<User, Name> {
   const { name, label = name, issuer } = options
   return openId({ name, label, address: { issuer } }, options)
 }

@@ -1,5 +1,5 @@
 import { randomHandle } from '../../crypto/random.ts'
-import { UsageError } from '../../error.ts'
+import { subjectText, UsageError } from '../../error.ts'
 import { signCompact } from '../../protocols/jwt/jws.ts'
 import type { LoginProof } from '../../session/about.ts'
 import type { SessionId, Timestamp } from '../../session/store.ts'
@@ -82,7 +82,7 @@ export class AccessTokens {
     const now = Math.floor(this.#clock() / 1000)
     return {
       iss: issuer,
-      sub: grant.subject,
+      sub: subjectText('accessTokens().issue()', grant.subject),
       aud: this.#audience(grant.audience),
       client_id: grant.clientId ?? clientId ?? issuer,
       iat: now,

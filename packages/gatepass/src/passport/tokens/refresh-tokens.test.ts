@@ -24,6 +24,7 @@ function world(options: Partial<SessionOptions> = {}) {
     store,
     sessions,
     tokens,
+    from,
     begin: () => tokens.begin(from(laptop), { subject: 'alice', login: { at: clock(), amr: ['pwd'] } }),
     refresh: (token: string, agent = laptop) => tokens.refresh(from(agent), token),
   }
@@ -234,4 +235,17 @@ test('what the application keeps in the session of a family survives a refresh, 
   const record = (await sessions.record(id)) as SessionRecord
   expect(record.data).toBe('{"cart":["book"]}')
   expect((await refresh(tokenOf(answer))).type).toBe('refreshed')
+})
+
+test('a family that begins without a login does not say that its user proved who they are just now', async () => {
+  const { tokens, from } = world()
+  const { login } = await tokens.begin(from(laptop), { subject: 'alice' })
+  expect(login).toMatchObject({ at: 0, amr: [] })
+})
+
+test('no family and no token is made for a subject that all users without a key would share', async () => {
+  const { tokens, from } = world()
+  await expect(tokens.begin(from(laptop), { subject: 'undefined' })).rejects.toMatchObject({
+    code: 'ERR_PASSPORT_SUBJECT',
+  })
 })

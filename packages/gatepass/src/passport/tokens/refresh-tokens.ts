@@ -1,7 +1,7 @@
 import { equal } from '../../crypto/equal.ts'
 import { checkKeys, Keyring, type Keys } from '../../crypto/keyring.ts'
 import { randomHandle, randomToken, sha256Hex } from '../../crypto/random.ts'
-import { ProtocolError, StoreError } from '../../error.ts'
+import { ProtocolError, StoreError, subjectText } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { type LoginProof, readAbout } from '../../session/about.ts'
 import { deviceOf } from '../../session/client.ts'
@@ -115,8 +115,14 @@ export class RefreshTokens {
       ...(grant.clientId !== undefined && { clientId: grant.clientId }),
       ...(grant.scope !== undefined && { scope: grant.scope }),
     }
-    const login = { ...(grant.login ?? { at: now, amr: [] }), remembered: true }
-    const start = { id: familyId(secret), subject: grant.subject, login, refresh: family }
+    // Without a login it is unknown when it was proved: too long ago for every `maxAge`.
+    const login = { ...(grant.login ?? { at: 0, amr: [] }), remembered: true }
+    const start = {
+      id: familyId(secret),
+      subject: subjectText('refreshTokens().begin()', grant.subject),
+      login,
+      refresh: family,
+    }
     return refreshed(await this.#sessions.begin(exchange, start), family, `${secret}.${generation}`)
   }
 

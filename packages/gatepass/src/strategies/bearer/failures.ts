@@ -1,9 +1,6 @@
 import { challenge } from '../../http/authorization.ts'
 import type { Failure } from '../../passport/outcome.ts'
 
-/** What an application says of somebody it was asked for: a user, nobody, or why not. */
-export type Found<User> = User | Failure | undefined | null | false
-
 /** The request has no credentials of this kind (RFC 6750 §3.1: then the challenge says nothing of an error). */
 export function missing(realm: string): Failure {
   return { type: 'failure', reason: 'missing', challenge: challenge('Bearer', { realm }) }
@@ -33,8 +30,4 @@ export function refusedToken(realm: string, reason: 'invalid' | 'expired', messa
 /** What the application itself says; 401 needs a challenge in any case (RFC 9110 §15.5.2). */
 export function refusedByApplication(realm: string, failure: Failure): Failure {
   return { challenge: challenge('Bearer', { realm }), ...failure }
-}
-
-export function isNobody<User>(found: Found<User>): found is undefined | null | false {
-  return found === undefined || found === null || found === false
 }

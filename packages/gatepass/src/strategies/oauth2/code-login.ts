@@ -1,7 +1,7 @@
 import { randomToken } from '../../crypto/random.ts'
 import { GatepassError, ProtocolError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
-import { isFailure, type Outcome } from '../../passport/outcome.ts'
+import { isFailure, type Outcome, userFrom } from '../../passport/outcome.ts'
 import type { Attempt } from '../../passport/strategy.ts'
 import { authorizationUrl, type Callback, codeOf, readCallback } from '../../protocols/oauth2/authorization.ts'
 import type { Client } from '../../protocols/oauth2/client.ts'
@@ -83,8 +83,11 @@ export class CodeFlow<User> {
   ): Promise<Outcome<User>> {
     const { purpose, subject } = attempt.flow.intent
     const kept = this.#options.tokens === true ? tokens : undefined
-    const user = await this.#options.account(identity, { purpose, subject, tokens: kept, exchange })
-    if (user === undefined || user === null || user === false) throw refusedAccount()
+    const user = userFrom(
+      `\`account\` of ${this.#login.name}`,
+      await this.#options.account(identity, { purpose, subject, tokens: kept, exchange }),
+    )
+    if (user === undefined) throw refusedAccount()
     return isFailure(user) ? user : { type: 'success', user, ...proof }
   }
 

@@ -1,7 +1,7 @@
 import type { Awaitable } from '../../awaitable.ts'
 import { type ErrorCode, UsageError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
-import type { Failure } from '../../passport/outcome.ts'
+import type { Found } from '../../passport/outcome.ts'
 import type { Strategy } from '../../passport/strategy.ts'
 import { checkParameters } from '../../protocols/oauth2/authorization.ts'
 import type { ClientOptions } from '../../protocols/oauth2/client.ts'
@@ -40,7 +40,7 @@ export interface ProviderLoginOptions<User> extends ClientOptions {
    * Whose identity that is, by `issuer` and `subject`; makes the account if it is to be made. `undefined` refuses with a
    * message that says so, a `Failure` (declared as one, for `User` is inferred here) with its own. An e-mail address finds nobody's account; see the guide on linking.
    */
-  account(identity: Identity, request: AccountRequest): Awaitable<User | Failure | undefined | null | false>
+  account(identity: Identity, request: AccountRequest): Awaitable<Found<User>>
   /** What to ask for; default the least that gives name and e-mail address. */
   scope?: readonly string[]
   /** Further parameters of the provider's own. */
