@@ -6,7 +6,7 @@ import { type Passwords, passwords } from 'gatepass/password'
 import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
 import { local } from 'gatepass/strategies/local'
 import { type Account, Accounts } from './accounts/accounts.ts'
-import { LONGEST_WAIT, openDatabase } from './accounts/database.ts'
+import { beginServing, LONGEST_WAIT, openDatabase } from './accounts/database.ts'
 import { parseEmailAddress } from './accounts/email-address.ts'
 import { Identities } from './accounts/identities.ts'
 import { migrate } from './accounts/migrations.ts'
@@ -69,6 +69,7 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
   try {
     await migrate(database)
     const sessions = sqliteStore(file, { clock, busyTimeout: LONGEST_WAIT })
+    await beginServing(database)
     return {
       accounts,
       identities: new Identities(database, clock),

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
-import { ADA, loggedIn, startTestServer, type TestServer } from './test-server.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { ADA, BOB, loggedIn, startTestServer, type TestServer } from './test-server.ts'
 
 /** Another program that takes a table away, as a disk that fails would. */
 function breakTable(server: TestServer, table: string): void {
@@ -62,6 +62,32 @@ test('accounts that cannot be read are 503 for everybody, and the tries are give
   mendTable(server, 'accounts')
   expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(200)
   expect((await server.visitor().get('/readyz')).status).toBe(200)
+})
+
+test('while another program holds the database, one statement of each part waits, and all else is answered at once', async () => {
+  const server = await startTestServer()
+  const ada = await loggedIn(server)
+  const other = new DatabaseSync(join(server.data, 'gatepass.db'))
+  other.exec('begin immediate')
+  const looks = vi.spyOn(Atomics, 'wait')
+  onTestFinished(() => looks.mockRestore())
+  const locked = async () => {
+    expect((await server.visitor().json('POST', '/auth/register', BOB)).status).toBe(503)
+    expect((await ada.json('DELETE', '/auth/sessions')).status).toBe(503)
+  }
+  await locked()
+  expect(looks).toHaveBeenCalled()
+  looks.mockClear()
+  for (let n = 0; n < 3; n++) {
+    await locked()
+    expect((await server.visitor().get('/healthz')).status).toBe(200)
+    expect((await server.visitor().get('/readyz')).status).toBe(200)
+    expect((await ada.get('/auth/session')).status).toBe(200)
+  }
+  expect(looks).not.toHaveBeenCalled()
+  other.exec('rollback')
+  other.close()
+  expect((await server.visitor().json('POST', '/auth/register', BOB)).status).toBe(202)
 })
 
 test('what failed is in the log, under the number that the page shows', async () => {

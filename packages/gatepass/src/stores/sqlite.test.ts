@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { SessionRecord } from '../session/store.ts'
 import { testClock } from '../testing/clock.ts'
 import { recordAt } from '../testing/store-records.ts'
@@ -112,7 +112,7 @@ describe('a file', () => {
     [false, 1],
     [true, 2],
   ])('with durable %s has synchronous %i', (durable, synchronous) => {
-    const database = openDatabase(freshPath(), { durable, busyTimeout: 2 })
+    const database = openDatabase(freshPath(), durable)
     expect(database.prepare('PRAGMA synchronous').get()).toEqual({ synchronous })
     expect(database.prepare('PRAGMA busy_timeout').get()).toEqual({ timeout: 2000 })
     database.close()
@@ -179,9 +179,10 @@ test('a table name that is no plain word never reaches SQL', () => {
   }
 })
 
-test('a busy timeout that is no number of seconds is refused', () => {
-  for (const busyTimeout of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+test('a busy timeout that is not a number of seconds up to 60 is refused, also beside a database that has its own', () => {
+  for (const busyTimeout of [-1, 61, Number.NaN, Number.POSITIVE_INFINITY, '1', null] as number[]) {
     expect(() => sqliteStore(':memory:', { busyTimeout })).toThrow(misused)
+    expect(() => sqliteStore(new DatabaseSync(':memory:'), { busyTimeout })).toThrow(misused)
   }
 })
 
@@ -190,6 +191,69 @@ test('what is neither a path nor a database is refused', () => {
 })
 
 describe('while another writer holds the database', () => {
+  test('one write waits, those after it fail at once, and the first that succeeds brings the waiting back', () => {
+    const path = freshPath()
+    const store = sqliteStore(path, { clock })
+    const other = new DatabaseSync(path)
+    const looks = vi.spyOn(Atomics, 'wait')
+    onTestFinished(() => looks.mockRestore())
+    const looked = (count: 'several times' | 'never') => {
+      expect(looks.mock.calls.length > 0 ? 'several times' : 'never').toBe(count)
+      looks.mockClear()
+    }
+    for (let round = 0; round < 2; round++) {
+      other.exec('BEGIN IMMEDIATE')
+      expect(() => store.insert(session())).toThrow(unavailable)
+      looked('several times')
+      for (let n = 0; n < 5; n++) expect(() => store.insertWithin(session({ subject: 'u' }), 1)).toThrow(unavailable)
+      store.load(session().id)
+      expect(() => store.touch(session().id, 0, 1)).toThrow(unavailable)
+      looked('never')
+      other.exec('ROLLBACK')
+      store.insert(session())
+      looked('never')
+    }
+    other.close()
+    store.close()
+  })
+
+  test.each(drivers)(
+    'a database of %s that is handed in waits once as its owner wants it to, and is left so',
+    (_, connect) => {
+      const path = freshPath()
+      connect(path).exec('PRAGMA journal_mode = WAL')
+      const database = connect(path)
+      database.exec('PRAGMA busy_timeout = 20')
+      const timeouts: unknown[] = []
+      const timeout = () => Object.values(database.prepare('PRAGMA busy_timeout').get() as object)[0]
+      const store = sqliteStore(
+        watched(database, () => timeouts.push(timeout())),
+        { clock },
+      )
+      const other = connect(path)
+      other.exec('BEGIN IMMEDIATE')
+      timeouts.length = 0
+      for (let n = 0; n < 3; n++) expect(() => store.insert(session())).toThrow(unavailable)
+      other.exec('ROLLBACK')
+      store.insert(session())
+      store.insert(session())
+      expect(timeouts).toEqual([20, 0, 0, 0, 20])
+      expect(timeout()).toBe(20)
+      other.close()
+      database.close()
+    },
+  )
+
+  test('the error names the file, and what to look for', () => {
+    const path = freshPath()
+    const store = sqliteStore(path, { clock, busyTimeout: 0 })
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    expect(() => store.insert(session())).toThrow(`SQLite in ${path} is locked by another program`)
+    other.close()
+    store.close()
+  })
+
   test('a write fails as unavailable and is not there later; reading goes on', () => {
     const path = freshPath()
     const store = sqliteStore(path, { clock, busyTimeout: 0 })
@@ -209,6 +273,22 @@ describe('while another writer holds the database', () => {
     store.close()
   })
 })
+
+/** The database, with a look before each statement that is run. */
+function watched(database: SqliteDatabase, before: () => void): SqliteDatabase {
+  return {
+    exec: (sql) => database.exec(sql),
+    close: () => database.close(),
+    prepare(sql) {
+      const statement = database.prepare(sql)
+      const run: (typeof statement)['run'] = (...parameters) => {
+        before()
+        return statement.run(...parameters)
+      }
+      return { get: (...p) => statement.get(...p), all: (...p) => statement.all(...p), run }
+    },
+  }
+}
 
 describe.each(drivers)('a database of %s that is handed in', (_, connect) => {
   test('stays open when the store closes, unless the store is to close it', () => {

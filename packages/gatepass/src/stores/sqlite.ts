@@ -1,16 +1,20 @@
 import { StoreError, UsageError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import {
+  type Connection,
+  LockWait,
+  nameOf,
   openDatabase,
   Query,
   quietly,
   type SqliteDatabase,
   type SqliteRow,
   type SqliteValue,
+  setBusyTimeout,
 } from './sqlite/database.ts'
 import { migrate, tableName } from './sqlite/schema.ts'
 
-export type { SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite/database.ts'
+export { LockWait, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './sqlite/database.ts'
 
 const SWEEP_INTERVAL = 60_000
 /** Records that one slice of sweeping looks at: a few milliseconds. */
@@ -28,7 +32,10 @@ export interface SqliteStoreOptions {
    * power cut may lose what was written last. For a database handed in, its owner decides.
    */
   durable?: boolean
-  /** Seconds to wait for another writer; the process stands still meanwhile. Default 2. Not for a database handed in. */
+  /**
+   * Seconds that a write waits for another program's lock, at most 60; the process stands still meanwhile. After one wait in
+   * vain, writes fail at once until one succeeds. Default 0.1. For a database handed in, its own busy timeout counts.
+   */
   busyTimeout?: number
   /** Whether `close` also closes a database that was handed in. Default false. */
   closeDatabase?: boolean
@@ -61,8 +68,13 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     const table = tableName(options.table ?? 'gatepass_sessions')
     this.#clock = options.clock ?? Date.now
     this.#owned = typeof database === 'string' || options.closeDatabase === true
-    this.#database = typeof database === 'string' ? open(database, options) : checkDatabase(database)
-    this.#queries = this.#prepare(table)
+    const busyTimeout = checkedBusyTimeout(options.busyTimeout)
+    this.#database =
+      typeof database === 'string' ? openDatabase(database, options.durable === true) : checkDatabase(database)
+    const lock = new LockWait(this.#database, typeof database === 'string' ? busyTimeout : 0)
+    this.#queries = this.#prepare(table, { database: this.#database, name: nameOf(database), lock })
+    // From here on it is the lock's business.
+    if (typeof database === 'string') setBusyTimeout(this.#database, 0)
     this.#sweepIn(SWEEP_INTERVAL)
   }
 
@@ -141,10 +153,10 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     if (this.#owned) this.#database.close()
   }
 
-  #prepare(table: string): Queries {
+  #prepare(table: string, connection: Connection): Queries {
     try {
-      migrate(this.#database, table)
-      return prepareQueries(this.#database, table)
+      migrate(connection, table)
+      return prepareQueries(connection, table)
     } catch (error) {
       if (this.#owned) this.#database.close()
       throw error
@@ -193,12 +205,9 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 }
 
-function open(path: string, options: SqliteStoreOptions): SqliteDatabase {
-  const busyTimeout = options.busyTimeout ?? 2
-  if (!Number.isFinite(busyTimeout) || busyTimeout < 0) {
-    throw new UsageError('ERR_STORE_OPTIONS', '`busyTimeout` must be a number of seconds, 0 or more')
-  }
-  return openDatabase(path, { durable: options.durable === true, busyTimeout })
+function checkedBusyTimeout(busyTimeout: number = 0.1): number {
+  if (typeof busyTimeout === 'number' && busyTimeout >= 0 && busyTimeout <= 60) return busyTimeout
+  throw new UsageError('ERR_STORE_OPTIONS', '`busyTimeout` must be a number of seconds from 0 to 60')
 }
 
 function checkDatabase(database: SqliteDatabase): SqliteDatabase {
@@ -210,14 +219,14 @@ function checkDatabase(database: SqliteDatabase): SqliteDatabase {
 
 type Queries = ReturnType<typeof prepareQueries>
 
-function prepareQueries(database: SqliteDatabase, table: string) {
+function prepareQueries(connection: Connection, table: string) {
   const sessions = `"${table}"`
   const columns = 'version, handle, subject, data, about, created_at, seen_at, expires_at'
   const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
   const change = 'version = version + 1, data = ?, about = ?, seen_at = ?, expires_at = ?'
   const version = 'id = ? AND version = ? AND expires_at > ?'
   const due = `(SELECT rowid FROM ${sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ?)`
-  const query = (sql: string) => new Query(database, sql)
+  const query = (sql: string) => new Query(connection, sql)
   return {
     load: query(`SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`),
     exists: query(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),

@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { StoreError } from 'gatepass'
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import { LockWait } from 'gatepass/stores/sqlite'
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
 
 /** The tables that the accounts live in. */
 export interface AccountTables {
@@ -48,8 +49,10 @@ export interface IdentityRow {
   last_used_at: number
 }
 
-/** Longest that a statement waits for another program's lock, in seconds: nothing else is answered meanwhile. */
-export const LONGEST_WAIT = 1
+/** Seconds that a statement waits for another program's lock: nothing else is answered meanwhile. */
+export const LONGEST_WAIT = 0.1
+/** The same in milliseconds before {@link beginServing}: nothing is answered yet, and another process may be starting, too. */
+const STARTING_TIMEOUT = 2000
 
 /**
  * Opens the accounts in an SQLite file.
@@ -60,10 +63,15 @@ export const LONGEST_WAIT = 1
  */
 export function openDatabase(file: string): Kysely<AccountTables> {
   createPrivately(file)
-  const database = new DatabaseSync(file, { timeout: LONGEST_WAIT * 1000 })
+  const database = new DatabaseSync(file, { timeout: STARTING_TIMEOUT })
   // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
   database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
   return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })
+}
+
+/** From here on a statement waits at most {@link LONGEST_WAIT}, and after one that waited in vain none does. */
+export async function beginServing(database: Kysely<AccountTables>): Promise<void> {
+  await sql`pragma busy_timeout = 0`.execute(database)
 }
 
 /** @throws {StoreError} with the cause, if the database does not answer */
@@ -88,16 +96,18 @@ function createPrivately(file: string): void {
 /** `node:sqlite` in the shape that kysely's dialect was written for; each statement is prepared once. */
 class StatementCache implements SqliteDatabase {
   readonly #database: DatabaseSync
+  readonly #lock: LockWait
   readonly #statements = new Map<string, SqliteStatement>()
 
   constructor(database: DatabaseSync) {
     this.#database = database
+    this.#lock = new LockWait(database, LONGEST_WAIT)
   }
 
   prepare(sql: string): SqliteStatement {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known
-    const statement = preparedStatement(this.#database.prepare(sql), sql)
+    const statement = preparedStatement(this.#database.prepare(sql), sql, this.#lock)
     this.#statements.set(sql, statement)
     return statement
   }
@@ -108,12 +118,14 @@ class StatementCache implements SqliteDatabase {
   }
 }
 
-function preparedStatement(statement: StatementSync, sql: string): SqliteStatement {
+function preparedStatement(statement: StatementSync, sql: string, lock: LockWait): SqliteStatement {
+  const writes = /\b(?:insert|update|delete)\b/i.test(sql)
+  const waiting = <T>(run: () => T): T => (writes ? lock.write(run) : lock.read(run))
   return {
     // StatementSync.columns() would say so too, but Node 22.13 does not have it.
     reader: /^\s*(?:select|with|pragma)\b|\breturning\b/i.test(sql),
-    all: (parameters) => statement.all(...(parameters as SQLInputValue[])),
-    run: (parameters) => statement.run(...(parameters as SQLInputValue[])),
+    all: (parameters) => waiting(() => statement.all(...(parameters as SQLInputValue[]))),
+    run: (parameters) => waiting(() => statement.run(...(parameters as SQLInputValue[]))),
     iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])),
   }
 }

@@ -1,5 +1,5 @@
 import { StoreError, UsageError } from '../../error.ts'
-import { guarded, Query, quietly, type SqliteDatabase } from './database.ts'
+import { type Connection, guarded, Query, quietly } from './database.ts'
 
 /**
  * Each entry brings the tables from the version of its index to the next. Entries are added, never changed.
@@ -33,12 +33,13 @@ const migrations: readonly ((table: string) => string)[] = [
  *
  * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version of Gatepass wrote them
  */
-export function migrate(database: SqliteDatabase, table: string): void {
-  guarded(() => database.exec('BEGIN IMMEDIATE'))
+export function migrate(connection: Connection, table: string): void {
+  const { database, name } = connection
+  guarded(name, () => database.exec('BEGIN IMMEDIATE'))
   try {
-    const version = currentVersion(database, table)
+    const version = currentVersion(connection, table)
     if (version > migrations.length) throw writtenByLater(table, version)
-    guarded(() => {
+    guarded(name, () => {
       for (const migration of migrations.slice(version)) database.exec(migration(table))
       database.exec(`UPDATE "${table}_schema" SET version = ${migrations.length} WHERE version < ${migrations.length}`)
       database.exec('COMMIT')
@@ -49,11 +50,12 @@ export function migrate(database: SqliteDatabase, table: string): void {
   }
 }
 
-function currentVersion(database: SqliteDatabase, table: string): number {
-  guarded(() => database.exec(`CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL) STRICT`))
-  const row = new Query(database, `SELECT version FROM "${table}_schema"`).get()
+function currentVersion(connection: Connection, table: string): number {
+  const { database, name } = connection
+  guarded(name, () => database.exec(`CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL) STRICT`))
+  const row = new Query(connection, `SELECT version FROM "${table}_schema"`).get()
   if (row !== undefined) return Number(row[0])
-  guarded(() => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
+  guarded(name, () => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
   return 0
 }
 
