@@ -21,10 +21,18 @@ export function applyHead(res: Head, [status, ...rest]: unknown[]): void {
 }
 
 function applyStatus(res: Head, status: number, message: string | undefined): void {
-  if (!(status >= 100 && status <= 999))
-    throw nodeError(RangeError, 'ERR_HTTP_INVALID_STATUS_CODE', 'Invalid status code')
+  // The setter of HTTP/2 checks by itself.
+  if (!isHttp2(res)) checkStatus(status, message)
   res.statusCode = Math.trunc(status)
   if (message !== undefined && !isHttp2(res)) res.statusMessage = message
+}
+
+/** Refuses what Node would refuse when it writes the status line. */
+export function checkStatus(status: number, message: string | undefined): void {
+  if (!(status >= 100 && status < 1000))
+    throw nodeError(RangeError, 'ERR_HTTP_INVALID_STATUS_CODE', 'Invalid status code')
+  if (message !== undefined && /[^\t\x20-\x7e\x80-\xff]/.test(message))
+    throw nodeError(TypeError, 'ERR_INVALID_CHAR', 'Invalid character in the status message')
 }
 
 function applyFields(res: Head, fields: object): void {
@@ -34,7 +42,7 @@ function applyFields(res: Head, fields: object): void {
 /** Pairs, or names and values in turn: they replace what was set before, and may repeat a name among themselves. */
 function applyFieldList(res: Head, fields: readonly unknown[]): void {
   const pairs = (Array.isArray(fields[0]) ? fields : inPairs(fields)) as [string, string | string[]][]
-  for (const [name] of pairs) res.removeHeader(name)
+  for (const [name] of pairs) if (typeof name === 'string') res.removeHeader(name)
   for (const [name, value] of pairs) res.appendHeader(name, value)
 }
 

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { type AddressInfo, connect, type Server } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
 import express from 'express'
@@ -583,13 +584,120 @@ describe('while the answer is held', () => {
   test('an error in sending it is answered like a failure', async () => {
     const { saved, received } = await heldAnswer(
       (res) => {
-        res.statusCode = 5000
+        res.setHeader('Trailer', 'x')
+        res.setHeader('Content-Length', 1)
         res.end('x')
       },
       (error, res) => res.end((error as { code: string }).code),
     )
     saved.resolve()
-    expect(await received).toMatchObject({ status: 500, body: Buffer.from('ERR_HTTP_INVALID_STATUS_CODE') })
+    expect(await received).toMatchObject({ status: 500, body: Buffer.from('ERR_HTTP_TRAILER_INVALID') })
+  })
+
+  test('an error of the new answer breaks the connection, and ends no process', async () => {
+    const { saved, received } = await heldAnswer(
+      (res) => void res.end('x'),
+      () => {
+        throw new Error('broken on purpose')
+      },
+    )
+    saved.reject(new Error('the store is away'))
+    await expect(received).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+})
+
+/** A response as JavaScript calls it: with anything. */
+type Loose = Record<'end' | 'write' | 'writeHead' | 'setHeader' | 'flushHeaders', (...args: unknown[]) => unknown>
+const refusedCalls: Record<string, (res: Loose) => void> = {
+  'end(5)': (res) => res.end(5),
+  'end({})': (res) => res.end({}),
+  'end(true)': (res) => res.end(true),
+  'end(a list of words)': (res) => res.end(new Uint16Array(2)),
+  'write(5)': (res) => res.write(5),
+  'write()': (res) => res.write(),
+  'write(null)': (res) => res.write(null),
+  'write(a function)': (res) => res.write(() => {}),
+  'writeHead without a status': (res) => res.writeHead(),
+  'writeHead(99)': (res) => res.writeHead(99),
+  'writeHead with a line break in the message': (res) => res.writeHead(200, 'a\r\nb'),
+  'writeHead with a line break in a field': (res) => res.writeHead(200, { 'X-A': 'a\r\nb' }),
+  'writeHead with a field without a value': (res) => res.writeHead(200, ['X-A']),
+  'writeHead with a list of numbers': (res) => res.writeHead(200, [5, 5]),
+  'setHeader without a value': (res) => res.setHeader('X-A'),
+  'a status of its own that there is not, and end': (res) => Object.assign(res, { statusCode: 1000 }).end('x'),
+  'a status of its own that there is not, and write': (res) => Object.assign(res, { statusCode: 'abc' }).write('x'),
+  'a status of its own that there is not, and flushHeaders': (res) =>
+    Object.assign(res, { statusCode: 99 }).flushHeaders(),
+  'a message of its own with a line break, and end': (res) => Object.assign(res, { statusMessage: 'a\nb' }).end(),
+}
+/** Refused by Node as well, when it is too late for another answer. */
+const refusedLate: typeof refusedCalls = {
+  'end in an unknown encoding': (res) => res.end('x', 'utf-9'),
+  'end of bytes in an unknown encoding': (res) => res.end(Buffer.from('x'), 'utf-9'),
+  'end of a text as a buffer': (res) => res.end('x', 'buffer'),
+  'write in an unknown encoding': (res) => res.write('x', 5),
+}
+
+describe('what Node refuses is refused to the caller, who can still answer:', () => {
+  const caught = (call: (res: Loose) => void, res: ServerResponse): void => {
+    try {
+      call(res as unknown as Loose)
+    } catch (error) {
+      Object.assign(res, { statusCode: 500, statusMessage: '' }).end((error as { code: string }).code)
+    }
+  }
+
+  test.each(Object.entries(refusedCalls))('%s, as without a gate', async (_name, call) => {
+    const bare = await answerOf((_, res) => caught(call, res))
+    expect(bare.body.toString()).toMatch(/^ERR_/)
+    for (const finish of Object.values(finishes)) {
+      const gated = await answerOf((_, res) => {
+        beforeResponse(res, finish, ignoreFailure)
+        caught(call, res)
+      })
+      expect(essence(gated)).toEqual(essence(bare))
+    }
+  })
+
+  test.each(Object.entries(refusedLate))('%s, sooner than without a gate', async (_name, call) => {
+    for (const finish of Object.values(finishes)) {
+      const gated = await answerOf((_, res) => {
+        beforeResponse(res, finish, ignoreFailure)
+        caught(call, res)
+      })
+      expect(gated).toMatchObject({ status: 500, body: Buffer.from('ERR_UNKNOWN_ENCODING') })
+    }
+  })
+
+  test.each([
+    ['end(0)', (res: Loose) => res.end(0), 'ERR_INVALID_ARG_TYPE'],
+    ['write(5)', (res: Loose) => res.write(5), 'ERR_INVALID_ARG_TYPE'],
+    ['write(null)', (res: Loose) => res.write(null), 'ERR_STREAM_NULL_VALUES'],
+    ['writeHead(99)', (res: Loose) => res.writeHead(99), 'ERR_HTTP2_STATUS_INVALID'],
+  ])('%s in HTTP/2', async (_name, call, code) => {
+    for (const finish of Object.values(finishes)) {
+      const gated = await http2AnswerOf((_, res) => {
+        beforeResponse(res, finish, ignoreFailure)
+        try {
+          call(res as unknown as Loose)
+        } catch (error) {
+          res.statusCode = 500
+          res.end((error as { code: string }).code)
+        }
+      })
+      expect(gated).toMatchObject({ status: 500, body: Buffer.from(code) })
+    }
+  })
+
+  test('bytes of another realm are bytes, and views of HTTP/2 are', async () => {
+    const foreign = runInNewContext('new Uint8Array([104, 105])')
+    const gate = (res: ServerResponse): ServerResponse => {
+      beforeResponse(res, () => turn(), ignoreFailure)
+      return res
+    }
+    expect((await answerOf((_, res) => gate(res).end(foreign))).body.toString()).toBe('hi')
+    const words = new Uint16Array(Uint8Array.from([104, 105]).buffer)
+    expect((await http2AnswerOf((_, res) => gate(res).end(words))).body.toString()).toBe('hi')
   })
 })
 

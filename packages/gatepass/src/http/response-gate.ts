@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import { isUint8Array } from 'node:util/types'
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
-import { applyHead, clearHead, isHttp2, nodeError } from './head.ts'
+import { applyHead, checkStatus, clearHead, isHttp2, nodeError } from './head.ts'
 
 /** A request of `node:http`, or of the compatibility layer of `node:http2`. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -149,23 +150,28 @@ interface Failure {
 // ── what the response's methods are from then on; never restored, because others may have wrapped them ──────────────
 
 function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
-  const gate = pass(this)
+  const gate = gateOf(this)
+  if (gate.phase === 'armed' || gate.phase === 'finishing') checkChunk(this, chunk, encoding)
+  pass(this, gate)
   if (gate.phase === 'open') return gate.write.call(this, chunk, encoding, callback)
   if (gate.phase === 'failed') drop(this, encoding, callback)
-  else hold(this, gate, { method: 'write', chunk: checkChunk(chunk), encoding, callback })
+  else hold(this, gate, { method: 'write', chunk, encoding, callback })
   return false
 }
 
 function end(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
-  const gate = pass(this)
+  const gate = gateOf(this)
+  if (gate.phase === 'armed' || gate.phase === 'finishing') checkLastChunk(this, chunk, encoding)
+  pass(this, gate)
   if (gate.phase === 'open') return endNow(this, gate, chunk, encoding, callback)
   if (gate.failure !== undefined) abandon(this, gate.failure, chunk, encoding, callback)
-  else hold(this, gate, { method: 'end', chunk: checkLastChunk(chunk), encoding, callback })
+  else hold(this, gate, { method: 'end', chunk, encoding, callback })
   return this
 }
 
 function flushHeaders(this: GatedResponse): void {
-  const gate = pass(this)
+  const gate = gateOf(this)
+  pass(this, gate)
   if (gate.phase === 'open') gate.flushHeaders.call(this)
   else if (gate.phase === 'finishing') {
     hold(this, gate, { method: 'flushHeaders', chunk: undefined, encoding: undefined, callback: undefined })
@@ -182,13 +188,12 @@ function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
 
 // ── the first thing sent starts `finish` ─────────────────────────────────────────────────────────────────────────────
 
-function pass(res: GatedResponse): Gate {
-  const gate = gateOf(res)
+function pass(res: GatedResponse, gate: Gate): void {
   if (gate.phase === 'armed') start(res, gate)
-  return gate
 }
 
 function start(res: GatedResponse, gate: Gate): void {
+  if (!isHttp2(res)) checkStatus(res.statusCode, res.statusMessage)
   gate.phase = 'finishing'
   const steps: Steps = { current: gate }
   let finished: Awaitable<void>
@@ -200,7 +205,7 @@ function start(res: GatedResponse, gate: Gate): void {
   }
   if (finished instanceof Promise) {
     freezeHead(res, gate)
-    finished.then(() => release(res, gate)).catch((error) => fail(res, gate, steps.current, error))
+    finished.then(() => release(res, gate)).catch((error) => failLater(res, gate, steps.current, error))
   } else release(res, gate)
 }
 
@@ -385,6 +390,15 @@ function fail(res: GatedResponse, gate: Gate, step: Step, error: unknown): void 
   answering.run(gate, () => step.failed(failure))
 }
 
+/** The one who answered has gone on, so an error of the new answer can be told to the client only: the connection breaks. */
+function failLater(res: GatedResponse, gate: Gate, step: Step, error: unknown): void {
+  try {
+    fail(res, gate, step, error)
+  } catch {
+    res.destroy()
+  }
+}
+
 /** Whatever comes of `failed` is the new answer; on the same response the producer of the failed one may still be at work. */
 const answering = new AsyncLocalStorage<Gate>()
 
@@ -452,13 +466,24 @@ function callBack(res: GatedResponse, call: Call, error: Error): void {
 
 // ── details ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function checkChunk(chunk: unknown): unknown {
-  if (typeof chunk === 'string' || chunk instanceof Uint8Array) return chunk
-  throw nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', 'The chunk is neither a string nor a Uint8Array')
+// Node refuses these when it sends. Who sends must hear it now, as without a gate: while another answer can be given.
+
+function checkChunk(res: GatedResponse, chunk: unknown, encoding: Encoding): void {
+  if (chunk === null) throw nodeError(TypeError, 'ERR_STREAM_NULL_VALUES', 'A chunk may not be null')
+  if (typeof chunk !== 'string' && !(isHttp2(res) ? ArrayBuffer.isView(chunk) : isUint8Array(chunk)))
+    throw nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_TYPE',
+      `The chunk is neither a string nor a Uint8Array: ${typeof chunk}`,
+    )
+  if (!encoding || typeof encoding === 'function' || Buffer.isEncoding(encoding)) return
+  if (typeof chunk === 'string' || (encoding as unknown) !== 'buffer')
+    throw nodeError(TypeError, 'ERR_UNKNOWN_ENCODING', 'The encoding of the chunk is unknown')
 }
 
-function checkLastChunk(chunk: unknown): unknown {
-  return !chunk || typeof chunk === 'function' ? chunk : checkChunk(chunk)
+function checkLastChunk(res: GatedResponse, chunk: unknown, encoding: Encoding): void {
+  const absent = isHttp2(res) ? chunk === undefined || chunk === null : !chunk
+  if (!absent && typeof chunk !== 'function') checkChunk(res, chunk, encoding)
 }
 
 function lastOf(step: Step): Step {
