@@ -90,6 +90,18 @@ test('a package that is loaded and not declared is refused, and its types are no
   ])
 })
 
+test('a dependency that no source loads is refused, unless a package that is loaded has it as a peer', () => {
+  const server = (dependencies: object) => ({
+    'packages/server/package.json': JSON.stringify({ name: 'gatepass-server', dependencies }),
+    'packages/server/src/main.ts': "import 'gatepass'",
+    'packages/gatepass/package.json': JSON.stringify({ name: 'gatepass', peerDependencies: { redis: '>=5' } }),
+  })
+  const faults = exportFaults(new Map(Object.entries(server({ gatepass: '1', redis: '5', 'left-pad': '1' }))))
+  expect(faults.map(({ message }) => message).filter((message) => message.startsWith('installs'))).toEqual([
+    'installs left-pad, which no source loads',
+  ])
+})
+
 test('an entry that no page mentions is refused', () => {
   expect(messages({ 'docs/cookies.md': 'see packages/gatepass/cookie' })).toEqual([
     'packages/gatepass/package.json: gatepass/cookie is mentioned in no page of docs/ and in no README',

@@ -32,6 +32,7 @@ export function exportFaults(files: Files): Fault[] {
     ...published.flatMap((one) => commandFaults(files, one)),
     ...published.flatMap((one) => unreachableFiles(files, one)),
     ...published.flatMap((one) => undeclaredPackages(files, one)),
+    ...published.flatMap((one) => unusedDependencies(files, one, published)),
     ...published.flatMap((one) => one.entries.flatMap((entry) => unmentioned(files, one, entry))),
     ...mentionFaults(files, published),
   ]
@@ -101,6 +102,23 @@ function undeclaredPackages(files: Files, one: Package): Fault[] {
           remedy: 'Add it to dependencies, or to peerDependencies and peerDependenciesMeta when it is optional.',
         })),
     )
+}
+
+/** What a package installs and does not load costs everyone who installs it; a peer of a package that it loads is loaded there. */
+function unusedDependencies(files: Files, one: Package, published: readonly Package[]): Fault[] {
+  const loaded = [...files.keys()]
+    .filter((path) => path.startsWith(`${one.folder}/src/`) && path.endsWith('.ts') && !isTest(path))
+    .flatMap((path) => sourceFile(files, path).imports.map(({ specifier }) => packageOf(specifier)))
+  const peers = published
+    .filter(({ name }) => one.installed.includes(name))
+    .flatMap(({ dependencies, installed }) => [...dependencies].filter((name) => !installed.includes(name)))
+  return one.installed
+    .filter((name) => !loaded.includes(name) && !peers.includes(name))
+    .map((name) => ({
+      path: posix.join(one.folder, 'package.json'),
+      message: `installs ${name}, which no source loads`,
+      remedy: 'Take it out of dependencies.',
+    }))
 }
 
 function isPage(path: string): boolean {

@@ -42,6 +42,8 @@ export interface Package {
   readonly commands: readonly string[]
   /** Packages whose presence it may count on, or test for: dependencies and peers. */
   readonly dependencies: ReadonlySet<string>
+  /** Those of them that are installed with it. */
+  readonly installed: readonly string[]
 }
 
 /** The root of this repository. */
@@ -93,6 +95,7 @@ function readPackage(folder: string, manifest: Manifest): Package {
       .map(([key, value]) => readEntry(folder, manifest.name, key, value)),
     commands: Object.values(manifest.bin ?? {}).map((target) => posix.join(folder, sourceOf(target))),
     dependencies: new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })),
+    installed: Object.keys(manifest.dependencies ?? {}),
   }
 }
 

@@ -100,37 +100,19 @@ export class Front {
     })
   }
 
-  /**
-   * Whether one of our own pages, or one of a trusted origin, sent this request: by what the browser says of it, and by
-   * the form's token where it says nothing. The same for visitors without cookies: they could be logged in as somebody else.
-   */
-  async #isFirstParty(visit: Visit): Promise<boolean> {
-    const { exchange, request } = visit
-    if (isReadCrossSite(exchange, visit.path)) return false
+  /** The library's rule, also for visitors without cookies: they could be logged in to another person's account. */
+  async #isFirstParty({ exchange, path }: Visit): Promise<boolean> {
+    if (isReadCrossSite(exchange, path)) return false
     // A provider's page that posts its answer: it carries no session, and ours posts it once more.
     if (this.#site.auth.passport.takesForeignPost(exchange)) return true
     try {
-      await this.#site.auth.requireSameOrigin(
-        request,
-        saysNothing(exchange) ? (await exchange.fields()).csrf : undefined,
-      )
+      await this.#site.auth.gatepass.requireOwnForm(exchange)
       return true
     } catch (error) {
       if (!isCrossOrigin(error)) throw error
       return false
     }
   }
-}
-
-/** Whether an unsafe request does not say which page sent it, so that only the token of a form can. */
-function saysNothing(exchange: Exchange): boolean {
-  const { method } = exchange
-  return (
-    method !== 'GET' &&
-    method !== 'HEAD' &&
-    exchange.header('sec-fetch-site') === undefined &&
-    exchange.header('origin') === undefined
-  )
 }
 
 function isCrossOrigin(error: unknown): boolean {
