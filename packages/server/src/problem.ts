@@ -132,6 +132,14 @@ export const internalProblem: Problem = {
   hint: 'It was noted. Try again later.',
 }
 
+export const starting: Problem = {
+  status: 503,
+  code: 'ERR_STARTING',
+  message: 'This server is starting.',
+  hint: 'Try again in a moment.',
+  retryAfter: 1,
+}
+
 const unavailable: Omit<Problem, 'code' | 'retryAfter'> = {
   status: 503,
   message: 'This cannot be answered right now; nothing was changed.',

@@ -1,14 +1,26 @@
 import { mkdirSync } from 'node:fs'
-import { createServer, type Server, type ServerOptions as ServerLimits } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions as ServerLimits,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { json, page } from './answer.ts'
 import { type App, createApp, openStores, type Stores } from './app.ts'
 import { answerTunnel, answerUnreadable } from './client-error.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import { loopbackOrigins } from './origin.ts'
+import { errorPage } from './pages/error.ts'
+import { starting } from './problem.ts'
 import type { ProviderConfig } from './provider-config.ts'
+import { problemBody, problemHeaders } from './refusal.ts'
 import { LARGEST_READABLE_HEAD } from './request-check.ts'
 import { type Keys, ownKeys } from './secrets.ts'
+import { securityHeaders, setHeaders } from './security-headers.ts'
+import { send } from './send.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -55,7 +67,10 @@ export async function startServer({
   const stores = await openStores(config, clock)
   const server = createServer(limits)
   const end = new End(server, stores)
+  const https = config.origin?.startsWith('https:') === true
+  let app: App = (req, res) => void answerStarting(req, res, { https, name: config.name })
   try {
+    connect(server, (req, res) => app(req, res), { https })
     await listen(server, config)
     const { port } = server.address() as AddressInfo
     const origins: readonly [string, ...string[]] =
@@ -63,8 +78,7 @@ export async function startServer({
     const more = await moreProviders?.({ origins, port })
     if (more !== undefined) end.closes(more)
     const providers = [...config.providers, ...(more?.providers ?? [])]
-    const app = createApp({ config, keys, origins, stores, providers, log, clock, stopping: () => end.begun })
-    connect(server, app, origins[0])
+    app = createApp({ config, keys, origins, stores, providers, log, clock, stopping: () => end.begun })
     return { origin: origins[0], port, stop: () => end.begin() }
   } catch (error) {
     await end.begin()
@@ -101,16 +115,32 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
   })
 }
 
-function connect(server: Server, app: App, origin: string): void {
+function connect(server: Server, app: App, { https }: { https: boolean }): void {
   // Beyond a number of fields Node leaves out the rest; their size is limit enough.
   server.maxHeadersCount = 0
   server.on('request', (req, res) => app(req, res))
   // Without a listener Node answers by itself, without our header fields.
   server.on('checkExpectation', (req, res) => app(req, res))
-  const https = origin.startsWith('https:')
   server.on('clientError', (error, socket) => answerUnreadable(error, socket, { https }))
   // Without a listener Node hangs up without a word.
   server.on('connect', (_req, socket) => answerTunnel(socket, { https }))
+}
+
+/** The port is there before the routes are, since pretend providers must know it. A browser asks again by itself. */
+async function answerStarting(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { https, name }: { https: boolean; name: string },
+): Promise<void> {
+  const frame = { siteName: name, registration: false, providers: [], account: undefined, formToken: undefined }
+  const wantsPage = req.headers.accept?.includes('text/html') === true
+  setHeaders(res, { ...securityHeaders({ https }), ...problemHeaders(starting), Connection: 'close' })
+  await send(
+    res,
+    wantsPage
+      ? await page(503, errorPage(frame, { problem: starting, requestId: undefined, path: '/' }), { Refresh: '1' })
+      : json(503, problemBody(starting)),
+  )
 }
 
 /** The end of a server: once begun it cannot be called off. */

@@ -1,9 +1,10 @@
-import { statSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
-import { startProcess } from './process.ts'
+import type { ServerPlace } from '../src/server.ts'
+import { commandLine, type Running, startProcess, startProgram } from './process.ts'
 import { ADA, startTestServer, temporaryFolder } from './test-server.ts'
 import { Visitor } from './visitor.ts'
 
@@ -44,46 +45,58 @@ describe('kill -9', () => {
   })
 })
 
-describe('SIGTERM', () => {
-  test('lets a request in flight finish, takes no new one, and ends with 0', async () => {
+describe('the end', () => {
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+    '%s lets a request in flight finish, takes no new one, and ends with 0',
+    async (signal) => {
+      const data = temporaryFolder()
+      const server = await startProcess(['dev', '--port', '0', '--data', data])
+      const login = await loginInFlight(server)
+      server.child.kill(signal)
+      await refused(server.port)
+      expect(await login.finish()).toMatch(/^HTTP\/1\.1 200 /)
+      expect(await server.ended).toBe(0)
+      expect(server.output()).toContain(`sys_shutdown reason=${signal}`)
+    },
+  )
+
+  test('of a server that npm started comes in the same good order when npm is told to end', async () => {
     const data = temporaryFolder()
-    const server = await startProcess(['dev', '--port', '0', '--data', data])
-    await visitorOf(server).json('POST', '/auth/register', ADA)
-    const body = JSON.stringify(ADA)
-    // The body is held back until the signal is there: a request in the middle of being answered.
-    const socket = connect(server.port, '127.0.0.1')
-    socket.write(
-      `POST /auth/login HTTP/1.1\r\nHost: localhost:${server.port}\r\nOrigin: ${server.origin}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`,
-    )
-    const chunks: Buffer[] = []
-    socket.on('data', (chunk) => chunks.push(chunk))
-    const closed = new Promise((resolve) => socket.once('close', resolve))
-    await visitorOf(server).get('/healthz')
+    const folder = temporaryFolder()
+    const start = commandLine(['dev', '--port', '0', '--data', data]).map((part) => JSON.stringify(part))
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { start: start.join(' ') } }))
+    const server = await startProgram('npm', ['start'], { folder })
+    const login = await loginInFlight(server)
     server.child.kill('SIGTERM')
     await refused(server.port)
-    socket.write(body)
-    await closed
-    const answer = Buffer.concat(chunks).toString('latin1')
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
-    expect(await server.ended).toBe(0)
-    const [, token = ''] = /gp=([\w.-]+)/.exec(answer) ?? []
-    const again = await startProcess(['dev', '--port', '0', '--data', data])
-    const visitor = visitorOf(again)
-    visitor.cookies.set('gp', token)
-    expect((await visitor.get('/auth/session')).status).toBe(200)
+    expect(await login.finish()).toMatch(/^HTTP\/1\.1 200 /)
+    // Standard output is closed when the last process that has it has ended.
+    await server.ended
+    expect(server.output()).toContain('sys_shutdown')
   })
 
-  test('twice ends at once', async () => {
+  test('by a signal that npm passes on besides the terminal is in good order, too', async () => {
     const server = await startProcess(['dev', '--port', '0', '--data', temporaryFolder()])
-    const socket = connect(server.port, '127.0.0.1')
-    socket.on('error', () => {})
-    socket.write(
-      `POST /auth/login HTTP/1.1\r\nHost: localhost:${server.port}\r\nOrigin: ${server.origin}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n`,
-    )
-    await visitorOf(server).get('/healthz')
+    const login = await loginInFlight(server)
+    // Two of one kind could become one on the way.
+    server.child.kill('SIGINT')
     server.child.kill('SIGTERM')
     await refused(server.port)
-    server.child.kill('SIGTERM')
+    expect(await login.finish()).toMatch(/^HTTP\/1\.1 200 /)
+    expect(await server.ended).toBe(0)
+  })
+
+  test('comes at once by a signal that is sent again', async () => {
+    const server = await startProcess(['dev', '--port', '0', '--data', temporaryFolder()])
+    await loginInFlight(server)
+    let ended = false
+    void server.ended.then(() => {
+      ended = true
+    })
+    while (!ended) {
+      server.child.kill('SIGTERM')
+      await refused(server.port)
+    }
     expect(await server.ended).toBe(1)
   })
 
@@ -100,7 +113,29 @@ describe('SIGTERM', () => {
   })
 })
 
-/** Until nobody listens on the port any more. */
+/** A login whose body is held back: a request in the middle of being answered. */
+async function loginInFlight(server: Running): Promise<{ finish(): Promise<string> }> {
+  await visitorOf(server).json('POST', '/auth/register', ADA)
+  const body = JSON.stringify(ADA)
+  const socket = connect(server.port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.write(
+    `POST /auth/login HTTP/1.1\r\nHost: localhost:${server.port}\r\nOrigin: ${server.origin}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`,
+  )
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk) => chunks.push(chunk))
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  await visitorOf(server).get('/healthz')
+  return {
+    finish: async () => {
+      socket.write(body)
+      await closed
+      return Buffer.concat(chunks).toString('latin1')
+    },
+  }
+}
+
+/** Until the port is closed. */
 async function refused(port: number): Promise<void> {
   for (;;) {
     const open = await new Promise<boolean>((resolve) => {
@@ -115,6 +150,31 @@ async function refused(port: number): Promise<void> {
   }
 }
 
+test('a request during the start is told to come again, and answered once the server is there', async () => {
+  const start = Promise.withResolvers<void>()
+  const place = Promise.withResolvers<ServerPlace>()
+  const server = startTestServer({
+    moreProviders: async (listening) => {
+      place.resolve(listening)
+      await start.promise
+      return { providers: [], close: async () => {} }
+    },
+  })
+  const { origins, port } = await place.promise
+  const visitor = visitorOf({ origin: origins[0], port })
+  for (const path of ['/', '/readyz', '/auth/session', '/nothing']) {
+    const answer = await visitor.get(path, { accept: 'application/json' })
+    expect([path, answer.status, answer.headers['retry-after']]).toEqual([path, 503, '1'])
+    expect([answer.data.error.code, answer.headers['x-content-type-options']]).toEqual(['ERR_STARTING', 'nosniff'])
+  }
+  const page = await visitor.get('/login')
+  expect([page.status, page.headers.refresh]).toEqual([503, '1'])
+  expect(page.body).toContain('This server is starting.')
+  start.resolve()
+  await server
+  expect((await visitor.get('/readyz')).status).toBe(200)
+})
+
 test('a start that fails leaves no port and no file open', async () => {
   const data = temporaryFolder()
   const { port, stop } = await startTestServer({ data })
@@ -124,10 +184,10 @@ test('a start that fails leaves no port and no file open', async () => {
   expect((await again.visitor().get('/healthz')).status).toBe(200)
 })
 
-test('a server whose log nobody reads any more says so and stops in good order', async () => {
+test('a server whose log has no reader any more says so and stops in good order', async () => {
   const server = await startProcess(['dev', '--port', '0', '--data', temporaryFolder()])
   server.child.stdout?.destroy()
   expect((await visitorOf(server).json('POST', '/auth/register', ADA)).status).toBe(202)
   expect(await server.ended).toBe(1)
-  expect(server.output()).toContain('nobody reads its log')
+  expect(server.output()).toContain('where its log goes, was closed')
 })

@@ -16,7 +16,17 @@ export interface Running {
 
 /** Runs the command line in a process of its own, until it says where it listens. */
 export async function startProcess(args: readonly string[], options: SpawnOptions = {}): Promise<Running> {
-  const { child, output, ended } = spawnCommand(args, options)
+  const [node = '', ...rest] = commandLine(args)
+  return startProgram(node, rest, options)
+}
+
+/** The same for a program that runs the command line. */
+export async function startProgram(
+  program: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Running> {
+  const { child, output, ended } = spawnProgram(program, args, options)
   await new Promise<void>((resolve, reject) => {
     child.stdout?.on('data', () => (output().includes('sys_startup') ? resolve() : undefined))
     child.once('exit', () => reject(new Error(`it ended before it listened:\n${output()}`)))
@@ -32,7 +42,8 @@ export async function runCommand(
   args: readonly string[],
   options: SpawnOptions = {},
 ): Promise<{ code: number | string; output: string }> {
-  const { output, ended } = spawnCommand(args, options)
+  const [node = '', ...rest] = commandLine(args)
+  const { output, ended } = spawnProgram(node, rest, options)
   return { code: await ended, output: output() }
 }
 
@@ -41,12 +52,18 @@ export interface SpawnOptions {
   readonly folder?: string
 }
 
-function spawnCommand(
+/** Node with the command line, run from the sources. */
+export function commandLine(args: readonly string[]): readonly string[] {
+  return [process.execPath, '--conditions=gatepass:source', join(SERVER, 'src/main.ts'), ...args]
+}
+
+function spawnProgram(
+  program: string,
   args: readonly string[],
   { environment = {}, folder = SERVER }: SpawnOptions,
 ): Pick<Running, 'child' | 'output' | 'ended'> {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('GATEPASS_'))
-  const child = spawn(process.execPath, ['--conditions=gatepass:source', join(SERVER, 'src/main.ts'), ...args], {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(?:GATEPASS|npm)_/.test(name))
+  const child = spawn(program, args, {
     cwd: folder,
     env: { ...Object.fromEntries(inherited), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -35,7 +35,7 @@ async function run(config: Config, output: Output): Promise<number> {
     return FAILED
   }
   const stopped = untilStopped(server)
-  // What nobody caught leaves a state that nobody knows: it is written down, and whoever watches starts anew.
+  // The state after an uncaught error is unknown: the error is logged, and a supervisor starts the server again.
   process.once('uncaughtException', (error) => {
     log.fatal({ event: 'sys_crash', err: error })
     process.exit(FAILED)
@@ -46,7 +46,7 @@ async function run(config: Config, output: Output): Promise<number> {
   const reason = await stopped
   log.info({ event: 'sys_shutdown', reason })
   if (reason !== LOG_CLOSED) return DONE
-  output.err('gatepass: stopped, since nobody reads its log on standard output any more')
+  output.err('gatepass: stopped, since standard output, where its log goes, was closed')
   return FAILED
 }
 
@@ -60,15 +60,54 @@ function pretendProviders({ providers }: Config): NonNullable<ServerOptions['mor
 
 const LOG_CLOSED = 'log_closed'
 
-/** The first signal ends it in good order, the second at once; so does a log that has nowhere to go. */
+/** SIGHUP: the terminal was closed. There is no configuration to read again. */
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+
+/** Milliseconds. The terminal sends Ctrl+C to the server and to npm, and npm passes it on: that is one signal, not two. */
+const SAME_SIGNAL = 500
+
+/** The first signal ends it in good order, a later one at once. A log without a reader and the end of npm are signals, too. */
 async function untilStopped(server: RunningServer): Promise<string> {
+  let toldAt: number | undefined
   const reason = await new Promise<string>((resolve) => {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
-    process.stdout.on('error', () => resolve(LOG_CLOSED))
+    const stop = (why: string): void => {
+      toldAt ??= performance.now()
+      resolve(why)
+    }
+    for (const name of STOP_SIGNALS) {
+      process.on(name, () => {
+        if (toldAt !== undefined && performance.now() - toldAt > SAME_SIGNAL) process.exit(FAILED)
+        stop(name)
+      })
+    }
+    process.stdout.on('error', () => stop(LOG_CLOSED))
+    if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => stop('parent_ended'))
   })
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => process.exit(FAILED))
   await server.stop()
   return reason
+}
+
+/**
+ * npm and npx start a program by a shell, and send a signal to the shell alone. A shell that dies of it does not pass it
+ * on, so the end of the shell is the signal.
+ */
+function whenOrphaned(done: () => void): void {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent && isRunning(parent)) return
+    clearInterval(timer)
+    done()
+  }, 250)
+  timer.unref()
+}
+
+/** On Windows `ppid` stays the same when the parent has ended. */
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
 
 function problemText(problems: readonly ConfigProblem[]): string {
