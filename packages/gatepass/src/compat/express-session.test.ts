@@ -184,18 +184,13 @@ describe('the methods of a session', () => {
     expect(await textOf(browser)).toBe('false,true,true')
   })
 
-  test('fail by the callback and by the promise, and nobody has to listen', async () => {
+  test('fail by the callback and by the promise', async () => {
     const store = new MemoryStore()
-    const unhandled: unknown[] = []
-    const listener = (reason: unknown) => unhandled.push(reason)
-    process.on('unhandledRejection', listener)
-    onTestFinished(() => void process.off('unhandledRejection', listener))
     const browser = await site(
       async (req, res) => {
         if (req.url === '/') return count(req, res)
-        await new Promise<void>((resolve) => store.clear(() => resolve()))
+        store.sessions = {}
         req.session.changed = true
-        req.session.save()
         const told = await new Promise<Error>((resolve) => req.session.save(resolve))
         const rejected = await req.session.reload().then(String, (error: Error) => error.message)
         return [(told as Error & { code: string }).code, rejected]
@@ -204,6 +199,27 @@ describe('the methods of a session', () => {
     )
     await browser.fetch('/')
     expect(await textOf(browser, '/gone')).toBe('ERR_SESSION_ENDED,failed to load session')
+  })
+
+  test('fail by the response where the application waits for neither', async () => {
+    const store = new MemoryStore()
+    const unhandled: unknown[] = []
+    const listener = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', listener)
+    onTestFinished(() => void process.off('unhandledRejection', listener))
+    const browser = await site(
+      (req, res) => {
+        if (req.url === '/') return count(req, res)
+        store.destroy = (_sid, callback) => callback?.(new Error('the disk is full'))
+        req.session.destroy()
+        return 'bye'
+      },
+      { store },
+    )
+    await browser.fetch('/')
+    const response = await browser.fetch('/bye')
+    expect([response.status, await response.text()]).toEqual([500, 'the disk is full'])
+    expect(response.headers.getSetCookie()).toEqual([])
     expect(unhandled).toEqual([])
   })
 

@@ -338,6 +338,41 @@ test('an exception of a callback that the strategy catches comes back to the cal
   expect(heard).toEqual(['alice', broken])
 })
 
+test('an exception of a callback in a later turn comes back to the callback, although no strategy catches it', async () => {
+  const later = named('it', function () {
+    setImmediate(() => this.success('alice'))
+  })
+  const heard: unknown[] = []
+  const told = new Promise<void>((resolve) => {
+    const middleware = new Passport().authenticate(later, (error, user) => {
+      heard.push(error?.message ?? user)
+      if (!error) throw new Error('broken template')
+      resolve()
+    })
+    ;(middleware as Verify)({} as never, {} as never, (() => {}) as never)
+  })
+  await told
+  expect(heard).toEqual(['alice', 'broken template'])
+})
+
+test('an error without a reason is an error, and lets the request in no more than another', async () => {
+  const refusing = named('it', function () {
+    this.fail()
+  })
+  const silent = named('it', function () {
+    this.error(undefined)
+  })
+  const without = [
+    new Passport().authenticate(refusing, async () => Promise.reject()),
+    new Passport().authenticate(silent, stateless),
+    new Passport().authenticate(
+      named('it', async () => Promise.reject()),
+      stateless,
+    ),
+  ]
+  for (const middleware of without) expect(await run(middleware, {})).toBeInstanceOf(Error)
+})
+
 test('a callback that rejects is an error of the request', async () => {
   const down = new Error('no database')
   const refusing = named('it', function () {
@@ -360,6 +395,18 @@ test('a message that cannot be left anywhere is an error, not silence', () => {
     const usage = expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' })
     expect(() => middleware({} as never, {} as never, (() => {}) as never)).toThrow(usage)
   }
+})
+
+test('a message that cannot be left after a login is an error of the request, also where the session answers later', async () => {
+  const it = new Passport().use(
+    named('it', function () {
+      this.success({ id: 'alice' }, { message: 'Welcome!' })
+    }),
+  )
+  it.serializeUser((user, done) => done(null, (user as { id: string }).id))
+  const { req } = session()
+  const error = await run(it.authenticate('it', { successFlash: true }), req)
+  expect(error).toMatchObject({ code: 'ERR_PASSPORT_OPTIONS' })
 })
 
 test('messages of a success are left in the session that begins with it', async () => {

@@ -13,7 +13,7 @@ import express from 'express'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { andThen } from '../awaitable.ts'
 import { StoreError, UsageError } from '../error.ts'
-import { beforeEnd, beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
+import { beforeEnd, beforeResponse, finishAfter, headIsOpen, setHeaderInFinish } from './response-gate.ts'
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => void
 interface Answer {
@@ -953,5 +953,39 @@ describe('what has to be done before an answer ends', () => {
       res.end()
     })
     expect(String(body)).toBe('one two')
+  })
+})
+
+describe('work that `finish` waits for', () => {
+  test.each([true, false])('is done before it, on a response that has a gate (%s)', async (gated) => {
+    const done: string[] = []
+    const work = Promise.withResolvers<void>()
+    const { body } = await answerOf((_req, res) => {
+      if (gated) {
+        beforeResponse(
+          res,
+          () => void done.push('finish'),
+          () => {},
+        )
+      }
+      expect(finishAfter(res, work.promise, () => {})).toBe(true)
+      res.end('all')
+      expect(finishAfter(res, work.promise, () => {})).toBe(false)
+      done.push('answered')
+      work.resolve()
+    })
+    expect(String(body)).toBe('all')
+    expect(done).toEqual(gated ? ['answered', 'finish'] : ['answered'])
+  })
+
+  test('fails the response when it fails, also when it did so long before the answer', async () => {
+    const finish = vi.fn()
+    const { status, body } = await answerOf((_req, res) => {
+      beforeResponse(res, finish, (error) => res.end((error as Error).message))
+      finishAfter(res, Promise.reject(new Error('no store')), () => {})
+      setImmediate(() => res.end('all'))
+    })
+    expect([status, String(body)]).toEqual([500, 'no store'])
+    expect(finish).not.toHaveBeenCalled()
   })
 })

@@ -56,6 +56,25 @@ export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | unde
   gate.late = gate.late === undefined ? [work] : [...gate.late, work]
 }
 
+/**
+ * Delays `finish` until `work` settles. If `work` rejects, the response fails with its error as it does with that of
+ * `finish`. A response without a gate gets one, which tells `failed`.
+ *
+ * @returns false if the answer was given already
+ */
+export function finishAfter(res: NodeResponse, work: Promise<unknown>, failed: (error: unknown) => void): boolean {
+  const response = res as unknown as GatedResponse
+  if (response[kGate] === undefined && !response.headersSent && !response.writableEnded) arm(response, nothing, failed)
+  const gate = response[kGate]
+  if (gate?.phase !== 'armed') return false
+  gate.before ??= new Set()
+  const { before } = gate
+  before.add(work)
+  // What has succeeded delays nothing; what has failed stays, and is told when the answer is given.
+  work.then(() => before.delete(work), nothing)
+  return true
+}
+
 /** Sets a header field from within `finish`, when to everyone else the head counts as sent. */
 export function setHeaderInFinish(res: NodeResponse, name: string, value: string | readonly string[]): void {
   const response = res as unknown as GatedResponse
@@ -124,6 +143,8 @@ class Gate implements Step {
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   late: (() => Promise<unknown> | undefined)[] | undefined = undefined
+  /** What `finish` waits for. */
+  before: Set<Promise<unknown>> | undefined = undefined
   /** The end that waits for what was late; whatever ends the answer again comes after it. */
   ending: Promise<unknown> | undefined = undefined
   frozen: FrozenHead | undefined = undefined
@@ -198,7 +219,8 @@ function start(res: GatedResponse, gate: Gate): void {
   const steps: Steps = { current: gate }
   let finished: Awaitable<void>
   try {
-    finished = finishAll(steps)
+    const { before } = gate
+    finished = before?.size ? Promise.all(before).then(() => finishAll(steps)) : finishAll(steps)
   } catch (error) {
     fail(res, gate, steps.current, error)
     return
@@ -489,6 +511,8 @@ function checkLastChunk(res: GatedResponse, chunk: unknown, encoding: Encoding):
 function lastOf(step: Step): Step {
   return step.next === undefined ? step : lastOf(step.next)
 }
+
+function nothing(): void {}
 
 function gateOf(res: GatedResponse): Gate {
   return res[kGate] as Gate

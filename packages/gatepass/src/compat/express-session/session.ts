@@ -20,14 +20,18 @@ export interface SessionKeeper {
   reload(session: Session): Promise<void>
   destroy(session: Session): Promise<void>
   regenerate(session: Session): Promise<void>
+  /** Makes of what is under way a promise for the application. */
+  promised(work: Promise<void>): Promise<void>
+  /** Calls the application back. */
+  callBack(callback: Callback, ...args: unknown[]): void
 }
 
 export const keeper: unique symbol = Symbol('gatepass.sessionKeeper')
 
 /**
- * `req.session`: the data itself, with methods that are not enumerable. A method that takes its time calls back and returns
- * the session, as express-session does; what it returns can also be awaited. A failure that nobody hears of is no
- * unhandled rejection: the response says what became of the session.
+ * `req.session`: the data itself, with methods that are not enumerable. Given a callback, a method calls it and returns the
+ * session, as express-session does. Without one it returns the session as a promise; a failure of that promise which the
+ * application does not handle becomes the failure of the response, and not an unhandled rejection.
  */
 export class Session {
   declare cookie: Cookie
@@ -65,22 +69,30 @@ export class Session {
   }
 
   /** Saves now rather than when the response begins. */
-  save(callback?: Callback): this & Promise<void> {
+  save(callback: Callback): this
+  save(): this & Promise<void>
+  save(callback?: Callback): this {
     return this.#act('save', callback)
   }
 
   /** Puts what is stored into a new `req.session`. */
-  reload(callback?: Callback): this & Promise<void> {
+  reload(callback: Callback): this
+  reload(): this & Promise<void>
+  reload(callback?: Callback): this {
     return this.#act('reload', callback)
   }
 
   /** Ends the session; `req.session` is gone at once. */
-  destroy(callback?: Callback): this & Promise<void> {
+  destroy(callback: Callback): this
+  destroy(): this & Promise<void>
+  destroy(callback?: Callback): this {
     return this.#act('destroy', callback)
   }
 
   /** Ends the session and begins another, empty one: the new `req.session`. */
-  regenerate(callback?: Callback): this & Promise<void> {
+  regenerate(callback: Callback): this
+  regenerate(): this & Promise<void>
+  regenerate(callback?: Callback): this {
     return this.#act('regenerate', callback)
   }
 
@@ -95,13 +107,16 @@ export class Session {
     refresh(session, record.data, saved)
   }
 
-  #act(what: keyof SessionKeeper, callback: Callback | undefined): this & Promise<void> {
-    const work = (this.#req[keeper] ?? new StoreKeeper(this.#req))[what](this)
+  #act(what: 'save' | 'reload' | 'destroy' | 'regenerate', callback: Callback | undefined): this {
+    const by = this.#req[keeper] ?? new StoreKeeper(this.#req)
+    const work = by[what](this)
+    if (typeof callback !== 'function') return alsoPromise(this, by.promised(work))
+    // Not a promise as well: a router that is handed one would hear of the failure, too.
     work.then(
-      () => callback && process.nextTick(callback),
-      (error: unknown) => callback && process.nextTick(callback, error),
+      () => process.nextTick(() => by.callBack(callback)),
+      (error: unknown) => process.nextTick(() => by.callBack(callback, error)),
     )
-    return alsoPromise(this, work)
+    return this
   }
 }
 
@@ -128,5 +143,7 @@ function alsoPromise<T extends Session>(session: T, work: Promise<void>): T & Pr
       const value: unknown = Reflect.get(from, key)
       return typeof value === 'function' ? value.bind(from) : value
     },
+    // Express 5 warns of a handler that returns what can be awaited and is not a Promise.
+    getPrototypeOf: () => Promise.prototype,
   }) as T & Promise<void>
 }

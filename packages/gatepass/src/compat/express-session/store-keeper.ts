@@ -1,7 +1,7 @@
 import { ProtocolError } from '../../error.ts'
 import { called } from './called.ts'
 import type { Session, SessionKeeper, SessionRequest } from './session.ts'
-import type { SessionLike, Store } from './store.ts'
+import type { Callback, SessionLike, Store } from './store.ts'
 
 /** Looks after a session that no middleware has opened: one that a store's `load` has given, for a socket. */
 export class StoreKeeper implements SessionKeeper {
@@ -28,6 +28,16 @@ export class StoreKeeper implements SessionKeeper {
 
   async regenerate(): Promise<void> {
     await called((done) => this.#store.regenerate(this.#req, done))
+  }
+
+  promised(work: Promise<void>): Promise<void> {
+    // No response could tell of a failure that the application does not handle.
+    work.catch(() => undefined)
+    return work
+  }
+
+  callBack(callback: Callback, ...args: unknown[]): void {
+    callback(...args)
   }
 
   get #store(): Store {

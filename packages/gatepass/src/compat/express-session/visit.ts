@@ -2,6 +2,7 @@ import { type Awaitable, andThen } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { beforeEnd, beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
 import type { SessionRecord } from '../../session/store.ts'
+import { callBack, promised } from '../told.ts'
 import { isSecure } from './connection.ts'
 import { Cookie } from './cookie.ts'
 import type { ReceivedId, SignedIds } from './received.ts'
@@ -9,7 +10,7 @@ import { type SessionRecords, sessionOf } from './records.ts'
 import { dataOf, keeper, Session, type SessionKeeper, type SessionRequest } from './session.ts'
 import { addSetCookie, expireCookie } from './set-cookie.ts'
 import type { Settings } from './settings.ts'
-import type { Store } from './store.ts'
+import type { Callback, Store } from './store.ts'
 import { notFound } from './store-keeper.ts'
 import type { Turns } from './turns.ts'
 
@@ -44,7 +45,10 @@ export class Visit implements SessionKeeper {
   #first: { readonly id: string | undefined; readonly data: string; readonly found: boolean } | undefined
   /** The session that was stored, which `resave` need not store again. */
   #stored: Session | undefined
-  #destroyed = false
+  /** What could not be saved, of which the application has heard. */
+  #unsaved: { readonly session: Session; readonly data: string } | undefined
+  /** Whether the application has ended its session; false: that has failed. */
+  #destroyed: boolean | undefined
 
   constructor(shared: Shared, ids: SignedIds, handling: Handling) {
     const { req } = handling
@@ -78,8 +82,17 @@ export class Visit implements SessionKeeper {
   // ── the methods of a session ─────────────────────────────────────────────────────────────────
 
   async save(session: Session): Promise<void> {
-    const saved = await this.#inTurn(() => this.#store(session))
-    if (!saved) throw notFound()
+    let data = ''
+    const store = () => {
+      data = dataOf(session)
+      return this.#store(session, data)
+    }
+    try {
+      if (!(await this.#inTurn(store))) throw notFound()
+    } catch (error) {
+      this.#unsaved = { session, data }
+      throw error
+    }
   }
 
   async reload(session: Session): Promise<void> {
@@ -90,8 +103,11 @@ export class Visit implements SessionKeeper {
 
   async destroy(session: Session): Promise<void> {
     delete this.#handling.req.session
-    this.#destroyed = true
-    await this.#inTurn(() => this.#shared.records.remove(session.id))
+    this.#destroyed = false
+    const ended = () => {
+      this.#destroyed = true
+    }
+    await this.#inTurn(() => andThen(this.#shared.records.remove(session.id), ended))
   }
 
   async regenerate(): Promise<void> {
@@ -102,6 +118,14 @@ export class Visit implements SessionKeeper {
     } finally {
       this.#shared.store.generate(req)
     }
+  }
+
+  promised(work: Promise<void>): Promise<void> {
+    return promised(work, this.#handling)
+  }
+
+  callBack(callback: Callback, ...args: unknown[]): void {
+    callBack(callback, args, this.#handling.next)
   }
 
   // ── when the request begins ──────────────────────────────────────────────────────────────────
@@ -157,14 +181,15 @@ export class Visit implements SessionKeeper {
   #commitNone(): Awaitable<void> {
     const { req, res } = this.#handling
     const { settings, records } = this.#shared
-    const unset = settings.destroyUnset && !this.#destroyed && typeof req.sessionID === 'string'
+    const unset = settings.destroyUnset && this.#destroyed === undefined && typeof req.sessionID === 'string'
     return andThen(unset ? records.remove(req.sessionID as string) : undefined, () => {
       if ((unset || this.#destroyed) && this.#received !== undefined) expireCookie(req, res, settings)
     })
   }
 
-  /** @returns false if the session has ended elsewhere */
+  /** @returns false if the session is not stored */
   #storeIfDue(session: Session, data: string): Awaitable<boolean> {
+    if (this.#unsaved?.session === session && this.#unsaved.data === data) return false
     const record = Session.recordOf(session)
     if (this.#storeDue(session, data, record)) return this.#store(session, data)
     const isReceived = record !== undefined && session.id === this.#received?.value

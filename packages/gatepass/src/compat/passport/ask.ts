@@ -38,6 +38,8 @@ export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (concl
 class Question {
   readonly #conclude: (conclusion: Conclusion) => void
   #concluded = false
+  /** Whether the strategy has returned: from then on no caller catches what is thrown. */
+  #returned = false
   #thrown: unknown = this
 
   constructor(conclude: (conclusion: Conclusion) => void) {
@@ -45,7 +47,7 @@ class Question {
   }
 
   conclude(conclusion: Conclusion): void {
-    // What those who were told have thrown comes back here by strategies that catch it: then it is an error nobody knows of.
+    // A strategy that catches what the application threw brings it back here: the application has not heard of it yet.
     const comesBack = conclusion.type === 'error' && conclusion.error === this.#thrown
     if (this.#concluded && !comesBack) return
     this.#concluded = true
@@ -54,7 +56,8 @@ class Question {
       this.#conclude(conclusion)
     } catch (error) {
       this.#thrown = error
-      throw error
+      if (!this.#returned || conclusion.type === 'error') throw error
+      this.#conclude({ type: 'error', error })
     }
   }
 
@@ -65,6 +68,7 @@ class Question {
   guard(authenticate: () => unknown): void {
     try {
       const returned = authenticate()
+      this.#returned = true
       if (returned instanceof Promise) returned.catch((error: unknown) => this.error(error))
     } catch (error) {
       if (this.#concluded) throw error

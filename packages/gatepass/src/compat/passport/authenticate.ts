@@ -1,6 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { UsageError } from '../../error.ts'
 import { safeLocation } from '../../http/location.ts'
+import { callBack, real } from '../told.ts'
 import { ask, type Conclusion, type LegacyStrategy } from './ask.ts'
 import { AuthenticationError, type Refusal } from './authentication-error.ts'
 import { leaveMessages } from './messages.ts'
@@ -94,14 +95,15 @@ function act(attempt: Attempt, strategy: string, conclusion: Conclusion): unknow
     case 'pass':
       return next()
     case 'error':
-      return callback ? tell(attempt, conclusion.error) : next(conclusion.error)
+      // Without an error, `next` would let the request in.
+      return callback ? tell(attempt, real(conclusion.error)) : next(real(conclusion.error))
   }
 }
 
-/** What a callback throws goes to those who called it; what it rejects with would go to nobody. */
+/** What a callback throws comes back to it, as in Passport (see {@link ask}); what it rejects with goes to `next`. */
 function tell({ callback, next }: Attempt, ...told: Parameters<AuthenticateCallback>): void {
   const returned = callback?.(...told)
-  if (returned instanceof Promise) returned.catch(next)
+  if (returned instanceof Promise) returned.catch((error: unknown) => next(real(error)))
 }
 
 /** Not `res.redirect`, which only Express has. */
@@ -118,12 +120,14 @@ function admit(attempt: Attempt, { user, info }: { user: unknown; info: unknown 
   const { req, options, next } = attempt
   // Read before the login: a new session knows nothing of it.
   const returnTo = req.session?.returnTo
-  const admitted: Done = (error) => {
+  const goOnAfter = (error?: unknown) => {
     if (error) return next(error)
     // Left after the login, for the same reason.
     leaveMessages(req, options, 'success', info)
-    tellAuthInfo(attempt, info, () => (options.assignProperty ? next() : goOn(attempt, returnTo)))
+    return tellAuthInfo(attempt, info, () => (options.assignProperty ? next() : goOn(attempt, returnTo)))
   }
+  // A session store or a promise calls back, and neither knows what to do with an exception.
+  const admitted: Done = (error) => callBack(goOnAfter, [error], next)
   if (options.assignProperty) {
     req[options.assignProperty] = user
     admitted()

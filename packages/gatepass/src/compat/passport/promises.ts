@@ -1,3 +1,5 @@
+import { real } from '../told.ts'
+
 /** How Node's callbacks are called. */
 export type Done = (error?: unknown, value?: unknown, ...more: unknown[]) => void
 
@@ -49,10 +51,11 @@ export function heard<Function extends object>(call: Function, failed: (error: u
  */
 function follow(returned: unknown, answers: boolean, done: Done): void {
   if (!(returned instanceof Promise || (answers && isThenable(returned)))) return
-  Promise.resolve(returned)
-    .then((value: unknown) => (answers ? done(null, value ?? false) : undefined))
-    // Not at once: whoever called may be waiting for the promise as well, and have an answer of its own.
-    .catch((error: unknown) => setImmediate(done, error || new Error('A promise was rejected without a reason')))
+  Promise.resolve(returned).then(
+    (value: unknown) => (answers ? done(null, value ?? false) : undefined),
+    // Not at once: the caller may wait for the promise as well, and have an answer of its own.
+    (error: unknown) => setImmediate(done, real(error)),
+  )
 }
 
 function isThenable(value: unknown): boolean {

@@ -1,4 +1,5 @@
 import { UsageError } from '../../error.ts'
+import { callBack, promised } from '../told.ts'
 import type { Done } from './promises.ts'
 import { canRegenerate } from './session-login.ts'
 import type { InitializeOptions, LogInOptions, PassportRequest, SessionLogins } from './types.ts'
@@ -38,13 +39,15 @@ function withCallback(
 ): Promise<void> | undefined {
   const withoutSession: Act = (_, told) => told()
   const run = (told: Done): void => (logins === undefined ? withoutSession : act)(logins as SessionLogins, told)
+  const { res, next } = req
   if (typeof done === 'function') {
-    run((error) => (error ? done(error) : done()))
+    run((error) => callBack(done, error ? [error] : [], next))
     return undefined
   }
-  // A promise says nothing to somebody who does not await it, where nothing can come of it.
+  // A promise that is not awaited would hide that such a session cannot keep the login.
   if (logins !== undefined && !canRegenerate(req.session)) throw noCallback(name)
-  return new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())))
+  const work = new Promise<void>((resolve, reject) => run((error) => (error ? reject(error) : resolve())))
+  return res && next ? promised(work, { res, next }) : work
 }
 
 function noCallback(name: string): UsageError {

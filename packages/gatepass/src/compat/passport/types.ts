@@ -144,6 +144,9 @@ export interface RequestMethods {
 export interface PassportRequest extends Partial<RequestMethods> {
   [property: string]: unknown
   session?: SessionBag
+  /** Express sets these two. */
+  res?: ServerResponse
+  next?(error?: unknown): void
   flash?(type: string, message: string): unknown
   _sessionManager?: SessionLogins
   _userProperty?: string
