@@ -63,6 +63,7 @@ const noFlow: LoginFlow = {
   finish: async () => undefined,
   intent: { purpose: 'login' },
   unknown: false,
+  linking: async () => undefined,
 }
 
 async function makeWorld(algorithm: Algorithm) {

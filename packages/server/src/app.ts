@@ -5,7 +5,7 @@ import { gatepass } from 'gatepass/node'
 import { type Passwords, passwords } from 'gatepass/password'
 import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
 import { local } from 'gatepass/strategies/local'
-import { type Account, Accounts } from './accounts/accounts.ts'
+import { type Account, Accounts, stampOf } from './accounts/accounts.ts'
 import { beginServing, LONGEST_WAIT, openDatabase } from './accounts/database.ts'
 import { parseEmailAddress } from './accounts/email-address.ts'
 import { Identities } from './accounts/identities.ts'
@@ -141,8 +141,7 @@ function authOf(
     users: {
       subject: (account: Account) => account.id,
       find: async (id) => stores.accounts.byId(id),
-      // Not the hash: the same password hashed anew is no reason to log anybody out.
-      stamp: (account) => String(account.passwordVersion),
+      stamp: stampOf,
     },
     strategies,
   })
@@ -201,10 +200,10 @@ function decisionsOf({ config, stores }: AppOptions, limits: Limits): StrategySe
     const wait = await limits.admitRegistration(remoteAddress)
     return wait === undefined ? undefined : tooManyTries(wait)
   }
-  return (provider, identity, { purpose, subject = '', exchange }) =>
-    purpose === 'link'
-      ? whose.toLink(provider, identity, subject)
-      : whose.toLogIn(provider, identity, () => admission(exchange))
+  return (provider, identity, { linking, exchange }) =>
+    linking === undefined
+      ? whose.toLogIn(provider, identity, () => admission(exchange))
+      : whose.toLink(provider, identity, linking)
 }
 
 /** What exactly was wrong is for operators; whoever logs in is told what to do. What we decided ourselves is in the audit. */

@@ -80,6 +80,14 @@ export const identityTaken: Problem = {
   hint: 'Log in with it to see which account that is. Unlink it there, if it has another way in, and then link it here.',
 }
 
+export const linkEnded: Problem = {
+  status: 403,
+  code: 'ERR_OAUTH_LINK_ENDED',
+  title: 'Your login has ended',
+  message: 'The login with which you began to link this way to log in has ended, so it was not linked.',
+  hint: 'Log in again, and link it on your account page.',
+}
+
 export const accountDisabled: Problem = {
   status: 403,
   code: 'ERR_ACCOUNT_DISABLED',

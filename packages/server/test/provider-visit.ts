@@ -1,4 +1,42 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { startPretendProviders } from '../src/providers/pretend.ts'
+import type { ServerOptions } from '../src/server.ts'
 import type { Visitor } from './visitor.ts'
+
+/** The pretend providers; `meanwhile` happens before Facebook answers each question of the server. */
+export function slowFacebook(meanwhile: () => Promise<unknown>): ServerOptions['moreProviders'] {
+  return async ({ origins }) => {
+    const pretend = await startPretendProviders({ origins, port: 65_535, except: [] })
+    const graph = pretend.providers.flatMap((one) => (one.kind === 'facebook' ? (one.endpoints?.graph ?? []) : []))[0]
+    const between = createServer(async (req, res) => {
+      await meanwhile()
+      const body: Buffer[] = []
+      for await (const chunk of req) body.push(chunk)
+      const { 'content-type': type = '', authorization = '' } = req.headers
+      const answer = await fetch(`${graph}${req.url}`, {
+        method: req.method ?? 'GET',
+        headers: { ...(type && { 'content-type': type }), ...(authorization && { authorization }) },
+        body: body.length === 0 ? null : Buffer.concat(body),
+      })
+      res.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+    })
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
+    const there = `http://127.0.0.1:${(between.address() as AddressInfo).port}`
+    return {
+      providers: pretend.providers.map((one) =>
+        one.kind === 'facebook' && one.endpoints !== undefined
+          ? { ...one, endpoints: { ...one.endpoints, graph: there } }
+          : one,
+      ),
+      close: async () => {
+        between.closeAllConnections()
+        between.close()
+        await pretend.close()
+      },
+    }
+  }
+}
 
 /** What somebody does on a provider's page. */
 export type Deed = { readonly person: string; readonly fault?: string } | { readonly cancel: 'yes' }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pretendOpenId } from 'gatepass/testing/providers'
 import { describe, expect, test } from 'vitest'
-import { linkAt, logInAt, visitProvider } from './provider-visit.ts'
+import { linkAt, logInAt, slowFacebook, visitProvider } from './provider-visit.ts'
 import { ADA, BOB, loggedIn, startTestServer, type TestServer } from './test-server.ts'
 import type { Answer, Visitor } from './visitor.ts'
 
@@ -147,6 +147,38 @@ describe('linking', () => {
     const elsewhere = server.visitor()
     await logInAt(elsewhere, 'facebook', ALAN)
     expect(await who(elsewhere)).toBe(await who(ada))
+  })
+
+  test.each<[string, (server: TestServer, mallory: Visitor) => Promise<unknown>]>([
+    ['the account goes to the owner of its mailbox', (server) => logInAt(server.visitor(), 'google', ADA_AT_GOOGLE)],
+    [
+      'the other sessions are ended',
+      async (server) => {
+        const other = server.visitor()
+        await other.json('POST', '/auth/login', ADAS_MAILBOX)
+        await other.json('DELETE', '/auth/sessions')
+      },
+    ],
+    ['the session is logged out', (_server, mallory) => mallory.json('POST', '/auth/logout', {})],
+  ])('is not done if %s while the provider answers', async (_what, meanwhile) => {
+    let once: (() => Promise<unknown>) | undefined
+    const moreProviders = slowFacebook(async () => {
+      const act = once
+      once = undefined
+      await act?.()
+    })
+    const server = await startTestServer({ moreProviders })
+    const mallory = await loggedIn(server, ADAS_MAILBOX)
+    once = () => meanwhile(server, mallory)
+    const answer = await linkAt(mallory, 'facebook', NEMO)
+    expect(answer).toMatchObject({ status: 403, body: expect.stringContaining('ERR_OAUTH_LINK_ENDED') })
+    expect(answer.body).toContain('href="/login?next=%2Faccount"')
+    expect(events(server)).toContain('link_fail')
+    const owner = server.visitor()
+    await logInAt(owner, 'google', ADA_AT_GOOGLE)
+    const byLink = server.visitor()
+    await logInAt(byLink, 'facebook', NEMO)
+    expect(await who(byLink)).not.toBe(await who(owner))
   })
 
   test('needs a login of the last ten minutes, and comes back after one', async () => {

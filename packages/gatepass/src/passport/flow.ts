@@ -1,10 +1,9 @@
-import type { Awaitable } from '../awaitable.ts'
 import { randomToken } from '../crypto/random.ts'
 import { ProtocolError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Timestamp } from '../session/store.ts'
-import type { LoginIntent } from './intent.ts'
+import type { Linking, LoginIntent } from './intent.ts'
 import type { LoginFlow } from './strategy.ts'
 
 /** How many logins of one strategy a browser may have begun and not finished; a further one drops the oldest. */
@@ -21,8 +20,8 @@ export interface FlowOwner {
   readonly strategy: string
   /** What this request wants a login for. */
   readonly intent: LoginIntent
-  /** Who is logged in now. */
-  readonly subject: () => Awaitable<string | undefined>
+  /** Who began to link with this intent, if session and credentials are still those of then. */
+  readonly linking: (intent: LoginIntent) => Promise<Linking | undefined>
   readonly clock: () => Timestamp
 }
 
@@ -70,10 +69,14 @@ export class SessionLoginFlow implements LoginFlow {
     const entry = await this.#take(handle)
     this.#unknown = entry === undefined
     if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
-    // Whoever began to link must still be in: credentials may have changed, or the account be gone, meanwhile.
-    if (entry.intent.purpose === 'link' && entry.intent.subject !== (await this.#owner.subject())) return undefined
+    // Before the code is sent anywhere. It is asked again when the provider has answered.
+    if (entry.intent.purpose === 'link' && (await this.#owner.linking(entry.intent)) === undefined) return undefined
     this.#intent = entry.intent
     return entry.value as Value
+  }
+
+  linking(): Promise<Linking | undefined> {
+    return this.#owner.linking(this.#intent)
   }
 
   async #take(handle: string): Promise<FlowEntry | undefined> {

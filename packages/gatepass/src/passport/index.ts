@@ -10,7 +10,7 @@ export {
   type LogoutRouteOptions,
   type RequireLoginOptions,
 } from './gatepass.ts'
-export type { LoginIntent } from './intent.ts'
+export type { Linking, LoginIntent } from './intent.ts'
 export type { Failure, Outcome, Pass, Redirect, Respond, Success } from './outcome.ts'
 export {
   type Anonymity,

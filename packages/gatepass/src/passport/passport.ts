@@ -7,7 +7,7 @@ import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { Timestamp } from '../session/store.ts'
 import { SessionLoginFlow } from './flow.ts'
-import { LOGIN, type LoginIntent } from './intent.ts'
+import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, type Failure, type Outcome, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
 import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
 import { hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
@@ -102,7 +102,8 @@ export class Passport<User, Name extends string = string> {
     wish: LoginIntent = LOGIN,
   ): Promise<Verdict<User>> {
     const failures: Rejection['failures'][number][] = []
-    let intent = wish
+    const begun = wish.purpose === 'link' ? await this.#begun(exchange, wish) : wish
+    let intent = begun
     for (const strategy of this.#named(names)) {
       const flow = this.#flow(exchange, strategy.name, intent)
       const attempt: Attempt = { flow, options, sessions: this.#sessions, clock: this.#clock }
@@ -112,7 +113,12 @@ export class Passport<User, Name extends string = string> {
       switch (outcome.type) {
         case 'success':
           requireUser(`The strategy "${strategy.name}"`, outcome.user)
-          return { ...outcome, strategy: strategy.name, ...(intent !== wish && { intent }) }
+          // Also for an application that links by the verdict, and not in its strategy.
+          if (intent.purpose === 'link' && (await flow.linking()) === undefined) {
+            failures.push({ ...LINK_ENDED, strategy: strategy.name })
+            break
+          }
+          return { ...outcome, strategy: strategy.name, ...(intent !== begun && { intent }) }
         case 'redirect':
         case 'respond':
           return outcome
@@ -123,7 +129,7 @@ export class Passport<User, Name extends string = string> {
           break
       }
     }
-    return { ...rejection(failures), ...(intent !== wish && { intent }) }
+    return { ...rejection(failures), ...(intent !== begun && { intent }) }
   }
 
   /**
@@ -289,8 +295,35 @@ export class Passport<User, Name extends string = string> {
 
   #flow(exchange: Exchange, strategy: string, intent: LoginIntent): LoginFlow {
     if (this.#sessions === undefined) return { ...withoutSessions, intent }
-    const subject = () => andThen(this.user(exchange), (user) => user && subjectOf(this.#users, user))
-    return new SessionLoginFlow(exchange, this.#sessions, { strategy, intent, subject, clock: this.#clock })
+    const linking = (begun: LoginIntent) => this.#linking(exchange, begun)
+    return new SessionLoginFlow(exchange, this.#sessions, { strategy, intent, linking, clock: this.#clock })
+  }
+
+  /** A link is bound to the session and the credentials that it begins with. */
+  async #begun(exchange: Exchange, wish: LoginIntent): Promise<LoginIntent> {
+    if (this.#sessions === undefined) return wish
+    const { handle: session, login } = await this.#sessions.open(exchange)
+    return {
+      ...wish,
+      ...(session !== undefined && { session }),
+      ...(login?.stamp !== undefined && { stamp: login.stamp }),
+    }
+  }
+
+  /** Asks store and application anew: what this exchange knows may be older than the provider's answer. */
+  async #linking(exchange: Exchange, begun: LoginIntent): Promise<Linking | undefined> {
+    const { purpose, subject, session, stamp } = begun
+    if (purpose !== 'link' || subject === undefined || session === undefined) return undefined
+    const { id = '' } = this.#sessions?.opened(exchange) ?? {}
+    const record = await this.#sessions?.record(id)
+    if (record === undefined || record.handle !== session || record.subject !== subject) return undefined
+    const { login } = readAbout(record.about)
+    const user = await this.#users.find(subject)
+    if (user === undefined || user === null || user === false) return undefined
+    requireUser('users.find', user)
+    if (login?.stamp !== stamp || !hasCurrentStamp(this.#users, user, login)) return undefined
+    const stillStands = async () => (await this.#linking(exchange, begun)) !== undefined
+    return { subject, stamp: this.#users.stamp?.(user), sessionId: record.id, stillStands }
   }
 
   /**
@@ -324,6 +357,14 @@ export class Passport<User, Name extends string = string> {
   }
 }
 
+/** Says nothing of what a strategy may have linked a moment before the session ended. */
+const LINK_ENDED: Failure = {
+  type: 'failure',
+  reason: 'expired',
+  code: 'ERR_OAUTH_LINK_ENDED',
+  message: 'The login with which you began this has ended. Log in again.',
+}
+
 const OUTDATED: Failure = {
   type: 'failure',
   reason: 'expired',
@@ -347,6 +388,9 @@ const withoutSessions: Omit<LoginFlow, 'intent'> = {
     })
   },
   async finish(): Promise<undefined> {
+    return undefined
+  },
+  async linking(): Promise<undefined> {
     return undefined
   },
 }

@@ -2,7 +2,7 @@ import type { Awaitable } from '../awaitable.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Timestamp } from '../session/store.ts'
-import type { LoginIntent } from './intent.ts'
+import type { Linking, LoginIntent } from './intent.ts'
 import type { Outcome } from './outcome.ts'
 
 /** One-time memory bound to this browser: OAuth state and PKCE verifier, OIDC nonce, WebAuthn challenge. */
@@ -15,6 +15,11 @@ export interface LoginFlow {
   readonly intent: LoginIntent
   /** Whether `finish` was asked for a handle that this browser does not have: used before, dropped by a login, or never begun. */
   readonly unknown: boolean
+  /**
+   * Who began to link, if their session lives and their credentials are those it began with. Both are looked up at each call:
+   * call it after the last wait and before the identity is linked. `undefined`: it has ended, or this is not a link.
+   */
+  linking(): Promise<Linking | undefined>
 }
 
 /** What one call of `authenticate` hands to a strategy. */

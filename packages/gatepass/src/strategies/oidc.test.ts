@@ -17,7 +17,10 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-const attempt = { flow: { start: async () => 'state', finish: async () => undefined, intent: LOGIN, unknown: false } }
+const nothing = async () => undefined
+const attempt = {
+  flow: { start: async () => 'state', finish: nothing, linking: nothing, intent: LOGIN, unknown: false },
+}
 
 describe('where a callback that is a path is', () => {
   const begin = (request: TestRequest, callback = '/auth/acme/callback') => {

@@ -19,8 +19,12 @@ export class Accounts {
   readonly byIdentity: Map<string, string> = new Map()
   readonly seen: { identity: Identity; request: AccountRequest }[] = []
 
-  find: (identity: Identity, request: AccountRequest) => Account | undefined = (identity, request) => {
+  /** What happens between being asked and writing. */
+  beforeWriting: (request: AccountRequest) => Promise<unknown> = async () => {}
+
+  find: (identity: Identity, request: AccountRequest) => Promise<Account | undefined> = async (identity, request) => {
     this.seen.push({ identity, request })
+    await this.beforeWriting(request)
     const key = JSON.stringify([identity.issuer, identity.subject])
     const owner = this.byIdentity.get(key)
     const { subject = owner ?? `user-${this.byId.size + 1}` } = request

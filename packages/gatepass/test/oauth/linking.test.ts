@@ -1,21 +1,26 @@
 /** Who may add a way to log in to an account: attack 65, and the rules on linking. */
 import { describe, expect, test } from 'vitest'
+import { Passport } from '../../src/passport/passport.ts'
 import type { Strategy } from '../../src/passport/strategy.ts'
-import { oidc } from '../../src/strategies/oidc.ts'
+import { type OAuthEvent, oidc } from '../../src/strategies/oidc.ts'
 import { testClock } from '../../src/testing/clock.ts'
 import type { Account } from './express-site.ts'
 import { CLIENT_ID, CLIENT_SECRET, codeFor, lyingProvider } from './lying-provider.ts'
 import { origin, Visited } from './visitor.ts'
 
+type World = Awaited<ReturnType<typeof world>>
+
 async function world() {
   const clock = testClock(Date.now())
   const provider = await lyingProvider(clock)
+  const events: OAuthEvent[] = []
   const app = new Visited(
     (accounts): Strategy<Account, string> =>
       oidc({
         ...{ name: 'acme', issuer: provider.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, clock },
         callback: '/auth/acme/callback',
         account: accounts.find,
+        onEvent: (event) => void events.push(event),
       }),
     clock,
   )
@@ -35,6 +40,7 @@ async function world() {
     browser,
     logIn,
     parametersOf,
+    codes: () => events.map(({ code }) => code),
     [Symbol.asyncDispose]: () => provider[Symbol.asyncDispose](),
   }
 }
@@ -81,6 +87,76 @@ describe('linking', () => {
     w.app.accounts.byId.delete(subject)
     expect(await w.browser.back(w.parametersOf(begun.location))).toMatchObject({ location: '/login?failure=expired' })
     expect(w.app.accounts.byIdentity.size).toBe(1)
+  })
+
+  test.each<[string, (w: World, subject: string) => unknown]>([
+    ['their session is ended from elsewhere', (w, subject) => w.app.gatepass.sessions.revokeAll(subject)],
+    ['they log out', (w) => w.browser.logOut()],
+    ['their credentials change', (w, subject) => w.app.accounts.byId.set(subject, { id: subject, name: 'changed' })],
+    ['their account is deleted', (w, subject) => w.app.accounts.byId.delete(subject)],
+    ['somebody else logs in in this browser', (w) => w.browser.logInAs({ id: 'eve', name: 'Eve' })],
+    ['they log in again with other credentials', (w, subject) => w.browser.logInAs({ id: subject, name: 'changed' })],
+  ])('ends if %s while the provider answers: nothing is linked', async (_what, meanwhile) => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    const begun = await w.browser.link()
+    w.provider.lies.claims = { sub: 'ada-at-work' }
+    w.provider.lies.token = async (token) => {
+      await meanwhile(w, subject)
+      return token
+    }
+    const back = await w.browser.back(w.parametersOf(begun.location))
+    expect(back).toMatchObject({ location: '/account?failure=expired' })
+    expect(w.codes()).toEqual(['ERR_OAUTH_LINK_ENDED'])
+    expect([...w.app.accounts.byIdentity.keys()].filter((key) => key.includes('ada-at-work'))).toEqual([])
+  })
+
+  test('ends if they have logged in with other credentials since, in the same session', async () => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    const begun = await w.browser.link()
+    await w.browser.logInAs({ id: subject, name: 'changed' })
+    const back = await w.browser.back(w.parametersOf(begun.location))
+    expect(back).toMatchObject({ location: '/login?failure=expired', subject })
+    expect(w.provider.exchanges).toHaveLength(1)
+  })
+
+  test('tells the application who began it as they are now, and whether that still stands when it writes', async () => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    const standing: (boolean | undefined)[] = []
+    w.app.accounts.beforeWriting = async ({ linking }) => {
+      standing.push(await linking?.stillStands())
+      await w.app.gatepass.sessions.revokeAll(subject)
+      standing.push(await linking?.stillStands())
+    }
+    const begun = await w.browser.link()
+    await w.browser.back(w.parametersOf(begun.location))
+    expect(standing).toEqual([true, false])
+    const { linking } = w.app.accounts.seen.at(-1)?.request ?? {}
+    expect(linking).toMatchObject({ subject, stamp: 'Ada', sessionId: expect.stringMatching(/^[0-9a-f]{64}$/) })
+  })
+
+  test('by a verdict, which a strategy without `account` gives, ends with the session too', async () => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    const wish = { purpose: 'link', subject } as const
+    const slow = {
+      name: 'slow',
+      authenticate: async () => ({ type: 'success', user: { id: 'other', name: '' } }) as const,
+    }
+    const { sessions } = w.app.gatepass
+    const users = { find: (id: string) => w.app.accounts.byId.get(id), subject: (user: Account) => user.id }
+    const passport = new Passport<Account>({ users, strategies: [slow], sessions })
+    expect(await passport.authenticate(w.browser.jar.exchange(), 'slow', {}, wish)).toMatchObject({ type: 'success' })
+    const exchange = w.browser.jar.exchange()
+    await sessions.open(exchange)
+    await sessions.revokeAll(subject)
+    const verdict = await passport.authenticate(exchange, 'slow', {}, wish)
+    expect(verdict).toMatchObject({
+      type: 'rejection',
+      failures: [{ reason: 'expired', code: 'ERR_OAUTH_LINK_ENDED' }],
+    })
   })
 
   test('ends if somebody else has logged in in this browser meanwhile', async () => {

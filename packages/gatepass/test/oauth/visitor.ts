@@ -36,7 +36,11 @@ export class Visited {
     this.gatepass = new Gatepass<Account, string>(
       {
         sessions: { store: this.store, clock },
-        users: { find: (id) => this.accounts.byId.get(id), subject: (user) => user.id },
+        users: {
+          find: (id) => this.accounts.byId.get(id),
+          subject: (user) => user.id,
+          stamp: (user) => user.name,
+        },
         strategies: [made],
         clock,
       },
@@ -71,6 +75,22 @@ export class Visitor {
     const route = { success: '/account', ...(maxAge !== undefined && { maxAge }) }
     const own = { method: 'POST', target: '/link', headers: { 'sec-fetch-site': 'same-origin', origin }, ...request }
     return this.#visit(own, (exchange) => this.#app.gatepass.link(exchange, this.#app.name, route))
+  }
+
+  logOut(): Promise<Answer> {
+    return this.#visit({ method: 'POST' }, async (exchange) => {
+      await this.#app.gatepass.passport.logout(exchange)
+      return undefined
+    })
+  }
+
+  /** A login by other means, with an account that is then there as given. */
+  logInAs(user: Account): Promise<Answer> {
+    this.#app.accounts.byId.set(user.id, user)
+    return this.#visit({ method: 'POST' }, async (exchange) => {
+      await this.#app.gatepass.passport.login(exchange, { type: 'success', user })
+      return undefined
+    })
   }
 
   /** Begins a login: where the provider is asked. */

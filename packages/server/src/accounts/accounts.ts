@@ -212,6 +212,11 @@ export class Accounts {
   }
 }
 
+/** Changes with the password and with the owner. Not the hash: the same password hashed anew logs nobody out. */
+export function stampOf({ passwordVersion }: Account): string {
+  return String(passwordVersion)
+}
+
 export function accountOf(row: AccountRow): Account {
   return {
     id: row.id,

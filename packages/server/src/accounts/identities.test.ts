@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { StoreError } from 'gatepass'
+import { type SessionId, StoreError } from 'gatepass'
+import { sqliteStore } from 'gatepass/stores/sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Account, Accounts } from './accounts.ts'
 import { openDatabase } from './database.ts'
@@ -85,10 +86,10 @@ test('the last way in is not removed: neither one by one nor both at once', asyn
   const account = (await identities.use(GOOGLE)) as Account
   await identities.add(FACEBOOK, account)
   const handles = (await identities.list(account)).map(({ handle }) => handle)
-  const removed = await Promise.all(handles.map((handle) => identities.remove(account, handle, BOTH)))
+  const removed = await Promise.all(handles.map((handle) => identities.remove(account, { handle, configured: BOTH })))
   expect(removed.filter((provider) => provider !== undefined)).toHaveLength(1)
   const [last] = await identities.list(account)
-  expect(await identities.remove(account, last?.handle ?? '', BOTH)).toBeUndefined()
+  expect(await identities.remove(account, { handle: last?.handle ?? '', configured: BOTH })).toBeUndefined()
   expect(await identities.list(account)).toHaveLength(1)
 })
 
@@ -99,8 +100,8 @@ test('of two processes that each remove another one, one does', async () => {
   await identities.add(FACEBOOK, account)
   const other = await open(path)
   const [first, second] = await identities.list(account)
-  expect(await identities.remove(account, first?.handle ?? '', BOTH)).toBe(first?.provider)
-  expect(await other.identities.remove(account, second?.handle ?? '', BOTH)).toBeUndefined()
+  expect(await identities.remove(account, { handle: first?.handle ?? '', configured: BOTH })).toBe(first?.provider)
+  expect(await other.identities.remove(account, { handle: second?.handle ?? '', configured: BOTH })).toBeUndefined()
 })
 
 test.each([
@@ -114,15 +115,17 @@ test.each([
   database.exec(statement)
   database.close()
   const google = (await identities.list(ada)).find(({ provider }) => provider === 'google')
-  expect(await identities.remove(ada, google?.handle ?? '', configured)).toBeUndefined()
+  expect(await identities.remove(ada, { handle: google?.handle ?? '', configured })).toBeUndefined()
 })
 
 test('with a password, every identity can be removed, and only by its own account', async () => {
   const { identities, ada } = await withAda()
   await identities.add(GOOGLE, ada)
   const [identity] = await identities.list(ada)
-  expect(await identities.remove({ id: 'somebody', generation: 1 }, identity?.handle ?? '', BOTH)).toBeUndefined()
-  expect(await identities.remove(ada, identity?.handle ?? '', BOTH)).toBe('google')
+  expect(
+    await identities.remove({ ...ada, id: 'somebody' }, { handle: identity?.handle ?? '', configured: BOTH }),
+  ).toBeUndefined()
+  expect(await identities.remove(ada, { handle: identity?.handle ?? '', configured: BOTH })).toBe('google')
   expect(await identities.use(GOOGLE)).toBeUndefined()
 })
 
@@ -145,6 +148,46 @@ test('attack 53: an account goes to the owner of its mailbox once, and what open
   // Whoever was linked before begins anew.
   expect(await identities.open(FACEBOOK, NEWCOMER)).toBe(true)
   expect(await identities.use(FACEBOOK)).not.toMatchObject({ id: ada.id })
+})
+
+test.each([
+  ['its session has ended', 'delete from gatepass_sessions'],
+  ['its session is another account’s', "update gatepass_sessions set subject = 'somebody'"],
+  ['its session has expired', 'update gatepass_sessions set expires_at = 2000'],
+  ['the password was changed', 'update accounts set password_version = 2'],
+  ['the account has another owner', 'update accounts set generation = 2'],
+  ['the account was disabled', 'update accounts set disabled_at = 1'],
+])('the statement that adds or removes a way in does nothing if %s since it was allowed', async (_what, statement) => {
+  const { identities, ada, path } = await withAda()
+  const id = 'a'.repeat(64) as SessionId
+  const record = { id, handle: 'h', version: 1, subject: ada.id, data: '{}', about: '{}', createdAt: 1, seenAt: 1 }
+  const sessions = sqliteStore(path, { clock: () => 1000 })
+  sessions.insert({ ...record, expiresAt: 5000 })
+  onTestFinished(() => sessions.close())
+  await identities.add(GOOGLE, ada, id)
+  const [google] = await identities.list(ada)
+  expect(google).toMatchObject({ provider: 'google' })
+  const database = new DatabaseSync(path)
+  database.exec(statement)
+  database.close()
+  expect(await identities.add(FACEBOOK, ada, id)).toBe(false)
+  const { handle = '' } = google ?? {}
+  expect(await identities.remove(ada, { handle, configured: BOTH, session: id })).toBeUndefined()
+  expect(await identities.list(ada)).toEqual([google])
+})
+
+test('an account that goes to its owner between the two statements of a login by an identity is not opened', async () => {
+  const { accounts, identities, ada, path } = await withAda()
+  await identities.add(FACEBOOK, ada)
+  const login = identities.use({ ...FACEBOOK, email: 'noted@example.com' })
+  // The identity is noted first. From there to the account another program may write.
+  const database = new DatabaseSync(path)
+  const noted = database.prepare('select email from identities')
+  for (let turn = 0; turn < 100 && noted.get()?.email === null; turn++) await Promise.resolve()
+  database.exec('update accounts set generation = 2, password_version = 2')
+  database.close()
+  expect(await login).toBeUndefined()
+  expect((await accounts.byId(ada.id))?.generation).toBe(2)
 })
 
 test('only the account’s own address is confirmed, and once', async () => {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import type { SessionId } from 'gatepass'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import { type Account, accountOf } from './accounts.ts'
-import { type AccountRow, type AccountTables, queried } from './database.ts'
+import { type AccountRow, type AccountTables, type IdentityRow, queried } from './database.ts'
 import type { EmailAddress } from './email-address.ts'
 
 /** Somebody at a provider; `issuer` and `subject` together are the one key that never changes hands. */
@@ -37,6 +38,18 @@ export interface NewOwner {
   readonly name: string
 }
 
+/** What an account must still be when something takes effect that was allowed before. */
+export type Standing = Pick<Account, 'id' | 'generation' | 'passwordVersion'>
+
+/** Which way in is taken away. */
+export interface Removal {
+  readonly handle: string
+  /** The providers that there are. */
+  readonly configured: readonly string[]
+  /** In which it was allowed, if in one. */
+  readonly session?: SessionId | undefined
+}
+
 /** Whether an identity opens the account that it names: there is one, and it has not gone to somebody else since. */
 const live: RawBuilder<boolean> = sql`exists (select 1 from accounts
   where accounts.id = identities.account_id and accounts.generation = identities.generation)`
@@ -65,14 +78,15 @@ export class Identities {
    * @returns whose it is, or `undefined`: nobody's; `disabled` if nobody is let into its account
    */
   async use({ issuer, subject, email }: GivenIdentity): Promise<Account | 'disabled' | undefined> {
-    const [used] = await this.#run<{ account_id: string }>(sql`
+    const [used] = await this.#run<Pick<IdentityRow, 'account_id' | 'generation'>>(sql`
       update identities set last_used_at = ${this.#clock()}, email = ${email ?? null}
       where issuer = ${issuer} and subject = ${subject} and ${live}
-      returning account_id`)
+      returning account_id, generation`)
     if (used === undefined) return undefined
-    const [row] = await this.#run<AccountRow>(sql`
-      select * from accounts where id = ${used.account_id} and disabled_at is null`)
-    return row === undefined ? 'disabled' : accountOf(row)
+    const [row] = await this.#run<AccountRow>(sql`select * from accounts where id = ${used.account_id}`)
+    // Between the two statements the account may have gone to the owner of its mailbox.
+    if (row === undefined || row.generation !== used.generation) return undefined
+    return row.disabled_at === null ? accountOf(row) : 'disabled'
   }
 
   /** Whose it is. */
@@ -117,15 +131,16 @@ export class Identities {
   /**
    * Lets the identity open an account that exists, unless it opens one already.
    *
-   * @returns whether it was added; not if the account has gone to somebody else since it was read
+   * @param account as it was when this was allowed
+   * @param session in which it was allowed, if in one
+   * @returns whether it was added; not if the account is another by now, or the session has ended
    */
-  async add(identity: GivenIdentity, account: Pick<Account, 'id' | 'generation'>): Promise<boolean> {
+  async add(identity: GivenIdentity, account: Standing, session?: SessionId): Promise<boolean> {
     const given = this.#rowOf(identity)
     const added = await this.#run(sql`
       insert into identities (${columns})
       select ${given}, ${account.id}, ${account.generation}
-      where exists (select 1 from accounts
-        where id = ${account.id} and generation = ${account.generation} and disabled_at is null)
+      where ${this.#stands(account, session)}
       on conflict (issuer, subject) do update set ${overwrite} where not ${live}
       returning handle`)
     return added.length > 0
@@ -135,17 +150,14 @@ export class Identities {
    * Takes a way in from an account, unless it is the last one. A disabled password, and a provider that is not configured
    * any more, are no ways in.
    *
-   * @param configured the providers that there are
+   * @param account as it was when this was allowed
    * @returns the provider; `undefined` if the account has no such identity, or no other way in
    */
-  async remove(
-    { id, generation }: Pick<Account, 'id' | 'generation'>,
-    handle: string,
-    configured: readonly string[],
-  ): Promise<string | undefined> {
+  async remove(account: Standing, { handle, configured, session }: Removal): Promise<string | undefined> {
+    const { id, generation } = account
     const [removed] = await this.#run<{ provider: string }>(sql`
       delete from identities
-      where handle = ${handle} and account_id = ${id} and generation = ${generation} and (
+      where handle = ${handle} and account_id = ${id} and generation = ${generation} and ${this.#stands(account, session)} and (
         exists (select 1 from accounts
           where id = ${id} and password_hash is not null and password_disabled_at is null)
         or exists (select 1 from identities as other
@@ -174,6 +186,18 @@ export class Identities {
       createdAt: row.created_at,
       lastUsedAt: row.last_used_at,
     }))
+  }
+
+  /**
+   * Whether the account is what it was, and the session in which something was allowed lives. The sessions are in the same
+   * file, so that one statement decides and writes.
+   */
+  #stands({ id, generation, passwordVersion }: Standing, session: SessionId | undefined): RawBuilder<boolean> {
+    const account = sql<boolean>`exists (select 1 from accounts where id = ${id} and generation = ${generation}
+      and password_version = ${passwordVersion} and disabled_at is null)`
+    if (session === undefined) return account
+    return sql`${account} and exists (select 1 from gatepass_sessions
+      where id = ${session} and subject = ${id} and expires_at > ${this.#clock()})`
   }
 
   #rowOf({ issuer, subject, provider, email }: GivenIdentity): RawBuilder<unknown> {

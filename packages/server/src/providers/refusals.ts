@@ -1,10 +1,11 @@
 import type { Rejection } from 'gatepass'
-import type { Problem } from '../problem.ts'
+import { linkEnded, type Problem } from '../problem.ts'
 
 /** What a person is told when a provider brought nobody in, by the first thing that was wrong. */
 export function providerProblem({ failures }: Rejection, label: string): Problem {
   const [failure] = failures
   const code = failure?.code ?? 'ERR_OAUTH_PROVIDER'
+  if (code === linkEnded.code) return linkEnded
   switch (failure?.reason) {
     case 'denied':
       return {

@@ -1,9 +1,10 @@
+import type { Linking } from 'gatepass'
 import type { Identity } from 'gatepass/strategies/oidc'
-import type { Account, Accounts } from '../accounts/accounts.ts'
+import { type Account, type Accounts, stampOf } from '../accounts/accounts.ts'
 import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.ts'
 import type { GivenIdentity, Identities } from '../accounts/identities.ts'
 import { isPersonName } from '../accounts/person-name.ts'
-import { accountDisabled, emailInUse, identityTaken, loginRequired, type Problem, unsettled } from '../problem.ts'
+import { accountDisabled, emailInUse, identityTaken, linkEnded, type Problem, unsettled } from '../problem.ts'
 
 /** What an identity opens, and what had to be done for it. */
 export interface Opened {
@@ -50,14 +51,19 @@ export class WhoseAccount {
     return refused(unsettled)
   }
 
-  /** For somebody who is logged in and adds a way to log in. @param accountId who began it */
-  async toLink(provider: string, identity: Identity, accountId: string): Promise<Decision> {
+  /**
+   * For a person who is logged in and adds a way to log in. It takes effect in one statement, with the condition that account
+   * and session are still those that began it.
+   */
+  async toLink(provider: string, identity: Identity, linking: Linking): Promise<Decision> {
     const given = { ...identity, provider }
-    const account = await this.#accounts.byId(accountId)
-    if (account === undefined) return refused(loginRequired)
-    if (!(await this.#identities.add(given, account))) {
+    const { subject, stamp, sessionId } = linking
+    const account = await this.#accounts.byId(subject)
+    if (account === undefined || stampOf(account) !== stamp) return refused(linkEnded)
+    if (!(await this.#identities.add(given, account, sessionId))) {
       const owner = await this.#identities.ownerOf(given)
-      return owner === account.id ? { type: 'opened', account, how: 'known' } : refused(identityTaken)
+      if (owner === account.id) return { type: 'opened', account, how: 'known' }
+      return refused(owner === undefined ? linkEnded : identityTaken)
     }
     const email = identity.emailAuthoritative ? parseEmailAddress(identity.email) : undefined
     const emailProved = email !== undefined && (await this.#accounts.emailProved(account.id, email.key))

@@ -23,8 +23,9 @@ async function unlink(site: Site, visit: Visit, { handle = '' }: Parameters): Pr
   const who = await recentLogin(site, visit, '/account')
   if ('answer' in who) return who.answer
   const { account } = who
+  const { id: session } = await site.auth.session(visit.request)
   const configured = site.providers.map(({ name }) => name)
-  const provider = await site.identities.remove(account, handle, configured)
+  const provider = await site.identities.remove(account, { handle, configured, session })
   if (provider !== undefined) {
     site.audit.record('link_removed', visit, { userId: account.id, provider })
     if (!visit.wantsPage) return noContent()

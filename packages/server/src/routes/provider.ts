@@ -7,7 +7,7 @@ import { confirmPage } from '../pages/confirm.ts'
 import { errorPage, type Way } from '../pages/error.ts'
 import { leaveNotice } from '../pages/notices.ts'
 import { onwardsPage } from '../pages/onwards.ts'
-import { emailInUse, identityTaken, type Problem } from '../problem.ts'
+import { emailInUse, identityTaken, linkEnded, type Problem } from '../problem.ts'
 import type { ProviderConfig } from '../provider-config.ts'
 import { providerProblem } from '../providers/refusals.ts'
 import { askAnew, callbackPath, decisionOf } from '../providers/strategies.ts'
@@ -143,7 +143,8 @@ async function refuseArrival(
   const event = intent?.purpose === 'link' ? 'link_fail' : 'authn_login_fail'
   site.audit.record(event, visit, { userId: intent?.subject, provider: provider.name, reason: problem.code })
   if (!visit.wantsPage) return json(problem.status, problemBody(problem), problemHeaders(problem))
-  const somebody = (await frameOf(site, visit)).account !== undefined
+  // What this request knows of its session is older than the provider's answer.
+  const somebody = problem.code !== linkEnded.code && (await frameOf(site, visit)).account !== undefined
   const ways = somebody ? [toAccount] : waysOn(problem, provider, intent?.next)
   const view = { problem, requestId: visit.requestId, path: visit.path, ways }
   // Without forms, since the page's own address may hold a code and is told to nobody.
@@ -155,7 +156,7 @@ const toAccount: Way = { href: '/account', text: 'To your account' }
 function waysOn({ code }: Problem, { name, label }: ProviderConfig, next: string | undefined): Way[] {
   const query = next === undefined || next === '/account' ? '' : `?next=${encodeURIComponent(next)}`
   const again = { href: `/auth/${name}${query}`, text: `Try again with ${label}` }
-  if (code === emailInUse.code || code === identityTaken.code)
+  if (code === emailInUse.code || code === identityTaken.code || code === linkEnded.code)
     return [{ href: '/login?next=%2Faccount', text: 'Log in' }]
   const other = { href: `/login${query}`, text: 'Log in another way' }
   return code.startsWith('ERR_O') ? [again, other] : [other]

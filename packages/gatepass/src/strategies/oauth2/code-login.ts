@@ -9,7 +9,7 @@ import type { Identity } from '../../protocols/oauth2/identity.ts'
 import { exchangeCode, type ProviderTokens } from '../../protocols/oauth2/token-request.ts'
 import { type CallbackAddress, callbackAddress, callOptions, type ProviderLoginOptions } from './options.ts'
 import { confirmPage, relayPage } from './pages.ts'
-import { failureOf, notBegunHere, refusedAccount } from './refusals.ts'
+import { failureOf, linkEnded, notBegunHere, refusedAccount } from './refusals.ts'
 
 /** How long a person may take at the provider, in seconds. */
 const LIFETIME = 600
@@ -82,10 +82,13 @@ export class CodeFlow<User> {
     tokens?: ProviderTokens,
   ): Promise<Outcome<User>> {
     const { purpose, subject } = attempt.flow.intent
+    // The provider took its time: the session may have ended since, or the account have gone to somebody else.
+    const linking = purpose === 'link' ? await attempt.flow.linking() : undefined
+    if (purpose === 'link' && linking === undefined) throw linkEnded()
     const kept = this.#options.tokens === true ? tokens : undefined
     const user = userFrom(
       `\`account\` of ${this.#login.name}`,
-      await this.#options.account(identity, { purpose, subject, tokens: kept, exchange }),
+      await this.#options.account(identity, { purpose, subject, linking, tokens: kept, exchange }),
     )
     if (user === undefined) throw refusedAccount()
     return isFailure(user) ? user : { type: 'success', user, ...proof }

@@ -1,6 +1,7 @@
 import type { Awaitable } from '../../awaitable.ts'
 import { type ErrorCode, UsageError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
+import type { Linking } from '../../passport/intent.ts'
 import type { Found } from '../../passport/outcome.ts'
 import type { Strategy } from '../../passport/strategy.ts'
 import { checkParameters } from '../../protocols/oauth2/authorization.ts'
@@ -11,10 +12,15 @@ import { isLoopback } from '../../session/session-cookie.ts'
 
 /** What an application is told besides who somebody is. */
 export interface AccountRequest {
-  /** `link`: add the identity to the account of `subject`, unless it is another account's. */
+  /** `link`: add the identity to the account of `linking.subject`, unless it is another account's. */
   readonly purpose: 'login' | 'link'
   /** Who began to link; `undefined` at a login. */
   readonly subject: string | undefined
+  /**
+   * Session and credentials that linking began with, found unchanged after the provider answered. Both may still change while
+   * you write: link in one statement, with `stamp` in its condition. `undefined` at a login.
+   */
+  readonly linking: Linking | undefined
   /** With the option `tokens` only. They open the person's account at the provider: seal them before they are stored. */
   readonly tokens: ProviderTokens | undefined
   readonly exchange: Exchange

@@ -6,6 +6,11 @@ export function notBegunHere(): ProtocolError {
   return new ProtocolError('ERR_OAUTH_STATE', 'The callback belongs to no login that this browser began')
 }
 
+/** The refusal of a link whose session has ended, or whose credentials have changed, since it began. */
+export function linkEnded(): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_LINK_ENDED', 'The login that began to link this identity has ended')
+}
+
 /** The refusal of an identity that is nobody's here. */
 export function refusedAccount(): ProtocolError {
   return new ProtocolError('ERR_OAUTH_ACCOUNT', 'The application has no account for this identity')
@@ -24,6 +29,7 @@ export function failureOf(error: unknown, label: string): Failure | undefined {
 const reasons: Readonly<Record<string, Failure['reason']>> = {
   ERR_OAUTH_ACCOUNT: 'denied',
   ERR_OAUTH_DENIED: 'denied',
+  ERR_OAUTH_LINK_ENDED: 'expired',
   ERR_OAUTH_STATE: 'expired',
   ERR_OAUTH_ADDRESS: 'unavailable',
   ERR_OAUTH_RESPONSE: 'unavailable',
@@ -33,6 +39,7 @@ const reasons: Readonly<Record<string, Failure['reason']>> = {
 
 function messageOf({ code }: GatepassError, reason: Failure['reason'], label: string): string {
   if (code === 'ERR_OAUTH_ACCOUNT') return `There is no account here for this login with ${label}.`
+  if (code === 'ERR_OAUTH_LINK_ENDED') return 'The login with which you began this has ended. Log in again, then link.'
   if (reason === 'denied') return `The login with ${label} was cancelled. Try again, or log in another way.`
   if (reason === 'expired') {
     return `This login with ${label} was finished before, took longer than ten minutes, or was begun in another browser. Start again.`
