@@ -8,14 +8,20 @@ const passports: readonly (readonly [name: string, passport: Anything])[] = [
   ['gatepass/compat/passport', dropIn],
 ]
 
-async function application(session: Session, { Passport }: Anything): Promise<TestBrowser> {
+type Arrive = (goOn: () => void) => void
+
+async function application(
+  session: Session,
+  { Passport }: Anything,
+  arrive: Arrive = (goOn) => goOn(),
+): Promise<TestBrowser> {
   const { Strategy } = require('passport-local')
   const passport = new Passport()
   passport.use(
     new Strategy((name: string, password: string, done: Anything) => done(null, password === 'sesame' && { id: name })),
   )
   passport.serializeUser((user: Anything, done: Anything) => done(null, user.id))
-  passport.deserializeUser((id: string, done: Anything) => done(null, { id }))
+  passport.deserializeUser((id: string, done: Anything) => arrive(() => done(null, { id })))
   const app = express()
   app.use(session({ secret, resave: false, saveUninitialized: false }), express.urlencoded(), passport.session())
   const page = { successRedirect: '/', failureRedirect: '/', failureMessage: true, keepSessionInfo: true }
@@ -61,4 +67,24 @@ test.each(passports)('%s logs in and out on both alike', async (_, passport) => 
   const answers = await answersOf(original, passport)
   expect(answers).toMatchObject([{}, {}, [302, true, { user: { id: 'ada' } }], [302, true, { user: null }], {}])
   expect(await answersOf(ours, passport)).toEqual(answers)
+})
+
+test('a logout succeeds although another one was faster', async () => {
+  const found: (() => void)[] = []
+  const both = Promise.withResolvers<void>()
+  // Both requests find the login before either ends it.
+  const arrive: Arrive = (goOn) => {
+    if (found.push(goOn) === 2) both.resolve()
+    if (found.length > 2) goOn()
+  }
+  const browser = await application(ours, dropIn, arrive)
+  await browser.fetch('/login', { form: { username: 'ada', password: 'sesame' }, manual: true })
+  const twin = browser.clone()
+  const logouts = [browser, twin].map((each) => each.fetch('/logout', { form: {}, manual: true }))
+  await both.promise
+  found[0]?.()
+  await Promise.race(logouts)
+  found[1]?.()
+  expect((await Promise.all(logouts)).map(({ status }) => status)).toEqual([302, 302])
+  for (const each of [browser, twin]) expect(await (await each.fetch('/')).json()).toMatchObject({ user: null })
 })

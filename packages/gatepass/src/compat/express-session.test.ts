@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { idOf } from '../session/token.ts'
 import { memoryStore } from '../stores/memory.ts'
 import { TestBrowser } from '../testing/browser.ts'
@@ -112,6 +112,101 @@ describe.each([true, false])('with resave: %s', (resave) => {
     wait.open()
     await answer
     expect(stored(store)).toMatchObject([{ '/first': true, '/slow': true, cookie: { originalMaxAge: 3_600_000 } }])
+  })
+})
+
+describe('a session that ends while a request works on it', () => {
+  const endings: readonly (readonly [name: string, end: (store: MemoryStore) => void])[] = [
+    ['expires', () => vi.setSystemTime(Date.now() + 61_000)],
+    ['is destroyed by another request', (store) => store.clear()],
+  ]
+
+  test.each(endings)('and %s is answered 409 if it was changed, and stored nowhere', async (_, end) => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const store = new MemoryStore()
+    const handler: Handler = (req, res) => {
+      if (req.url === '/') return count(req, res)
+      end(store)
+      if (req.url === '/change') req.session.changed = true
+      return 'ok'
+    }
+    for (const resave of [false, true]) {
+      const browser = await site(handler, { resave, store, cookie: { maxAge: 60_000 } })
+      await browser.fetch('/')
+      const changed = await browser.clone().fetch('/change')
+      expect([changed.status, await changed.text()]).toEqual([409, expect.stringContaining('its changes were lost')])
+      expect(changed.headers.getSetCookie()).toEqual([])
+      await browser.fetch('/')
+      expect((await browser.fetch('/read')).status).toBe(200)
+      store.all((_error, sessions) => expect(sessions).toEqual({}))
+    }
+  })
+
+  test('is told to `next` if it was changed while the response streams', async () => {
+    const store = new MemoryStore()
+    const told: unknown[] = []
+    const middleware = session({ secret, resave: false, saveUninitialized: false, store })
+    const handler: Handler = (req, res) => {
+      if (req.url === '/') return res.end(String(count(req, res)))
+      res.write('half')
+      store.clear()
+      req.session.late = true
+      return res.end('whole')
+    }
+    const server = createServer((req, res) =>
+      middleware(req, res, (error) => (error ? told.push(error) : handler(req as Req, res))),
+    ).listen(0, 'localhost')
+    servers.push(server)
+    await new Promise((resolve) => server.once('listening', resolve))
+    const browser = new TestBrowser(`http://localhost:${(server.address() as AddressInfo).port}`)
+    await browser.fetch('/')
+    expect(await textOf(browser, '/stream')).toBe('halfwhole')
+    expect(told).toMatchObject([{ code: 'ERR_SESSION_ENDED' }])
+  })
+})
+
+describe('two middlewares on one store', () => {
+  test('set the cookie as each of them was told', async () => {
+    const store = new MemoryStore()
+    const one = await site(
+      async (req, res) => {
+        if (req.url === '/direct') {
+          await new Promise<void>((resolve) => req.sessionStore.regenerate(req, () => resolve()))
+        }
+        return count(req, res)
+      },
+      { store, name: 'one', cookie: { path: '/', maxAge: 60_000 } },
+    )
+    const two = await site(count, { store, name: 'two', cookie: { path: '/two', sameSite: 'strict' } })
+    const field = async (browser: TestBrowser, path: string) => (await browser.fetch(path)).headers.getSetCookie()[0]
+    expect(await field(one, '/')).toMatch(/^one=[^;]+; Path=\/; Expires=[^;]+; HttpOnly$/)
+    expect(await field(two, '/two')).toMatch(/^two=[^;]+; Path=\/two; HttpOnly; SameSite=Strict$/)
+    expect(await field(one, '/direct')).toMatch(/^one=[^;]+; Path=\/; Expires=[^;]+; HttpOnly$/)
+  })
+
+  test('keep each other’s changes of one session', async () => {
+    const store = new MemoryStore()
+    const { get, set } = store
+    store.get = (...args) => void setImmediate(() => get.apply(store, args))
+    store.set = (...args) => void setImmediate(() => set.apply(store, args))
+    const arrived = [barrier(), barrier()]
+    const handler =
+      (mine: number): Handler =>
+      async (req, res) => {
+        if (req.url === '/') return count(req, res)
+        await arrived[mine]?.pass()
+        req.session[`by ${mine}`] = true
+        return 'ok'
+      }
+    const [one, two] = [await site(handler(0), { store }), await site(handler(1), { store })]
+    await one.fetch('/')
+    for (const [name, value] of one.jar) two.jar.set(name, value)
+    const answers = [one.fetch('/change'), two.fetch('/change')]
+    for (const { reached } of arrived) await reached
+    for (const { open } of arrived) open()
+    await Promise.all(answers)
+    expect(stored(store)).toMatchObject([{ 'by 0': true, 'by 1': true }])
   })
 })
 

@@ -5,7 +5,7 @@ import { Cookie, type CookieOptions } from './express-session/cookie.ts'
 import { MemoryStore } from './express-session/memory-store.ts'
 import type { SignedIds } from './express-session/received.ts'
 import { SessionRecords } from './express-session/records.ts'
-import { Session, type SessionRequest } from './express-session/session.ts'
+import { keeper, Session, type SessionRequest } from './express-session/session.ts'
 import { newCookie } from './express-session/set-cookie.ts'
 import {
   type Secret,
@@ -47,7 +47,8 @@ function session(options: SessionOptions = {}): SessionHandler {
   const turns = new Turns()
   const shared: Shared = { settings, turns, ...storage(options.store), withheld: onceWarned(settings) }
   const { store } = shared
-  store.generate = (req: NodeRequest & SessionRequest) => generate(req, settings)
+  // Of several middlewares on one store the last is here; the request knows which one is its own.
+  store.generate = (req: NodeRequest & SessionRequest) => generate(req, req[keeper]?.settings ?? settings)
   const idsOf = idsBySecret(settings.name)
   let connected = true
   store.on?.('disconnect', () => {

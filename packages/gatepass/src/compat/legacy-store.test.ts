@@ -118,7 +118,9 @@ describe('expressStore', () => {
     await put(store, 'a', { cookie: new Cookie(), user: 'ada' })
     const late = (await open(store, 'a')) as Session
     await new Promise<void>((resolve) => store.destroy('a', () => resolve()))
-    await put(store, 'a', Object.assign(late, { late: true }))
+    await put(store, 'a', late)
+    const lost = put(store, 'a', Object.assign(late, { late: true }))
+    await expect(lost).rejects.toMatchObject({ code: 'ERR_SESSION_ENDED' })
     expect(await open(store, 'a')).toBeUndefined()
   })
 })

@@ -294,6 +294,14 @@ describe('login and logout without a callback return a promise', () => {
     expect(req.user).toBeNull()
   })
 
+  test('a logout of a session that has ended meanwhile has nothing left to end', async () => {
+    const ended = Object.assign(new Error('ended'), { code: 'ERR_SESSION_ENDED' })
+    const { req, log } = await equipped({ passport: { user: 'alice' } }, { save: ended })
+    await req.logout()
+    expect(log).toEqual(['save', 'regenerate'])
+    expect(req.session).toEqual({})
+  })
+
   test('a login keeps the keys that are named, and nothing else', async () => {
     const { req } = await equipped({ cart: ['book'], planted: true })
     await req.login({ id: 'alice' }, { keepSessionInfo: ['cart'] })
@@ -430,6 +438,21 @@ test('a body that is being read waits for the user, and one that nobody reads is
   await run(it.authenticate('session', { pauseStream: true }), { ...login, ...body, readableFlowing: true })
   await run(it.authenticate('session', { pauseStream: true }), { ...login, ...body, readableFlowing: null })
   expect(calls).toEqual(['pause', 'resume'])
+})
+
+test('a function that gives no answer is told so, and a missing one to register', async () => {
+  const user = { id: 'ada' } as never
+  const hint = async (passport: InstanceType<typeof Passport>, what: 'serializeUser' | 'deserializeUser') =>
+    new Promise((resolve) => passport[what](user, (error) => resolve((error as { hint: string }).hint)))
+  for (const what of ['serializeUser', 'deserializeUser'] as const) {
+    const it = new Passport()
+    expect(await hint(it, what)).toBe(`Register a function by passport.${what}().`)
+    Reflect.apply(it[what], it, [(_given: unknown, done: (error: null) => void) => done(null)])
+    expect(await hint(it, what)).toMatch(/^No function registered by .* gave an answer\. Let it answer/)
+  }
+  const promising = new Passport()
+  promising.serializeUser(async (_user: Express.User) => undefined)
+  expect(await hint(promising, 'serializeUser')).toMatch(/^No function registered/)
 })
 
 describe('the module is what Passport is', () => {

@@ -2,6 +2,7 @@ import type { NodeRequest } from '../../http/response-gate.ts'
 import { dataText, diff, rebase } from '../../session/changes.ts'
 import type { SessionRecord } from '../../session/store.ts'
 import { type Cookie, copyInto } from './cookie.ts'
+import type { Settings } from './settings.ts'
 import type { Callback, SessionLike, Store } from './store.ts'
 import { StoreKeeper } from './store-keeper.ts'
 
@@ -16,6 +17,8 @@ export type SessionRequest = Partial<NodeRequest> & {
 
 /** Does what the methods of a session say. */
 export interface SessionKeeper {
+  /** Of the middleware whose request it is. */
+  readonly settings?: Settings
   save(session: Session): Promise<void>
   reload(session: Session): Promise<void>
   destroy(session: Session): Promise<void>

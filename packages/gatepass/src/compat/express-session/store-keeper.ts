@@ -51,3 +51,15 @@ export function notFound(): ProtocolError {
     status: 409,
   })
 }
+
+/** Of a request that has changed a session, and cannot have its changes stored any more. */
+export function endedMeanwhile(): ProtocolError {
+  return new ProtocolError(
+    'ERR_SESSION_ENDED',
+    'The session has ended since this request began; its changes were lost',
+    {
+      hint: 'It was destroyed or has expired meanwhile. Open the page again, and repeat what was done.',
+      status: 409,
+    },
+  )
+}

@@ -11,7 +11,7 @@ import { dataOf, keeper, Session, type SessionKeeper, type SessionRequest } from
 import { addSetCookie, expireCookie } from './set-cookie.ts'
 import type { Settings } from './settings.ts'
 import type { Callback, Store } from './store.ts'
-import { notFound } from './store-keeper.ts'
+import { endedMeanwhile, notFound } from './store-keeper.ts'
 import type { Turns } from './turns.ts'
 
 /** What the requests of one middleware have in common. */
@@ -45,7 +45,7 @@ export class Visit implements SessionKeeper {
   #first: { readonly id: string | undefined; readonly data: string; readonly found: boolean } | undefined
   /** The session that was stored, which `resave` need not store again. */
   #stored: Session | undefined
-  /** What could not be saved, of which the application has heard. */
+  /** What `save` could not save. */
   #unsaved: { readonly session: Session; readonly data: string } | undefined
   /** Whether the application has ended its session; false: that has failed. */
   #destroyed: boolean | undefined
@@ -61,12 +61,16 @@ export class Visit implements SessionKeeper {
     req.sessionID = this.#received?.value
   }
 
+  get settings(): Settings {
+    return this.#shared.settings
+  }
+
   /** Makes `req.session`, and has nothing leave before it is stored. */
   begin(): void {
     const { res, next } = this.#handling
     if (!res.headersSent && !res.writableEnded) {
       beforeResponse(res, () => this.#inTurn(() => this.#commit()), next)
-      beforeEnd(res, () => this.#lateChanges()?.catch(next))
+      beforeEnd(res, () => this.#lateChanges())
     }
     let found: Awaitable<SessionRecord | undefined>
     try {
@@ -187,11 +191,20 @@ export class Visit implements SessionKeeper {
     })
   }
 
-  /** @returns false if the session is not stored */
+  /**
+   * @returns false if the session is not stored
+   * @throws {ProtocolError} `ERR_SESSION_ENDED` if it has ended elsewhere and changes of this request would be lost
+   */
   #storeIfDue(session: Session, data: string): Awaitable<boolean> {
+    // The application has heard that this could not be saved.
     if (this.#unsaved?.session === session && this.#unsaved.data === data) return false
     const record = Session.recordOf(session)
-    if (this.#storeDue(session, data, record)) return this.#store(session, data)
+    if (this.#storeDue(session, data, record)) {
+      return andThen(this.#store(session, data), (live) => {
+        if (!live && data !== record?.data) throw endedMeanwhile()
+        return live
+      })
+    }
     const isReceived = record !== undefined && session.id === this.#received?.value
     return isReceived && this.#stored !== session ? this.#touch(record, session) : true
   }
@@ -251,10 +264,18 @@ export class Visit implements SessionKeeper {
   // ── when the response ends, long after it has begun ──────────────────────────────────────────
 
   #lateChanges(): Promise<unknown> | undefined {
-    const { session } = this.#handling.req
-    if (!(session instanceof Session) || Session.recordOf(session) === undefined) return undefined
-    if (Session.recordOf(session)?.data === dataOf(session)) return undefined
-    return (async () => this.#inTurn(() => this.#store(session)))()
+    const { next } = this.#handling
+    try {
+      const { session } = this.#handling.req
+      if (!(session instanceof Session)) return undefined
+      const record = Session.recordOf(session)
+      const data = dataOf(session)
+      if (record === undefined || data === record.data) return undefined
+      return (async () => this.#inTurn(() => this.#storeIfDue(session, data)))().catch(next)
+    } catch (error) {
+      next(error)
+      return undefined
+    }
   }
 
   /** One thing after another: a save that nobody waited for comes before the commit. */

@@ -5,6 +5,7 @@ import { Cookie } from '../express-session/cookie.ts'
 import { SessionRecords, sessionOf } from '../express-session/records.ts'
 import { dataOf, refresh, type Session, type SessionRequest } from '../express-session/session.ts'
 import { type Callback, type SessionLike, Store } from '../express-session/store.ts'
+import { endedMeanwhile } from '../express-session/store-keeper.ts'
 
 /**
  * A store of ours for express-session itself: `session({ store: expressStore(sqliteStore('app.db')) })`. Ids are hashed in
@@ -64,7 +65,10 @@ class ExpressStore extends Store {
     const cookie = new Cookie(session.cookie)
     const saving = base === undefined ? this.#put(sid, data, cookie) : this.#records.save(base, data, cookie)
     return andThen(saving, (saved) => {
-      if (saved === undefined) return
+      if (saved === undefined) {
+        if (data === base?.data) return
+        throw endedMeanwhile()
+      }
       refresh(session, saved.data, data)
       this.#bases.set(session, saved)
     })

@@ -27,17 +27,21 @@ export function legacyStore(store: ExpressSessionStore, options: { clock?: () =>
   return new LegacyStore(store, options.clock)
 }
 
+const turnsOf = new WeakMap<ExpressSessionStore, Turns>()
+
 /** A store for express-session, as a SessionStore. */
 export class LegacyStore implements SessionStore {
   readonly #store: ExpressSessionStore
   readonly #clock: () => Timestamp
-  /** Of the writes of one session. */
-  readonly #turns = new Turns()
+  /** Of the writes of one session, by whichever middleware on this store. */
+  readonly #turns: Turns
   readonly #reads: LoadBatch<string, unknown> | undefined
 
   constructor(store: ExpressSessionStore, clock: () => Timestamp = Date.now) {
     this.#store = store
     this.#clock = clock
+    this.#turns = turnsOf.get(store) ?? new Turns()
+    turnsOf.set(store, this.#turns)
     const many = readMany(store)
     if (many !== undefined) this.#reads = new LoadBatch((ids) => this.#getAll(many, ids), structuredClone)
   }

@@ -110,7 +110,7 @@ export class Authenticator {
   serializeUser(first: unknown, second?: unknown, third?: unknown): number | void {
     if (typeof first === 'function') return this._serializers.push(first as Layer)
     const { req, done } = requestAndDone(second, third)
-    const exhausted = () => done(unserialised('Failed to serialize user into session', 'serializeUser'))
+    const exhausted = () => done(unserialised(this._serializers, 'serialize'))
     askInTurn({ layers: this._serializers, req, subject: first, answers: isId, exhausted }, done)
   }
 
@@ -122,7 +122,7 @@ export class Authenticator {
   deserializeUser(first: unknown, second?: unknown, third?: unknown): number | void {
     if (typeof first === 'function') return this._deserializers.push(first as Layer)
     const { req, done } = requestAndDone(second, third)
-    const exhausted = () => done(unserialised('Failed to deserialize user out of session', 'deserializeUser'))
+    const exhausted = () => done(unserialised(this._deserializers, 'deserialize'))
     askInTurn({ layers: this._deserializers, req, subject: first, answers: isFinding, exhausted }, (error, user) =>
       error || user ? done(error, user) : done(null, false),
     )
@@ -168,6 +168,13 @@ function isFinding(value: unknown): boolean {
   return Boolean(value) || value === false || value === null
 }
 
-function unserialised(message: string, method: string): UsageError {
-  return new UsageError('ERR_PASSPORT_OPTIONS', message, { hint: `Register a function by passport.${method}().` })
+function unserialised(layers: readonly Layer[], what: 'serialize' | 'deserialize'): UsageError {
+  const message = `Failed to ${what} user ${what === 'serialize' ? 'into' : 'out of'} session`
+  const answer =
+    what === 'serialize' ? 'with the id of the user' : 'with the user, or with null if there is none any more'
+  const hint =
+    layers.length === 0
+      ? `Register a function by passport.${what}User().`
+      : `No function registered by passport.${what}User() gave an answer. Let it answer ${answer}, by its callback or a promise.`
+  return new UsageError('ERR_PASSPORT_OPTIONS', message, { hint })
 }

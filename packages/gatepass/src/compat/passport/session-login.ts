@@ -42,19 +42,19 @@ export class SessionManager {
     if (session === undefined) return
     if (session[this.#key]) delete loginIn(session, this.#key).user
     const kept = keptOf(session, options)
+    const saved: Done = (error) => {
+      // Another request has logged out, or the session has expired: then there is nothing left to end.
+      if (error && (error as { code?: unknown }).code !== 'ERR_SESSION_ENDED') return done(error)
+      return regenerate(
+        session,
+        orElse(done, () => {
+          Object.assign(req.session ?? session, kept)
+          done()
+        }),
+      )
+    }
     // Saved first: a request that is still running must not find the login in the old session.
-    save(
-      session,
-      orElse(done, () => {
-        regenerate(
-          session,
-          orElse(done, () => {
-            Object.assign(req.session ?? session, kept)
-            done()
-          }),
-        )
-      }),
-    )
+    save(session, saved)
   }
 }
 
