@@ -163,6 +163,41 @@ describe('routes', () => {
     })
   })
 
+  test.each<[string, (gatepass: ReturnType<typeof world>['gatepass'], users: Map<string, string>) => unknown]>([
+    ['the session is ended', (gatepass) => gatepass.sessions.revokeAll('ada')],
+    ['the credentials change', (_gatepass, users) => users.set('ada', 'changed')],
+    ['the user is deleted', (_gatepass, users) => users.delete('ada')],
+  ])(
+    'a guard with maxAge, or for the cookie alone, lets nobody in if %s while the body is on its way',
+    async (_what, end) => {
+      const stamps = new Map([['ada', 'first']])
+      const { gatepass, jar, logIn } = world({
+        users: {
+          find: (id) => (stamps.has(id) ? { id } : undefined),
+          subject: (user) => user.id,
+          stamp: (user) => stamps.get(user.id) ?? 'none',
+        },
+      })
+      await logIn()
+      for (const guard of [{ maxAge: 600 }, { cookie: true }]) {
+        expect(await gatepass.requireLogin(jar.exchange(own), guard)).toBeUndefined()
+      }
+      const [one, other] = [jar.exchange(own), jar.exchange(own)]
+      for (const exchange of [one, other]) expect(await gatepass.passport.user(exchange)).toEqual({ id: 'ada' })
+      await end(gatepass, stamps)
+      expect(await gatepass.requireLogin(one, { maxAge: 600 })).toMatchObject({ status: 401 })
+      expect(await gatepass.passport.user(one)).toBeUndefined()
+      expect(await gatepass.requireLogin(other, { cookie: true })).toMatchObject({ status: 401 })
+    },
+  )
+
+  test('a guard with maxAge lets the login of its own request in', async () => {
+    const { gatepass, jar } = world()
+    const exchange = jar.exchange({ ...own, fields: { name: 'ada' } })
+    await gatepass.login(exchange, 'name')
+    expect(await gatepass.requireLogin(exchange, { maxAge: 600, cookie: true })).toBeUndefined()
+  })
+
   test('a guard with maxAge asks for a recent login', async () => {
     const { gatepass, jar, logIn, clock } = world()
     await logIn()

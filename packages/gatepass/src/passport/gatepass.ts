@@ -108,7 +108,10 @@ export interface BackChannelLogoutOptions {
 export interface RequireLoginOptions {
   /** The login page, a path here: browsers that ask for a page are sent there, with `?next=`. Everyone else gets 401. */
   login?: string
-  /** Seconds; an older login does not do. Default any age within the session's timeouts. */
+  /**
+   * Seconds; an older login does not do. Session and user are then looked up again, so that a request whose body took its time
+   * is not let in by a login that has ended meanwhile; `cookie` does the same. Default any age within the session's timeouts.
+   */
   maxAge?: number
   /** What a token or an API key must be good for; a login in a session is good for everything. Default nothing. */
   scope?: string
@@ -308,7 +311,11 @@ export class Gatepass<User, Name extends string = string> {
       if (user === undefined) return this.#refusal(exchange, options)
       if (options.cookie === true && this.#bringsOwn(exchange)) return cookieRequiredReply(exchange)
       if (!this.#inScope(exchange, options.scope)) return insufficientScopeReply(exchange, options.scope)
-      if (options.maxAge === undefined || this.#loginAge(exchange) <= options.maxAge) return undefined
+      if (options.maxAge === undefined && options.cookie !== true) return undefined
+      if (options.maxAge === undefined || this.#loginAge(exchange) <= options.maxAge)
+        return andThen(this.passport.stillStands(exchange), (stands) =>
+          stands ? undefined : this.#refusal(exchange, options),
+        )
       if (this.#bringsOwn(exchange)) return loginTooOldReply(exchange, { tokenWithin: options.maxAge })
       return this.#toLoginPage(exchange, options) ?? loginTooOldReply(exchange)
     })

@@ -2,10 +2,10 @@ import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { ProtocolError, UsageError } from '../error.ts'
 import { authorizationOf, challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { readAbout } from '../session/about.ts'
+import { type LoginProof, readAbout } from '../session/about.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
-import type { Timestamp } from '../session/store.ts'
+import type { SessionRecord, Timestamp } from '../session/store.ts'
 import { SessionLoginFlow } from './flow.ts'
 import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, type Failure, type Outcome, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
@@ -69,6 +69,8 @@ interface Finding<User> {
   anonymity: Anonymity | undefined
   /** What came of the credentials that the request itself carries. */
   own?: (Success<User> & { readonly strategy?: string }) | Rejection
+  /** The login is this request's own: no store knows of it yet. */
+  ownLogin?: true
 }
 
 /** Decides who is making a request, and keeps that in the session. */
@@ -163,7 +165,7 @@ export class Passport<User, Name extends string = string> {
       }
       session.assign(subjectOf(this.#users, user), proof, { carry: this.#carry })
     }
-    const own = success.persist === false ? { own: success } : {}
+    const own = success.persist === false ? { own: success } : { ownLogin: true as const }
     exchange.memory.set(this, { user, anonymity: undefined, ...own } satisfies Finding<User>)
   }
 
@@ -224,6 +226,20 @@ export class Passport<User, Name extends string = string> {
     if (this.#sessions === undefined) return this.#nobody(exchange, 'no-sessions')
     const user = andThen(this.#sessions.open(exchange), (session) => this.#userOf(exchange, session))
     return user instanceof Promise ? this.#looking(exchange, user) : user
+  }
+
+  /**
+   * Whether the login of this exchange still stands: session and user are looked up again, since a body may have been on its way
+   * for long. If it has ended, `user` gives nobody from here on.
+   */
+  stillStands(exchange: Exchange): Awaitable<boolean> {
+    const known = this.#known(exchange)
+    if (known instanceof Promise || known?.ownLogin === true) return true
+    if (this.#sessions?.opened(exchange)?.id === undefined) return known?.user !== undefined
+    return andThen(this.#lookAgain(exchange), (now) => {
+      if (now === undefined) this.#nobody(exchange, 'unknown')
+      return now !== undefined
+    })
   }
 
   /** Why `user` gave nobody; `undefined` when it gave somebody or was not asked. */
@@ -314,16 +330,25 @@ export class Passport<User, Name extends string = string> {
   async #linking(exchange: Exchange, begun: LoginIntent): Promise<Linking | undefined> {
     const { purpose, subject, session, stamp } = begun
     if (purpose !== 'link' || subject === undefined || session === undefined) return undefined
-    const { id = '' } = this.#sessions?.opened(exchange) ?? {}
-    const record = await this.#sessions?.record(id)
-    if (record === undefined || record.handle !== session || record.subject !== subject) return undefined
-    const { login } = readAbout(record.about)
-    const user = await this.#users.find(subject)
-    if (user === undefined || user === null || user === false) return undefined
-    requireUser('users.find', user)
-    if (login?.stamp !== stamp || !hasCurrentStamp(this.#users, user, login)) return undefined
+    const now = await this.#lookAgain(exchange)
+    if (now?.record.handle !== session || now.record.subject !== subject || now.login?.stamp !== stamp) return undefined
     const stillStands = async () => (await this.#linking(exchange, begun)) !== undefined
-    return { subject, stamp: this.#users.stamp?.(user), sessionId: record.id, stillStands }
+    return { subject, stamp: this.#users.stamp?.(now.user), sessionId: now.record.id, stillStands }
+  }
+
+  /** The login of this exchange's session as store and application have it now; `undefined`: it has ended. */
+  #lookAgain(exchange: Exchange): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
+    const { id = '' } = this.#sessions?.opened(exchange) ?? {}
+    return andThen(this.#sessions?.record(id), (record) => {
+      const subject = record?.subject
+      if (record === undefined || typeof subject !== 'string') return undefined
+      const { login } = readAbout(record.about)
+      return andThen(settled(this.#users.find(subject)), (user) => {
+        if (user === undefined || user === null || user === false) return undefined
+        requireUser('users.find', user)
+        return hasCurrentStamp(this.#users, user, login) ? { record, user, ...(login && { login }) } : undefined
+      })
+    })
   }
 
   /**

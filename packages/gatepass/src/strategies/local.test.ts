@@ -230,6 +230,33 @@ describe('with accounts', () => {
     expect(outcome).toMatchObject({ type: 'success', user: { hash: stored.hash } })
   })
 
+  /** An account, and a strategy that changes it after each right password, before the login is concluded. */
+  async function changing(...changes: Record<string, unknown>[]) {
+    const real = passwords()
+    const row: { hash: string | undefined; failure?: Failure } = { hash: await hashPassword(PASSWORD) }
+    const verify: typeof real.verify = async (password, stored) => {
+      const verification = await real.verify(password, stored)
+      Object.assign(row, changes.shift())
+      return verification
+    }
+    const { strategy } = accounts({ alice: row }, { passwords: { ...real, verify } as typeof real })
+    return () => ask(strategy, { username: 'alice', password: PASSWORD })
+  }
+
+  test.each([
+    ['changed to another', async () => ({ hash: await hashPassword('another one altogether') }), INVALID],
+    ['removed', () => ({ hash: undefined }), INVALID],
+    ['right for an account that is disabled', () => ({ failure: LOCKED }), LOCKED],
+  ])('a password that is %s while it is hashed is no login', async (_what, change, outcome) => {
+    const logIn = await changing(await change())
+    expect(await logIn()).toEqual(outcome)
+  })
+
+  test('a hash that another login renewed meanwhile is tried as well', async () => {
+    const logIn = await changing({ hash: await hashPassword(PASSWORD) })
+    expect(await logIn()).toMatchObject({ type: 'success' })
+  })
+
   test('an outdated hash is handed back for compare-and-set after the right password', async () => {
     const stored: unknown[] = []
     const rehash = (user: User, hash: { from: string; to: string }) => void stored.push(user.id, hash.from, hash.to)

@@ -26,7 +26,10 @@ export interface LocalAccount<User> {
 
 /** The usual case: Gatepass verifies, the application keeps the accounts. */
 export interface LocalAccounts<User> {
-  /** Whose name it is; `undefined` when nobody's. The name is as typed: 1 to 256 characters, no control characters. */
+  /**
+   * Whose name it is; `undefined` when nobody's. It is asked again after the right password, for what has changed while that was
+   * hashed. The name is as typed: 1 to 256 characters, no control characters.
+   */
   find(name: string, exchange: Exchange): Awaitable<LocalAccount<User> | undefined | null | false>
   /**
    * Stores the hash `to` if `from` is still what is stored: somebody may be changing their password. Called after a login
@@ -87,6 +90,9 @@ export function proof<User extends object>(
   }
 }
 
+/** Before a password, after it, and once more for another login that renewed the hash at the same moment. */
+const MOST_LOOKS = 3
+
 type Verify<User> = LocalVerifier<User>['verify']
 
 const MISSING: Failure = {
@@ -100,14 +106,18 @@ const INVALID: Failure = { type: 'failure', reason: 'invalid', message: 'Wrong n
 function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
   const passwords = accounts.passwords ?? defaultPasswords()
   return async (name, password, exchange) => {
-    const account = checkedAccount(await accounts.find(name, exchange))
-    const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
-    if (account === undefined || !ok) return undefined
-    if (account.failure) return account.failure
-    if (rehash === undefined) return account.user
-    await storeRehash(accounts, account, rehash)
-    // As it is stored now: a user who carries the hash must not be logged in with the stamp of the old one.
-    return checkedAccount(await accounts.find(name, exchange))?.user
+    const right: (string | null | undefined)[] = []
+    for (let look = 0; look < MOST_LOOKS; look++) {
+      const account = checkedAccount(await accounts.find(name, exchange))
+      // A hash takes its time, and the password may change meanwhile: the account as it is now must have a hash that was right.
+      if (account !== undefined && right.includes(account.hash)) return account.failure ? account.failure : account.user
+      const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
+      if (account === undefined || !ok) return undefined
+      if (account.failure) return account.failure
+      right.push(account.hash, ...(rehash === undefined ? [] : [rehash]))
+      if (rehash !== undefined) await storeRehash(accounts, account, rehash)
+    }
+    return undefined
   }
 }
 
