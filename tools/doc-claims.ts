@@ -93,8 +93,11 @@ export function errorFaults(files: Files): Fault[] {
     .filter((code, at, all) => !codes.includes(code) && all.indexOf(code) === at)
   const used = new Set(
     [...files]
-      .filter(([path]) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path) && path !== source)
-      .flatMap(([, text]) => codesIn(text, /['"](ERR_[A-Z0-9_]+)['"]/g)),
+      .filter(([path]) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path))
+      // Where all of them are declared, only what is thrown counts.
+      .flatMap(([path, text]) =>
+        codesIn(text, path === source ? /Error\('(ERR_[A-Z0-9_]+)'/g : /['"](ERR_[A-Z0-9_]+)['"]/g),
+      ),
   )
   return [
     ...[...codes, ...server]

@@ -14,6 +14,8 @@ export type ErrorCode =
   | 'ERR_COOKIE_SECURE_REQUIRED'
   | 'ERR_COOKIE_TOO_LARGE'
   | 'ERR_COOKIE_VALUE'
+  // everywhere
+  | 'ERR_NODE_VERSION'
   // http
   | 'ERR_BODY_MALFORMED'
   | 'ERR_BODY_TOO_LARGE'
@@ -169,5 +171,15 @@ export function subjectText(giver: string, subject: unknown): string {
   if (isKeyText(subject)) return subject
   throw new UsageError('ERR_PASSPORT_SUBJECT', `${giver} gave ${kindOf(subject)}`, {
     hint: 'Give a stable, non-empty text for each user: user.id, or user.id.toString() for a numeric key. Does the user have that member?',
+  })
+}
+
+// Every entry loads this file: an old Node is told here, rather than by the first function that it lacks, perhaps in the
+// middle of a login. Other runtimes say which Node they are like, and a browser says nothing.
+const OLDEST_NODE = '22.13'
+const node = globalThis.process?.versions?.node ?? OLDEST_NODE
+if (node.localeCompare(OLDEST_NODE, 'en', { numeric: true }) < 0) {
+  throw new UsageError('ERR_NODE_VERSION', `Gatepass needs Node ${OLDEST_NODE} or newer, and this is Node ${node}`, {
+    hint: 'Install a newer Node, and look at which one starts the application: node --version.',
   })
 }

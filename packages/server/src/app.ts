@@ -1,6 +1,7 @@
+import { statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import type { Exchange, SessionEvent, Strategy } from 'gatepass'
+import { type Exchange, type SessionEvent, type SessionId, StoreError, type Strategy } from 'gatepass'
 import { gatepass } from 'gatepass/node'
 import { type Passwords, passwords } from 'gatepass/password'
 import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
@@ -59,6 +60,8 @@ export interface Stores {
   readonly accounts: Accounts
   readonly identities: Identities
   readonly sessions: SqliteStore
+  /** @throws {StoreError} if a table cannot be read, or the file is not the one under its name any more */
+  check(): Promise<void>
   close(): Promise<void>
 }
 
@@ -70,10 +73,16 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
     await migrate(database)
     const sessions = sqliteStore(file, { clock, busyTimeout: LONGEST_WAIT })
     await beginServing(database)
+    const { ino } = statSync(file)
     return {
       accounts,
       identities: new Identities(database, clock),
       sessions,
+      check: async () => {
+        if (statSync(file, { throwIfNoEntry: false })?.ino !== ino) throw fileGone(file)
+        await accounts.check()
+        await sessions.load(NO_SESSION)
+      },
       close: async () => {
         sessions.close()
         await accounts.close()
@@ -83,6 +92,16 @@ export async function openStores({ data }: Pick<Config, 'data'>, clock: () => nu
     await accounts.close()
     throw error
   }
+}
+
+/** Of a session that never was: the table is asked for it to see that it answers. */
+const NO_SESSION = '' as SessionId
+
+/** SQLite goes on with a file that was removed: what is acknowledged then is lost with the process. */
+function fileGone(file: string): StoreError {
+  return new StoreError('ERR_STORE_UNAVAILABLE', `${file} was removed or replaced while the server runs`, {
+    hint: 'Stop the server, restore a backup, and start it again.',
+  })
 }
 
 /** Puts everything together: the only place that knows all the parts. */
@@ -108,6 +127,7 @@ export function createApp(options: AppOptions): App {
     devices: new KnownDevices(keys, { https }),
     accountNames: new Pseudonyms(keys, 'account'),
     audit,
+    check: () => stores.check(),
     errors: new ErrorLog(log, clock),
     clock,
     stopping,

@@ -42,7 +42,9 @@ export class ConfigReader {
 
   text(key: string, fallback: string, longest = 1000): string {
     const value = this.take(key) ?? fallback
-    if (typeof value === 'string' && value.length <= longest && !/[\x00-\x1f\x7f]/.test(value)) return value
+    const fits = typeof value === 'string' && value.length <= longest && !/[\x00-\x1f\x7f]/.test(value)
+    // Empty is a value only where nothing stands for it: an empty `host` would mean every address.
+    if (fits && (value !== '' || fallback === '')) return value
     this.problem(key, `is ${shown(value)}`, `Write a text of at most ${longest} characters on one line.`)
     return fallback
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -53,9 +53,33 @@ describe('dev', () => {
         loginsPerPair: 10,
         freeFailures: 5,
         longestDelay: 900,
-        registrationsPerAddress: 10,
+        registrationsPerAddress: 1000,
       },
     })
+  })
+
+  test.each(['127.0.0.1', '127.0.0.2', '127.1', 'localhost', 'LOCALHOST', '::1', '0:0:0:0:0:0:0:1'])(
+    'listens on %s, which this machine alone reaches',
+    (host) => {
+      expect(configOf({ flags: { host } }).host).toBe(host)
+    },
+  )
+
+  test.each(['0.0.0.0', '::', '0', '192.168.1.4', '::ffff:127.0.0.1', 'myhost', 'localhost.evil.example', ''])(
+    'does not listen on %j, which other machines could reach',
+    (host) => {
+      expect(problemsOf({ flags: { host } })).toEqual([expect.objectContaining({ key: 'host' })])
+      expect(problemsOf({ mode: 'production', environment: PRODUCTION, flags: { host } })).toHaveLength(
+        host === '' ? 1 : 0,
+      )
+    },
+  )
+
+  test.each(['host', 'data', 'tenant'])('an empty %s is a mistake, not the default', (key) => {
+    const file = key === 'tenant' ? { providers: { microsoft: { clientId: 'a', tenant: '' } } } : { [key]: '' }
+    expect(problemsOf({ folder: folder(file) }).map((problem) => problem.key)).toContain(
+      key === 'tenant' ? 'providers.microsoft.tenant' : key,
+    )
   })
 })
 
@@ -192,7 +216,7 @@ describe('production', () => {
   test('keys come from a file of their own, the first one current', () => {
     const here = folder()
     const older = KEY.split('').reverse().join('')
-    writeFileSync(join(here, 'keys.json'), JSON.stringify({ keys: [KEY, older] }))
+    writeFileSync(join(here, 'keys.json'), JSON.stringify({ keys: [KEY, older] }), { mode: 0o600 })
     const environment = { GATEPASS_ORIGIN: PRODUCTION.GATEPASS_ORIGIN, GATEPASS_KEYS_FILE: 'keys.json' }
     expect(configOf({ mode: 'production', folder: here, environment }).keys).toEqual([KEY, older])
     writeFileSync(join(here, 'keys.json'), KEY)
@@ -222,4 +246,52 @@ test('what a proxy entry cannot be is said before anything starts', () => {
 
 test('a byte order mark is no mistake, and an empty name none at all', () => {
   expect(configOf({ folder: folder('\ufeff{"name":" "}') }).name).toBe('Gatepass')
+})
+
+describe.skipIf(process.platform === 'win32')('files that others may open', () => {
+  test.each([
+    ['600', undefined],
+    ['400', undefined],
+    ['440', undefined],
+    ['640', undefined],
+    ['604', 'read'],
+    ['644', 'read'],
+    ['620', 'change'],
+    ['602', 'change'],
+    ['666', 'change'],
+  ] as const)(
+    'a file of secrets of mode %s is refused if others may change it, or all may read it',
+    (mode, verdict) => {
+      const here = folder({ providers: { github: { clientId: 'a', clientSecretFile: 'secret' } } })
+      writeFileSync(join(here, 'keys.json'), JSON.stringify({ keys: [KEY] }))
+      writeFileSync(join(here, 'secret'), 'very secret')
+      for (const name of ['keys.json', 'secret']) chmodSync(join(here, name), Number.parseInt(mode, 8))
+      const environment = { GATEPASS_ORIGIN: 'https://login.example.com', GATEPASS_KEYS_FILE: 'keys.json' }
+      const problems = problemsOf({ mode: 'production', folder: here, environment })
+      const expected = (key: string, name: string) => ({
+        key,
+        message: `is ${join(here, name)}, which other users may ${verdict}`,
+        fix: expect.stringContaining(`chmod 600 ${join(here, name)}`),
+      })
+      const refused = [expected('keysFile', 'keys.json'), expected('providers.github.clientSecretFile', 'secret')]
+      expect(problems).toEqual(verdict === undefined ? [] : refused)
+      expect(problemsOf({ folder: here, environment })).toEqual([])
+    },
+  )
+
+  test('a configuration that every user may change is refused in production', () => {
+    const here = folder({ name: 'Example' })
+    const path = join(here, 'gatepass.config.json')
+    for (const [mode, count] of [
+      [0o644, 0],
+      [0o664, 0],
+      [0o666, 1],
+    ] as const) {
+      chmodSync(path, mode)
+      const problems = problemsOf({ mode: 'production', folder: here, environment: PRODUCTION })
+      expect(problems.map(({ key, fix }) => [key, fix])).toEqual(
+        Array(count).fill(['config', `Run: chmod o-w ${path}`]),
+      )
+    }
+  })
 })

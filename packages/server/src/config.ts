@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { type ConfigProblem, ConfigReader, isObject, shown } from './config-reader.ts'
-import { isLoopbackHost, parseOrigin } from './origin.ts'
+import { isLoopbackAddress, isLoopbackHost, parseOrigin } from './origin.ts'
 import { type ProviderConfig, readProviders } from './provider-config.ts'
-import { type Keys, parseKeys, parseKeysFile } from './secrets.ts'
+import { type Keys, modeOf, othersMay, ownersAlone, parseKeys, parseKeysFile } from './secrets.ts'
 
 /** Everything the server is told from outside, checked once; what is here can be relied upon. */
 export interface Config {
@@ -96,7 +96,7 @@ function readKeys(top: ConfigReader, sources: ConfigSources): Config {
   const limits = top.section('limits')
   const config: Config = {
     mode: sources.mode,
-    host: top.text('host', '127.0.0.1'),
+    host: readHost(top, production),
     port: top.whole('port', 3000, { from: 0, to: 65_535 }),
     origin: readOrigin(top, production),
     data: resolve(sources.folder, top.text('data', '.gatepass')),
@@ -131,6 +131,19 @@ function readKeys(top: ConfigReader, sources: ConfigSources): Config {
   }
   for (const section of [session, password, limits]) section.refuseRest()
   return config
+}
+
+/** In dev passwords go over plain http, and pretend providers let a person be who they like. */
+function readHost(top: ConfigReader, production: boolean): string {
+  const host = top.text('host', '127.0.0.1')
+  if (!production && !isLoopbackAddress(host)) {
+    top.problem(
+      'host',
+      `is ${shown(host)}: other machines would reach a server that is in dev`,
+      'Leave it out. For other machines, and for a container, use `gatepass serve`.',
+    )
+  }
+  return host
 }
 
 function readOrigin(top: ConfigReader, production: boolean): string | undefined {
@@ -172,8 +185,13 @@ function readSecretKeys(top: ConfigReader, { mode, environment, folder }: Config
     if (mode === 'production') top.problem('keys', 'are missing: production does not make its own', fix)
     return undefined
   }
-  const keys =
-    fromEnvironment === undefined ? parseKeysFile(resolve(folder, file)) : parseKeys(fromEnvironment.split(','))
+  const path = resolve(folder, file)
+  const opened = mode === 'production' && fromEnvironment === undefined ? othersMay(path) : undefined
+  if (opened !== undefined) {
+    top.problem('keysFile', `is ${path}, which other users may ${opened}`, ownersAlone(path))
+    return undefined
+  }
+  const keys = fromEnvironment === undefined ? parseKeysFile(path) : parseKeys(fromEnvironment.split(','))
   if (!('refusal' in keys)) return keys.keys
   top.problem('keys', keys.refusal, fix)
   return undefined
@@ -246,7 +264,7 @@ function withOverrides(
 }
 
 function readConfigFile(
-  { environment, flags, folder }: ConfigSources,
+  { mode, environment, flags, folder }: ConfigSources,
   problems: ConfigProblem[],
 ): Record<string, unknown> {
   const named = flags?.config ?? environment.GATEPASS_CONFIG
@@ -264,6 +282,9 @@ function readConfigFile(
       })
     }
     return {}
+  }
+  if (mode === 'production' && (modeOf(path) & 0o002) !== 0) {
+    problems.push({ key: 'config', message: `is ${path}, which every user may change`, fix: `Run: chmod o-w ${path}` })
   }
   return parseConfigText(text, path, problems)
 }

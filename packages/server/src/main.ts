@@ -1,7 +1,12 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { help } from './commands/help.ts'
-import { DONE, MISUSED, type Output, processOutput } from './commands/output.ts'
+import { DONE, FAILED, MISUSED, type Output, processOutput } from './commands/output.ts'
+
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+  engines: { node: string }
+}
 
 /** Runs one command, and says with which code the process should end. */
 async function main([command, ...args]: readonly string[], output: Output): Promise<number> {
@@ -10,17 +15,24 @@ async function main([command, ...args]: readonly string[], output: Output): Prom
     return DONE
   }
   if (command === '--version' || args.includes('--version')) {
-    output.out(version())
+    output.out(manifest.version)
     return DONE
   }
-  // Loaded when asked for, so that a word of help does not wait for a server.
+  const needed = manifest.engines.node.replace('>=', '')
+  if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0) {
+    output.err(
+      `gatepass: it needs Node ${needed} or newer, and this is Node ${process.versions.node}. Install a newer Node, and start it with that.`,
+    )
+    return FAILED
+  }
+  // Loaded when asked for, so that a word of help does not wait for a server, and an old Node does not fail at what it lacks.
   switch (command) {
     case 'dev':
       return (await import('./commands/start.ts')).start('dev', args, output)
     case 'serve':
       return (await import('./commands/start.ts')).start('production', args, output)
     case 'key':
-      return (await import('./commands/key.ts')).key(output)
+      return (await import('./commands/key.ts')).key(args, output)
     case 'unlock':
       return (await import('./commands/unlock.ts')).unlock(args, output)
     case 'migrate':
@@ -33,11 +45,6 @@ async function main([command, ...args]: readonly string[], output: Output): Prom
       )
       return MISUSED
   }
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-  return manifest.version
 }
 
 process.exitCode = await main(process.argv.slice(2), processOutput)

@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net'
+
 /** `text` as a serialised origin (RFC 6454 §6.2), if it is an http or https URL of nothing but scheme, host and port. */
 export function parseOrigin(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined
@@ -10,6 +12,11 @@ export function parseOrigin(text: string): string | undefined {
 /** Whether only this machine can be meant (RFC 6761 §6.3, RFC 1122 §3.2.1.3, RFC 4291 §2.5.3). @param hostname as `URL` gives it */
 export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
+}
+
+/** Whether only this machine reaches what listens on this address. @param address as `listen` takes it, in any spelling */
+export function isLoopbackAddress(address: string): boolean {
+  return isLoopbackHost(URL.parse(`http://${isIPv6(address) ? `[${address}]` : address}`)?.hostname ?? '')
 }
 
 /** The names under which a browser on this machine may know a server of this machine. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ConfigReader } from './config-reader.ts'
+import { othersMay, ownersAlone } from './secrets.ts'
 
 /** A place where people may log in instead of here, as it is registered there. */
 export type ProviderConfig = ProviderClient &
@@ -45,6 +46,7 @@ const namesOfEnvironment = [...Object.keys(labels), 'oidc']
 const taken: ReadonlySet<string> = new Set(['login', 'logout', 'register', 'session', 'sessions', 'token'])
 
 export interface ProviderSources {
+  readonly mode: 'dev' | 'production'
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Relative paths start here. */
   readonly folder: string
@@ -130,7 +132,14 @@ function readIssuer(reader: ConfigReader): string {
 function readSecret(reader: ConfigReader, name: string, sources: ProviderSources): string {
   const given = variable(sources, name, 'clientSecret')
   const file = reader.text('clientSecretFile', '')
-  const text = given ?? (file === '' ? '' : readSecretFile(resolve(sources.folder, file)))
+  const path = resolve(sources.folder, file)
+  const asked = sources.mode === 'production' && given === undefined && file !== ''
+  const opened = asked ? othersMay(path) : undefined
+  if (opened !== undefined) {
+    reader.problem('clientSecretFile', `is ${path}, which other users may ${opened}`, ownersAlone(path))
+    return ''
+  }
+  const text = given ?? (file === '' ? '' : readSecretFile(path))
   if (text === '') {
     reader.problem(
       'clientSecret',

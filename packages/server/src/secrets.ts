@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** The first key writes, all of them read; taking a key out ends what was written under it. */
@@ -25,6 +25,27 @@ export function parseKeys(texts: readonly unknown[]): KeysOrRefusal {
   return current === undefined ? { refusal: 'are an empty list' } : { keys: [current, ...retired] }
 }
 
+/** What users besides the owner may do with a file of secrets that they should not; its group may read it. */
+export function othersMay(path: string): 'change' | 'read' | undefined {
+  const mode = modeOf(path)
+  if ((mode & 0o022) !== 0) return 'change'
+  return (mode & 0o004) !== 0 ? 'read' : undefined
+}
+
+/** Permissions of a file; 0 if it cannot be looked at, and on Windows, which has others. */
+export function modeOf(path: string): number {
+  try {
+    return process.platform === 'win32' ? 0 : statSync(path).mode
+  } catch {
+    return 0
+  }
+}
+
+/** What to do about {@link othersMay}. */
+export function ownersAlone(path: string): string {
+  return `Run: chmod 600 ${path}. Of a mounted secret set the mode to 0400, or to 0440 for its group.`
+}
+
 /** Reads `{"keys": ["current", "retired"]}`. */
 export function parseKeysFile(path: string): KeysOrRefusal {
   try {
@@ -44,7 +65,16 @@ export function ownKeys(folder: string): KeysOrRefusal {
   const path = join(folder, 'secrets.json')
   try {
     // `wx` fails when the file is there: of two processes that start at once, one makes it and both read it.
-    writeFileSync(path, `${JSON.stringify({ keys: [newKey()] }, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+    const file = openSync(path, 'wx', 0o600)
+    try {
+      writeFileSync(file, `${JSON.stringify({ keys: [newKey()] }, undefined, 2)}\n`)
+    } catch (error) {
+      // On a disk without room: half a file would stop the next start, too.
+      rmSync(path)
+      throw error
+    } finally {
+      closeSync(file)
+    }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     chmodSync(path, 0o600)

@@ -27,6 +27,8 @@ export interface Site {
   readonly accountNames: Pseudonyms
   readonly audit: Audit
   readonly errors: ErrorLog
+  /** @throws {StoreError} if the database cannot be read, or its file was removed */
+  readonly check: () => Promise<void>
   /** Epoch milliseconds. */
   readonly clock: () => number
   /** Whether the server is on its way out, and new work should go elsewhere. */

@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
-import { runCommand, startProcess } from './process.ts'
+import { commandLine, runCommand, startProcess, startProgram } from './process.ts'
 import { ADA, startTestServer, temporaryFolder } from './test-server.ts'
 import { Visitor } from './visitor.ts'
 
@@ -22,9 +23,24 @@ describe('gatepass', () => {
     [['dev', '--prot', '4000'], 'there is no flag --prot'],
     [[], 'say what to do'],
     [['unlock', 'nobody'], 'unlock <address>'],
+    [['key', '--twice'], 'gatepass key alone'],
+    [['dev', '--data='], '--data needs a value'],
   ] as const)('%j is not understood, says why, and ends with 2', async (args, said) => {
     const { code, output } = await runCommand(args)
     expect([code, output]).toEqual([2, expect.stringContaining(said)])
+  })
+
+  test('an old Node is told which one is needed, before it fails at what it lacks', async () => {
+    const older = 'Object.defineProperty(process.versions, "node", { value: "22.12.0" })'
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(older)}` }
+    for (const args of [['dev'], ['serve'], ['unlock', ADA.email], ['doctor']]) {
+      const { code, output } = await runCommand(args, { environment })
+      expect([code, output]).toEqual([
+        1,
+        expect.stringContaining('needs Node 22.13 or newer, and this is Node 22.12.0'),
+      ])
+    }
+    expect((await runCommand(['--version'], { environment })).code).toBe(0)
   })
 
   test('key prints a key that serve takes', async () => {
@@ -61,6 +77,57 @@ describe('gatepass dev', () => {
     const { code, output } = await runCommand(['dev', '--port', '0', '--data', data])
     expect([code, output]).toEqual([1, expect.stringContaining('Restore a backup')])
     expect(readFileSync(file, 'utf8')).toBe('no database '.repeat(1000))
+  })
+
+  test.each([
+    ['is empty', (file: string) => writeFileSync(file, '')],
+    ['is gone, but its side file is there', (file: string) => writeFileSync(`${file}-wal`, 'accounts')],
+    ['is not a file', (file: string) => mkdirSync(file)],
+  ])('does not begin anew where the database %s', async (what, make) => {
+    const data = temporaryFolder()
+    const file = join(data, 'gatepass.db')
+    make(file)
+    const before = readdirSync(data)
+    for (const args of [
+      ['dev', '--port', '0', '--data', data],
+      ...(what.includes('gone') ? [] : [['unlock', ADA.email, '--data', data]]),
+    ]) {
+      const { code, output } = await runCommand(args)
+      expect([code, output]).toEqual([1, expect.stringContaining(`The database ${file} ${what}`)])
+      expect(output).toContain('Restore a backup')
+    }
+    expect(readdirSync(data).filter((name) => name !== 'secrets.json')).toEqual(before)
+  })
+
+  test.skipIf(process.platform === 'win32')(
+    'a start that could write nothing leaves nothing that stops the next',
+    async () => {
+      const data = temporaryFolder()
+      const start = commandLine(['dev', '--port', '0', '--data', data]).map((part) => JSON.stringify(part))
+      for (const environment of [{}, { GATEPASS_KEYS: KEY }]) {
+        // No file may grow, as on a disk without room.
+        const server = startProgram('sh', ['-c', `ulimit -f 0; exec ${start.join(' ')}`], { environment })
+        await expect(server).rejects.toThrow('gatepass: ')
+        expect(readdirSync(data)).toEqual([])
+      }
+      await startProcess(['dev', '--port', '0', '--data', data])
+    },
+  )
+
+  test.each(['file', 'file/below'])('says that the data folder %s is not one', async (below) => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 'file'), '')
+    const { code, output } = await runCommand(['dev', '--port', '0', '--data', join(folder, below)])
+    expect([code, output]).toEqual([1, expect.stringContaining(`${join(folder, below)} is not a folder`)])
+  })
+
+  test('says that another program holds the database', async () => {
+    const server = await startTestServer()
+    const other = new DatabaseSync(join(server.data, 'gatepass.db'))
+    other.exec('begin exclusive')
+    const { code, output } = await runCommand(['dev', '--port', '0', '--data', server.data])
+    other.close()
+    expect([code, output]).toEqual([1, expect.stringContaining('another program holds the database')])
   })
 
   test('keeps logins over a restart', async () => {
@@ -103,6 +170,16 @@ describe('gatepass serve', () => {
       .map((line) => JSON.parse(line))
     expect(lines.map((line) => line.event)).toEqual(['sys_startup', 'sys_shutdown'])
     expect(server.output()).not.toContain(KEY)
+  })
+
+  test('says so where other machines reach it over plain http', async () => {
+    const environment = { GATEPASS_ORIGIN: 'http://localhost:3000', GATEPASS_KEYS: KEY }
+    const outputOf = async (host: string): Promise<string> => {
+      const server = await startProcess(['serve', '--port', '0', '--host', host, '--data', folder()], { environment })
+      return server.output()
+    }
+    expect(await outputOf('0.0.0.0')).toContain('"event":"sys_plain_http","host":"0.0.0.0"')
+    expect(await outputOf('127.0.0.1')).not.toContain('sys_plain_http')
   })
 
   test('reads the file in the working folder, under the environment, under the flags', async () => {
@@ -159,7 +236,6 @@ describe('gatepass unlock', () => {
       limits: { loginsPerAddress: 1e6, loginsPerPair: 1e6, freeFailures: 10 },
     })
     await server.visitor().json('POST', '/auth/register', ADA)
-    const { DatabaseSync } = await import('node:sqlite')
     const database = new DatabaseSync(join(data, 'gatepass.db'))
     database.exec('update accounts set failures = 100, password_disabled_at = 1')
     database.close()

@@ -1,3 +1,4 @@
+import { copyFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -88,6 +89,23 @@ test('while another program holds the database, one statement of each part waits
   other.exec('rollback')
   other.close()
   expect((await server.visitor().json('POST', '/auth/register', BOB)).status).toBe(202)
+})
+
+test('a database that was removed or replaced, or cannot be read, makes the server unready', async () => {
+  const server = await startTestServer()
+  const file = join(server.data, 'gatepass.db')
+  const ready = async (): Promise<number> => (await server.visitor().get('/readyz')).status
+  expect(await ready()).toBe(200)
+  breakTable(server, 'gatepass_sessions')
+  expect(await ready()).toBe(503)
+  mendTable(server, 'gatepass_sessions')
+  expect(await ready()).toBe(200)
+  renameSync(file, `${file}.away`)
+  expect(await ready()).toBe(503)
+  copyFileSync(`${file}.away`, file)
+  expect(await ready()).toBe(503)
+  renameSync(`${file}.away`, file)
+  expect(await ready()).toBe(200)
 })
 
 test('what failed is in the log, under the number that the page shows', async () => {

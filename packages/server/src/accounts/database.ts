@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { StoreError } from 'gatepass'
 import { LockWait } from 'gatepass/stores/sqlite'
@@ -62,11 +62,19 @@ const STARTING_TIMEOUT = 2000
  * runs while the server answers is a single statement.
  */
 export function openDatabase(file: string): Kysely<AccountTables> {
-  createPrivately(file)
-  const database = new DatabaseSync(file, { timeout: STARTING_TIMEOUT })
-  // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
-  database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
-  return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })
+  const created = createPrivately(file)
+  let database: DatabaseSync | undefined
+  try {
+    database = new DatabaseSync(file, { timeout: STARTING_TIMEOUT })
+    // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
+    database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
+    return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })
+  } catch (error) {
+    database?.close()
+    // Left by a disk without room, it would be taken for a database that has lost what was in it.
+    if (created && statSync(file).size === 0) rmSync(file)
+    throw error
+  }
 }
 
 /** From here on a statement waits at most {@link LONGEST_WAIT}, and after one that waited in vain none does. */
@@ -86,11 +94,48 @@ export async function queried<Result>(query: Promise<Result>): Promise<Result> {
   }
 }
 
-/** SQLite gives its side files the mode of the main one, so that this one call keeps all of them from other users. */
-function createPrivately(file: string): void {
-  if (file === ':memory:') return
-  closeSync(openSync(file, 'a', 0o600))
+/**
+ * Makes the file, or refuses one that has lost what was in it: SQLite would begin a new database there, and remove the
+ * side file that may still hold the newest accounts. SQLite gives its side files the mode of the main one, so that this
+ * one mode keeps all of them from other users.
+ *
+ * @returns whether there was none
+ */
+function createPrivately(file: string): boolean {
+  if (file === ':memory:') return false
+  const found = statSync(file, { throwIfNoEntry: false })
+  if (found === undefined && existsSync(`${file}-wal`)) throw lost(file, 'is gone, but its side file is there')
+  if (found !== undefined && !found.isFile()) throw lost(file, 'is not a file')
+  const created = found === undefined && makeFile(file)
+  if (!created) waitForContent(file)
   chmodSync(file, 0o600)
+  return created
+}
+
+/** @returns false if another process was faster */
+function makeFile(file: string): boolean {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Another process may be making it at this moment. */
+function waitForContent(file: string): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let waited = 0; statSync(file).size === 0; waited += 50) {
+    if (waited >= STARTING_TIMEOUT) throw lost(file, 'is empty')
+    Atomics.wait(pause, 0, 0, 50)
+  }
+}
+
+function lost(file: string, what: string): StoreError {
+  return new StoreError('ERR_STORE_UNAVAILABLE', `The database ${file} ${what}`, {
+    hint: `Restore a backup. To begin with no accounts, remove ${file} and what begins with its name.`,
+  })
 }
 
 /** `node:sqlite` in the shape that kysely's dialect was written for; each statement is prepared once. */

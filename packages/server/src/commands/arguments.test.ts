@@ -11,6 +11,8 @@ test.each([
   [['-p', '4000'], 'there is no flag -p'],
   [['--port'], '--port needs a value'],
   [['--port', '--data', 'x'], '--port needs a value'],
+  [['--data='], '--data needs a value'],
+  [['--host', ''], '--host needs a value'],
   [['extra'], '"extra" is not expected here'],
   [['--port', '1', 'extra'], '"extra" is not expected here'],
 ] as const)('%j is a mistake: %s', (args, mistake) => {

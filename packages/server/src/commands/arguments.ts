@@ -14,7 +14,7 @@ export function readFlags(args: readonly string[]): Flags {
     if (token.kind === 'positional') return { mistake: `"${token.value}" is not expected here` }
     if (!(known as readonly string[]).includes(token.name)) return { mistake: `there is no flag ${token.rawName}` }
     // `--port --data x`: what looks like a flag is hardly meant as a value.
-    if (token.value === undefined || (token.value.startsWith('--') && !token.inlineValue))
+    if (!token.value || (token.value.startsWith('--') && !token.inlineValue))
       return { mistake: `${token.rawName} needs a value` }
     flags[token.name] = token.value
   }

@@ -1,6 +1,7 @@
 import { GatepassError } from 'gatepass'
 import { type Config, type ConfigProblem, readConfig } from '../config.ts'
 import { openLog } from '../log.ts'
+import { isLoopbackAddress } from '../origin.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
 import { readFlags } from './arguments.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
@@ -42,6 +43,10 @@ async function run(config: Config, output: Output): Promise<number> {
   })
   // In production standard output is for JSON alone.
   if (config.mode === 'dev') output.out(`Gatepass listens on ${server.origin}`)
+  if (server.origin.startsWith('http:') && !isLoopbackAddress(config.host)) {
+    const message = 'Other machines reach this server over plain http: publish its port on this machine alone'
+    log.warn({ event: 'sys_plain_http', host: config.host, message })
+  }
   log.info({ event: 'sys_startup', origin: server.origin, host: config.host, port: server.port, mode: config.mode })
   const reason = await stopped
   log.info({ event: 'sys_shutdown', reason })
@@ -115,25 +120,62 @@ function problemText(problems: readonly ConfigProblem[]): string {
   return `gatepass: the configuration cannot be used\n${lines.join('\n')}`
 }
 
-/** SQLITE_CORRUPT and SQLITE_NOTADB. */
-const DAMAGED: ReadonlySet<number> = new Set([11, 26])
-
 function startFailure(error: unknown, { host, port, data }: Config): string {
-  const { code, errcode } = error as NodeJS.ErrnoException & { errcode?: number }
-  const reason = error instanceof Error ? error.message : String(error)
-  if (errcode !== undefined && DAMAGED.has(errcode))
-    return `gatepass: the database in ${data} is damaged: ${reason}. Restore a backup of gatepass.db.`
+  const { code } = error as NodeJS.ErrnoException
   switch (code) {
     case 'EADDRINUSE':
       return `gatepass: port ${port} is taken on ${host}. Stop what uses it, or choose another: --port ${port === 65_535 ? 3000 : port + 1}`
     case 'EACCES':
-      return `gatepass: not allowed: ${reason}. Choose a port above 1023 and a data folder that you may write: --port 3000 --data <folder>`
+      return `gatepass: not allowed: ${messageOf(error)}. Choose a port above 1023 and a data folder that you may write: --port 3000 --data <folder>`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return `gatepass: this machine has no address ${host}. Leave --host out, or use 127.0.0.1 or 0.0.0.0.`
     default:
-      return `gatepass: cannot start: ${reason} (data in ${data})${hintOf(error)}`
+      return dataFailure(error, data)
   }
+}
+
+/** Why the data folder or the database in it cannot be used. */
+export function dataFailure(error: unknown, data: string): string {
+  switch (causeIn(error)) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+    case SQLITE.readonly:
+      return `gatepass: not allowed to write in ${data}: ${messageOf(error)}. Give the folder to the user that runs the server, or choose another: --data <folder>`
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return `gatepass: ${data} is not a folder, or one of the folders above it is a file. Choose another: --data <folder>`
+    case 'ENOSPC':
+    case 'EDQUOT':
+    case SQLITE.full:
+      return `gatepass: there is no room on the disk of ${data}. Make room, and start again.`
+    case SQLITE.ioError:
+      return `gatepass: the disk of ${data} has no room, or fails: ${messageOf(error)}. Look at it, and start again.`
+    case SQLITE.busy:
+    case SQLITE.locked:
+      return `gatepass: another program holds the database in ${data}. End it, or wait until it is done, and start again.`
+    case SQLITE.corrupt:
+    case SQLITE.notADatabase:
+      return `gatepass: the database in ${data} is damaged: ${messageOf(error)}. Restore a backup of gatepass.db.`
+    default:
+      return `gatepass: cannot start: ${messageOf(error)} (data in ${data})${hintOf(error)}`
+  }
+}
+
+/** Primary result codes (https://sqlite.org/rescode.html); the bits above them say more. */
+const SQLITE = { busy: 5, locked: 6, readonly: 8, ioError: 10, corrupt: 11, full: 13, notADatabase: 26 } as const
+
+/** The code of the system, or of SQLite, which a store keeps as the cause of its own error. */
+function causeIn(error: unknown): string | number | undefined {
+  if (!(error instanceof Error)) return undefined
+  if (error instanceof GatepassError) return causeIn(error.cause)
+  if ('errcode' in error && typeof error.errcode === 'number') return error.errcode & 0xff
+  return (error as NodeJS.ErrnoException).code
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function hintOf(error: unknown): string {

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseEmailAddress } from '../accounts/email-address.ts'
-import { openStores } from '../app.ts'
+import { openStores, type Stores } from '../app.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
+import { dataFailure } from './start.ts'
 
 /** `gatepass unlock <address>`: a password that 100 wrong ones in a row have disabled opens the account again. */
 export async function unlock(args: readonly string[], output: Output): Promise<number> {
@@ -17,7 +18,13 @@ export async function unlock(args: readonly string[], output: Output): Promise<n
     output.err(`gatepass: there is no database in ${data}. Name its folder: --data <folder>`)
     return FAILED
   }
-  const stores = await openStores({ data }, Date.now)
+  let stores: Stores
+  try {
+    stores = await openStores({ data }, Date.now)
+  } catch (error) {
+    output.err(dataFailure(error, data))
+    return FAILED
+  }
   try {
     const found = await stores.accounts.enablePassword(key)
     if (found) output.out('The password works again.')

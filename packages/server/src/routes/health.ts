@@ -15,7 +15,7 @@ export function healthRoutes(site: Site): Route[] {
 async function readiness(site: Site): Promise<Response> {
   if (site.stopping()) return json(503, { status: 'stopping' }, { 'Retry-After': '1' })
   try {
-    await site.accounts.check()
+    await site.check()
     return json(200, { status: 'ready' })
   } catch (error) {
     const problem = problemOf(error)
