@@ -26,7 +26,7 @@ describe('gatepass', () => {
     [['key', '--twice'], 'gatepass key alone'],
     [['dev', '--data='], '--data needs a value'],
   ] as const)('%j is not understood, says why, and ends with 2', async (args, said) => {
-    const { code, output } = await runCommand(args)
+    const { code, output } = await runCommand(args, { folder: temporaryFolder() })
     expect([code, output]).toEqual([2, expect.stringContaining(said)])
   })
 
