@@ -18,6 +18,7 @@ import { starting } from './problem.ts'
 import type { ProviderConfig } from './provider-config.ts'
 import { problemBody, problemHeaders } from './refusal.ts'
 import { LARGEST_READABLE_HEAD } from './request-check.ts'
+import { assetAt } from './routes/assets.ts'
 import { type Keys, ownKeys } from './secrets.ts'
 import { securityHeaders, setHeaders } from './security-headers.ts'
 import { send } from './send.ts'
@@ -68,7 +69,9 @@ export async function startServer({
   const server = createServer(limits)
   const end = new End(server, stores)
   const https = config.origin?.startsWith('https:') === true
-  let app: App = (req, res) => void answerStarting(req, res, { https, name: config.name })
+  let app: App = (req, res) => {
+    answerStarting(req, res, { https, name: config.name }).catch(() => res.destroy())
+  }
   try {
     connect(server, (req, res) => app(req, res), { https })
     await listen(server, config)
@@ -134,13 +137,13 @@ async function answerStarting(
 ): Promise<void> {
   const frame = { siteName: name, registration: false, providers: [], account: undefined, formToken: undefined }
   const wantsPage = req.headers.accept?.includes('text/html') === true
-  setHeaders(res, { ...securityHeaders({ https }), ...problemHeaders(starting), Connection: 'close' })
-  await send(
-    res,
-    wantsPage
-      ? await page(503, errorPage(frame, { problem: starting, requestId: undefined, path: '/' }), { Refresh: '1' })
-      : json(503, problemBody(starting)),
-  )
+  setHeaders(res, { ...securityHeaders({ https }), Connection: 'close' })
+  const headers = problemHeaders(starting)
+  const view = { problem: starting, requestId: undefined, path: '/', ways: [] }
+  const refusal = wantsPage
+    ? page(503, errorPage(frame, view), { ...headers, Refresh: '1' })
+    : json(503, problemBody(starting), headers)
+  await send(res, assetAt(req.url) ?? (await refusal))
 }
 
 /** The end of a server: once begun it cannot be called off. */

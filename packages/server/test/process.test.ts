@@ -170,6 +170,8 @@ test('a request during the start is told to come again, and answered once the se
   const page = await visitor.get('/login')
   expect([page.status, page.headers.refresh]).toEqual([503, '1'])
   expect(page.body).toContain('This server is starting.')
+  const [, stylesheet = ''] = /rel="stylesheet" href="([^"]+)"/.exec(page.body) ?? []
+  expect((await visitor.get(stylesheet)).status).toBe(200)
   start.resolve()
   await server
   expect((await visitor.get('/readyz')).status).toBe(200)
