@@ -147,7 +147,7 @@ export function kindOf(value: unknown): string {
   if (value === undefined || value === null || value === true || value === false) return String(value)
   if (typeof value === 'string')
     return noKeys.has(value) ? `the text "${value}"` : value === '' ? 'an empty text' : 'a text'
-  if (Array.isArray(value)) return 'a list'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (value instanceof Error) return 'an Error'
   if (typeof value !== 'object') return `a ${typeof value}`
   return 'then' in value && typeof value.then === 'function' ? 'a promise' : 'an object'
@@ -172,6 +172,99 @@ export function subjectText(giver: string, subject: unknown): string {
   throw new UsageError('ERR_PASSPORT_SUBJECT', `${giver} gave ${kindOf(subject)}`, {
     hint: 'Give a stable, non-empty text for each user: user.id, or user.id.toString() for a numeric key. Does the user have that member?',
   })
+}
+
+/** What an option may be: what `typeof` says, or a list; `needed` is a function that must be there, `any` is checked elsewhere. */
+export type OptionKind = 'string' | 'number' | 'boolean' | 'function' | 'object' | 'list' | 'needed' | 'any'
+
+/** Every option by its name. TypeScript holds the list complete, for a type that is a union too. */
+export type OptionKinds<Options> = Readonly<
+  Record<Options extends unknown ? Extract<keyof Options, string> : never, OptionKind>
+>
+
+/**
+ * Refuses options that do not exist or have a wrong type. JavaScript would ignore them, so that a misspelt timeout is the
+ * default one, or fail when a person logs in.
+ *
+ * @param where what takes the options, for the error: `local()`
+ * @param others `allowed` where the object is the application's own: then only a name that looks misspelt is refused
+ * @throws {UsageError} with `code`, naming the option and what may be meant
+ */
+export function checkOptions(
+  where: string,
+  options: unknown,
+  known: Readonly<Record<string, OptionKind>>,
+  code: ErrorCode,
+  others: 'refused' | 'allowed' = 'refused',
+): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new UsageError(code, `${where}: the options are ${kindOf(options)}, not an object`)
+  }
+  const given = options as Readonly<Record<string, unknown>>
+  // An object of a class is the application's own, and may have members of its own.
+  const prototype: unknown = Object.getPrototypeOf(options)
+  const names = prototype === Object.prototype || prototype === null ? Object.keys(options) : []
+  for (const name of names) {
+    if (Object.hasOwn(known, name) || given[name] === undefined) continue
+    const meant = closest(name, Object.keys(known))
+    if (others === 'allowed' && meant === undefined) continue
+    throw new UsageError(code, `${where}: there is no option \`${name.slice(0, 40)}\``, {
+      hint: meant === undefined ? `The options are ${Object.keys(known).join(', ')}.` : `Did you mean \`${meant}\`?`,
+    })
+  }
+  for (const [name, kind] of Object.entries(known)) {
+    const value = given[name]
+    if (kind === 'any' || (value === undefined && kind !== 'needed') || isKind(kind, value)) continue
+    throw new UsageError(code, `${where}: \`${name}\` is ${kindOf(value)}, not ${kindNames[kind]}`)
+  }
+}
+
+function isKind(kind: Exclude<OptionKind, 'any'>, value: unknown): boolean {
+  if (kind === 'list') return Array.isArray(value)
+  return value !== null && typeof value === (kind === 'needed' ? 'function' : kind)
+}
+
+const kindNames: Readonly<Record<Exclude<OptionKind, 'any'>, string>> = {
+  string: 'a text',
+  number: 'a number',
+  boolean: 'true or false',
+  function: 'a function',
+  needed: 'a function',
+  object: 'an object',
+  list: 'a list',
+}
+
+/** What other packages call some of our options. */
+const elsewhere: ReadonlyMap<string, string> = new Map([
+  ['secret', 'keys'],
+  ['ttl', 'idleTimeout'],
+  ['maxAge', 'absoluteTimeout'],
+])
+
+/** The name that was probably meant: a third of its letters apart at most. */
+function closest(name: string, known: readonly string[]): string | undefined {
+  const ours = elsewhere.get(name)
+  if (ours !== undefined && known.includes(ours)) return ours
+  const apart = known.map((one) => ({ one, letters: distance(name.toLowerCase(), one.toLowerCase()) }))
+  const [best] = apart.sort((a, b) => a.letters - b.letters)
+  return best !== undefined && best.letters <= Math.max(1, name.length / 3) ? best.one : undefined
+}
+
+/** How many letters must be put in, left out, replaced, or change places with their neighbour (Levenshtein, Damerau). */
+function distance(one: string, other: string): number {
+  const rows = [Array.from({ length: other.length + 1 }, (_, n) => n)]
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0
+  for (let i = 1; i <= one.length; i++) {
+    const row = [i]
+    rows.push(row)
+    for (let j = 1; j <= other.length; j++) {
+      const same = one[i - 1] === other[j - 1]
+      const swapped = i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1]
+      const ways = [at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0 : 1)]
+      row.push(Math.min(...ways, swapped ? at(i - 2, j - 2) + 1 : Number.POSITIVE_INFINITY))
+    }
+  }
+  return at(one.length, other.length)
 }
 
 // Every entry loads this file: an old Node is told here, rather than by the first function that it lacks, perhaps in the

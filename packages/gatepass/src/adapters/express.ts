@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Awaitable } from '../awaitable.ts'
-import type { Reply } from '../http/exchange.ts'
 import type {
   BackChannelLogoutOptions,
   LinkRouteOptions,
@@ -8,11 +6,12 @@ import type {
   LogoutRouteOptions,
   RequireLoginOptions,
 } from '../passport/gatepass.ts'
-import type { Success } from '../passport/outcome.ts'
+import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
-import { answer, type NextFunction, type NodeGatepassOptions, type RequestAccess, type Visit, Visits } from './node.ts'
+import { answer, type NextFunction, type NodeGatepassOptions, type RequestAccess, Visits } from './node.ts'
+import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
@@ -50,18 +49,18 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
   /** Adds a way to log in to the account of who is logged in, by a recent login; for a POST route. */
   link(name: Name, options: LinkRouteOptions): ExpressHandler
   /** Ends the session; for a POST route. */
-  logout(options?: LogoutRouteOptions): ExpressHandler
+  logout(options?: LogoutRouteOptions, ...none: NoMore): ExpressHandler
   /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
   backChannelLogout(name: Name, options: BackChannelLogoutOptions): ExpressHandler
   /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): ExpressHandler
   /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
-  requireLogin(options?: RequireLoginOptions): ExpressHandler
+  requireLogin(options?: RequireLoginOptions, ...none: NoMore): ExpressHandler
   /**
    * Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. Unsafe requests
    * with cookies are checked by the middleware itself.
    */
-  requireSameOrigin(): ExpressHandler
+  requireSameOrigin(...none: NoMore): ExpressHandler
 }
 
 /**
@@ -85,29 +84,28 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
  */
-export function gatepass<User extends object, const Name extends string = string>(
+export function gatepass<User extends UserObject, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): ExpressGatepass<User, Name> {
   const visits = new Visits<User, Name>(options)
   const { core } = visits
-  const route =
-    (step: (visit: Visit<User, Name>) => Awaitable<Reply | undefined>): ExpressHandler =>
-    (req, res, next) =>
-      answer(res, next, () => step(visits.of(req)))
+  const steps = routeSteps(core)
+  const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
+    makerOf(name, (...given: Given): ExpressHandler => {
+      const step = stepOf(...given)
+      return (req, res, next) => answer(res, next, () => step(visits.of(req).exchange))
+    })
 
   return Object.assign(
     (req: IncomingMessage, res: ServerResponse, next: NextFunction) => visits.enter(req, res, next),
     {
-      login: (names: Name | readonly Name[], login?: LoginRouteOptions) =>
-        route((visit) => core.login(visit.exchange, names, login)),
-      link: (name: Name, link: LinkRouteOptions) => route((visit) => core.link(visit.exchange, name, link)),
-      logout: (logout?: LogoutRouteOptions) => route((visit) => core.logout(visit.exchange, logout)),
-      backChannelLogout: (name: Name, ended: BackChannelLogoutOptions) =>
-        route((visit) => core.backChannelLogout(visit.exchange, name, ended)),
-      authenticate: (names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
-        route((visit) => core.authenticate(visit.exchange, names, strategy)),
-      requireLogin: (guard?: RequireLoginOptions) => route((visit) => core.requireLogin(visit.exchange, guard)),
-      requireSameOrigin: () => route((visit) => core.requireOwnForm(visit.exchange)),
+      login: maker('login', steps.login),
+      link: maker('link', steps.link),
+      logout: maker('logout', steps.logout),
+      backChannelLogout: maker('backChannelLogout', steps.backChannelLogout),
+      authenticate: maker('authenticate', steps.authenticate),
+      requireLogin: maker('requireLogin', steps.requireLogin),
+      requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
       ...visits.access(),
     },
   )

@@ -14,6 +14,7 @@ import type {
   LogoutRouteOptions,
   RequireLoginOptions,
 } from '../passport/gatepass.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
@@ -25,6 +26,7 @@ import {
   Visits,
   visitOf,
 } from './node.ts'
+import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
@@ -59,18 +61,18 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
   /** Adds a way to log in to the account of who is logged in, by a recent login; for a POST route. */
   link(name: Name, options: LinkRouteOptions): FastifyStep
   /** Ends the session; for a POST route. */
-  logout(options?: LogoutRouteOptions): FastifyStep
+  logout(options?: LogoutRouteOptions, ...none: NoMore): FastifyStep
   /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
   backChannelLogout(name: Name, options: BackChannelLogoutOptions): FastifyStep
   /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): FastifyStep
   /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
-  requireLogin(options?: RequireLoginOptions): FastifyStep
+  requireLogin(options?: RequireLoginOptions, ...none: NoMore): FastifyStep
   /**
    * Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. Unsafe requests
    * with cookies are checked by the plugin itself.
    */
-  requireSameOrigin(): FastifyStep
+  requireSameOrigin(...none: NoMore): FastifyStep
 }
 
 /**
@@ -92,34 +94,34 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
  */
-export function gatepass<User extends object, const Name extends string = string>(
+export function gatepass<User extends UserObject, const Name extends string = string>(
   options: FastifyGatepassOptions<User, Name>,
 ): FastifyGatepass<User, Name> {
   const visits = new Visits<User, Name>(options, equippedByFastify)
   const { core } = visits
   const find = (request: FastifyRequest): Visit<User, Name> => visits.of(withBody(request))
   const access = visits.access()
-  const step =
-    (decide: (visit: Visit<User, Name>) => Awaitable<Reply | undefined>): FastifyStep =>
-    (request, reply, done) =>
-      run(
-        () => decide(find(request)),
-        (decided) => proceed(reply, decided, done),
-        (error) => void reply.send(failure(reply, error)),
-      )
+  const steps = routeSteps(core)
+  const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
+    makerOf(name, (...given: Given): FastifyStep => {
+      const step = stepOf(...given)
+      return (request, reply, done) =>
+        run(
+          () => step(find(request).exchange),
+          (decided) => proceed(reply, decided, done),
+          (error) => void reply.send(failure(reply, error)),
+        )
+    })
 
   return Object.assign((app: FastifyInstance, _options: object, done: () => void) => install(app, visits, done), {
     ...asPlugin,
-    login: (names: Name | readonly Name[], login?: LoginRouteOptions) =>
-      step((visit) => core.login(visit.exchange, names, login)),
-    link: (name: Name, link: LinkRouteOptions) => step((visit) => core.link(visit.exchange, name, link)),
-    logout: (logout?: LogoutRouteOptions) => step((visit) => core.logout(visit.exchange, logout)),
-    backChannelLogout: (name: Name, ended: BackChannelLogoutOptions) =>
-      step((visit) => core.backChannelLogout(visit.exchange, name, ended)),
-    authenticate: (names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
-      step((visit) => core.authenticate(visit.exchange, names, strategy)),
-    requireLogin: (guard?: RequireLoginOptions) => step((visit) => core.requireLogin(visit.exchange, guard)),
-    requireSameOrigin: () => step((visit) => core.requireOwnForm(visit.exchange)),
+    login: maker('login', steps.login),
+    link: maker('link', steps.link),
+    logout: maker('logout', steps.logout),
+    backChannelLogout: maker('backChannelLogout', steps.backChannelLogout),
+    authenticate: maker('authenticate', steps.authenticate),
+    requireLogin: maker('requireLogin', steps.requireLogin),
+    requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
     ...access,
     exchange: (request: FastifyRequest) => find(request).exchange,
     session: (request: FastifyRequest) => access.session(request.raw),

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
-import { GatepassError, UsageError } from '../error.ts'
+import { checkOptions, GatepassError, type OptionKinds, UsageError } from '../error.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
 import {
@@ -10,19 +10,21 @@ import {
   type NodeExchange,
   type NodeOptions,
   type NodeSettings,
+  nodeOptions,
   nodeSettings,
   sendReply,
   writeCookies,
 } from '../http/node.ts'
 import { beforeResponse } from '../http/response-gate.ts'
 import { originVary } from '../http/same-origin.ts'
-import { Gatepass, type GatepassOptions } from '../passport/gatepass.ts'
-import type { Success } from '../passport/outcome.ts'
+import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
+import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions, Passport, Verdict } from '../passport/passport.ts'
-import type { Users } from '../passport/users.ts'
+import { checkUsers, type Users } from '../passport/users.ts'
 import type { SessionData } from '../register.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
+import { makerOf, type NoMore, noHandler } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export type { NodeOptions } from '../http/node.ts'
@@ -40,6 +42,13 @@ export interface NodeGatepassOptions<User, Name extends string = string>
   lazy?: boolean
   /** Told about errors that become a 5xx answer of {@link NodeGatepass.handler}. Default: `console.error`. */
   onError?: (error: unknown, req: IncomingMessage) => void
+}
+
+const nodeGatepassOptions: OptionKinds<NodeGatepassOptions<unknown>> = {
+  ...gatepassOptions,
+  ...nodeOptions,
+  lazy: 'boolean',
+  onError: 'function',
 }
 
 /** What the request carries behind the middleware. */
@@ -85,14 +94,14 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
   ): Promise<Verdict<User>>
   /** Keeps the login in the session, under a new token. */
   login(req: IncomingMessage, success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void>
-  logout(req: IncomingMessage, options?: { everywhere?: boolean }): Promise<void>
+  logout(req: IncomingMessage, options?: { everywhere?: boolean }, ...none: NoMore): Promise<void>
   /**
    * Refuses a request that does not come from our own pages, with or without cookies: for login routes. Unsafe requests
    * with cookies are checked by the middleware itself. To be awaited: with `csrfKeys` it may have to load the session.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
-  requireSameOrigin(req: IncomingMessage, presented?: unknown): Awaitable<void>
+  requireSameOrigin(req: IncomingMessage, presented?: unknown, ...none: NoMore): Awaitable<void>
   /** Answers with what {@link Gatepass.login} and its like decided. */
   reply(req: IncomingMessage, reply: Reply): void
 }
@@ -114,7 +123,7 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
  */
-export function gatepass<User extends object, const Name extends string = string>(
+export function gatepass<User extends UserObject, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): NodeGatepass<User, Name> {
   const visits = new Visits<User, Name>(options)
@@ -122,24 +131,30 @@ export function gatepass<User extends object, const Name extends string = string
   const middleware = (req: IncomingMessage, res: ServerResponse, next: NextFunction): void =>
     visits.enter(req, res, next)
   return Object.assign(middleware, {
-    handler:
+    handler: makerOf(
+      'handler',
       <Req extends IncomingMessage, Res extends ServerResponse>(
         listener: (req: Req & GatepassRequest<User>, res: Res) => unknown,
       ) =>
-      (req: Req, res: Res): void =>
-        visits.serve(req, res, () => listener(req as Req & GatepassRequest<User>, res)),
-    authenticate: async (
-      req: IncomingMessage,
-      names: Name | readonly Name[],
-      strategy?: Readonly<Record<string, unknown>>,
-    ) => {
-      return core.passport.authenticate(visits.of(req).exchange, names, strategy)
-    },
-    login: (req: IncomingMessage, success: Success<User> & { strategy?: string }, login?: LoginOptions) =>
-      visits.of(req).login(success, login),
-    logout: (req: IncomingMessage, logout?: { everywhere?: boolean }) => visits.of(req).logout(logout),
-    requireSameOrigin: (req: IncomingMessage, presented?: unknown) =>
+        (req: Req, res: Res): void =>
+          visits.serve(req, res, () => listener(req as Req & GatepassRequest<User>, res)),
+    ),
+    authenticate: noHandler(
+      'authenticate',
+      async (req: IncomingMessage, names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
+        core.passport.authenticate(visits.of(req).exchange, names, strategy),
+    ),
+    login: noHandler(
+      'login',
+      (req: IncomingMessage, success: Success<User> & { strategy?: string }, login?: LoginOptions) =>
+        visits.of(req).login(success, login),
+    ),
+    logout: noHandler('logout', (req: IncomingMessage, logout?: { everywhere?: boolean }) =>
+      visits.of(req).logout(logout),
+    ),
+    requireSameOrigin: noHandler('requireSameOrigin', (req: IncomingMessage, presented?: unknown) =>
       core.requireSameOrigin(visits.of(req).exchange, presented),
+    ),
     reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).res, reply),
     ...visits.access(),
   })
@@ -182,6 +197,8 @@ export class Visits<User, Name extends string> {
 
   /** @param equipRequest gives a request its `session`, `user`, `login` and `logout` */
   constructor(options: NodeGatepassOptions<User, Name>, equipRequest: (req: IncomingMessage) => void = equip) {
+    checkOptions('gatepass()', options, nodeGatepassOptions, 'ERR_PASSPORT_OPTIONS')
+    if (options.users !== undefined) checkUsers(options.users)
     this.#equip = equipRequest
     this.settings = nodeSettings(options)
     const users = options.users === undefined ? options.users : this.#watched(options.users)

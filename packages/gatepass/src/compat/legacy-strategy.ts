@@ -1,4 +1,4 @@
-import { UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { NodeExchange } from '../http/node.ts'
 import type { Failure, Outcome, Redirect } from '../passport/outcome.ts'
@@ -15,6 +15,8 @@ export interface FromPassportOptions<Name extends string = string> {
   /** Seconds within which the strategy must conclude. Default 30. */
   timeout?: number
 }
+
+const fromPassportOptions: OptionKinds<FromPassportOptions> = { name: 'string', timeout: 'number' }
 
 /**
  * A strategy made for Passport, from npm or one's own, for `gatepass({ strategies })` on the adapters for Node. What it calls
@@ -35,6 +37,7 @@ export function fromPassport<User = never, const Name extends string = string>(
   strategy: LegacyStrategy,
   options: FromPassportOptions<Name> = {},
 ): Strategy<User, Name> {
+  checkOptions('fromPassport()', options, fromPassportOptions, 'ERR_PASSPORT_OPTIONS')
   const name = options.name ?? strategy.name
   if (typeof strategy.authenticate !== 'function' || typeof name !== 'string') throw noStrategy(name)
   const timeout = options.timeout ?? 30

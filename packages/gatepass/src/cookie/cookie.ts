@@ -1,6 +1,6 @@
 import { Keyring, type Keys } from '../crypto/keyring.ts'
 import { Sealer, type Unsealed } from '../crypto/seal.ts'
-import { UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import { jsonDecode, jsonEncode, percentDecode, percentEncode } from './encoding.ts'
 import { type CookieExpiry, checkLifetime, expiryOf, readExpiry, writeExpiry } from './expiry.ts'
 import { type CookieAttributes, checkAttributes, checkName } from './grammar.ts'
@@ -210,8 +210,23 @@ function isOver({ at }: CookieExpiry, clock: () => number): boolean {
   return at !== undefined && !(at > clock())
 }
 
+const cookieOptions: OptionKinds<CookieOptions> = {
+  domain: 'any',
+  path: 'any',
+  maxAge: 'any',
+  expires: 'any',
+  secure: 'boolean',
+  httpOnly: 'boolean',
+  sameSite: 'any',
+  partitioned: 'boolean',
+  priority: 'any',
+  purpose: 'string',
+  description: 'string',
+}
+
 /** The part of a cookie that does not depend on its kind; checked here, so that a mistake shows when the program starts. */
 export function declareCookie(name: string, options: CookieOptions): Omit<Cookie, 'encode' | 'decode'> {
+  checkOptions(`the cookie ${name}`, options, cookieOptions, 'ERR_COOKIE_ATTRIBUTE')
   const { purpose = 'necessary', description, ...given } = options
   const attributes: CookieAttributes = { path: '/', secure: true, httpOnly: true, sameSite: 'lax', ...given }
   checkName(name)

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
-import { UsageError } from '../error.ts'
+import { kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { type Fields, readFields } from './fields.ts'
 import { configuredOrigins, originOf } from './origin.ts'
@@ -21,6 +21,14 @@ export interface NodeOptions extends ProxyOptions {
   consent?: CookiesOptions['consent']
 }
 
+export const nodeOptions: OptionKinds<NodeOptions> = {
+  origin: 'any',
+  trustProxy: 'any',
+  proxyHeaders: 'string',
+  bodyLimit: 'any',
+  consent: 'any',
+}
+
 /** {@link NodeOptions}, checked and ready. */
 export interface NodeSettings {
   /** As configured; empty: each request's own. */
@@ -38,12 +46,24 @@ export function nodeSettings(options: NodeOptions = {}): NodeSettings {
       hint: 'Write how many bytes a form may have: bodyLimit: 16384.',
     })
   }
+  checkConsent(options.consent)
   return {
     origins: configuredOrigins('origin', options.origin),
     trust: proxyTrust(options),
     bodyLimit,
     consent: options.consent,
   }
+}
+
+/** The choice of all visitors, or the cookie with that of each: as objects they have `purposes` or `decode`. */
+function checkConsent(consent: unknown): void {
+  if (consent === undefined || (typeof consent === 'object' && consent !== null)) {
+    const { purposes, decode } = (consent ?? { purposes: [] }) as { purposes?: unknown; decode?: unknown }
+    if (Array.isArray(purposes) || typeof decode === 'function') return
+  }
+  throw new UsageError('ERR_HTTP_OPTIONS', `\`consent\` is ${kindOf(consent)}, not a choice or a cookie`, {
+    hint: "Write consent: consentCookie(), or consentTo('statistics') for all visitors.",
+  })
 }
 
 /** The exchange of a request; one per request, made when first asked for. */

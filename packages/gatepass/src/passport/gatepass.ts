@@ -1,7 +1,7 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import type { AnyCookie } from '../cookie/cookies.ts'
 import type { Keys } from '../crypto/keyring.ts'
-import { GatepassError, subjectText, UsageError } from '../error.ts'
+import { checkOptions, GatepassError, type OptionKind, type OptionKinds, subjectText, UsageError } from '../error.ts'
 import { authorizationOf } from '../http/authorization.ts'
 import { CsrfTokens } from '../http/csrf-token.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
@@ -11,7 +11,7 @@ import { csrfTokenField, type OriginRule, requireSameOrigin } from '../http/same
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, CLOCKS_APART } from './outcome.ts'
-import { Passport, type PassportOptions, type Rejection, type Verdict } from './passport.ts'
+import { Passport, type PassportOptions, passportOptions, type Rejection, type Verdict } from './passport.ts'
 import {
   cookieRequiredReply,
   insufficientScopeReply,
@@ -122,6 +122,45 @@ export interface RequireLoginOptions {
   cookie?: boolean
 }
 
+export const gatepassOptions: OptionKinds<GatepassOptions<unknown>> = {
+  ...passportOptions,
+  trustedOrigins: 'any',
+  csrfKeys: 'any',
+  bearer: 'any',
+}
+
+/** What makes routes. */
+export type RouteMaker = 'login' | 'link' | 'logout' | 'backChannelLogout' | 'authenticate' | 'requireLogin'
+
+const routeOptions: Readonly<Record<RouteMaker, Readonly<Record<string, OptionKind>>>> = {
+  login: {
+    success: 'string',
+    failure: 'string',
+    next: 'string',
+    remember: 'any',
+    strategy: 'object',
+  } satisfies OptionKinds<LoginRouteOptions>,
+  link: {
+    success: 'string',
+    failure: 'string',
+    maxAge: 'number',
+    strategy: 'object',
+  } satisfies OptionKinds<LinkRouteOptions>,
+  logout: {
+    success: 'string',
+    everywhere: 'boolean',
+    atProvider: 'boolean',
+  } satisfies OptionKinds<LogoutRouteOptions>,
+  backChannelLogout: { subject: 'needed' } satisfies OptionKinds<BackChannelLogoutOptions>,
+  authenticate: {},
+  requireLogin: {
+    login: 'string',
+    maxAge: 'number',
+    scope: 'string',
+    cookie: 'boolean',
+  } satisfies OptionKinds<RequireLoginOptions>,
+}
+
 /** The sessions and the Passport of one application, and what its login, logout and guarded routes answer, on any server. */
 export class Gatepass<User, Name extends string = string> {
   readonly sessions: SessionManager<object>
@@ -148,7 +187,13 @@ export class Gatepass<User, Name extends string = string> {
       options.sessions instanceof SessionManager
         ? options.sessions
         : new SessionManager<object>({ ...(options.clock && { clock: options.clock }), ...options.sessions })
-    this.passport = new Passport({ ...options, strategies: options.strategies ?? [], sessions: this.sessions })
+    const { users, strategies = [], carry, clock } = options
+    this.passport = new Passport({
+      ...{ users, strategies, sessions: this.sessions },
+      ...(carry !== undefined && { carry }),
+      ...(clock !== undefined && { clock }),
+    })
+    if (options.bearer !== undefined) this.passport.strategies(options.bearer)
     this.#origins = origins
     this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)
     this.#checksOrigin = options[allowCrossOrigin] !== true
@@ -213,6 +258,25 @@ export class Gatepass<User, Name extends string = string> {
     if (csrf !== undefined) return andThen(this.sessions.open(exchange), ({ handle }) => csrf.issue(exchange, handle))
     throw new UsageError('ERR_PASSPORT_OPTIONS', 'Tokens for forms need keys', {
       hint: 'Give gatepass() `csrfKeys`: one key of at least 32 characters, then the retired ones.',
+    })
+  }
+
+  /**
+   * Checks how a route is defined, when it is defined: a misspelt option or strategy is not left for a visitor to find.
+   *
+   * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_PASSPORT_UNKNOWN_STRATEGY`
+   */
+  checkRoute(route: RouteMaker, options: object, names?: Name | readonly Name[]): void {
+    checkOptions(`auth.${route}()`, options, routeOptions[route], 'ERR_PASSPORT_OPTIONS')
+    const strategies = takesNames(route) ? this.passport.strategies(names) : []
+    const { next, success } = options as LoginRouteOptions
+    if (route === 'link' && success === undefined) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', 'auth.link() needs `success`', { hint: "{ success: '/account' }" })
+    }
+    // Where the way leads to a provider and back, `success` of the callback's route counts.
+    if (next === undefined || success !== undefined || strategies.some(({ callback }) => callback !== undefined)) return
+    throw new UsageError('ERR_PASSPORT_OPTIONS', `auth.${route}(): \`next\` counts for nothing without \`success\``, {
+      hint: "Say where to go when the request does not: { success: '/', next: 'next' }.",
     })
   }
 
@@ -464,6 +528,10 @@ export class Gatepass<User, Name extends string = string> {
       trustedOrigins: this.#trustedOrigins,
     }
   }
+}
+
+function takesNames(route: RouteMaker): boolean {
+  return route !== 'logout' && route !== 'requireLogin'
 }
 
 function nothing(): undefined {}

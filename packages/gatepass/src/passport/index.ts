@@ -11,7 +11,7 @@ export {
   type RequireLoginOptions,
 } from './gatepass.ts'
 export type { Linking, LoginIntent } from './intent.ts'
-export type { Failure, Outcome, Pass, Redirect, Respond, Success } from './outcome.ts'
+export type { Failure, Found, Outcome, Pass, Redirect, Respond, Success, UserObject } from './outcome.ts'
 export {
   type Anonymity,
   type LoginOptions,

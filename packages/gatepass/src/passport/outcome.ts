@@ -68,6 +68,9 @@ export interface Pass {
 /** Everything a strategy can conclude about one request. Not being able to conclude is a thrown error. */
 export type Outcome<User> = Success<User> | Failure | Redirect | Respond | Pass
 
+/** What a user must be: an object, and not a promise, which a forgotten `await` leaves. */
+export type UserObject = object & { readonly then?: never }
+
 /** What an application's callback says of who it was asked for: a user, nobody (`undefined`, `null`, `false`), or why not. */
 export type Found<User> = User | Failure | undefined | null | false
 

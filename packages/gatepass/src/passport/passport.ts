@@ -1,5 +1,5 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
-import { ProtocolError, UsageError } from '../error.ts'
+import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import { authorizationOf, challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type LoginProof, readAbout } from '../session/about.ts'
@@ -10,7 +10,7 @@ import { SessionLoginFlow } from './flow.ts'
 import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, type Failure, type Outcome, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
 import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
-import { hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
+import { checkUsers, hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
 /** Every strategy that was asked refused, or none felt concerned; what each said is kept in the order of asking. */
 export interface Rejection {
@@ -58,6 +58,14 @@ export interface PassportOptions<User, Name extends string = string> {
   clock?: () => Timestamp
 }
 
+export const passportOptions: OptionKinds<PassportOptions<unknown>> = {
+  users: 'object',
+  strategies: 'any',
+  sessions: 'object',
+  carry: 'list',
+  clock: 'function',
+}
+
 export interface LoginOptions {
   /** Keeps the login across restarts of the browser, under the session's `remember` timeouts. Default false. */
   remember?: boolean
@@ -83,6 +91,8 @@ export class Passport<User, Name extends string = string> {
 
   /** @throws {UsageError} `ERR_PASSPORT_OPTIONS` if two strategies share a name or a callback, or one has no name */
   constructor(options: PassportOptions<User, Name>) {
+    checkOptions('new Passport()', options, passportOptions, 'ERR_PASSPORT_OPTIONS')
+    checkUsers(options.users)
     this.#users = options.users
     this.#strategies = strategiesByName(options.strategies)
     requireOwnCallbacks(options.strategies)
@@ -370,6 +380,21 @@ export class Passport<User, Name extends string = string> {
     return this.#strategies.get(name)
   }
 
+  /**
+   * The strategies of these names, one at least.
+   *
+   * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`, `ERR_PASSPORT_OPTIONS`
+   */
+  strategies(names: Name | readonly Name[] | undefined): readonly Strategy<User>[] {
+    const list: unknown = typeof names === 'string' ? [names] : names
+    if (!Array.isArray(list) || list.length === 0) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `A strategy is named by its text, and not by ${kindOf(names)}`, {
+        hint: "Name one, 'local', or several: ['local', 'google'].",
+      })
+    }
+    return this.#named(list as Name[])
+  }
+
   #named(names: Name | readonly Name[]): Strategy<User>[] {
     const list: readonly string[] = typeof names === 'string' ? [names] : names
     return list.map((name) => {
@@ -421,8 +446,22 @@ const withoutSessions: Omit<LoginFlow, 'intent'> = {
 }
 
 function strategiesByName<User>(strategies: readonly Strategy<User>[]): ReadonlyMap<string, Strategy<User>> {
+  if (!Array.isArray(strategies)) {
+    throw new UsageError('ERR_PASSPORT_OPTIONS', `\`strategies\` is ${kindOf(strategies)}, not a list`, {
+      hint: 'strategies: [local({ find })]',
+    })
+  }
   const byName = new Map<string, Strategy<User>>()
   for (const strategy of strategies) {
+    if (typeof strategy?.authenticate !== 'function') {
+      throw new UsageError(
+        'ERR_PASSPORT_OPTIONS',
+        `\`strategies\` has ${kindOf(strategy)} that has no authenticate()`,
+        {
+          hint: 'Call what makes the strategy: local({ find }). A strategy made for Passport goes into fromPassport().',
+        },
+      )
+    }
     if (typeof strategy.name !== 'string' || strategy.name === '' || byName.has(strategy.name)) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategy name "${strategy.name}" is empty or used twice`, {
         hint: 'Give every strategy a name of its own.',

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { isKeyText, kindOf, subjectText, UsageError } from '../error.ts'
+import { checkOptions, isKeyText, kindOf, type OptionKinds, subjectText, UsageError } from '../error.ts'
 import type { LoginProof } from '../session/about.ts'
 
 /**
@@ -17,6 +17,13 @@ export interface Users<User> {
    * stamp ends, so does one from before stamps were configured.
    */
   stamp?(user: User): string
+}
+
+const userOptions: OptionKinds<Users<unknown>> = { find: 'needed', subject: 'needed', stamp: 'function' }
+
+/** @throws {UsageError} `ERR_PASSPORT_OPTIONS` if a function is missing, or its name looks misspelt */
+export function checkUsers(users: unknown): void {
+  checkOptions('users', users, userOptions, 'ERR_PASSPORT_OPTIONS', 'allowed')
 }
 
 /** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a text that tells users apart */

@@ -1,6 +1,6 @@
 import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
-import { UsageError } from '../error.ts'
+import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { LoginProof } from './about.ts'
 import { type OnSessionEvent, report, type SessionEvent } from './event.ts'
@@ -51,6 +51,22 @@ export interface SessionOptions extends SessionTimeouts {
   onEvent?: (event: SessionEvent, exchange: Exchange | undefined) => void
 }
 
+const timeoutOptions: OptionKinds<SessionTimeouts> = { idleTimeout: 'number', absoluteTimeout: 'number' }
+
+const sessionOptions: OptionKinds<SessionOptions> = {
+  store: 'any',
+  cookie: 'any',
+  keys: 'any',
+  keysSince: 'object',
+  ...timeoutOptions,
+  remember: 'object',
+  touchInterval: 'number',
+  perSubject: 'number',
+  dataLimit: 'number',
+  clock: 'function',
+  onEvent: 'function',
+}
+
 /** Timeouts in milliseconds. */
 export interface Timeouts {
   readonly idle: number
@@ -81,6 +97,9 @@ const DAY = 24 * 60 * MINUTE
 /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
 export function sessionSettings(options: SessionOptions): Settings {
   const { store, onEvent } = options
+  checkOptions('sessions', options, sessionOptions, 'ERR_SESSION_OPTIONS')
+  checkOptions('remember of sessions', options.remember ?? {}, timeoutOptions, 'ERR_SESSION_OPTIONS')
+  checkCookie(options.cookie)
   checkStore(store)
   if (options.perSubject !== undefined && !hasSubjectIndex(store)) throw noIndex('A limit of sessions per subject')
   const standard = timeouts(options, { idleTimeout: DAY, absoluteTimeout: 7 * DAY })
@@ -130,6 +149,19 @@ function checkStore(store: SessionStore): void {
   throw new UsageError('ERR_SESSION_OPTIONS', `\`store\` is no SessionStore: it lacks ${missing.join(', ')}`, {
     hint: "For example `store: sqliteStore('app.db')` from gatepass/stores/sqlite.",
   })
+}
+
+function checkCookie(cookie: unknown): void {
+  const { name, encode, decode } = (cookie ?? {}) as Partial<Cookie>
+  const fits = typeof name === 'string' && typeof encode === 'function' && typeof decode === 'function'
+  if (cookie === undefined || fits) return
+  throw new UsageError(
+    'ERR_SESSION_OPTIONS',
+    `sessions: \`cookie\` is ${kindOf(cookie)}, and not a cookie of gatepass/cookie`,
+    {
+      hint: "cookie: plainCookie('__Host-session', { encoding: 'none' }); when a session ends is for idleTimeout and absoluteTimeout.",
+    },
+  )
 }
 
 function timeouts(given: SessionTimeouts, defaults: Required<SessionTimeouts>): Timeouts {

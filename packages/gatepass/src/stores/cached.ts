@@ -1,5 +1,5 @@
 import { type Awaitable, settled } from '../awaitable.ts'
-import { UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import {
   type ChangeFeed,
   hasSubjectIndex,
@@ -56,6 +56,8 @@ export function cachedStore(store: SessionStore & ChangeFeed, options: CachedSto
   const cached = new ListeningStore(store, cache)
   return hasSubjectIndex(store) ? Object.assign(cached, indexThrough(store, cache)) : cached
 }
+
+const cachedOptions: OptionKinds<CachedStoreOptions> = { maxSessions: 'any', maxAge: 'any', clock: 'function' }
 
 class ListeningStore implements CachedStore {
   readonly #store: SessionStore & ChangeFeed
@@ -189,6 +191,7 @@ function canBeClosed(store: object): store is { close(): Awaitable<void> } {
 }
 
 function limits(store: SessionStore & ChangeFeed, options: CachedStoreOptions) {
+  checkOptions('cachedStore()', options, cachedOptions, 'ERR_STORE_OPTIONS')
   const { maxSessions = 50_000, maxAge = 60, clock = Date.now } = options
   if (typeof store?.subscribe !== 'function') {
     throw new UsageError('ERR_STORE_OPTIONS', 'The store does not announce changes, so nothing of it can be kept', {

@@ -1,4 +1,4 @@
-import { StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import { BUCKET_WIDTH, ExpiryBuckets } from './memory/expiry-buckets.ts'
 import { IdTable } from './memory/id-table.ts'
@@ -30,6 +30,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   return new MemoryStore(options)
 }
 
+const memoryOptions: OptionKinds<MemoryStoreOptions> = { clock: 'function', maxSessions: 'number' }
+
 /** Sessions in the memory of this process, bounded in number; every method answers at once. */
 export class MemoryStore implements SessionStore, SubjectIndex {
   readonly synchronous = true
@@ -45,6 +47,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   #closed = false
 
   constructor(options: MemoryStoreOptions = {}) {
+    checkOptions('memoryStore()', options, memoryOptions, 'ERR_STORE_OPTIONS')
     this.#clock = options.clock ?? Date.now
     this.#maxSessions = atLeastOne('maxSessions', options.maxSessions ?? 1_000_000)
   }

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { StoreError } from '../error.ts'
+import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
 import { LoadBatch } from '../session/load-batch.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import {
@@ -59,6 +59,14 @@ export function mysqlStore(options: MysqlStoreOptions): MysqlStore {
   return new MysqlStore(options)
 }
 
+const mysqlOptions: OptionKinds<MysqlStoreOptions> = {
+  pool: 'any',
+  connection: 'any',
+  table: 'any',
+  clock: 'function',
+  timeout: 'any',
+}
+
 /** Sessions in a MySQL database. */
 export class MysqlStore implements SessionStore, SubjectIndex {
   readonly synchronous = false
@@ -74,6 +82,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: MysqlStoreOptions) {
+    checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')
     this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
     this.#clock = options.clock ?? Date.now
     this.#timeout = timeLimit(options.timeout)

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
 import { LoadBatch } from '../session/load-batch.ts'
 import type {
   ChangeFeed,
@@ -61,6 +61,17 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   return new PostgresStore(options)
 }
 
+const postgresOptions: OptionKinds<PostgresStoreOptions> = {
+  pool: 'any',
+  client: 'any',
+  table: 'any',
+  schema: 'any',
+  clock: 'function',
+  timeout: 'any',
+  unlogged: 'boolean',
+  announce: 'boolean',
+}
+
 /** Sessions in a PostgreSQL database; every operation is one statement. */
 export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly synchronous = false
@@ -80,6 +91,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: PostgresStoreOptions) {
+    checkOptions('postgresStore()', options, postgresOptions, 'ERR_STORE_OPTIONS')
     const { table = 'gatepass_sessions', schema, announce = false } = options
     this.#layout = {
       table: sqlName(table, 'table'),

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { randomHandle } from '../crypto/random.ts'
-import { StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
 import type {
   ChangeFeed,
   ChangeListener,
@@ -53,6 +53,15 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
   return new RedisStore(options)
 }
 
+const redisOptions: OptionKinds<RedisStoreOptions> = {
+  client: 'any',
+  url: 'any',
+  nodeClient: 'function',
+  prefix: 'any',
+  timeout: 'any',
+  clock: 'function',
+}
+
 /** Sessions in Redis or Valkey. */
 export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly synchronous = false
@@ -67,6 +76,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   #writes = 0
 
   constructor(options: RedisStoreOptions) {
+    checkOptions('redisStore()', options, redisOptions, 'ERR_STORE_OPTIONS')
     const { prefix, timeout, clock } = checked(options)
     this.#clock = clock
     this.#prefix = `${prefix}session:`

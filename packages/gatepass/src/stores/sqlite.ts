@@ -1,4 +1,4 @@
-import { StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import {
   type Connection,
@@ -54,6 +54,14 @@ export function sqliteStore(database: string | SqliteDatabase, options: SqliteSt
   return new SqliteStore(database, options)
 }
 
+const sqliteOptions: OptionKinds<SqliteStoreOptions> = {
+  table: 'any',
+  clock: 'function',
+  durable: 'boolean',
+  busyTimeout: 'number',
+  closeDatabase: 'boolean',
+}
+
 /** Sessions in an SQLite database; every method answers at once. */
 export class SqliteStore implements SessionStore, SubjectIndex {
   readonly synchronous = true
@@ -65,6 +73,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   #closed = false
 
   constructor(database: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
+    checkOptions('sqliteStore()', options, sqliteOptions, 'ERR_STORE_OPTIONS')
     const table = tableName(options.table ?? 'gatepass_sessions')
     this.#clock = options.clock ?? Date.now
     this.#owned = typeof database === 'string' || options.closeDatabase === true

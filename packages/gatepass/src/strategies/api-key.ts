@@ -1,9 +1,17 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { randomHandle, sha256Hex } from '../crypto/random.ts'
-import { isKeyText, subjectText, UsageError } from '../error.ts'
+import { checkOptions, isKeyText, type OptionKinds, subjectText, UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Failure, type Found, isFailure, type Outcome, type Success, userFrom } from '../passport/outcome.ts'
+import {
+  type Failure,
+  type Found,
+  isFailure,
+  type Outcome,
+  type Success,
+  type UserObject,
+  userFrom,
+} from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { guarded } from '../session/guarded-store.ts'
 import type { Timestamp } from '../session/store.ts'
@@ -30,6 +38,17 @@ export interface ApiKeyOptions<User> {
   /** Told when a use could not be written down; the request went on. */
   onEvent?: (event: ApiKeyEvent) => void
 }
+
+const apiKeyOptions: OptionKinds<ApiKeyOptions<unknown>> = {
+  prefix: 'any',
+  store: 'object',
+  account: 'needed',
+  realm: 'string',
+  clock: 'function',
+  onEvent: 'function',
+}
+
+const grantOptions: OptionKinds<ApiKeyGrant> = { subject: 'any', label: 'string', scopes: 'list', lifetime: 'number' }
 
 /** A key was used, and that could not be written down. */
 export interface ApiKeyEvent {
@@ -74,7 +93,8 @@ export interface ApiKeys<User> extends Strategy<User, 'api-key'> {
  *
  * @throws {UsageError} `ERR_TOKEN_OPTIONS`
  */
-export function apiKeys<User extends object>(options: ApiKeyOptions<User>): ApiKeys<User> {
+export function apiKeys<User extends UserObject>(options: ApiKeyOptions<User>): ApiKeys<User> {
+  checkOptions('apiKeys()', options, apiKeyOptions, 'ERR_TOKEN_OPTIONS')
   if (/^[a-z][a-z0-9_]{1,31}$/.test(options.prefix)) return new StoredApiKeys(options)
   throw new UsageError('ERR_TOKEN_OPTIONS', '`prefix` of API keys is not a word of 2 to 32 letters and digits', {
     hint: "Lower case, for example `prefix: 'shop'` or `prefix: 'shop_test'`.",
@@ -95,6 +115,7 @@ class StoredApiKeys<User> implements ApiKeys<User> {
 
   async create(grant: ApiKeyGrant): Promise<{ key: string; record: ApiKeyRecord }> {
     const { prefix, store } = this.#options
+    checkOptions('apiKeys().create()', grant, grantOptions, 'ERR_TOKEN_OPTIONS')
     const key = mintKey(prefix)
     const createdAt = this.#clock()
     const record: ApiKeyRecord = {

@@ -5,11 +5,14 @@
  * - a person's name comes once, with the first login, beside the ID token and unsigned;
  * - `email_verified` may be text.
  */
+
+import { checkOptions, type OptionKinds } from '../error.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { generatedSecret } from '../protocols/oauth2/generated-secret.ts'
 import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
 import { openId } from './oauth2/openid.ts'
-import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
@@ -27,6 +30,14 @@ export interface AppleOptions<User>
   issuer?: string
 }
 
+const appleOptions: OptionKinds<AppleOptions<unknown>> = {
+  ...providerOptions,
+  teamId: 'string',
+  keyId: 'string',
+  privateKey: 'string',
+  issuer: 'string',
+}
+
 /**
  * Logs in with Apple. Register the callback with POST.
  *
@@ -34,7 +45,8 @@ export interface AppleOptions<User>
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function apple<User extends object>(options: AppleOptions<User>): ProviderStrategy<User, 'apple'> {
+export function apple<User extends UserObject>(options: AppleOptions<User>): ProviderStrategy<User, 'apple'> {
+  checkOptions('apple()', options, appleOptions, 'ERR_OAUTH_OPTIONS')
   const { issuer = 'https://appleid.apple.com', teamId, clientId, keyId, privateKey } = options
   const secret = { issuer: teamId, clientId, audience: issuer, keyId, privateKey }
   return openId(

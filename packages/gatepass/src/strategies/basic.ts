@@ -1,7 +1,8 @@
+import { checkOptions, type OptionKinds } from '../error.ts'
 import { type Authorization, authorizationOf, challenge } from '../http/authorization.ts'
-import type { Failure } from '../passport/outcome.ts'
+import type { Failure, UserObject } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
-import { type Credentials, type LocalAccounts, type LocalVerifier, proof } from './local.ts'
+import { type Credentials, type LocalAccounts, type LocalVerifier, localOptions, proof } from './local.ts'
 
 /** As for `local`, without the names of form fields. */
 export type BasicOptions<User> = (Omit<LocalAccounts<User>, 'fields'> | Omit<LocalVerifier<User>, 'fields'>) & {
@@ -9,15 +10,19 @@ export type BasicOptions<User> = (Omit<LocalAccounts<User>, 'fields'> | Omit<Loc
   realm?: string
 }
 
+const { fields: _inTheHeader, ...common } = localOptions
+const basicOptions: OptionKinds<BasicOptions<unknown>> = { ...common, realm: 'string' }
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Name and password in `Authorization: Basic` (RFC 7617), in UTF-8, with every request: for machines. Verifying a password
  * is slow by intent, so that an API key suits most of them better.
  */
-export function basic<User extends object>(options: BasicOptions<User>): Strategy<User, 'basic'> {
+export function basic<User extends UserObject>(options: BasicOptions<User>): Strategy<User, 'basic'> {
+  checkOptions('basic()', options, basicOptions, 'ERR_PASSPORT_OPTIONS')
   const invitation = challenge('Basic', { realm: options.realm ?? 'api', charset: 'UTF-8' })
-  const prove = proof(options)
+  const prove = proof('basic()', options)
   return {
     name: 'basic',
     async authenticate(exchange, attempt) {

@@ -1,8 +1,9 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
+import { checkOptions, type OptionKinds } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Found, isFailure, userFrom } from '../passport/outcome.ts'
+import { type Found, isFailure, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
 
@@ -18,10 +19,13 @@ export interface BearerOptions<User, Name extends string = 'bearer'> {
   realm?: string
 }
 
+const bearerOptions: OptionKinds<BearerOptions<unknown>> = { find: 'needed', name: 'string', realm: 'string' }
+
 /** Takes opaque tokens of your own out of `Authorization: Bearer` (RFC 6750). */
-export function bearer<User extends object, const Name extends string = 'bearer'>(
+export function bearer<User extends UserObject, const Name extends string = 'bearer'>(
   options: BearerOptions<User, Name>,
 ): Strategy<User, Name> {
+  checkOptions('bearer()', options, bearerOptions, 'ERR_TOKEN_OPTIONS')
   const { realm = 'api' } = options
   return {
     name: options.name ?? ('bearer' as Name),

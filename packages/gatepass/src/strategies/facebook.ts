@@ -5,18 +5,20 @@
  * - an e-mail address is what somebody once typed: it is never verified;
  * - Limited Login, in apps on iOS, has an ID token of other keys in place of an access token: a second entrance.
  */
+
 import type { Awaitable } from '../awaitable.ts'
 import { hmacKey, hmacText } from '../crypto/hmac.ts'
-import { ProtocolError } from '../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { textOf } from '../protocols/oauth2/identity.ts'
 import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
 import { ask } from './oauth2/ask.ts'
 import { openId } from './oauth2/openid.ts'
-import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
-import { type KnownIdentity, noIdentity, oauth2 } from './oauth2.ts'
+import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
+import { type KnownIdentity, noIdentity, oauth2Strategy } from './oauth2.ts'
 
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
@@ -39,15 +41,23 @@ export interface FacebookOptions<User>
 
 const ISSUER = 'https://www.facebook.com'
 
+const facebookOptions: OptionKinds<FacebookOptions<unknown>> = {
+  ...providerOptions,
+  version: 'string',
+  limitedLoginNonce: 'function',
+  endpoints: 'object',
+}
+
 /**
  * Logs in with Facebook.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function facebook<User extends object>(options: FacebookOptions<User>): ProviderStrategy<User, 'facebook'> {
+export function facebook<User extends UserObject>(options: FacebookOptions<User>): ProviderStrategy<User, 'facebook'> {
+  checkOptions('facebook()', options, facebookOptions, 'ERR_OAUTH_OPTIONS')
   const { version = 'v23.0', endpoints = { web: ISSUER, graph: 'https://graph.facebook.com' } } = options
   const graph = `${endpoints.graph}/${version}`
-  const usual = oauth2<User, 'facebook'>({
+  const usual = oauth2Strategy<User, 'facebook'>({
     authentication: 'client_secret_post',
     scope: ['email', 'public_profile'],
     ...options,

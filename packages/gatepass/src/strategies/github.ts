@@ -3,12 +3,15 @@
  * - who somebody is has an address of its own; the login name changes hands, the number does not;
  * - e-mail addresses have another one, which says which is the primary one and whether it was verified.
  */
+
+import { checkOptions, type OptionKinds } from '../error.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { textOf } from '../protocols/oauth2/identity.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
 import { ask } from './oauth2/ask.ts'
-import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
-import { noIdentity, oauth2 } from './oauth2.ts'
+import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
+import { noIdentity, oauth2Strategy } from './oauth2.ts'
 
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
@@ -18,16 +21,19 @@ export interface GitHubOptions<User> extends ProviderLoginOptions<User>, ClientO
   endpoints?: { readonly web: string; readonly api: string }
 }
 
+const githubOptions: OptionKinds<GitHubOptions<unknown>> = { ...providerOptions, endpoints: 'object' }
+
 /**
  * Logs in with GitHub.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function github<User extends object>(options: GitHubOptions<User>): ProviderStrategy<User, 'github'> {
+export function github<User extends UserObject>(options: GitHubOptions<User>): ProviderStrategy<User, 'github'> {
+  checkOptions('github()', options, githubOptions, 'ERR_OAUTH_OPTIONS')
   const { web, api } = options.endpoints ?? { web: 'https://github.com', api: 'https://api.github.com' }
   const issuer = `${web}/login/oauth`
   const scope = options.scope ?? ['read:user', 'user:email']
-  return oauth2<User, 'github'>({
+  return oauth2Strategy<User, 'github'>({
     authentication: 'client_secret_post',
     ...options,
     name: 'github',

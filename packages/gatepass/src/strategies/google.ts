@@ -5,16 +5,18 @@
  * - gives refresh tokens by a parameter (`access_type`) rather than a scope;
  * - has a second entrance, One Tap and FedCM, that posts an ID token to us.
  */
+
 import type { Awaitable } from '../awaitable.ts'
 import { equal } from '../crypto/equal.ts'
-import { ProtocolError } from '../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import type { Identity } from '../protocols/oauth2/identity.ts'
 import type { Identified } from './oauth2/code-login.ts'
 import { pathOf } from './oauth2/code-login.ts'
 import { openId, type VerifyIdToken } from './oauth2/openid.ts'
-import { callbackAddress, type ProviderLoginOptions, type ProviderStrategy } from './oauth2/options.ts'
+import { callbackAddress, type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
@@ -30,12 +32,21 @@ export interface GoogleOptions<User> extends ProviderLoginOptions<User>, ClientO
   issuer?: string
 }
 
+const googleOptions: OptionKinds<GoogleOptions<unknown>> = {
+  ...providerOptions,
+  hostedDomain: 'any',
+  offlineAccess: 'boolean',
+  oneTapNonce: 'function',
+  issuer: 'string',
+}
+
 /**
  * Logs in with Google. The login route answers GET with the way to Google, and POST with a One Tap `credential`.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function google<User extends object>(options: GoogleOptions<User>): ProviderStrategy<User, 'google'> {
+export function google<User extends UserObject>(options: GoogleOptions<User>): ProviderStrategy<User, 'google'> {
+  checkOptions('google()', options, googleOptions, 'ERR_OAUTH_OPTIONS')
   const { issuer = 'https://accounts.google.com' } = options
   const domains = typeof options.hostedDomain === 'string' ? [options.hostedDomain] : options.hostedDomain
   const parameters = {

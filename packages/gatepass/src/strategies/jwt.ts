@@ -1,8 +1,16 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
-import { UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Failure, type Found, isFailure, type Outcome, type Success, userFrom } from '../passport/outcome.ts'
+import {
+  type Failure,
+  type Found,
+  isFailure,
+  type Outcome,
+  type Success,
+  type UserObject,
+  userFrom,
+} from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import type { JwtClaims } from '../protocols/jwt/claims.ts'
 import type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
@@ -60,6 +68,22 @@ export interface RemoteJwtOptions<User, Name extends string = 'jwt'> extends Com
   onEvent?: (event: RemoteKeysEvent) => void
 }
 
+const jwtOptions: OptionKinds<OwnJwtOptions<unknown> | RemoteJwtOptions<unknown>> = {
+  issuer: 'any',
+  audience: 'any',
+  account: 'needed',
+  type: 'string',
+  algorithms: 'list',
+  sessions: 'string',
+  name: 'string',
+  realm: 'string',
+  clock: 'function',
+  keys: 'any',
+  jwks: 'any',
+  privateNetwork: 'boolean',
+  onEvent: 'function',
+}
+
 /**
  * Takes JSON Web Tokens out of `Authorization: Bearer` (RFC 6750, RFC 8725, RFC 9068).
  *
@@ -76,7 +100,7 @@ export interface RemoteJwtOptions<User, Name extends string = 'jwt'> extends Com
  *
  * @throws {UsageError} `ERR_TOKEN_OPTIONS`, `ERR_JWT_KEYS`
  */
-export function jwt<User extends object, const Name extends string = 'jwt'>(
+export function jwt<User extends UserObject, const Name extends string = 'jwt'>(
   options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>,
 ): Strategy<User, Name> {
   return new JwtStrategy(options)
@@ -90,6 +114,7 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
   readonly #verifier: JwtVerifier
 
   constructor(options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>) {
+    checkOptions('jwt()', options, jwtOptions, 'ERR_TOKEN_OPTIONS')
     const { issuer, audience, type, clock, sessions = 'keys' in options ? 'looked-up' : 'ignored' } = options
     this.name = options.name ?? ('jwt' as Name)
     this.#account = options.account.bind(options)

@@ -1,8 +1,8 @@
 import type { Awaitable } from '../awaitable.ts'
-import { kindOf, UsageError } from '../error.ts'
+import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type Fields, oneText } from '../http/fields.ts'
-import { type Failure, type Found, isFailure, type Success, userFrom } from '../passport/outcome.ts'
+import { type Failure, type Found, isFailure, type Success, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
 import { passwordBytes } from '../protocols/password/text.ts'
@@ -60,11 +60,14 @@ export interface LocalEvent {
 }
 
 /** Name and password, from a form or a JSON body. */
-export function local<User extends object>(
+export function local<User extends UserObject>(
   options: LocalAccounts<User> | LocalVerifier<User>,
 ): Strategy<User, 'local'> {
-  const prove = proof(options)
-  const { names, password } = fieldNames(options.fields ?? {})
+  const { fields = {} } = options ?? {}
+  checkOptions('local()', options, localOptions, 'ERR_PASSPORT_OPTIONS')
+  checkOptions('fields of local()', fields, fieldOptions, 'ERR_PASSPORT_OPTIONS')
+  const prove = proof('local()', options)
+  const { names, password } = fieldNames(fields)
   return {
     name: 'local',
     async authenticate(exchange, attempt) {
@@ -75,11 +78,33 @@ export function local<User extends object>(
   }
 }
 
+const fieldOptions: OptionKinds<LocalFields> = { name: 'any', password: 'string' }
+
+/** The options of `local()`, which `basic()` shares. */
+export const localOptions: OptionKinds<LocalAccounts<unknown> | LocalVerifier<unknown>> = {
+  find: 'function',
+  rehash: 'function',
+  passwords: 'object',
+  verify: 'function',
+  fields: 'object',
+  onEvent: 'function',
+}
+
 /** How a name and a password are judged, wherever in the request they stood. */
-export function proof<User extends object>(
+export function proof<User extends UserObject>(
+  strategy: string,
   options: LocalAccounts<User> | LocalVerifier<User>,
 ): (credentials: Credentials, exchange: Exchange, attempt: Attempt) => Promise<Success<User> | Failure> {
-  const verify = 'verify' in options ? options.verify.bind(options) : accountVerifier(options)
+  const { find, verify: verifier } = options as Partial<LocalAccounts<User> & LocalVerifier<User>>
+  if ((find === undefined) === (verifier === undefined)) {
+    throw new UsageError('ERR_PASSPORT_OPTIONS', `${strategy} needs either \`find\` or \`verify\``, {
+      hint: 'local({ find: (name) => … }) gives { user, hash }, and the password is verified for you.',
+    })
+  }
+  const verify =
+    'verify' in options && options.verify
+      ? options.verify.bind(options)
+      : accountVerifier(options as LocalAccounts<User>)
   return async (credentials, exchange, attempt) => {
     // Before an account is looked up, so that the answer is the same for every name.
     if (!acceptable(credentials)) return INVALID

@@ -3,11 +3,13 @@
  * - one address serves all tenants, and its metadata name a template (`{tenantid}`) in place of an issuer;
  * - a tenant's administrator writes any address into `email`: it proves nothing ("nOAuth").
  */
-import { UsageError } from '../error.ts'
+
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
 import { openId } from './oauth2/openid.ts'
-import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
@@ -21,6 +23,13 @@ export interface MicrosoftOptions<User> extends ProviderLoginOptions<User>, Clie
   authority?: string
 }
 
+const microsoftOptions: OptionKinds<MicrosoftOptions<unknown>> = {
+  ...providerOptions,
+  tenant: 'any',
+  tenants: 'list',
+  authority: 'string',
+}
+
 /** The tenant that all accounts of people belong to. */
 const CONSUMERS = '9188040d-6c67-4c5b-b112-36a304b66dad'
 
@@ -29,7 +38,10 @@ const CONSUMERS = '9188040d-6c67-4c5b-b112-36a304b66dad'
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function microsoft<User extends object>(options: MicrosoftOptions<User>): ProviderStrategy<User, 'microsoft'> {
+export function microsoft<User extends UserObject>(
+  options: MicrosoftOptions<User>,
+): ProviderStrategy<User, 'microsoft'> {
+  checkOptions('microsoft()', options, microsoftOptions, 'ERR_OAUTH_OPTIONS')
   const { authority = 'https://login.microsoftonline.com' } = options
   const tenant = options.tenant === 'consumers' ? CONSUMERS : options.tenant
   const many = tenant === 'common' || tenant === 'organizations'

@@ -1,11 +1,12 @@
 import type { Awaitable } from '../awaitable.ts'
-import { ProtocolError } from '../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import { type ClientOptions, client as clientOf } from '../protocols/oauth2/client.ts'
 import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
 import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
 import { type ProviderTokens, refreshTokens } from '../protocols/oauth2/token-request.ts'
 import { CodeFlow } from './oauth2/code-login.ts'
-import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 
 export type { ClientAuthentication, ClientOptions } from '../protocols/oauth2/client.ts'
 export type { Identity } from '../protocols/oauth2/identity.ts'
@@ -44,7 +45,25 @@ export interface OAuth2Options<User, Name extends string = string> extends Provi
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function oauth2<User extends object, const Name extends string>(
+export function oauth2<User extends UserObject, const Name extends string>(
+  options: OAuth2Options<User, Name>,
+): ProviderStrategy<User, Name> {
+  checkOptions('oauth2()', options, oauth2Options, 'ERR_OAUTH_OPTIONS')
+  return oauth2Strategy(options)
+}
+
+const oauth2Options: OptionKinds<OAuth2Options<unknown>> = {
+  ...providerOptions,
+  name: 'string',
+  label: 'string',
+  authorizationEndpoint: 'string',
+  tokenEndpoint: 'string',
+  issuer: 'string',
+  identity: 'needed',
+}
+
+/** The same for a provider that has options of its own. */
+export function oauth2Strategy<User, const Name extends string>(
   options: OAuth2Options<User, Name>,
 ): ProviderStrategy<User, Name> {
   const { name, label = name, authorizationEndpoint, tokenEndpoint, scope = [] } = options

@@ -1,6 +1,8 @@
+import { checkOptions, type OptionKinds } from '../error.ts'
+import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { openId } from './oauth2/openid.ts'
-import type { ProviderLoginOptions, ProviderStrategy } from './oauth2/options.ts'
+import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 
 export type { ClientAuthentication, ClientOptions } from '../protocols/oauth2/client.ts'
 export type { Identity } from '../protocols/oauth2/identity.ts'
@@ -24,6 +26,13 @@ export interface OidcOptions<User, Name extends string = string> extends Provide
   issuer: string
 }
 
+const oidcOptions: OptionKinds<OidcOptions<unknown>> = {
+  ...providerOptions,
+  name: 'string',
+  label: 'string',
+  issuer: 'string',
+}
+
 /**
  * Logs in with any OpenID provider that publishes its metadata (OpenID Connect Core, Discovery).
  *
@@ -31,9 +40,10 @@ export interface OidcOptions<User, Name extends string = string> extends Provide
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
-export function oidc<User extends object, const Name extends string>(
+export function oidc<User extends UserObject, const Name extends string>(
   options: OidcOptions<User, Name>,
 ): ProviderStrategy<User, Name> {
+  checkOptions('oidc()', options, oidcOptions, 'ERR_OAUTH_OPTIONS')
   const { name, label = name, issuer } = options
   return openId({ name, label, address: { issuer } }, options)
 }

@@ -90,6 +90,34 @@ describe.each([
     ])
   })
 
+  test.each([
+    'login',
+    'link',
+    'logout',
+    'backChannelLogout',
+    'authenticate',
+    'requireLogin',
+    'requireSameOrigin',
+  ] as const)('answers at once where auth.%s is registered and should have been called', async (name) => {
+    const { auth, app } = application()
+    app.use(`/${name}`, auth[name] as unknown as express5.RequestHandler)
+    const refused = (error: Error, _req: Request, res: Response, _next: NextFunction) => void res.send(error.message)
+    app.use(refused)
+    expect(await text(await browserAt(app), `/${name}`)).toContain(`auth.${name} is registered as a handler`)
+  })
+
+  test.each(['login', 'logout', 'authenticate', 'requireSameOrigin', 'handler'] as const)(
+    'answers at once where auth.%s of gatepass/node is registered and should have been called',
+    async (name) => {
+      const auth = nodeGatepass(options())
+      const app = express().set('env', 'test').use(auth)
+      app.use(`/${name}`, auth[name] as unknown as express5.RequestHandler)
+      const refused = (error: Error, _req: Request, res: Response, _next: NextFunction) => void res.send(error.message)
+      app.use(refused)
+      expect(await text(await browserAt(app), `/${name}`)).toContain(`auth.${name} is registered as a handler`)
+    },
+  )
+
   test('has the session behind an application that brought the middleware', async () => {
     const inner = express().use(expressGatepass(options()))
     const app = express().use(inner)

@@ -397,6 +397,28 @@ describe('a body', () => {
   })
 })
 
+describe('what makes handlers, registered as one', () => {
+  test.each([
+    'login',
+    'link',
+    'logout',
+    'backChannelLogout',
+    'authenticate',
+    'requireLogin',
+    'requireSameOrigin',
+  ] as const)('auth.%s answers at once, as a hook and as a handler', async (name) => {
+    const { app, auth } = await application()
+    const maker = auth[name] as unknown as (request: FastifyRequest, reply: FastifyReply) => void
+    app.get('/hook', { preHandler: maker }, () => 'let in')
+    app.get('/first', { onRequest: [maker] }, () => 'let in')
+    app.get('/handler', maker)
+    for (const url of ['/hook', '/first', '/handler']) {
+      const { statusCode, body } = await app.inject({ url })
+      expect([statusCode, body]).toEqual([500, expect.stringContaining(`auth.${name} is registered as a handler`)])
+    }
+  })
+})
+
 /** A memory store whose insert does something first. */
 function storeWith(first: () => unknown): SessionStore {
   const store = memoryStore()

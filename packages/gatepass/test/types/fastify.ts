@@ -29,6 +29,12 @@ export async function routes(): Promise<void> {
     async (request) => ({ ok: (await auth.user(request))?.id === request.body.name }),
   )
   app.addHook('onRequest', auth.requireLogin({ maxAge: 600 }))
+  // @ts-expect-error it makes hooks, and is none
+  app.get('/hook', { preHandler: auth.requireLogin }, () => 'in')
+  // @ts-expect-error it makes hooks, and is none
+  app.addHook('onRequest', auth.requireSameOrigin)
+  // @ts-expect-error it makes handlers, and is none
+  app.post('/logout', auth.logout)
   // @ts-expect-error there is no strategy of this name
   app.post('/login', auth.login('lcoal'))
 

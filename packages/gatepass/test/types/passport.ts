@@ -1,4 +1,5 @@
 // Compiled by `npm run check:types`, never run: what must and what must not compile.
+import expressApplication from 'express'
 import { gatepass as express } from '../../src/adapters/express.ts'
 import { gatepass as node } from '../../src/adapters/node.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
@@ -106,3 +107,25 @@ express({
   // @ts-expect-error the account is none of those that `find` finds
   strategies: [google({ ...registered, account: () => ({ serial: 7 }) })],
 })
+
+// What makes handlers is none: registered without () it would answer nothing.
+const application = expressApplication()
+// @ts-expect-error requireLogin() makes the guard
+application.use(auth.requireLogin)
+// @ts-expect-error logout() makes the handler
+application.post('/logout', auth.logout)
+// @ts-expect-error requireSameOrigin() makes the guard
+application.post('/form', auth.requireSameOrigin)
+// @ts-expect-error it is to be called in a handler, and calls no `next`
+application.post('/form', plain.requireSameOrigin)
+// @ts-expect-error it is to be called in a handler, and calls no `next`
+application.post('/logout', plain.logout)
+application.post('/all', auth.requireLogin(), auth.requireSameOrigin(), auth.logout())
+
+// A user is an object.
+// @ts-expect-error `verify` says whether the password is right, and not who that is
+local({ verify: async (name: string, password: string) => name === password })
+// @ts-expect-error a name is not a user
+local({ verify: (name: string) => name })
+// @ts-expect-error the subject is not a user
+express({ sessions: { store }, users: { find: (id: string) => id, subject: (id) => id } })

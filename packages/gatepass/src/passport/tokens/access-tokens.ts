@@ -1,5 +1,5 @@
 import { randomHandle } from '../../crypto/random.ts'
-import { subjectText, UsageError } from '../../error.ts'
+import { checkOptions, type OptionKinds, subjectText, UsageError } from '../../error.ts'
 import { signCompact } from '../../protocols/jwt/jws.ts'
 import type { LoginProof } from '../../session/about.ts'
 import type { SessionId, Timestamp } from '../../session/store.ts'
@@ -39,6 +39,15 @@ export interface IssuedToken {
   readonly expiresIn: number
 }
 
+const accessTokenOptions: OptionKinds<AccessTokenOptions> = {
+  keys: 'object',
+  issuer: 'string',
+  audience: 'any',
+  clientId: 'string',
+  lifetime: 'any',
+  clock: 'function',
+}
+
 /** Issues access tokens (RFC 9068). */
 export class AccessTokens {
   readonly #options: AccessTokenOptions
@@ -47,6 +56,7 @@ export class AccessTokens {
   readonly #clock: () => Timestamp
 
   constructor(options: AccessTokenOptions) {
+    checkOptions('accessTokens()', options, accessTokenOptions, 'ERR_TOKEN_OPTIONS')
     const { audience, lifetime = 600 } = options
     this.#options = options
     this.#audiences = typeof audience === 'string' ? [audience] : audience

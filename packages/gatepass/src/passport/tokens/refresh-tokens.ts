@@ -1,13 +1,13 @@
 import { equal } from '../../crypto/equal.ts'
 import { checkKeys, Keyring, type Keys } from '../../crypto/keyring.ts'
 import { randomHandle, randomToken, sha256Hex } from '../../crypto/random.ts'
-import { ProtocolError, StoreError, subjectText } from '../../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError, StoreError, subjectText } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { type LoginProof, readAbout } from '../../session/about.ts'
 import { deviceOf } from '../../session/client.ts'
 import type { SessionManager } from '../../session/manager.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
-import { hasCurrentStamp, type Users } from '../users.ts'
+import { checkUsers, hasCurrentStamp, type Users } from '../users.ts'
 
 export interface RefreshTokenOptions<User = unknown> {
   /** Where families of refresh tokens are kept, among the sessions: they are listed and ended with them. */
@@ -25,6 +25,14 @@ export interface RefreshEvent {
   readonly type: 'refresh_reused'
   readonly session: SessionId
   readonly subject: string
+}
+
+const refreshTokenOptions: OptionKinds<RefreshTokenOptions> = {
+  sessions: 'object',
+  users: 'object',
+  keys: 'any',
+  clock: 'function',
+  onEvent: 'function',
 }
 
 /** For whom a family of refresh tokens begins. */
@@ -90,6 +98,8 @@ export class RefreshTokens {
   readonly #onEvent: ((event: RefreshEvent) => void) | undefined
 
   constructor(options: RefreshTokenOptions) {
+    checkOptions('refreshTokens()', options, refreshTokenOptions, 'ERR_TOKEN_OPTIONS')
+    checkUsers(options.users)
     checkKeys(options.keys)
     this.#sessions = options.sessions
     this.#users = options.users

@@ -1,6 +1,6 @@
 import type { Awaitable } from '../../awaitable.ts'
 import type { Keys } from '../../crypto/keyring.ts'
-import { StoreError, UsageError } from '../../error.ts'
+import { checkOptions, type OptionKinds, StoreError, UsageError } from '../../error.ts'
 import type { Reply } from '../../http/exchange.ts'
 import type { Jwk, VerificationKey } from '../../protocols/jwt/jwk.ts'
 import type { VerificationKeys } from '../../protocols/jwt/key-set.ts'
@@ -47,6 +47,16 @@ export interface SigningKeyOptions {
   onEvent?: (event: SigningKeyEvent) => void
 }
 
+const signingKeyOptions: OptionKinds<SigningKeyOptions> = {
+  store: 'object',
+  keys: 'any',
+  algorithm: 'any',
+  rotateAfterDays: 'any',
+  longestLifetime: 'any',
+  clock: 'function',
+  onEvent: 'function',
+}
+
 /** What happens to signing keys, for an audit log. */
 export type SigningKeyEvent =
   | { readonly type: 'keys_rotated'; readonly kid: string }
@@ -74,6 +84,7 @@ export class SigningKeys implements VerificationKeys {
   #reading: Promise<KeyPlan<SealedKey>> | undefined
 
   constructor(options: SigningKeyOptions) {
+    checkOptions('signingKeys()', options, signingKeyOptions, 'ERR_TOKEN_OPTIONS')
     const { algorithm = 'EdDSA', rotateAfterDays = 90, longestLifetime = 600 } = options
     this.longestLifetime = longestLifetime
     this.#store = options.store

@@ -1,5 +1,5 @@
 import { installedKdfs, type Kdfs } from '../../crypto/kdf.ts'
-import { ProtocolError } from '../../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError } from '../../error.ts'
 import { Hasher, type HasherOptions } from './hash.ts'
 import { affordable, parseHash, type StoredHash } from './phc.ts'
 import { PasswordPolicy, type PasswordProblem, type PolicyOptions } from './policy.ts'
@@ -57,8 +57,19 @@ export interface Passwords {
   check(password: string, about?: readonly (string | undefined)[]): Promise<PasswordProblem | undefined>
 }
 
+const passwordOptions: OptionKinds<PasswordOptions> = {
+  minimum: 'number',
+  blocklist: 'any',
+  contextWords: 'list',
+  cost: 'object',
+  pepper: 'any',
+  queue: 'object',
+  onEvent: 'function',
+}
+
 /** Passwords of an application under one policy. */
 export function passwords(options: PasswordOptions = {}): Passwords {
+  checkOptions('passwords()', options, passwordOptions, 'ERR_PASSWORD_OPTIONS')
   return passwordsOn(installedKdfs(), options)
 }
 

@@ -1,5 +1,5 @@
 import type { Awaitable } from '../../awaitable.ts'
-import { type ErrorCode, UsageError } from '../../error.ts'
+import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import type { Linking } from '../../passport/intent.ts'
 import type { Found } from '../../passport/outcome.ts'
@@ -58,6 +58,23 @@ export interface ProviderLoginOptions<User> extends ClientOptions {
   onEvent?: (event: OAuthEvent, exchange: Exchange) => void
 }
 
+export const providerOptions: OptionKinds<ProviderLoginOptions<unknown>> = {
+  clientId: 'any',
+  clientSecret: 'any',
+  clientKey: 'object',
+  authentication: 'string',
+  privateNetwork: 'boolean',
+  insecureLoopback: 'boolean',
+  clock: 'function',
+  callback: 'any',
+  account: 'needed',
+  scope: 'list',
+  parameters: 'object',
+  pushed: 'boolean',
+  tokens: 'boolean',
+  onEvent: 'function',
+}
+
 /** A strategy, and what else can be asked of its provider. */
 export interface ProviderStrategy<User, Name extends string = string> extends Strategy<User, Name> {
   /**
@@ -82,24 +99,26 @@ export interface ProviderCallOptions {
   parameters?: Readonly<Record<string, string>>
 }
 
+const callKinds: OptionKinds<ProviderCallOptions> = {
+  prompt: 'string',
+  maxAge: 'any',
+  loginHint: 'string',
+  acrValues: 'any',
+  parameters: 'object',
+}
+
 /** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
 export function callOptions(options: Readonly<Record<string, unknown>>): ProviderCallOptions {
-  const { prompt, maxAge, loginHint, acrValues, parameters } = options
+  checkOptions('strategy options of a login route', options, callKinds, 'ERR_OAUTH_OPTIONS')
+  const { maxAge, acrValues } = options
+  const isText = (value: unknown) => typeof value === 'string'
   const wrong = Object.entries({
-    prompt: isTextOrAbsent(prompt),
     maxAge: maxAge === undefined || (Number.isInteger(maxAge) && (maxAge as number) >= 0),
-    loginHint: isTextOrAbsent(loginHint),
-    acrValues:
-      acrValues === undefined || (Array.isArray(acrValues) && acrValues.every((value) => typeof value === 'string')),
-    parameters: parameters === undefined || (typeof parameters === 'object' && parameters !== null),
+    acrValues: acrValues === undefined || (Array.isArray(acrValues) && acrValues.every(isText)),
   }).find(([, fits]) => !fits)
   if (wrong !== undefined)
     throw new UsageError('ERR_OAUTH_OPTIONS', `The strategy option \`${wrong[0]}\` has a wrong type`)
   return options as ProviderCallOptions
-}
-
-function isTextOrAbsent(value: unknown): boolean {
-  return value === undefined || typeof value === 'string'
 }
 
 /** Where the provider sends the browser back to. */
