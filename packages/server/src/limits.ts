@@ -73,6 +73,14 @@ export class Limits {
     }
   }
 
+  /** Takes a callback of a provider from the counts of its address, which are those of logins by password, too. */
+  async admitCallback(address: string | undefined): Promise<Pick<AdmittedTry, 'admitted' | 'undecided'> | RefusedTry> {
+    const taken = await this.#takeByAddress({ address })
+    if (taken.retryAfter === undefined) return { admitted: true, undecided: () => taken.giveBack() }
+    await taken.giveBack()
+    return { admitted: false, retryAfter: taken.retryAfter }
+  }
+
   /** @returns seconds to wait, or `undefined`: go on */
   async admitRegistration(address: string | undefined): Promise<number | undefined> {
     const taken = new Taken()
@@ -84,11 +92,11 @@ export class Limits {
     return taken.retryAfter
   }
 
-  async #takeByAddress({ address, account }: LoginTry): Promise<Taken> {
+  async #takeByAddress({ address, account }: Pick<LoginTry, 'address'> & { account?: string }): Promise<Taken> {
     const taken = new Taken()
     for (const { key, factor } of widestFirst(address)) {
       await taken.take(factor === 1 ? this.#addresses : this.#sites, key)
-      if (factor === 1) await taken.take(this.#pairs, `${key} ${account}`)
+      if (factor === 1 && account !== undefined) await taken.take(this.#pairs, `${key} ${account}`)
     }
     return taken
   }

@@ -445,11 +445,38 @@ describe('what goes wrong has a page that says what to do', () => {
       await visitProvider(second.headers.location ?? '', ADA_AT_GOOGLE),
     ]
     expect((await ada.get(callbacks[1] ?? '')).headers.location).toBe('/account/sessions')
-    expect(await who(ada)).toBeDefined()
-    // The login rotated the session and left behind what a visitor had; the other tab is told, and nobody is logged out.
-    const late = await ada.get(callbacks[0] ?? '')
-    expect(late.status).toBe(400)
-    expect(await who(ada)).toBeDefined()
+    const id = await who(ada)
+    expect(id).toBeDefined()
+    expect((await ada.get(callbacks[0] ?? '')).headers.location).toBe('/account')
+    expect(await who(ada)).toBe(id)
+    expect([...ada.cookies.keys()].filter((name) => name.startsWith('gp-tx-'))).toEqual([])
+  })
+
+  test('a visitor who begins logins leaves five cookies in the browser and nothing in the database', async () => {
+    const server = await startTestServer({ pretend: true })
+    const stranger = server.visitor()
+    for (let n = 0; n < 12; n++) {
+      expect((await stranger.get(`/auth/google?next=%2F${'n'.repeat(2000)}`)).status).toBe(303)
+    }
+    const cookies = [...stranger.cookies].filter(([name]) => name.startsWith('gp-tx-'))
+    expect([...stranger.cookies.keys()]).toEqual(cookies.map(([name]) => name))
+    expect(cookies).toHaveLength(5)
+    expect(JSON.stringify(cookies).length).toBeLessThan(5000)
+    const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+    expect(database.prepare('select count(*) as rows from gatepass_sessions').get()).toEqual({ rows: 0 })
+    database.close()
+  })
+
+  test('callbacks that bring nobody in are limited by address, those of other addresses and right ones are not', async () => {
+    const server = await startTestServer({ pretend: true, limits: { loginsPerAddress: 3 } })
+    for (let n = 0; n < 4; n++) await logInAt(server.visitor(), 'google', ADA_AT_GOOGLE)
+    const forged = `/auth/google/callback?code=x&state=${'A'.repeat(43)}`
+    for (let n = 0; n < 3; n++) expect((await server.visitor().get(forged)).status).toBe(400)
+    const refused = await server.visitor().get(forged)
+    expect(refused).toMatchObject({ status: 429, body: expect.stringContaining('ERR_TOO_MANY_TRIES') })
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    expect(events(server)).toContain('excess_rate_limit_exceeded')
+    expect((await server.visitor({ localAddress: '127.0.0.77' }).get(forged)).status).toBe(400)
   })
 
   test('neither codes nor states nor secrets are in the log', async () => {

@@ -1,15 +1,27 @@
-import { randomToken } from '../crypto/random.ts'
-import { ProtocolError } from '../error.ts'
+import { type Cookie, sealedCookie } from '../cookie/cookie.ts'
+import type { AnyCookie } from '../cookie/cookies.ts'
+import { parseCookie } from '../cookie/parse.ts'
+import type { Keys } from '../crypto/keyring.ts'
+import { randomToken, sha256Hex } from '../crypto/random.ts'
+import { ProtocolError, StoreError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionManager } from '../session/manager.ts'
-import type { Timestamp } from '../session/store.ts'
+import type { SessionId, Timestamp } from '../session/store.ts'
 import type { Linking, LoginIntent } from './intent.ts'
 import type { LoginFlow } from './strategy.ts'
 
-/** How many logins of one strategy a browser may have begun and not finished; a further one drops the oldest. */
+/** How many logins a browser may have begun and not finished; a further one drops the oldest. */
 const OPEN_FLOWS = 5
+/** Characters. A longer `next` is left out: five flows have to fit into the header of one request. */
+const LONGEST_NEXT = 512
+/** How far the clocks of two processes may be apart, in milliseconds. */
+const CLOCKS_APART = 60_000
+/** How long the key lives that is kept in the store, in milliseconds. */
+const KEY_LIFETIME = 400 * 24 * 60 * 60 * 1000
 
 interface FlowEntry {
+  readonly handle: string
+  readonly strategy: string
   readonly value: unknown
   readonly intent: LoginIntent
   readonly expiresAt: Timestamp
@@ -26,11 +38,13 @@ export interface FlowOwner {
 }
 
 /**
- * Login flows kept in the session: bound to the browser by its cookie, to the strategy by their key. Each is a top-level
- * key of its own, so that two tabs that start a login do not overwrite each other, and `finish` takes it in one `update`,
- * so that of two requests with the same handle one gets the value.
+ * The memory of logins under way. One that begins a session is kept in a sealed cookie of its own, so that a visitor without a
+ * session costs no record, and two tabs do not overwrite each other. `finish` notes the handle in the store for as long as the
+ * flow would live: of two requests with the same handle, in any two processes, one gets the value.
+ *
+ * A link is kept in the session that it is bound to, and `finish` takes it in one `update`.
  */
-export class SessionLoginFlow implements LoginFlow {
+export class BrowserLoginFlow implements LoginFlow {
   readonly #exchange: Exchange
   readonly #sessions: SessionManager<object>
   readonly #owner: FlowOwner
@@ -56,17 +70,16 @@ export class SessionLoginFlow implements LoginFlow {
   }
 
   async start(value: unknown, lifetime: number): Promise<string> {
-    const session = await this.#sessions.open(this.#exchange)
-    const data = session.data as Record<string, unknown>
-    this.#makeRoom(data)
+    const { strategy, intent, clock } = this.#owner
     const handle = randomToken()
-    const expiresAt = this.#owner.clock() + lifetime * 1000
-    data[this.#prefix + handle] = { value, intent: this.#owner.intent, expiresAt } satisfies FlowEntry
+    const entry: FlowEntry = { handle, strategy, value, intent, expiresAt: clock() + lifetime * 1000 }
+    if (intent.purpose === 'link') await this.#keepInSession(entry)
+    else await this.#keepInCookie(entry, lifetime)
     return handle
   }
 
   async finish<Value>(handle: string): Promise<Value | undefined> {
-    const entry = await this.#take(handle)
+    const entry = (await this.#takeFromCookie(handle)) ?? (await this.#takeFromSession(handle))
     this.#unknown = entry === undefined
     if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
     // Before the code is sent anywhere. It is asked again when the provider has answered.
@@ -79,10 +92,77 @@ export class SessionLoginFlow implements LoginFlow {
     return this.#owner.linking(this.#intent)
   }
 
-  async #take(handle: string): Promise<FlowEntry | undefined> {
+  async #keepInCookie(entry: FlowEntry, lifetime: number): Promise<void> {
+    // A login over a connection where no session cookie can be set would end here, after the way to the provider.
+    this.#sessions.cookieToSet(this.#exchange)
+    const keys = await this.#keys()
+    this.#dropOldest(keys)
+    const { next, ...rest } = entry.intent
+    const intent = { ...rest, ...(next !== undefined && next.length <= LONGEST_NEXT && { next }) }
+    this.#exchange.cookies.set(this.#cookie(entry.handle, keys, lifetime), { ...entry, intent })
+  }
+
+  async #takeFromCookie(handle: string): Promise<FlowEntry | undefined> {
+    const { cookies } = this.#exchange
+    if (!/^[\w-]{43}$/.test(handle) || cookies.count(flowName(this.#exchange, handle)) === 0) return undefined
+    const cookie = this.#cookie(handle, await this.#keys())
+    const entry = cookies.get(cookie)
+    if (entry?.handle !== handle || entry.strategy !== this.#owner.strategy) return undefined
+    const used = sha256Hex(`gatepass:flow:${handle}`) as SessionId
+    const first = await this.#sessions.note(used, {}, entry.expiresAt + CLOCKS_APART)
+    cookies.delete(cookie)
+    return first ? entry : undefined
+  }
+
+  /** Of five that are open the oldest goes, and so does what cannot be read. */
+  #dropOldest(keys: Keys): void {
+    const { cookies } = this.#exchange
+    const prefix = flowName(this.#exchange, '')
+    const open = Object.keys(parseCookie(this.#exchange.header('cookie')))
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => this.#cookie(name.slice(prefix.length), keys))
+    const ages = new Map(open.map((cookie) => [cookie, cookies.get(cookie)?.expiresAt ?? 0]))
+    // Browsers send what they were given last as the last (RFC 6265bis §5.8.3).
+    const kept = open.filter((cookie) => ages.get(cookie) !== 0).reverse()
+    kept.sort((a, b) => (ages.get(b) ?? 0) - (ages.get(a) ?? 0)).splice(OPEN_FLOWS - 1)
+    for (const cookie of open) if (!kept.includes(cookie)) cookies.delete(cookie)
+  }
+
+  #cookie(handle: string, keys: Keys, lifetime?: number): Cookie<FlowEntry> {
+    return sealedCookie<FlowEntry>(flowName(this.#exchange, handle), {
+      ...flowAttributes(this.#exchange),
+      ...(lifetime !== undefined && { maxAge: lifetime }),
+      keys,
+      usage: 'login flow',
+      clock: this.#owner.clock,
+    })
+  }
+
+  /** The configured keys, or else one that the first login makes and that all processes find in the store. */
+  async #keys(): Promise<Keys> {
+    const sessions = this.#sessions
+    if (sessions.keys !== undefined) return sessions.keys
+    const kept = await keptKey(sessions)
+    if (kept !== undefined) return [kept]
+    await sessions.note(FLOW_KEY, { key: randomToken() }, this.#owner.clock() + KEY_LIFETIME)
+    const made = await keptKey(sessions)
+    if (made !== undefined) return [made]
+    throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session store does not give back what was stored in it')
+  }
+
+  async #keepInSession(entry: FlowEntry): Promise<void> {
+    const data = (await this.#sessions.open(this.#exchange)).data as Record<string, unknown>
+    const open = Object.keys(data).filter((key) => key.startsWith(this.#prefix))
+    const live = open.filter((key) => (data[key] as FlowEntry).expiresAt > this.#owner.clock())
+    const kept = new Set(live.slice(-(OPEN_FLOWS - 1)))
+    for (const key of open) if (!kept.has(key)) delete data[key]
+    data[this.#prefix + entry.handle] = entry
+  }
+
+  async #takeFromSession(handle: string): Promise<FlowEntry | undefined> {
     const session = await this.#sessions.open(this.#exchange)
-    if (session.id === undefined) return undefined
     const key = this.#prefix + handle
+    if (session.id === undefined || !Object.hasOwn(session.data, key)) return undefined
     let taken: FlowEntry | undefined
     try {
       await session.update((newest) => {
@@ -97,11 +177,27 @@ export class SessionLoginFlow implements LoginFlow {
     }
     return taken
   }
+}
 
-  #makeRoom(data: Record<string, unknown>): void {
-    const open = Object.keys(data).filter((key) => key.startsWith(this.#prefix))
-    const live = open.filter((key) => (data[key] as FlowEntry).expiresAt > this.#owner.clock())
-    const kept = new Set(live.slice(-(OPEN_FLOWS - 1)))
-    for (const key of open) if (!kept.has(key)) delete data[key]
-  }
+/** The cookies of logins under way, for a cookie notice. */
+export function flowCookieOf(exchange: Exchange): AnyCookie {
+  const { description, ...attributes } = flowAttributes(exchange)
+  return { name: flowName(exchange, '*'), attributes, purpose: 'necessary', description }
+}
+
+/** Eight characters tell the flows of one browser apart; the whole handle is inside. */
+function flowName({ secure }: Exchange, handle: string): string {
+  return `${secure ? '__Host-' : ''}gp-tx-${handle.slice(0, 8)}`
+}
+
+function flowAttributes({ secure }: Exchange) {
+  const description = 'Remembers a login with another provider until you come back from there.'
+  return { secure, httpOnly: true, sameSite: 'lax', path: '/', maxAge: 600, description } as const
+}
+
+const FLOW_KEY = sha256Hex('gatepass:flow key') as SessionId
+
+async function keptKey(sessions: SessionManager<object>): Promise<string | undefined> {
+  const { key } = (await sessions.noted(FLOW_KEY)) ?? {}
+  return typeof key === 'string' ? key : undefined
 }

@@ -9,6 +9,7 @@ import { safeLocation } from '../http/location.ts'
 import { configuredOrigins } from '../http/origin.ts'
 import { csrfTokenField, type OriginRule, requireSameOrigin } from '../http/same-origin.ts'
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
+import { flowCookieOf } from './flow.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, CLOCKS_APART } from './outcome.ts'
 import { Passport, type PassportOptions, passportOptions, type Rejection, type Verdict } from './passport.ts'
@@ -204,8 +205,11 @@ export class Gatepass<User, Name extends string = string> {
 
   /** The cookies that are set for the application on a connection like this one: for its cookie notice, beside its own. */
   cookiesOf(exchange: Exchange): readonly AnyCookie[] {
-    const session = this.sessions.cookieOf(exchange)
-    return this.#csrf === undefined ? [session] : [session, this.#csrf.cookieOf(exchange)]
+    return [
+      this.sessions.cookieOf(exchange),
+      ...(this.passport.leavesTheSite ? [flowCookieOf(exchange)] : []),
+      ...(this.#csrf === undefined ? [] : [this.#csrf.cookieOf(exchange)]),
+    ]
   }
 
   /**

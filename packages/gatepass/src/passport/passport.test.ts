@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import type { Keys } from '../crypto/keyring.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
-import { memoryStore } from '../stores/memory.ts'
+import { type MemoryStore, memoryStore } from '../stores/memory.ts'
 import { testClock } from '../testing/clock.ts'
 import { TestExchange, TestJar } from '../testing/exchange.ts'
+import type { LoginIntent } from './intent.ts'
 import type { Outcome } from './outcome.ts'
 import { Passport } from './passport.ts'
 import type { Attempt, Strategy } from './strategy.ts'
@@ -27,10 +29,18 @@ function concluding<Name extends string>(name: Name, outcome: Outcome<User>): St
   }
 }
 
-function world(options: { stamp?: (user: User) => string; carry?: string[] } = {}) {
+interface WorldOptions {
+  stamp?: (user: User) => string
+  carry?: string[]
+  keys?: Keys
+  store?: MemoryStore
+}
+
+function world(options: WorldOptions = {}) {
   const clock = testClock()
+  const store = options.store ?? memoryStore({ clock })
   const byId = new Map([['ada', ada]])
-  const sessions = new SessionManager<object>({ store: memoryStore({ clock }), clock })
+  const sessions = new SessionManager<object>({ store, clock, ...(options.keys && { keys: options.keys }) })
   let lookups = 0
   const passport = new Passport<User>({
     users: {
@@ -57,7 +67,7 @@ function world(options: { stamp?: (user: User) => string; carry?: string[] } = {
   }
   const logIn = (user = ada, remember = false) =>
     request((exchange) => passport.login(exchange, { type: 'success', user, amr: ['pwd'] }, { remember }))
-  return { clock, byId, sessions, passport, jar, request, logIn, lookups: () => lookups }
+  return { clock, byId, store, sessions, passport, jar, request, logIn, lookups: () => lookups }
 }
 
 describe('authenticate', () => {
@@ -304,8 +314,8 @@ describe('login and user', () => {
 })
 
 describe('login flows', () => {
-  function flows() {
-    const { sessions, passport: _, ...rest } = world()
+  function flows(options: Pick<WorldOptions, 'keys' | 'store'> = {}) {
+    const { sessions, passport: _, ...rest } = world(options)
     const attempts: Attempt[] = []
     const flowOf = (name: string): Strategy<User> => ({
       name,
@@ -320,8 +330,8 @@ describe('login flows', () => {
       sessions,
       clock: rest.clock,
     })
-    const flow = async (exchange: Exchange, strategy: string) => {
-      await passport.authenticate(exchange, strategy)
+    const flow = async (exchange: Exchange, strategy: string, wish?: LoginIntent) => {
+      await passport.authenticate(exchange, strategy, {}, wish)
       return (attempts.pop() as Attempt).flow
     }
     return { ...rest, sessions, flow }
@@ -350,8 +360,10 @@ describe('login flows', () => {
     const [first, second] = [jar.exchange(), jar.exchange()]
     const one = await (await flow(first, 'google')).start('one', 600)
     const two = await (await flow(second, 'google')).start('two', 600)
-    await sessions.commit(first)
-    await sessions.commit(second)
+    for (const exchange of [first, second]) {
+      await sessions.commit(exchange)
+      jar.receive(exchange)
+    }
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(one))).toBe('one')
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(two))).toBe('two')
   })
@@ -363,7 +375,7 @@ describe('login flows', () => {
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(handle))).toBeUndefined()
   })
 
-  test('of more than five open flows of one strategy the oldest is dropped', async () => {
+  test('of more than five open flows of a browser the oldest is dropped', async () => {
     const { flow, request } = flows()
     const start = () => request(async (exchange) => (await flow(exchange, 'google')).start('x', 600))
     const handles = [await start(), await start(), await start(), await start(), await start(), await start()]
@@ -376,8 +388,96 @@ describe('login flows', () => {
     const { flow, request } = flows()
     const handle = await request(async (exchange) => (await flow(exchange, 'google:work')).start('x', 600))
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(`work:${handle}`))).toBeUndefined()
-    for (let n = 0; n < 6; n++) await request(async (exchange) => (await flow(exchange, 'google')).start('y', 600))
+    for (let n = 0; n < 4; n++) await request(async (exchange) => (await flow(exchange, 'google')).start('y', 600))
     expect(await request(async (exchange) => (await flow(exchange, 'google:work')).finish(handle))).toBe('x')
+  })
+
+  test('a login that begins costs a visitor one sealed cookie and no record', async () => {
+    const { flow, request, jar, store } = flows({ keys: ['k'.repeat(32)] })
+    const secret = 'a-verifier-that-the-browser-must-not-read'
+    const handle = await request(async (exchange) => (await flow(exchange, 'google')).start({ secret }, 600))
+    expect(store.size).toBe(0)
+    expect(jar.names).toEqual([`__Host-gp-tx-${handle.slice(0, 8)}`])
+    const [name = ''] = jar.names
+    expect(jar.get(name)).toMatch(/^v1\.[\w-]{8}\.[\w-]+$/)
+    expect(Buffer.from(jar.get(name) ?? '', 'base64url').toString('latin1')).not.toContain(secret)
+    const exchange = jar.exchange()
+    await (await flow(exchange, 'google')).start('x', 600)
+    expect(exchange.cookies.setCookieFields()).toEqual([
+      expect.stringMatching(/^__Host-gp-tx-[\w-]{8}=[^;]+; Path=\/; Max-Age=600; Secure; HttpOnly; SameSite=Lax$/),
+    ])
+  })
+
+  test.each([
+    ['the configured keys', { keys: ['k'.repeat(32)] as const }],
+    ['a key that the store keeps for all processes', {}],
+  ])('of two processes that finish a login at once one gets its value, with %s', async (_what, options) => {
+    const one = flows(options)
+    const two = flows({ ...options, store: one.store })
+    const handle = await one.request(async (exchange) => (await one.flow(exchange, 'google')).start('v', 600))
+    const [first, second] = [one.jar.exchange(), one.jar.exchange()]
+    const values = await Promise.all([
+      (await one.flow(first, 'google')).finish(handle),
+      (await two.flow(second, 'google')).finish(handle),
+    ])
+    expect(values.filter((value) => value !== undefined)).toEqual(['v'])
+    // Nor does a third, to which the browser sends the cookie again.
+    expect(await (await two.flow(one.jar.exchange(), 'google')).finish(handle)).toBeUndefined()
+  })
+
+  test('without configured keys any number of logins that begin cost one record', async () => {
+    const { flow, store } = flows()
+    for (let n = 0; n < 20; n++) await (await flow(new TestJar().exchange(), 'google')).start('x', 600)
+    expect(store.size).toBe(1)
+  })
+
+  test('a flow opens under its own name alone, and under keys that are still listed', async () => {
+    const keys = ['new'.repeat(12), 'old'.repeat(12)] as const
+    const old = flows({ keys: [keys[1]] })
+    const handle = await old.request(async (exchange) => (await old.flow(exchange, 'google')).start('v', 600))
+    const [name = ''] = old.jar.names
+    const finishing = async (at: ReturnType<typeof flows>, cookie: string, under = name) => {
+      const exchange = new TestExchange({ headers: { cookie: `${under}=${cookie}` } })
+      return (await at.flow(exchange, 'google')).finish(under === name ? handle : `${'A'.repeat(8)}${handle.slice(8)}`)
+    }
+    const cookie = old.jar.get(name) ?? ''
+    expect(await finishing(flows({ keys: [keys[0]] }), cookie)).toBeUndefined()
+    expect(await finishing(flows({ keys }), `${cookie.slice(0, -2)}AA`)).toBeUndefined()
+    expect(await finishing(flows({ keys }), cookie, '__Host-gp-tx-AAAAAAAA')).toBeUndefined()
+    expect(await finishing(flows({ keys }), `${cookie}; ${name}=${cookie}`)).toBeUndefined()
+    expect(await finishing(flows({ keys }), cookie)).toBe('v')
+  })
+
+  test('a `next` that is too long is left out, and a value that is too large is an error', async () => {
+    const { flow, jar, request } = flows({ keys: ['k'.repeat(32)] })
+    const beginning = (value: unknown, next: string) =>
+      request(async (exchange) => (await flow(exchange, 'google', { purpose: 'login', next })).start(value, 600))
+    for (const [length, kept] of [
+      [512, true],
+      [2000, false],
+    ] as const) {
+      const next = `/${'n'.repeat(length - 1)}`
+      const handle = await beginning('x', next)
+      expect(jar.get(`__Host-gp-tx-${handle.slice(0, 8)}`)?.length).toBeLessThan(1200)
+      const intent = await request(async (exchange) => {
+        const finishing = await flow(exchange, 'google')
+        await finishing.finish(handle)
+        return finishing.intent
+      })
+      expect(intent).toEqual({ purpose: 'login', ...(kept && { next }) })
+    }
+    await expect(beginning('x'.repeat(4000), '/')).rejects.toMatchObject({ code: 'ERR_COOKIE_TOO_LARGE' })
+  })
+
+  test('over plain http a flow needs what a session needs: this machine, or a cookie of the application’s own', async () => {
+    const { flow } = flows()
+    const local = new TestExchange({ origin: 'http://localhost:3000' })
+    await (await flow(local, 'google')).start('x', 600)
+    expect(local.cookies.setCookieFields()).toEqual([expect.stringMatching(/^gp-tx-[\w-]{8}=(?!.*Secure)/)])
+    const far = new TestExchange({ origin: 'http://app.example' })
+    await expect((await flow(far, 'google')).start('x', 600)).rejects.toMatchObject({
+      code: 'ERR_SESSION_INSECURE_ORIGIN',
+    })
   })
 
   test('a handle from a browser without a session costs no record', async () => {

@@ -6,7 +6,7 @@ import { type LoginProof, readAbout } from '../session/about.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionRecord, Timestamp } from '../session/store.ts'
-import { SessionLoginFlow } from './flow.ts'
+import { BrowserLoginFlow } from './flow.ts'
 import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, type Failure, type Outcome, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
 import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
@@ -322,7 +322,7 @@ export class Passport<User, Name extends string = string> {
   #flow(exchange: Exchange, strategy: string, intent: LoginIntent): LoginFlow {
     if (this.#sessions === undefined) return { ...withoutSessions, intent }
     const linking = (begun: LoginIntent) => this.#linking(exchange, begun)
-    return new SessionLoginFlow(exchange, this.#sessions, { strategy, intent, linking, clock: this.#clock })
+    return new BrowserLoginFlow(exchange, this.#sessions, { strategy, intent, linking, clock: this.#clock })
   }
 
   /** A link is bound to the session and the credentials that it begins with. */
@@ -369,6 +369,11 @@ export class Passport<User, Name extends string = string> {
     const path = exchange.target.split('?', 1)[0]
     const expected = (strategy: Strategy<User>) => strategy.foreignPost !== undefined && strategy.foreignPost === path
     return names === undefined ? [...this.#strategies.values()].some(expected) : this.#named(names).every(expected)
+  }
+
+  /** Whether a strategy leads to a provider and back. */
+  get leavesTheSite(): boolean {
+    return [...this.#strategies.values()].some(({ callback }) => callback !== undefined)
   }
 
   /**

@@ -7,7 +7,7 @@ import type { Outcome } from './outcome.ts'
 
 /** One-time memory bound to this browser: OAuth state and PKCE verifier, OIDC nonce, WebAuthn challenge. */
 export interface LoginFlow {
-  /** Remembers `value` for `lifetime` seconds; the handle returned is unguessable and serves as OAuth `state`. */
+  /** Remembers `value`, which must be JSON, for `lifetime` seconds; the handle returned is unguessable and serves as OAuth `state`. */
   start(value: unknown, lifetime: number): Promise<string>
   /** The value, once; `undefined` if the handle is unknown, used, expired, or another browser's or strategy's. */
   finish<Value>(handle: string): Promise<Value | undefined>

@@ -1,8 +1,10 @@
-import type { Awaitable } from '../awaitable.ts'
+import { type Awaitable, andThen } from '../awaitable.ts'
 import type { Cookie } from '../cookie/cookie.ts'
+import type { Keys } from '../crypto/keyring.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionData } from '../register.ts'
 import { type LoginProof, readAbout } from './about.ts'
+import { parseData } from './changes.ts'
 import type { ClientSummary } from './client.ts'
 import { endHandle } from './commit.ts'
 import type { SessionEvent } from './event.ts'
@@ -34,6 +36,7 @@ const ANSWERED = Symbol('answered')
 /** Ties the records in a store to the cookie that carries their token. */
 export class SessionManager<Data extends object = SessionData> {
   readonly #settings: Settings
+  readonly #keys: Keys | undefined
   readonly #writer: SessionWriter
   readonly #save: (session: OpenSession) => Awaitable<void>
   /** Whether the store answers at once, so that a session can be opened on first use. */
@@ -42,6 +45,7 @@ export class SessionManager<Data extends object = SessionData> {
   /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
   constructor(options: SessionOptions) {
     this.#settings = sessionSettings(options)
+    this.#keys = options.keys
     this.#writer = new SessionWriter(this.#settings)
     this.#save = (session) => this.#writer.commit(session)
     this.synchronous = options.store.synchronous === true
@@ -101,6 +105,37 @@ export class SessionManager<Data extends object = SessionData> {
    */
   renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
     return this.#writer.renew(record, refresh)
+  }
+
+  /** The keys that were configured. What is made with them needs a usage of its own. */
+  get keys(): Keys | undefined {
+    return this.#keys
+  }
+
+  /**
+   * Notes something for all processes, under an id that is not a session's: no cookie opens it, and no list shows it.
+   *
+   * @returns false if it is noted already; nothing is changed then
+   */
+  note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean> {
+    return this.#writer.note(id, what, expiresAt)
+  }
+
+  /** What was noted under this id. */
+  noted(id: SessionId): Awaitable<Readonly<Record<string, unknown>> | undefined> {
+    return andThen(this.#settings.store.load(id), (record) => {
+      if (record === undefined || record.expiresAt <= this.#settings.clock()) return undefined
+      return parseData(record.data)
+    })
+  }
+
+  /**
+   * The cookie that carries the token, for an exchange that is going to set it.
+   *
+   * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
+   */
+  cookieToSet(exchange: Exchange): Cookie {
+    return this.#settings.cookie.toSet(exchange)
   }
 
   /** The cookie that carries the token on a connection like this one: for a cookie notice. */

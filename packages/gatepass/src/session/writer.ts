@@ -1,6 +1,6 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { randomHandle } from '../crypto/random.ts'
-import { ProtocolError, UsageError } from '../error.ts'
+import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { aboutText, type LoginProof, readAbout } from './about.ts'
 import { checkedText, type Edit, EMPTY_DATA, parseData, replay } from './changes.ts'
@@ -86,6 +86,17 @@ export class SessionWriter implements SessionKeeper {
       this.#tell({ type: 'created', id, subject }, exchange)
       return record
     })
+  }
+
+  /** A record that is not a session, once under its id. */
+  note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean> {
+    const now = this.#settings.clock()
+    const note: SessionRecord = {
+      ...{ id, handle: randomHandle(), version: 1, subject: null, data: JSON.stringify(what) },
+      about: aboutText({ client: { device: 'none' } }),
+      ...{ createdAt: now, seenAt: now, expiresAt },
+    }
+    return noDuplicate(() => andThen(this.#settings.store.insert(note), () => true))
   }
 
   renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
@@ -297,6 +308,20 @@ function mustNotWait(answer: Promise<unknown>): UsageError {
   return new UsageError('ERR_SESSION_DATA', 'The change given to update() returned a promise', {
     hint: 'Wait for whatever you need before update(), and only change the data in it.',
   })
+}
+
+/** Whether what was to be inserted was the first of its id. */
+function noDuplicate(insert: () => Awaitable<boolean>): Awaitable<boolean> {
+  const known = (error: unknown): false => {
+    if (error instanceof StoreError && error.code === 'ERR_STORE_DUPLICATE') return false
+    throw error
+  }
+  try {
+    const inserted = insert()
+    return inserted instanceof Promise ? inserted.catch(known) : inserted
+  } catch (error) {
+    return known(error)
+  }
 }
 
 function endedMeanwhile(): ProtocolError {

@@ -7,7 +7,7 @@ import { confirmPage } from '../pages/confirm.ts'
 import { errorPage, type Way } from '../pages/error.ts'
 import { leaveNotice } from '../pages/notices.ts'
 import { onwardsPage } from '../pages/onwards.ts'
-import { emailInUse, identityTaken, linkEnded, type Problem } from '../problem.ts'
+import { emailInUse, identityTaken, linkEnded, type Problem, tooManyTries } from '../problem.ts'
 import type { ProviderConfig } from '../provider-config.ts'
 import { providerProblem } from '../providers/refusals.ts'
 import { askAnew, callbackPath, decisionOf } from '../providers/strategies.ts'
@@ -76,7 +76,20 @@ async function beginLink(journey: Journey): Promise<Response> {
 
 async function finishLogin(journey: Journey): Promise<Response> {
   const { site, visit, provider } = journey
-  const verdict = await site.auth.passport.authenticate(visit.exchange, provider.name)
+  const attempt = await site.limits.admitCallback(visit.address)
+  if (!attempt.admitted) return refuseTry(journey, attempt.retryAfter)
+  let refused = false
+  try {
+    const verdict = await site.auth.passport.authenticate(visit.exchange, provider.name)
+    // A provider that does not answer says nothing about the visitor.
+    refused = verdict.type === 'rejection' && verdict.failures[0]?.reason !== 'unavailable'
+    return await answerCallback(journey, verdict)
+  } finally {
+    if (!refused) await attempt.undecided()
+  }
+}
+
+async function answerCallback(journey: Journey, verdict: Verdict<Account>): Promise<Response> {
   if (verdict.type === 'redirect') return toProvider(verdict.location)
   if (verdict.type === 'respond') return responseOf(verdict.reply)
   return conclude(journey, verdict, verdict.intent)
@@ -142,10 +155,23 @@ async function refuseArrival(
   const problem = decision?.type === 'refused' ? decision.problem : providerProblem(verdict, provider.label)
   const event = intent?.purpose === 'link' ? 'link_fail' : 'authn_login_fail'
   site.audit.record(event, visit, { userId: intent?.subject, provider: provider.name, reason: problem.code })
+  return refusalPage({ site, visit, provider }, problem, intent?.next)
+}
+
+function refuseTry(journey: Journey, retryAfter: number): Promise<Response> {
+  journey.site.audit.record('excess_rate_limit_exceeded', journey.visit, { reason: 'callback' })
+  return refusalPage(journey, tooManyTries(retryAfter), undefined)
+}
+
+async function refusalPage(
+  { site, visit, provider }: Journey,
+  problem: Problem,
+  next: string | undefined,
+): Promise<Response> {
   if (!visit.wantsPage) return json(problem.status, problemBody(problem), problemHeaders(problem))
   // What this request knows of its session is older than the provider's answer.
   const somebody = problem.code !== linkEnded.code && (await frameOf(site, visit)).account !== undefined
-  const ways = somebody ? [toAccount] : waysOn(problem, provider, intent?.next)
+  const ways = somebody ? [toAccount] : waysOn(problem, provider, next)
   const view = { problem, requestId: visit.requestId, path: visit.path, ways }
   // Without forms, since the page's own address may hold a code and is told to nobody.
   return page(problem.status, errorPage(plainFrame(site), view), { ...problemHeaders(problem), ...noReferrer })
