@@ -55,6 +55,18 @@ describe.each(hosts.map((host) => ({ ...host, title: `${host.on} with ${host.kin
       expect(await dataOf(stolen)).toEqual({})
     })
 
+    // What people write who want it to last for ever: it is beyond the year 9999.
+    test.skipIf(kind.missing)(`a session whose cookie is to last for ever lives${note}`, async () => {
+      const store = (await opened(kind))(session)
+      // express-session itself writes the second as `Invalid Date`.
+      for (const maxAge of [253_402_300_000_000, ...(session === dropIn ? [Number.MAX_VALUE] : [])]) {
+        const browser = await site(express, session, { store, cookie: { maxAge } })
+        await post(browser, '/login/ada')
+        await post(browser, '/put/cart/book')
+        expect(await dataOf(browser)).toMatchObject({ passport: { user: 'ada' }, cart: 'book' })
+      }
+    })
+
     for (const resave of [false, true]) {
       test.skipIf(kind.missing)(`concurrent requests keep each other’s changes, resave: ${resave}${note}`, async () => {
         const store = (await opened(kind))(session)

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { UsageError } from '../error.ts'
 import { TestBrowser } from '../testing/browser.ts'
 import { type CookieSessionOptions, type CookieSessionRequest, cookieSession } from './cookie-session.ts'
@@ -116,6 +116,71 @@ test('a session that cannot be written leaves the page to the visitor', async ()
   const response = await browser.fetch('/')
   expect(response.status).toBe(200)
   expect(response.headers.getSetCookie()).toEqual([])
+})
+
+/** The warnings of what the application does, by their codes. */
+function warnings(): (string | undefined)[] {
+  const codes: (string | undefined)[] = []
+  const listener = (warning: Error & { code?: string }) => codes.push(warning.code)
+  process.on('warning', listener)
+  onTestFinished(() => void process.off('warning', listener))
+  return codes
+}
+
+test('a session that cannot be kept is told once for each reason, and the page is answered', async () => {
+  const told = warnings()
+  const browser = await site(
+    (req) => {
+      const { session, sessionOptions, url } = req
+      if (url === '/circle') Object.assign(session ?? {}, { session })
+      if (url === '/bigint') Object.assign(session ?? {}, { n: 1n })
+      if (url === '/age') sessionOptions.maxAge = '60000' as never
+      if (url === '/large') Object.assign(session ?? {}, { text: 'x'.repeat(5000) })
+      if (url === '/secure') sessionOptions.secure = true
+      return count(req, {} as ServerResponse)
+    },
+    { keys },
+  )
+  for (const path of ['/circle', '/bigint', '/age', '/large', '/secure', '/circle', '/age', '/large', '/secure']) {
+    expect((await browser.clone().fetch(path)).status, path).toBe(200)
+  }
+  await new Promise(setImmediate)
+  expect(told).toEqual(['ERR_SESSION_DATA', 'ERR_COOKIE_MAX_AGE', 'ERR_COOKIE_TOO_LARGE', 'ERR_COOKIE_SECURE_REQUIRED'])
+})
+
+test('a cookie may be made to last for ever', async () => {
+  const told = warnings()
+  const ends = [
+    { maxAge: 253_402_300_000_000 },
+    { maxAge: Number.MAX_VALUE },
+    { maxAge: Number.POSITIVE_INFINITY },
+    { expires: new Date(8.64e15) },
+  ]
+  for (const end of ends) {
+    const [field = ''] = (await (await site(count, { keys, ...end })).fetch('/')).headers.getSetCookie()
+    expect(field).toContain('Expires=Fri, 31 Dec 9999 23:59:59 GMT')
+  }
+  await new Promise(setImmediate)
+  expect(told).toEqual([])
+})
+
+test('a cookie that could never be written is refused when the options are read', () => {
+  const code = (options: object) => {
+    try {
+      cookieSession({ keys, ...options })
+      return undefined
+    } catch (error) {
+      return (error as UsageError).code
+    }
+  }
+  for (const maxAge of [Number.NaN, '1 day', true, {}]) expect(code({ maxAge })).toBe('ERR_COOKIE_MAX_AGE')
+  for (const expires of [new Date(Number.NaN), 'tomorrow', 60_000, true]) {
+    expect(code({ expires })).toBe('ERR_COOKIE_EXPIRES')
+  }
+  expect(code({ path: '/;' })).toBe('ERR_COOKIE_PATH')
+  expect(code({ sameSite: 'Laxx' })).toBe('ERR_COOKIE_ATTRIBUTE')
+  expect(code({ name: 'a b' })).toBe('ERR_COOKIE_NAME')
+  expect(code({ maxAge: null, expires: null, name: null })).toBeUndefined()
 })
 
 test('without keys it must be told that it is not signed', () => {

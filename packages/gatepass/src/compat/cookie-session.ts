@@ -1,9 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { debuglog } from 'node:util'
+import { maxPairSize } from '../cookie/grammar.ts'
 import { UsageError } from '../error.ts'
 import { beforeResponse } from '../http/response-gate.ts'
 import { CookieSession, deserialized, serialized } from './cookie-session/session.ts'
-import { type CookieSessionOptions, type Keygrip, keygrip, SignedCookies } from './cookie-session/signed-cookies.ts'
+import {
+  type CookieSessionOptions,
+  checkWritable,
+  type Keygrip,
+  keygrip,
+  SignedCookies,
+} from './cookie-session/signed-cookies.ts'
 
 export type { CookieSession, CookieSessionOptions, Keygrip }
 
@@ -20,11 +27,12 @@ const debug = debuglog('cookie-session')
  * Middleware that keeps `req.session` in a signed cookie: what cookie-session 2.1 does, on the same cookies. The browser
  * can read the data, and send an old cookie again: nothing ends a session before it expires.
  *
- * @throws {UsageError} `ERR_COOKIE_KEYS`
+ * @throws {UsageError} `ERR_COOKIE_KEYS`, and `ERR_COOKIE_…` for a cookie that could never be written
  */
 export function cookieSession(
-  options: CookieSessionOptions = {},
+  given?: CookieSessionOptions,
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
+  const options = given || {}
   const keys = keygrip(options)
   // Onto the object itself, where applications look for them.
   options.overwrite ??= true
@@ -32,10 +40,12 @@ export function cookieSession(
   options.signed ??= true
   if (keys === undefined && options.signed) throw noKeys()
   const name = options.name || 'session'
+  checkWritable(name, options)
+  const told = new Told()
   return (req, res, next) => {
     const request = req as IncomingMessage & CookieSessionRequest
     request.sessionOptions = Object.create(options)
-    const slot = new Slot(name, new SignedCookies(req, res, keys), () => request.sessionOptions)
+    const slot = new Slot(name, new SignedCookies(req, res, keys), () => request.sessionOptions, told)
     Object.defineProperty(req, 'session', {
       configurable: true,
       enumerable: true,
@@ -52,13 +62,15 @@ class Slot {
   readonly #name: string
   readonly #cookies: SignedCookies
   readonly #options: () => CookieSessionOptions
-  /** `undefined`: nobody has asked yet. `null`: ended. */
+  readonly #told: Told
+  /** `undefined`: not asked for yet. `null`: ended. */
   #session: CookieSession | null | undefined
 
-  constructor(name: string, cookies: SignedCookies, options: () => CookieSessionOptions) {
+  constructor(name: string, cookies: SignedCookies, options: () => CookieSessionOptions, told: Told) {
     this.#name = name
     this.#cookies = cookies
     this.#options = options
+    this.#told = told
   }
 
   get session(): CookieSession | null {
@@ -77,11 +89,14 @@ class Slot {
     try {
       if (session === null) this.#cookies.write(this.#name, '', this.#options())
       else if ((!session.isNew || session.isPopulated) && session.isChanged) {
-        this.#cookies.write(this.#name, serialized(session), this.#options())
+        const value = serialized(session)
+        this.#cookies.write(this.#name, value, this.#options())
+        if (this.#name.length + value.length > maxPairSize) this.#told.once(tooLarge(this.#name))
       }
     } catch (error) {
       // As the original: a session that cannot be written does not keep the page from the visitor.
       debug('error saving session %s', error)
+      this.#told.once(error)
     }
   }
 
@@ -99,6 +114,28 @@ class Slot {
   #renew(isNew: boolean): void {
     this.#session = new CookieSession({ isNew, sent: undefined, renew: () => this.#renew(isNew) })
   }
+}
+
+/** Warns of each kind of fault once: a warning per request would fill the log. */
+class Told {
+  readonly #codes = new Set<unknown>()
+
+  once(error: unknown): void {
+    const { code, message, hint } = error as Partial<UsageError>
+    if (this.#codes.has(code)) return
+    this.#codes.add(code)
+    process.emitWarning(`A session could not be kept in its cookie: ${message}`, {
+      type: 'GatepassWarning',
+      ...(code !== undefined && { code }),
+      ...(hint !== undefined && { detail: hint }),
+    })
+  }
+}
+
+function tooLarge(name: string): UsageError {
+  return new UsageError('ERR_COOKIE_TOO_LARGE', `cookie ${name} takes more than ${maxPairSize} bytes`, {
+    hint: 'Browsers drop it. Keep less in the session, or keep sessions in a store: gatepass/compat/express-session.',
+  })
 }
 
 function noKeys(): UsageError {

@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { unquoted } from '../cookie/encoding.ts'
 import { trimmed } from '../cookie/parse.ts'
 import { type ErrorCode, UsageError } from '../error.ts'
@@ -248,9 +249,23 @@ function oneOf(known: readonly (keyof typeof words)[], value: unknown, option: s
   return words[found]
 }
 
+/** The last moment that an Expires can name. Those who want a cookie to last for ever mean this one. */
+const latest = Date.UTC(9999, 11, 31, 23, 59, 59)
+
+/** The date that is so many milliseconds after `now`, or the nearest one that an Expires can name. */
+export function dateAfter(milliseconds: number, now: number = Date.now()): Date {
+  return new Date(Math.min(Math.max(now + milliseconds, 0), latest))
+}
+
+/** The date itself, or the nearest one that an Expires can name. */
+export function nearestDate(date: Date): Date {
+  const time = date.getTime()
+  return time >= 0 && time <= latest && date instanceof Date ? date : dateAfter(time, 0)
+}
+
 /** A date of another realm is one, too. */
 function isWritable(expires: Date): boolean {
-  if (Object.prototype.toString.call(expires) !== '[object Date]') return false
+  if (!isDate(expires)) return false
   const year = expires.getUTCFullYear()
   return year >= 1601 && year <= 9999
 }

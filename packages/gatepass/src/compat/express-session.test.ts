@@ -551,6 +551,91 @@ test('a cookie that nobody signed asks no store, and a session that nobody used 
   expect([response.status, response.headers.getSetCookie(), store.sessions]).toEqual([200, [], {}])
 })
 
+describe('the end of the cookie', () => {
+  const latest = 'Expires=Fri, 31 Dec 9999 23:59:59 GMT'
+
+  test.each([
+    ['for ever, as people write it', 253_402_300_000_000, latest],
+    ['the largest number', Number.MAX_VALUE, latest],
+    ['infinity', Number.POSITIVE_INFINITY, latest],
+    ['a date after the year 9999', new Date(8.64e15), latest],
+    ['the smallest number', -Number.MAX_VALUE, 'Expires=Thu, 01 Jan 1970 00:00:00 GMT'],
+    ['none', null, 'HttpOnly'],
+  ])('may be any: %s', async (_, maxAge, expected) => {
+    const store = new MemoryStore()
+    const byOption = await site(count, { store, cookie: { maxAge: maxAge as number } })
+    expect((await byOption.fetch('/')).headers.getSetCookie()[0]).toContain(expected)
+    const byHand = await site(
+      (req, res) => {
+        req.session.cookie.maxAge = maxAge
+        return count(req, res)
+      },
+      { store },
+    )
+    expect((await byHand.fetch('/')).headers.getSetCookie()[0]).toContain(expected)
+    if (!expected.includes('1970')) expect([await textOf(byHand), await textOf(byOption)]).toEqual(['2', '2'])
+    const expires = new Cookie({ expires: maxAge instanceof Date ? maxAge : null }).expires
+    expect(expires === null || expires.getUTCFullYear() === 9999).toBe(true)
+  })
+
+  const ages: readonly unknown[] = [Number.NaN, '60000', true, {}, [], new Date(Number.NaN)]
+  const dates: readonly unknown[] = [new Date(Number.NaN), 'tomorrow', 60_000, Number.NaN, true, {}]
+
+  test('is refused where it is none: when options are read, and where it is assigned', () => {
+    for (const maxAge of ages) {
+      const refusal = expect.objectContaining({ code: expect.stringMatching(/^ERR_COOKIE_(MAX_AGE|EXPIRES)$/) })
+      expect(() => session({ secret, cookie: { maxAge: maxAge as number } }), String(maxAge)).toThrow(refusal)
+      expect(() => Object.assign(new Cookie(), { maxAge }), String(maxAge)).toThrow(refusal)
+    }
+    for (const expires of dates.filter((date) => !Number.isNaN(date))) {
+      const refusal = expect.objectContaining({ code: 'ERR_COOKIE_EXPIRES' })
+      expect(() => session({ secret, cookie: { expires: expires as Date } }), String(expires)).toThrow(refusal)
+      expect(() => Object.assign(new Cookie(), { expires }), String(expires)).toThrow(refusal)
+    }
+  })
+})
+
+test('a cookie that could never be written is refused when the options are read', () => {
+  const code = (options: SessionOptions) => {
+    try {
+      session({ secret, ...options })
+      return undefined
+    } catch (error) {
+      return (error as { code: string }).code
+    }
+  }
+  expect(code({ name: 'a b' })).toBe('ERR_COOKIE_NAME')
+  expect(code({ cookie: { path: '/;' } })).toBe('ERR_COOKIE_PATH')
+  expect(code({ cookie: { sameSite: 'Laxx' as never } })).toBe('ERR_COOKIE_ATTRIBUTE')
+  expect(code({ cookie: { sameSite: 'auto', secure: 'auto' } })).toBeUndefined()
+})
+
+test('options that are null or false are left out, as in express-session', async () => {
+  const nothing = { store: null, cookie: null, genid: null, name: null } as unknown as SessionOptions
+  const browser = await site(count, nothing)
+  expect([await textOf(browser), await textOf(browser)]).toEqual(['1', '2'])
+  expect(() => session(null as never)).not.toThrow()
+})
+
+test('a session that begins when the head has left is told once', async () => {
+  const warnings: (Error & { code?: string })[] = []
+  const listener = (warning: Error) => warnings.push(warning)
+  process.on('warning', listener)
+  onTestFinished(() => void process.off('warning', listener))
+  const store = new MemoryStore()
+  const browser = await site(
+    (req, res) => {
+      res.write('half')
+      req.session.late = true
+      res.end('whole')
+    },
+    { store },
+  )
+  expect([await textOf(browser), await textOf(browser)]).toEqual(['halfwhole', 'halfwhole'])
+  expect(warnings.map(({ code }) => code)).toEqual(['ERR_RESPONSE_STARTED'])
+  expect(store.sessions).toEqual({})
+})
+
 test('options that cannot be are refused in express-session’s words', () => {
   expect(() => session({ secret: [] })).toThrow('secret option array must contain one or more strings')
   expect(() => session({ genid: 'x' as never })).toThrow('genid option must be a function')

@@ -1,6 +1,6 @@
 import type { NodeRequest, NodeResponse } from '../http/response-gate.ts'
 import type { SessionStore } from '../session/store.ts'
-import { pathOf, warnWithheld } from './express-session/connection.ts'
+import { pathOf, warnTooLate, warnWithheld } from './express-session/connection.ts'
 import { Cookie, type CookieOptions } from './express-session/cookie.ts'
 import { MemoryStore } from './express-session/memory-store.ts'
 import type { SignedIds } from './express-session/received.ts'
@@ -40,12 +40,19 @@ export type SessionHandler = (req: NodeRequest, res: NodeResponse, next: (error?
  * Concurrent requests keep each other's changes, a session that has ended does not come back, and no response leaves
  * before its session is stored.
  *
- * @throws {UsageError} `ERR_SESSION_OPTIONS`
+ * @throws {UsageError} `ERR_SESSION_OPTIONS`, and `ERR_COOKIE_…` for a cookie that could never be written
  */
-function session(options: SessionOptions = {}): SessionHandler {
+function session(given?: SessionOptions): SessionHandler {
+  const options = given || {}
   const settings = settingsOf(options)
   const turns = new Turns()
-  const shared: Shared = { settings, turns, ...storage(options.store), withheld: onceWarned(settings) }
+  const shared: Shared = {
+    settings,
+    turns,
+    ...storage(options.store || new MemoryStore()),
+    withheld: once((req: NodeRequest) => warnWithheld(req, settings.proxy)),
+    tooLate: once(warnTooLate),
+  }
   const { store } = shared
   // Of several middlewares on one store the last is here; the request knows which one is its own.
   store.generate = (req: NodeRequest & SessionRequest) => generate(req, req[keeper]?.settings ?? settings)
@@ -67,7 +74,7 @@ function session(options: SessionOptions = {}): SessionHandler {
 }
 
 /** The store as applications see it, and as the engine does. */
-function storage(store: Store | SessionStore = new MemoryStore()): Pick<Shared, 'store' | 'records'> {
+function storage(store: Store | SessionStore): Pick<Shared, 'store' | 'records'> {
   if (isNative(store)) return { store: expressStore(store), records: new SessionRecords(store) }
   const missing = (['get', 'set', 'destroy'] as const).filter((name) => typeof store[name] !== 'function')
   if (missing.length > 0) throw wrong(`store option is no session store: it lacks ${missing.join(', ')}`)
@@ -97,12 +104,12 @@ function idsBySecret(name: string): (secret: Secret | Secret[] | undefined) => S
 }
 
 /** A warning per request would fill the log. */
-function onceWarned({ proxy }: Settings): Shared['withheld'] {
+function once<Args extends unknown[]>(warn: (...args: Args) => void): (...args: Args) => void {
   let warned = false
-  return (req) => {
+  return (...args) => {
     if (warned) return
     warned = true
-    warnWithheld(req, proxy)
+    warn(...args)
   }
 }
 

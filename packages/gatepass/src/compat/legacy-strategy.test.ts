@@ -211,6 +211,12 @@ test('requests that are under way at the same time get their own outcome', async
   expect(users.map((each) => (each as { user: { id: string } }).user.id)).toEqual(['ada', 'eve'])
 })
 
+test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2_147_484, '30'])('a timeout of %s is refused', (timeout) => {
+  const strategy = { name: 'it', authenticate() {} }
+  const usage = expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' })
+  expect(() => fromPassport(strategy, { timeout: timeout as number })).toThrow(usage)
+})
+
 test('what is no strategy, and what is no request of Node, is said', async () => {
   const usage = expect.objectContaining({ code: 'ERR_PASSPORT_STRATEGY' })
   expect(() => fromPassport({} as LegacyStrategy)).toThrow(usage)

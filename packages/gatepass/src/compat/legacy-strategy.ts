@@ -31,7 +31,7 @@ const fromPassportOptions: OptionKinds<FromPassportOptions> = { name: 'string', 
  *
  * What such a strategy calls a user is not known to TypeScript: it fits every application.
  *
- * @throws {UsageError} `ERR_PASSPORT_STRATEGY` if it is no strategy
+ * @throws {UsageError} `ERR_PASSPORT_STRATEGY` if it is not a strategy, `ERR_PASSPORT_OPTIONS` for a wrong `timeout`
  */
 export function fromPassport<User = never, const Name extends string = string>(
   strategy: LegacyStrategy,
@@ -41,6 +41,7 @@ export function fromPassport<User = never, const Name extends string = string>(
   const name = options.name ?? strategy.name
   if (typeof strategy.authenticate !== 'function' || typeof name !== 'string') throw noStrategy(name)
   const timeout = options.timeout ?? 30
+  if (typeof timeout !== 'number' || !(timeout > 0 && timeout <= longestTimeout)) throw noTimeout()
   return {
     name: name as Name,
     async authenticate(exchange, attempt): Promise<Outcome<User>> {
@@ -51,6 +52,15 @@ export function fromPassport<User = never, const Name extends string = string>(
       return outcomeOf<User>(conclusion, exchange)
     },
   }
+}
+
+/** A timer counts milliseconds in 31 bits, and one that is set for longer ends at once. */
+const longestTimeout = (2 ** 31 - 1) / 1000
+
+function noTimeout(): UsageError {
+  return new UsageError('ERR_PASSPORT_OPTIONS', '`timeout` of fromPassport() is not a number of seconds', {
+    hint: 'Give seconds, more than 0: the default is 30.',
+  })
 }
 
 function conclusionOf(strategy: LegacyStrategy, req: object, attempt: Attempt): Promise<Conclusion> {

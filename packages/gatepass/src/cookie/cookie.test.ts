@@ -240,9 +240,13 @@ describe.each(protectedKinds)('%s', (_, declare) => {
     expect(cookie.decode(raw)).toBeUndefined()
   })
 
-  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('a lifetime of %s is refused', (lifetime) => {
-    expect(() => declare('a', { keys, lifetime })).toThrow(expect.objectContaining({ code: 'ERR_COOKIE_MAX_AGE' }))
-  })
+  // The last but one: a day and a half, in milliseconds.
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 129_600_000, Number.MAX_VALUE])(
+    'a lifetime of %s is refused',
+    (lifetime) => {
+      expect(() => declare('a', { keys, lifetime })).toThrow(expect.objectContaining({ code: 'ERR_COOKIE_MAX_AGE' }))
+    },
+  )
 
   test('short keys are refused', () => {
     expect(() => declare('a', { keys: ['secret'] })).toThrow(expect.objectContaining({ code: 'ERR_COOKIE_KEYS' }))

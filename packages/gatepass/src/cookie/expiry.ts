@@ -1,5 +1,5 @@
 import { UsageError } from '../error.ts'
-import type { CookieAttributes } from './grammar.ts'
+import { type CookieAttributes, maxLifetime } from './grammar.ts'
 
 /** When a protected value ends. */
 export interface CookieExpiry {
@@ -19,9 +19,10 @@ export interface LifetimeRule {
 
 /** @throws {UsageError} `ERR_COOKIE_MAX_AGE` */
 export function checkLifetime(name: string, lifetime: number | undefined): number | undefined {
-  if (lifetime === undefined || (Number.isSafeInteger(lifetime) && lifetime > 0)) return lifetime
+  if (lifetime === undefined) return undefined
+  if (Number.isInteger(lifetime) && lifetime > 0 && lifetime <= maxLifetime) return lifetime
   throw new UsageError('ERR_COOKIE_MAX_AGE', `Cookie ${name} cannot have a lifetime of ${lifetime} seconds`, {
-    hint: 'Give whole seconds, at least 1.',
+    hint: `Give whole seconds from 1 to ${maxLifetime} (400 days, the most that browsers keep a cookie).`,
   })
 }
 

@@ -1,3 +1,5 @@
+import { dataText } from '../../session/changes.ts'
+
 /** How a session came about, which its data does not say. */
 interface Origin {
   readonly isNew: boolean
@@ -51,9 +53,13 @@ export class CookieSession {
 const added: ReadonlySet<string> = new Set(['regenerate', 'save'])
 const plain = { configurable: true, enumerable: true, writable: true }
 
-/** The data of a session as a cookie's value: JSON in base64. */
+/**
+ * The data of a session as a cookie's value: JSON in base64.
+ *
+ * @throws {UsageError} `ERR_SESSION_DATA`
+ */
 export function serialized(session: CookieSession): string {
-  return Buffer.from(JSON.stringify(session)).toString('base64')
+  return Buffer.from(dataText(session)).toString('base64')
 }
 
 /** What a cookie's value holds; `undefined` if it is no session. */

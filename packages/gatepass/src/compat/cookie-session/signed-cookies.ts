@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { isDate } from 'node:util/types'
 import { readCookie } from '../../cookie/parse.ts'
 import { equal } from '../../crypto/equal.ts'
 import { hmacSha1Text } from '../../crypto/hmac-sha1.ts'
 import { UsageError } from '../../error.ts'
 import { setHeaderInFinish } from '../../http/response-gate.ts'
-import { type SetCookie, stringifySetCookie } from '../cookie.ts'
+import { dateAfter, nearestDate, type SetCookie, stringifySetCookie } from '../cookie.ts'
 
 /** What signs and verifies, where the application brings its own. */
 export interface Keygrip {
@@ -70,7 +71,8 @@ export class SignedCookies {
   /** @throws {UsageError} for attributes that cannot be written, and for a Secure cookie on a connection without TLS */
   write(name: string, value: string, options: CookieSessionOptions): void {
     const overwrite = options.overwrite === true
-    const attributes = { ...this.#attributes(options), ...(value === '' && { expires: new Date(0) }) }
+    const secure = this.#secure(options)
+    const attributes = { ...attributesOf(options), secure, ...(value === '' && { expires: new Date(0) }) }
     this.#set({ name, value, ...attributes }, overwrite)
     if (options.signed === false || this.#keys === undefined) return
     this.#set({ name: `${name}.sig`, value: this.#keys.sign(`${name}=${value}`), ...attributes }, overwrite)
@@ -79,21 +81,6 @@ export class SignedCookies {
   #raw(name: string): string | undefined {
     const value = readCookie(this.#req.headers.cookie, name)
     return value?.startsWith('"') ? value.slice(1, -1) : value
-  }
-
-  #attributes(options: CookieSessionOptions): Omit<SetCookie, 'name' | 'value'> {
-    const { maxAge, expires, path = '/', domain, httpOnly, sameSite, priority, partitioned } = options
-    const lifetime = expiry(maxAge, expires)
-    return {
-      path,
-      ...(lifetime && { expires: lifetime }),
-      ...(domain !== undefined && { domain }),
-      ...(sameSite !== undefined && { sameSite }),
-      ...(priority !== undefined && { priority }),
-      ...(partitioned !== undefined && { partitioned }),
-      httpOnly: httpOnly === true,
-      secure: this.#secure(options),
-    }
   }
 
   #secure({ secure, secureProxy }: CookieSessionOptions): boolean {
@@ -112,7 +99,7 @@ export class SignedCookies {
 
 /** The keys as something that signs; `undefined`: there are none. */
 export function keygrip({ keys, secret }: CookieSessionOptions): Keygrip | undefined {
-  if (keys !== undefined && 'sign' in keys) return keys
+  if (keys && 'sign' in keys) return keys
   const secrets = keys ?? (secret ? [secret] : undefined)
   const [first] = secrets ?? []
   if (secrets === undefined || first === undefined) return undefined
@@ -125,8 +112,35 @@ export function keygrip({ keys, secret }: CookieSessionOptions): Keygrip | undef
 const asItIs = { encode: (text: string): string => text }
 const forgotten = { path: '/', httpOnly: true, expires: new Date(0) }
 
-function expiry(maxAge: number | undefined, expires: Date | undefined): Date | undefined {
-  return maxAge ? new Date(Date.now() + maxAge) : expires
+/** @throws {UsageError} for attributes that no response can carry */
+export function checkWritable(name: string, options: CookieSessionOptions): void {
+  stringifySetCookie({ name, value: '', ...attributesOf(options) }, asItIs)
+}
+
+function attributesOf(options: CookieSessionOptions): Omit<SetCookie, 'name' | 'value' | 'secure'> {
+  const { maxAge, expires, path = '/', domain, httpOnly, sameSite, priority, partitioned } = options
+  const end = endOf(maxAge, expires)
+  return {
+    path,
+    ...(end && { expires: end }),
+    ...(domain !== undefined && { domain }),
+    ...(sameSite !== undefined && { sameSite }),
+    ...(priority !== undefined && { priority }),
+    ...(partitioned !== undefined && { partitioned }),
+    httpOnly: httpOnly === true,
+  }
+}
+
+function endOf(maxAge: number | undefined, expires: Date | undefined): Date | undefined {
+  if (Number.isNaN(maxAge) || (maxAge && typeof maxAge !== 'number')) throw notAge()
+  if (maxAge) return dateAfter(maxAge)
+  return isDate(expires) ? nearestDate(expires) : expires
+}
+
+function notAge(): UsageError {
+  return new UsageError('ERR_COOKIE_MAX_AGE', 'option maxAge is invalid', {
+    hint: 'Give milliseconds as a number, or leave it out for a session that ends when the browser is closed.',
+  })
 }
 
 function unencrypted(): UsageError {

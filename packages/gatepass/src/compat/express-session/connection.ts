@@ -44,3 +44,14 @@ export function warnWithheld(req: NodeRequest, proxy: boolean | undefined): void
     },
   )
 }
+
+export function warnTooLate(): void {
+  process.emitWarning(
+    'A session was begun when the head of its response had left: it has no cookie, and is not stored',
+    {
+      type: 'GatepassWarning',
+      code: 'ERR_RESPONSE_STARTED',
+      detail: 'Write to req.session before the first byte of the response.',
+    },
+  )
+}

@@ -1,5 +1,6 @@
+import { isDate } from 'node:util/types'
 import { UsageError } from '../../error.ts'
-import { type SerializeOptions, serialize } from '../cookie.ts'
+import { dateAfter, nearestDate, type SerializeOptions, serialize } from '../cookie.ts'
 
 /** Attributes of the session cookie, as express-session takes them: `maxAge` in milliseconds. */
 export interface CookieOptions {
@@ -31,7 +32,10 @@ export interface CookieData {
   sameSite: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
 }
 
-/** The cookie of one session: `req.session.cookie`. Changes of it are stored with the session. */
+/**
+ * The cookie of one session: `req.session.cookie`. Changes of it are stored with the session. An end that no Expires can
+ * name becomes the nearest one that it can.
+ */
 export class Cookie {
   #expires: Date | null = null
   path: string | undefined = '/'
@@ -43,7 +47,7 @@ export class Cookie {
   declare domain: string | undefined
   declare sameSite: CookieData['sameSite']
 
-  /** @throws {UsageError} `ERR_COOKIE_ATTRIBUTE`, `ERR_COOKIE_MAX_AGE` */
+  /** @throws {UsageError} `ERR_COOKIE_ATTRIBUTE`, `ERR_COOKIE_MAX_AGE`, `ERR_COOKIE_EXPIRES` */
   constructor(options?: object) {
     if (!options) return
     if (typeof options !== 'object') throw notOptions()
@@ -56,9 +60,14 @@ export class Cookie {
     return this.#expires
   }
 
+  /** @throws {UsageError} `ERR_COOKIE_EXPIRES` */
   set expires(date: Date | string | null | undefined) {
     // JSON has made a string of what was stored.
-    this.#expires = typeof date === 'string' ? new Date(date) : (date as Date | null)
+    const end: unknown = typeof date === 'string' && date !== '' ? new Date(date) : date
+    if (end && !(end instanceof Date || isDate(end))) throw notDate()
+    const nearest = end ? nearestDate(end as Date) : (end as null)
+    if (nearest && Number.isNaN(nearest.getTime())) throw notDate()
+    this.#expires = nearest
     this.originalMaxAge = this.maxAge
   }
 
@@ -67,9 +76,10 @@ export class Cookie {
     return this.#expires instanceof Date ? this.#expires.getTime() - Date.now() : this.#expires
   }
 
+  /** @throws {UsageError} `ERR_COOKIE_MAX_AGE` */
   set maxAge(age: number | Date | null | undefined) {
-    if (age && typeof age !== 'number' && !(age instanceof Date)) throw notAge()
-    this.expires = typeof age === 'number' ? new Date(Date.now() + age) : age
+    if (typeof age === 'number' ? Number.isNaN(age) : age && !isDate(age)) throw notAge()
+    this.expires = typeof age === 'number' ? dateAfter(age) : age
   }
 
   get data(): CookieData {
@@ -105,6 +115,12 @@ export function copyInto(target: object, source: object | null, left: object): v
 function notOptions(): UsageError {
   return new UsageError('ERR_COOKIE_ATTRIBUTE', 'argument options must be a object', {
     hint: "For example new Cookie({ maxAge: 60000, sameSite: 'lax' }).",
+  })
+}
+
+function notDate(): UsageError {
+  return new UsageError('ERR_COOKIE_EXPIRES', 'option expires is invalid', {
+    hint: 'Give a valid Date, or null for a cookie that ends when the browser is closed.',
   })
 }
 

@@ -1,5 +1,6 @@
 import { aboutText, readAbout } from '../../session/about.ts'
 import type { SessionRecord, Timestamp } from '../../session/store.ts'
+import { dateAfter } from '../cookie.ts'
 import { Cookie } from './cookie.ts'
 
 /** Milliseconds that a session lasts without a request when its cookie lasts until the browser is closed. */
@@ -28,7 +29,7 @@ export function cookieOf({ about, expiresAt }: Noted): Cookie {
 
 /** When a session with this cookie ends if no request comes after `now`. */
 export function idleUntil({ originalMaxAge }: Cookie, now: Timestamp): Timestamp {
-  return now + (hasAge(originalMaxAge) ? originalMaxAge : DAY)
+  return dateAfter(hasAge(originalMaxAge) ? originalMaxAge : DAY, now).getTime()
 }
 
 /** Applications write `cookie.expires = false` for a cookie that lasts until the browser is closed. */

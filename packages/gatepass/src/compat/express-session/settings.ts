@@ -1,7 +1,7 @@
 import { randomToken } from '../../crypto/random.ts'
 import { UsageError } from '../../error.ts'
 import { signingKey } from '../signed-value.ts'
-import type { CookieOptions } from './cookie.ts'
+import { Cookie, type CookieOptions } from './cookie.ts'
 import { SignedIds } from './received.ts'
 import type { Anything } from './store.ts'
 
@@ -47,23 +47,33 @@ export interface Settings {
   readonly destroyUnset: boolean
 }
 
-/** @throws {UsageError} `ERR_SESSION_OPTIONS` */
+/** @throws {UsageError} `ERR_SESSION_OPTIONS`, and `ERR_COOKIE_…` for a cookie that could never be written */
 export function settingsOf(options: SessionOptions): Settings {
-  const { cookie = {}, genid = newId, secret, unset } = options
+  const { secret, unset, resave = true, saveUninitialized = true } = options
   const name = options.name || options.key || 'connect.sid'
+  const cookie = options.cookie || {}
+  const genid = options.genid || newId
   if (typeof genid !== 'function') throw wrong('genid option must be a function')
   if (unset && unset !== 'destroy' && unset !== 'keep') throw wrong('unset option must be "destroy" or "keep"')
+  if (typeof cookie !== 'function') checkWritable(name, cookie)
   return {
     name,
     ids: secret ? signedIds(name, secret) : undefined,
     cookieOf: typeof cookie === 'function' ? cookie : () => cookie,
     genid,
     proxy: options.proxy,
-    resave: options.resave ?? true,
-    saveUninitialized: options.saveUninitialized ?? true,
+    resave: Boolean(resave),
+    saveUninitialized: Boolean(saveUninitialized),
     rolling: Boolean(options.rolling),
     destroyUnset: unset === 'destroy',
   }
+}
+
+function checkWritable(name: string, options: CookieOptions): void {
+  const cookie = new Cookie(options)
+  // Of `auto` the request decides.
+  if (cookie.sameSite === 'auto') cookie.sameSite = 'lax'
+  cookie.serialize(name, '')
 }
 
 /** @throws {UsageError} `ERR_SESSION_OPTIONS` */

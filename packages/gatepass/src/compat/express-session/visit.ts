@@ -22,6 +22,8 @@ export interface Shared {
   readonly turns: Turns
   /** Told of every secure cookie that is withheld. */
   readonly withheld: (req: NodeRequest) => void
+  /** Told of every session that begins when its cookie cannot be set any more. */
+  readonly tooLate: () => void
 }
 
 /** A request and its response, and what comes after this middleware. */
@@ -270,6 +272,7 @@ export class Visit implements SessionKeeper {
       if (!(session instanceof Session)) return undefined
       const record = Session.recordOf(session)
       const data = dataOf(session)
+      if (record === undefined && this.#first !== undefined && this.#isModified(session, data)) this.#shared.tooLate()
       if (record === undefined || data === record.data) return undefined
       return (async () => this.#inTurn(() => this.#storeIfDue(session, data)))().catch(next)
     } catch (error) {
