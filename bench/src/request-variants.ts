@@ -25,7 +25,7 @@ const secret = 'a-secret-of-the-bench-with-enough-length'
 const byId = new Map<string, User>(
   Array.from({ length: 200 }, (_, n) => [String(n), { id: String(n), name: `user ${n}` }]),
 )
-const users = { find: (id: string) => byId.get(id), subject: (user: User) => user.id }
+const users = { find: (id: string) => byId.get(id), subject: (user: User) => user.id, synchronous: true }
 // Every round is then within it, as most requests of a browser are: what a touch costs has rows of its own.
 const touchInterval = 3600
 const strategies = [local<User>({ verify: (name: string) => byId.get(name) })]

@@ -78,7 +78,7 @@ async function native(
   const strategy = await make({ origin, known: (person) => remember(people, person) })
   const auth = gatepass({
     sessions: { store: memoryStore() },
-    users: { find: (id: string) => people.get(id), subject: (user) => user.id },
+    users: { find: (id: string) => people.get(id), subject: (user) => user.id, synchronous: true },
     strategies: [fromPassport(strategy, { name: 'it' })],
     trustedOrigins,
   })

@@ -32,6 +32,7 @@ export function createApp(file: string): { app: Express; store: SqliteStore } {
     sessions: { store },
     users: {
       find: (id) => accounts.get(id),
+      synchronous: true,
       subject: (user) => user.id,
       stamp: (user) => String(user.passwordChangedAt),
     },

@@ -14,3 +14,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
+
+/** The value of `step`, or what `otherwise` makes of its failure. */
+export function orElse<T>(step: () => Awaitable<T>, otherwise: (error: unknown) => T): Awaitable<T> {
+  try {
+    const value = step()
+    return value instanceof Promise ? value.catch(otherwise) : value
+  } catch (error) {
+    return otherwise(error)
+  }
+}

@@ -115,10 +115,11 @@ export function createApp(options: AppOptions): App {
     ...providerStrategies(providers, { decide: decisionsOf(options, limits), onEvent: providerLog(log), clock }),
   ]
   const https = origins[0].startsWith('https:')
+  const errors = new ErrorLog(log, clock)
   const site: Site = {
     config,
     origin: origins[0],
-    auth: authOf(options, { audit, strategies }),
+    auth: authOf(options, { audit, strategies, errors }),
     accounts: stores.accounts,
     identities: stores.identities,
     providers,
@@ -128,7 +129,7 @@ export function createApp(options: AppOptions): App {
     accountNames: new Pseudonyms(keys, 'account'),
     audit,
     check: () => stores.check(),
-    errors: new ErrorLog(log, clock),
+    errors,
     clock,
     stopping,
   }
@@ -139,7 +140,7 @@ export function createApp(options: AppOptions): App {
 /** Sessions and logins, as the library keeps them. */
 function authOf(
   { config, keys, origins, stores, clock }: AppOptions,
-  { audit, strategies }: { audit: Audit; strategies: readonly Strategy<Account, string>[] },
+  { audit, strategies, errors }: { audit: Audit; strategies: readonly Strategy<Account, string>[]; errors: ErrorLog },
 ): Site['auth'] {
   const { idleTimeout, absoluteTimeout, rememberIdleTimeout, rememberAbsoluteTimeout, perAccount } = config.session
   return gatepass({
@@ -148,6 +149,7 @@ function authOf(
     trustedOrigins: config.trustedOrigins,
     csrfKeys: keys,
     clock,
+    onError: (error) => errors.record(error, undefined),
     sessions: {
       store: stores.sessions,
       keys,

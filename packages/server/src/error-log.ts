@@ -16,14 +16,15 @@ export class ErrorLog {
     this.#clock = clock
   }
 
-  record(error: unknown, requestId: string): void {
+  /** @param requestId `undefined` where the error came after the answer */
+  record(error: unknown, requestId: string | undefined): void {
     if (error instanceof GatepassError && error.status < 500) return
     if (error instanceof GatepassError && error.code === 'ERR_PASSWORD_BUSY') this.#recordBusy(requestId)
     else this.#log.error({ event: 'request_failed', requestId, err: error })
   }
 
   /** A flood of logins must not become a flood of lines: one a second says how many were turned away. */
-  #recordBusy(requestId: string): void {
+  #recordBusy(requestId: string | undefined): void {
     this.#busy += 1
     const now = this.#clock()
     if (now - this.#busySaidAt < BUSY_INTERVAL) return

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatepassError } from '../error.ts'
 import type {
   BackChannelLogoutOptions,
   LinkRouteOptions,
@@ -10,7 +11,14 @@ import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
-import { answer, type NextFunction, type NodeGatepassOptions, type RequestAccess, Visits } from './node.ts'
+import {
+  answer,
+  describeFailure,
+  type NextFunction,
+  type NodeGatepassOptions,
+  type RequestAccess,
+  Visits,
+} from './node.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
@@ -41,6 +49,14 @@ declare global {
 /** A handler for Express 5 and 4, and for whatever calls `(req, res, next)`. */
 export type ExpressHandler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void
 
+/** A handler of errors for Express 5 and 4. */
+export type ExpressErrorHandler = (
+  error: unknown,
+  req: IncomingMessage,
+  res: ServerResponse,
+  next: NextFunction,
+) => void
+
 /** Middleware for `app.use`, and handlers for routes. */
 export interface ExpressGatepass<User, Name extends string = string> extends RequestAccess<User, Name> {
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
@@ -61,6 +77,11 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
    * with cookies are checked by the middleware itself.
    */
   requireSameOrigin(...none: NoMore): ExpressHandler
+  /**
+   * Answers errors of Gatepass as guards answer refusals: JSON with code and hint, or a text for a browser that asks for a
+   * page; no stack. Other errors go on to the next handler. For `app.use` behind the routes, and behind a handler of your own.
+   */
+  errors(...none: NoMore): ExpressErrorHandler
 }
 
 /**
@@ -80,6 +101,7 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
  * app.get('/me', auth.requireLogin(), (req, res) => {
  *   res.json(req.user)
  * })
+ * app.use(auth.errors())
  * ```
  *
  * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_SESSION_OPTIONS`, `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`
@@ -106,6 +128,16 @@ export function gatepass<User extends UserObject, const Name extends string = st
       authenticate: maker('authenticate', steps.authenticate),
       requireLogin: maker('requireLogin', steps.requireLogin),
       requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
+      errors: makerOf(
+        'errors',
+        (): ExpressErrorHandler =>
+          (error, req, res, next): void => {
+            if (error instanceof GatepassError && !res.headersSent) {
+              describeFailure(res, error)
+              visits.fail(req, res, error)
+            } else next(error)
+          },
+      ),
       ...visits.access(),
     },
   )

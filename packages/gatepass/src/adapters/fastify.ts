@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Awaitable } from '../awaitable.ts'
+import { GatepassError } from '../error.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
 import { bytesRead, type Fields } from '../http/fields.ts'
 import { describesAnswer } from '../http/head.ts'
-import { addVary, sendReply } from '../http/node.ts'
+import { addVary, exchangeOf, sendReply } from '../http/node.ts'
 import type {
   BackChannelLogoutOptions,
   LinkRouteOptions,
@@ -73,6 +74,11 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
    * with cookies are checked by the plugin itself.
    */
   requireSameOrigin(...none: NoMore): FastifyStep
+  /**
+   * Answers errors of Gatepass as guards answer refusals: JSON with code and hint, or a text for a browser that asks for a
+   * page. Other errors go on to the handler around. For `app.setErrorHandler`, or called by a handler of your own.
+   */
+  errors(...none: NoMore): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
 }
 
 /**
@@ -89,6 +95,7 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
  * })
  * const app = fastify()
  * await app.register(auth)
+ * app.setErrorHandler(auth.errors())
  * app.get('/me', { preHandler: auth.requireLogin() }, (request) => request.user)
  * ```
  *
@@ -97,7 +104,7 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: FastifyGatepassOptions<User, Name>,
 ): FastifyGatepass<User, Name> {
-  const visits = new Visits<User, Name>(options, equippedByFastify)
+  const visits = new Visits<User, Name>(options, { equip: nothing, report })
   const { core } = visits
   const find = (request: FastifyRequest): Visit<User, Name> => visits.of(withBody(request))
   const access = visits.access()
@@ -122,6 +129,13 @@ export function gatepass<User extends UserObject, const Name extends string = st
     authenticate: maker('authenticate', steps.authenticate),
     requireLogin: maker('requireLogin', steps.requireLogin),
     requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
+    errors: makerOf('errors', () => (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+      if (!(error instanceof GatepassError)) throw error
+      const decided = errorReply(exchangeOf(request.raw, reply.raw, visits.settings), error)
+      if (decided.status >= 500) report(error, request.raw)
+      describeFailure(reply.raw, error)
+      send(reply, decided)
+    }),
     ...access,
     exchange: (request: FastifyRequest) => find(request).exchange,
     session: (request: FastifyRequest) => access.session(request.raw),
@@ -152,11 +166,20 @@ function enter<User, Name extends string>(
   reply: FastifyReply,
   next: (error?: Error) => void,
 ): void {
+  const raw: Logged = request.raw
+  raw[kLog] = request.log
   run(
-    () => visits.admit(request.raw, reply.raw, (error) => answerAnew(visits.of(request.raw), request, reply, error)),
+    () => visits.admit(request.raw, reply.raw, (error) => answerAnew(visits.of(request.raw), reply, error)),
     () => next(),
     (error) => next(failure(reply, error)),
   )
+}
+
+const kLog: unique symbol = Symbol('gatepass.log')
+type Logged = IncomingMessage & { [kLog]?: FastifyBaseLogger }
+
+function report(error: unknown, req: IncomingMessage): void {
+  ;(req as Logged)[kLog]?.error({ err: error }, error instanceof Error ? error.message : undefined)
 }
 
 /** Does not wait for what is there already: with a store that answers at once, Fastify's hooks run without a promise. */
@@ -186,8 +209,8 @@ function equip(app: FastifyInstance): void {
   app.decorateRequest('logout', logout)
 }
 
-/** Fastify's request is, and no request of Node's has to be. */
-function equippedByFastify(): void {}
+/** Fastify's requests have it all; those of Node, below them, do not need it. */
+function nothing(): void {}
 
 function sessionOf(this: FastifyRequest): Session<SessionData> {
   return visitOf(this.raw).session
@@ -278,20 +301,15 @@ function keepVary(reply: FastifyReply): void {
 }
 
 /** The session could not be saved, and nothing of the answer has left. */
-function answerAnew<User, Name extends string>(
-  visit: Visit<User, Name>,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  thrown: unknown,
-): void {
+function answerAnew<User, Name extends string>(visit: Visit<User, Name>, reply: FastifyReply, thrown: unknown): void {
   forgetAnswer(reply)
   const error = failure(reply, thrown)
   if (!reply.sent) {
     reply.send(error)
     return
   }
-  // Of a hijacked reply Fastify wants to know no more.
-  request.log.error({ err: error }, error.message)
+  // Fastify leaves a hijacked reply alone.
+  visit.report(error)
   sendReply(reply.raw, errorReply(visit.exchange, error))
 }
 

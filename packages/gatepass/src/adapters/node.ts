@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { type Awaitable, andThen, orElse } from '../awaitable.ts'
 import { checkOptions, GatepassError, type OptionKinds, UsageError } from '../error.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
@@ -15,12 +15,13 @@ import {
   sendReply,
   writeCookies,
 } from '../http/node.ts'
+import type { Answerer } from '../http/promises.ts'
 import { beforeResponse } from '../http/response-gate.ts'
 import { originVary } from '../http/same-origin.ts'
 import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
 import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions, Passport, Verdict } from '../passport/passport.ts'
-import { checkUsers, type Users } from '../passport/users.ts'
+import { checkUsers } from '../passport/users.ts'
 import type { SessionData } from '../register.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
@@ -36,11 +37,15 @@ export interface NodeGatepassOptions<User, Name extends string = string>
     NodeOptions {
   /**
    * Leaves sessions and users alone until they are asked for by `await auth.session(req)`, `await auth.user(req)` or a
-   * guard: a page that needs neither then costs no store call on any store. Default false: where the store or
-   * `users.find` answers later, both are there before the next handler runs.
+   * guard: a page that needs neither then costs no store call on any store. Default false: both are there before the next
+   * handler runs, unless both answer at once and say so (`synchronous`): then they are asked for at their first use.
    */
   lazy?: boolean
-  /** Told about errors that become a 5xx answer of {@link NodeGatepass.handler}. Default: `console.error`. */
+  /**
+   * Told about errors that become a 5xx answer of {@link NodeGatepass.handler} or of `errors()`, and about those that no answer
+   * tells: a session that could not be saved while an error was answered, a login begun after the answer. Default:
+   * `console.error`.
+   */
   onError?: (error: unknown, req: IncomingMessage) => void
 }
 
@@ -141,8 +146,10 @@ export function gatepass<User extends UserObject, const Name extends string = st
     ),
     authenticate: noHandler(
       'authenticate',
-      async (req: IncomingMessage, names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) =>
-        core.passport.authenticate(visits.of(req).exchange, names, strategy),
+      (req: IncomingMessage, names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) => {
+        const { exchange } = visits.of(req)
+        return exchange.promised(core.passport.authenticate(exchange, names, strategy))
+      },
     ),
     login: noHandler(
       'login',
@@ -152,9 +159,11 @@ export function gatepass<User extends UserObject, const Name extends string = st
     logout: noHandler('logout', (req: IncomingMessage, logout?: { everywhere?: boolean }) =>
       visits.of(req).logout(logout),
     ),
-    requireSameOrigin: noHandler('requireSameOrigin', (req: IncomingMessage, presented?: unknown) =>
-      core.requireSameOrigin(visits.of(req).exchange, presented),
-    ),
+    requireSameOrigin: noHandler('requireSameOrigin', (req: IncomingMessage, presented?: unknown) => {
+      const { exchange } = visits.of(req)
+      const checked = core.requireSameOrigin(exchange, presented)
+      return checked instanceof Promise ? exchange.promised(checked) : checked
+    }),
     reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).res, reply),
     ...visits.access(),
   })
@@ -166,6 +175,12 @@ function failing(res: ServerResponse, next: NextFunction): (error: unknown) => v
     describeFailure(res, error)
     next(asError(error))
   }
+}
+
+/** That of the router which answers: its error handlers come before those of the router that has our middleware. */
+function nearestNext(req: IncomingMessage, ours: NextFunction): NextFunction {
+  const { next } = req as { next?: unknown }
+  return typeof next === 'function' ? (next as NextFunction) : ours
 }
 
 /** When to come back, and what the answer depends on. */
@@ -185,26 +200,31 @@ function asError(thrown: unknown): object {
 const kVisit: unique symbol = Symbol('gatepass.visit')
 type Visited = IncomingMessage & { [kVisit]?: Visit<unknown, string> }
 
+/** What a framework does in its own way. */
+export interface Framework {
+  /** Gives a request its `session`, `user`, `login` and `logout`. */
+  equip?: (req: IncomingMessage) => void
+  /** Logs an error that the answer does not tell. */
+  report?: (error: unknown, req: IncomingMessage) => void
+}
+
 /** All that one `gatepass()` shares between requests. */
 export class Visits<User, Name extends string> {
   readonly core: Gatepass<User, Name>
   readonly settings: NodeSettings
-  readonly #onError: (error: unknown, req: IncomingMessage) => void
-  readonly #lazy: boolean
+  /** Whether sessions and users can wait until they are asked for. */
+  readonly #onDemand: boolean
   readonly #equip: (req: IncomingMessage) => void
-  /** Whether `users.find` answers at once: unknown until it was asked, and once it has made us wait, for good no. */
-  #findsAtOnce: boolean | undefined
+  readonly #report: (error: unknown, req: IncomingMessage) => void
 
-  /** @param equipRequest gives a request its `session`, `user`, `login` and `logout` */
-  constructor(options: NodeGatepassOptions<User, Name>, equipRequest: (req: IncomingMessage) => void = equip) {
+  constructor(options: NodeGatepassOptions<User, Name>, framework: Framework = {}) {
     checkOptions('gatepass()', options, nodeGatepassOptions, 'ERR_PASSPORT_OPTIONS')
     if (options.users !== undefined) checkUsers(options.users)
-    this.#equip = equipRequest
+    this.#equip = framework.equip ?? equip
+    this.#report = framework.report ?? options.onError ?? ((error) => console.error(error))
     this.settings = nodeSettings(options)
-    const users = options.users === undefined ? options.users : this.#watched(options.users)
-    this.core = new Gatepass({ ...options, users }, this.settings.origins)
-    this.#lazy = options.lazy === true
-    this.#onError = options.onError ?? ((error) => console.error(error))
+    this.core = new Gatepass(options, this.settings.origins)
+    this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
   }
 
   /** The request's visit, which the middleware began. */
@@ -218,9 +238,9 @@ export class Visits<User, Name extends string> {
     const { core } = this
     return {
       exchange: (req) => this.of(req).exchange,
-      session: (req) => this.of(req).open(),
-      user: (req) => this.of(req).findUser(),
-      csrfToken: (req) => core.csrfToken(this.of(req).exchange),
+      session: (req) => this.of(req).reading((visit) => visit.open()),
+      user: (req) => this.of(req).reading((visit) => visit.findUser()),
+      csrfToken: (req) => this.of(req).reading(({ exchange }) => core.csrfToken(exchange)),
       gatepass: core,
       sessions: core.sessions,
       passport: core.passport,
@@ -242,6 +262,7 @@ export class Visits<User, Name extends string> {
       earlier.exchange.memory.set(earlier.visits, earlier)
     }
     req[kVisit] = visit as Visit<unknown, string>
+    visit.exchange.answerer = visit
     this.#equip(req)
     // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
     beforeResponse(res, () => visit.finish(), visit.next)
@@ -259,7 +280,10 @@ export class Visits<User, Name extends string> {
   }
 
   enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
-    const failed = failing(res, next)
+    const failed = (error: unknown): void => {
+      describeFailure(res, error)
+      nearestNext(req, next)(asError(error))
+    }
     let ready: Awaitable<unknown>
     try {
       ready = this.admit(req, res, failed)
@@ -295,46 +319,51 @@ export class Visits<User, Name extends string> {
     })
   }
 
+  /** Says of an error what the answer does not. */
+  report(error: unknown, req: IncomingMessage): void {
+    this.#report(error, req)
+  }
+
   fail(req: IncomingMessage, res: ServerResponse, error: unknown): void {
-    const reply = errorReply(this.of(req).exchange, error)
-    if (reply.status >= 500) this.#onError(error, req)
+    const reply = errorReply(exchangeOf(req, res, this.settings), error)
+    if (reply.status >= 500) this.#report(error, req)
     if (res.headersSent) res.destroy()
     else sendReply(res, reply)
   }
 
-  /** The same users, while we learn whether `find` answers at once. */
-  #watched(users: Users<User>): Users<User> {
-    return {
-      find: (subject) => {
-        const found = settled(users.find(subject))
-        if (found instanceof Promise) this.#findsAtOnce = false
-        else this.#findsAtOnce ??= true
-        return found
-      },
-      subject: (user) => users.subject(user),
-      ...(users.stamp !== undefined && { stamp: users.stamp.bind(users) }),
-    }
-  }
-
   /** What `req.session` and `req.user` need before a handler can read them without waiting. */
   #prepare(visit: Visit<User, Name>): Awaitable<unknown> {
-    const onDemand = this.core.sessions.synchronous && this.#findsAtOnce === true
-    if (this.#lazy || onDemand || visit.exchange.header('cookie') === undefined) return undefined
+    if (this.#onDemand || visit.exchange.header('cookie') === undefined) return undefined
     return visit.findUser()
   }
 }
 
 /** One request of one `gatepass()`. */
-export class Visit<User, Name extends string> {
+export class Visit<User, Name extends string> implements Answerer {
   readonly visits: Visits<User, Name>
   readonly exchange: NodeExchange
   readonly res: ServerResponse
+  /** Answers with an error, as the framework does. */
   readonly next: NextFunction
   constructor(visits: Visits<User, Name>, exchange: NodeExchange, res: ServerResponse, next: NextFunction) {
     this.visits = visits
     this.exchange = exchange
     this.res = res
     this.next = next
+  }
+
+  get answered(): boolean {
+    return this.res.headersSent
+  }
+
+  report(error: unknown): void {
+    this.visits.report(error, this.exchange.request as IncomingMessage)
+  }
+
+  /** What an application reads, and may forget to wait for. */
+  reading<T>(read: (visit: this) => Awaitable<T>): Awaitable<T> {
+    const value = read(this)
+    return value instanceof Promise ? this.exchange.reading(value) : value
   }
 
   open(): Awaitable<Session<SessionData>> {
@@ -350,14 +379,20 @@ export class Visit<User, Name extends string> {
     return this.login(success, options)
   }
 
-  async login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
-    this.#mustPrecedeResponse()
-    await this.visits.core.passport.login(this.exchange, success, options)
+  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
+    return this.#change(() => this.visits.core.passport.login(this.exchange, success, options))
   }
 
-  async logout(options?: { everywhere?: boolean }): Promise<void> {
-    this.#mustPrecedeResponse()
-    await this.visits.core.passport.logout(this.exchange, options)
+  logout(options?: { everywhere?: boolean }): Promise<void> {
+    return this.#change(() => this.visits.core.passport.logout(this.exchange, options))
+  }
+
+  #change(change: () => Promise<void>): Promise<void> {
+    const work = async (): Promise<void> => {
+      this.#mustPrecedeResponse()
+      return change()
+    }
+    return this.exchange.promised(work())
   }
 
   get session(): Session<SessionData> {
@@ -374,7 +409,7 @@ export class Visit<User, Name extends string> {
     if (!(user instanceof Promise)) return user
     user.catch(() => {})
     throw new UsageError('ERR_PASSPORT_USER_PENDING', 'The user has not been looked up yet', {
-      hint: 'Make `users.find` an async function, or use `await auth.user(req)`; with `lazy: true`, put auth.requireLogin() before this handler.',
+      hint: 'Leave out `users.synchronous` where `users.find` may answer later, or use `await auth.user(req)`; with `lazy: true`, put auth.requireLogin() before this handler.',
     })
   }
 
@@ -385,8 +420,26 @@ export class Visit<User, Name extends string> {
     })
   }
 
-  /** Saves the session, and says so to the browser. */
+  /**
+   * Saves the session, and says so to the browser, when all is done that was promised. An answer of 400 or more does not say
+   * that it was: it leaves as it is, and the failure is reported.
+   */
   finish(): Awaitable<void> {
+    const { promises } = this.exchange
+    const saysFailed = this.res.statusCode >= 400
+    if (promises === undefined && !saysFailed) return this.#save()
+    const reported = (step: () => Awaitable<void>): Awaitable<void> =>
+      saysFailed ? orElse(step, (error) => this.report(error)) : step()
+    const kept = promises === undefined ? undefined : reported(() => promises.settle())
+    return andThen(kept, () =>
+      andThen(
+        reported(() => this.#save()),
+        () => (saysFailed ? this.#writeHeaders() : undefined),
+      ),
+    )
+  }
+
+  #save(): Awaitable<void> {
     return andThen(this.visits.core.sessions.commit(this.exchange), () => this.#writeHeaders())
   }
 

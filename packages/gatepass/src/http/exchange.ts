@@ -28,6 +28,11 @@ export interface Exchange {
    * @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413), `ERR_BODY_TYPE` (415), `ERR_BODY_MALFORMED` (400)
    */
   fields(): Promise<Readonly<Record<string, unknown>>>
+  /**
+   * Makes of work that changes something the promise that an application gets: where it forgets an `await`, the response
+   * waits, and tells the failure. Default: the work itself.
+   */
+  promised?<T>(work: Promise<T>): Promise<T>
   readonly cookies: Cookies
   /** What each manager remembers about this exchange, keyed by the manager. */
   readonly memory: Map<object, unknown>

@@ -5,6 +5,7 @@ import { kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { type Fields, readFields } from './fields.ts'
 import { configuredOrigins, originOf } from './origin.ts'
+import { type Answerer, Promises } from './promises.ts'
 import { type Client, clientBehind, type ProxyOptions, type ProxyTrust, plainAddress, proxyTrust } from './proxy.ts'
 import { headIsOpen, type NodeRequest, type NodeResponse, setHeaderInFinish } from './response-gate.ts'
 
@@ -88,6 +89,10 @@ export class NodeExchange implements Exchange {
   #client: Client | undefined = undefined
   #origin: string | undefined = undefined
   #fields: Promise<Fields> | undefined = undefined
+  /** Who answers for what is promised within this request; without one, promises are handed out as they are. */
+  answerer: Answerer | undefined = undefined
+  /** What the application was promised; `undefined` until something was. */
+  promises: Promises | undefined = undefined
 
   constructor(req: NodeRequest, res: NodeResponse, settings: NodeSettings) {
     this.#req = req
@@ -146,8 +151,26 @@ export class NodeExchange implements Exchange {
   }
 
   fields(): Promise<Fields> {
-    this.#fields ??= readFields(this.#req, this.#res, this.#settings.bodyLimit)
+    if (this.#fields === undefined) {
+      this.#fields = readFields(this.#req, this.#res, this.#settings.bodyLimit)
+      // Of a body that an application asks for and does not wait for, the rest of the request needs to hear nothing.
+      this.#fields.catch(() => {})
+    }
     return this.#fields
+  }
+
+  promised<T>(work: Promise<T>): Promise<T> {
+    return this.#promising()?.change(work) ?? work
+  }
+
+  /** The same for what changes nothing. */
+  reading<T>(work: Promise<T>): Promise<T> {
+    return this.#promising()?.reading(work) ?? work
+  }
+
+  #promising(): Promises | undefined {
+    if (this.answerer !== undefined) this.promises ??= new Promises(this.answerer)
+    return this.promises
   }
 
   get cookies(): Cookies {

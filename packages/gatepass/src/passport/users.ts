@@ -9,6 +9,11 @@ import type { LoginProof } from '../session/about.ts'
 export interface Users<User> {
   /** The user with this subject, or `undefined` (`null` and `false` will do) if there is none any more: then the login ends. */
   find(subject: string): User | undefined | null | false | PromiseLike<User | undefined | null | false>
+  /**
+   * Whether `find` always answers at once, as a Map or SQLite does: with a store that does, a user is then looked up at the
+   * first use. Default false: where the browser sent a cookie, the user is there before the handler runs.
+   */
+  synchronous?: boolean
   /** A stable identifier, typically the primary key; not empty. */
   subject(user: User): string
   /**
@@ -19,7 +24,12 @@ export interface Users<User> {
   stamp?(user: User): string
 }
 
-const userOptions: OptionKinds<Users<unknown>> = { find: 'needed', subject: 'needed', stamp: 'function' }
+const userOptions: OptionKinds<Users<unknown>> = {
+  find: 'needed',
+  synchronous: 'boolean',
+  subject: 'needed',
+  stamp: 'function',
+}
 
 /** @throws {UsageError} `ERR_PASSPORT_OPTIONS` if a function is missing, or its name looks misspelt */
 export function checkUsers(users: unknown): void {

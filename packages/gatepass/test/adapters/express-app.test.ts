@@ -14,6 +14,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { gatepass as expressGatepass } from '../../src/adapters/express.ts'
 import { gatepass as nodeGatepass } from '../../src/adapters/node.ts'
 import { plainCookie } from '../../src/cookie/cookie.ts'
+import { StoreError } from '../../src/error.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { local } from '../../src/strategies/local.ts'
 import { TestBrowser } from '../../src/testing/browser.ts'
@@ -178,6 +179,147 @@ describe.each([
       expect(await text(browser, '/')).toBe('{"visits":1}')
     },
   )
+
+  describe.each([
+    ['at once', true],
+    ['later', false],
+  ])('where saving fails %s', (_when, synchronous) => {
+    const lost = (): never => {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'connection lost')
+    }
+    function failing() {
+      const reported: unknown[] = []
+      const store = Object.assign(memoryStore(), { synchronous, insert: synchronous ? lost : async () => lost() })
+      const auth = expressGatepass({ ...options(), sessions: { store }, onError: (error) => reported.push(error) })
+      const app = express().set('env', 'test').use(auth)
+      return { auth, app, reported }
+    }
+    const change = (req: Request, _res: Response, next: NextFunction): void => {
+      data(req).visits = 1
+      next()
+    }
+    const nameCode = (name: string) => (error: { code?: string }, _req: Request, res: Response, _next: NextFunction) =>
+      void res.status(500).json({ [name]: error.code })
+
+    test("an answer of the application's own error handler leaves, without the cookie, and the failure is reported", async () => {
+      const { app, reported } = failing()
+      app.get('/forbidden', change, () => {
+        throw new Error('forbidden')
+      })
+      app.get('/away', change, (_req, res) => void res.redirect('/elsewhere'))
+      app.use((error: Error & { code?: string }, _req: Request, res: Response, _next: NextFunction) => {
+        res.status(error.message === 'forbidden' ? 403 : 500).json({ own: error.code ?? error.message })
+      })
+      const browser = await browserAt(app)
+      const forbidden = await browser.fetch('/forbidden')
+      expect([forbidden.status, await forbidden.json()]).toEqual([403, { own: 'forbidden' }])
+      expect(forbidden.headers.getSetCookie()).toEqual([])
+      expect(reported).toMatchObject([{ code: 'ERR_STORE_UNAVAILABLE' }])
+      const away = await browser.fetch('/away', { manual: true })
+      expect([away.status, await away.json()]).toEqual([500, { own: 'ERR_STORE_UNAVAILABLE' }])
+      expect(reported).toHaveLength(1)
+    })
+
+    test('the error handlers of the router that answered make the new answer', async () => {
+      const { app } = failing()
+      const router = express.Router()
+      router.get('/', change, (_req, res) => void res.send('saved'))
+      router.use(nameCode('router'))
+      app.use('/router', router).use(nameCode('application'))
+      expect(await text(await browserAt(app), '/router')).toBe('{"router":"ERR_STORE_UNAVAILABLE"}')
+    })
+
+    test('errors() makes the new answer, as guards answer', async () => {
+      const { app, auth, reported } = failing()
+      app.post('/', change, (_req, res) => void res.send('saved'))
+      app.use(auth.errors())
+      const browser = await browserAt(app)
+      const unsaved = await browser.fetch('/', { method: 'POST' })
+      expect([unsaved.status, unsaved.headers.get('retry-after')]).toEqual([503, '1'])
+      expect(await unsaved.json()).toMatchObject({ error: { code: 'ERR_STORE_UNAVAILABLE' } })
+      expect(reported).toMatchObject([{ code: 'ERR_STORE_UNAVAILABLE' }])
+    })
+  })
+
+  test('errors() answers what is refused as guards do, and lets other errors and earlier handlers be', async () => {
+    const { app, auth } = application()
+    app.post('/', (_req, res) => void res.send('changed'))
+    app.get('/own', () => {
+      throw new Error('of the application')
+    })
+    app.get('/first', (req, res) => void res.send(auth.csrfToken(req)))
+    app.use((error: { code?: string }, _req: Request, res: Response, next: NextFunction) => {
+      if (error.code === 'ERR_PASSPORT_OPTIONS') res.status(418).send('mine')
+      else next(error)
+    })
+    app.use(auth.errors())
+    app.use(
+      (error: Error, _req: Request, res: Response, _next: NextFunction) => void res.status(500).send(error.message),
+    )
+    const browser = await browserAt(app)
+    const foreign = { cookie: 'a=b', 'sec-fetch-site': 'cross-site' }
+    const refused = await browser.fetch('/', { method: 'POST', headers: foreign })
+    expect(refused.status).toBe(403)
+    expect(refused.headers.get('vary')).toContain('Sec-Fetch-Site')
+    expect(await refused.json()).toMatchObject({ error: { code: 'ERR_CROSS_ORIGIN', hint: expect.any(String) } })
+    const page = await browser.fetch('/', { method: 'POST', headers: { ...foreign, accept: 'text/html' } })
+    expect([page.status, page.headers.get('content-type')]).toEqual([403, 'text/plain; charset=utf-8'])
+    expect(await page.text()).not.toContain('    at ')
+    expect(await text(browser, '/own')).toBe('of the application')
+    expect(await text(browser, '/first')).toBe('mine')
+  })
+
+  test('errors() tells nothing that only the developer may know, and reports it', async () => {
+    const reported: unknown[] = []
+    const auth = expressGatepass({ ...options(), onError: (error) => reported.push(error) })
+    const app = express().get('/', auth.requireLogin()).use(auth.errors())
+    const answer = await (await browserAt(app)).fetch('/')
+    expect([answer.status, await answer.json()]).toMatchObject([500, { error: { code: 'ERR_INTERNAL' } }])
+    expect(reported).toMatchObject([{ code: 'ERR_SESSION_NOT_OPEN' }])
+  })
+
+  test('knows its user where `find` answers now at once, now later', async () => {
+    let asked = 0
+    const find = (id: string): User | Promise<User> => (asked++ % 2 === 0 ? { id } : Promise.resolve({ id }))
+    const auth = expressGatepass({ ...options(), users: { ...users, find } })
+    const app = express().set('env', 'test').use(auth)
+    app.post('/login', auth.login('local'), (_req, res) => void res.sendStatus(204))
+    app.get('/me', (req, res) => void res.send((req.user as User | undefined)?.id ?? 'nobody'))
+    const browser = await browserAt(app)
+    await logIn(browser)
+    const seen: string[] = []
+    for (let n = 0; n < 4; n++) seen.push(await text(browser, '/me'))
+    expect(seen).toEqual(['ada', 'ada', 'ada', 'ada'])
+  })
+
+  test('looks up a user that is not read only where `find` does not say that it is synchronous', async () => {
+    for (const synchronous of [false, true]) {
+      const asked: string[] = []
+      const find = (id: string): User => ({ id: asked[asked.push(id) - 1] ?? '' })
+      const auth = expressGatepass({ ...options(), users: { ...users, find, synchronous } })
+      const app = express().set('env', 'test').use(auth)
+      app.post('/login', auth.login('local'), (_req, res) => void res.sendStatus(204))
+      app.get('/', (_req, res) => void res.send('page'))
+      const browser = await browserAt(app)
+      await logIn(browser)
+      await text(browser, '/')
+      expect(asked).toEqual(synchronous ? [] : ['ada'])
+    }
+  })
+
+  test('says what to do where a `find` that says it is synchronous answers later', async () => {
+    const find = async (id: string): Promise<User> => ({ id })
+    const auth = expressGatepass({ ...options(), users: { ...users, find, synchronous: true } })
+    const app = express().set('env', 'test').use(auth)
+    app.post('/login', auth.login('local'), (_req, res) => void res.sendStatus(204))
+    app.get('/me', (req, res) => void res.json(req.user))
+    app.use((error: { code?: string; hint?: string }, _req: Request, res: Response, _next: NextFunction) => {
+      res.status(500).send(`${error.code} ${error.hint}`)
+    })
+    const browser = await browserAt(app)
+    await logIn(browser)
+    expect(await text(browser, '/me')).toMatch(/^ERR_PASSPORT_USER_PENDING .*users\.synchronous/)
+  })
 
   test('may have two gatepass(), each with a cookie, store and users of its own', async () => {
     const own = { httpOnly: true, path: '/', sameSite: 'strict', secure: false } as const

@@ -140,18 +140,20 @@ describe('no byte of the response leaves before the session is saved', () => {
     expect(written).toEqual([0])
   })
 
+  const failures: readonly (readonly [string, () => Promise<void>])[] = [
+    [
+      'at once',
+      () => {
+        throw new Error('connection lost')
+      },
+    ],
+    ['later', () => Promise.reject(new Error('connection lost'))],
+  ]
+
   test.each(
-    answers.flatMap(([kind, answer]) => [
-      [
-        kind,
-        'at once',
-        answer,
-        () => {
-          throw new Error('connection lost')
-        },
-      ] as const,
-      [kind, 'later', answer, () => Promise.reject(new Error('connection lost'))] as const,
-    ]),
+    answers
+      .filter(([kind]) => !saysFailed.has(kind))
+      .flatMap(([kind, answer]) => failures.map(([when, failing]) => [kind, when, answer, failing] as const)),
   )('%s is 503 when saving fails %s, with nothing of the answer', async (kind, _when, answer, failing) => {
     const { app } = await application({ store: storeWith(failing) })
     app.addHook('onRequest', async (_request, reply) => void reply.header('access-control-allow-origin', '*'))
@@ -167,6 +169,66 @@ describe('no byte of the response leaves before the session is saved', () => {
     expect(response.headers.get('retry-after')).toBe('1')
     if (kind !== 'a hijacked reply') expect(response.headers.get('access-control-allow-origin')).toBe('*')
     expect(((await response.json()) as { message?: string; error: unknown }).error).toBeDefined()
+  })
+
+  test.each(
+    answers
+      .filter(([kind]) => saysFailed.has(kind))
+      .flatMap(([kind, answer]) => failures.map(([when, failing]) => [kind, when, answer, failing] as const)),
+  )('%s leaves as it is when saving fails %s, without the cookie, and the failure is logged', async (kind, ...rest) => {
+    const [, answer, failing] = rest
+    const logged: { err?: { code?: string } }[] = []
+    const stream = { write: (line: string) => void logged.push(JSON.parse(line)) }
+    const app = fastify({ logger: { level: 'error', stream } })
+    applications.push(app)
+    await app.register(gatepass({ sessions: { store: storeWith(failing) }, users, strategies }))
+    app.setErrorHandler((_error, _request, reply) => reply.code(418).send({ error: 'of the application' }))
+    app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'of the application' }))
+    app.get('/', (request, reply) => {
+      visit(request)
+      return answer(request, reply)
+    })
+    const response = await fetch(await app.listen({ port: 0 }))
+    expect([response.status, await response.json()]).toEqual([saysFailed.get(kind), { error: 'of the application' }])
+    expect(response.headers.getSetCookie()).toEqual([])
+    expect(logged.map(({ err }) => err?.code)).toEqual(['ERR_STORE_UNAVAILABLE'])
+  })
+})
+
+/** Answers that say nothing which a failed save would make false. */
+const saysFailed: ReadonlyMap<string, number> = new Map([
+  ['an error', 418],
+  ['a page not found', 404],
+])
+
+describe('with setErrorHandler(auth.errors())', () => {
+  async function open(store: SessionStore = memoryStore()) {
+    const { app, auth } = await application({ store })
+    app.setErrorHandler(auth.errors())
+    app.post('/cart', visit)
+    app.get('/misused', () => auth.csrfToken({ raw: {} } as never))
+    app.get('/own', () => Promise.reject(new Error('of the application')))
+    return app
+  }
+
+  test('an error of Gatepass is answered as a refusal is', async () => {
+    const app = await open(storeWith(() => Promise.reject(new Error('connection lost'))))
+    const foreign = { cookie: 'a=b', 'sec-fetch-site': 'cross-site' }
+    const refused = await app.inject({ method: 'POST', url: '/cart', headers: foreign })
+    expect(refused.statusCode).toBe(403)
+    expect(refused.json()).toMatchObject({ error: { code: 'ERR_CROSS_ORIGIN', hint: expect.any(String) } })
+    expect(refused.headers.vary).toContain('Sec-Fetch-Site')
+    const page = await app.inject({ method: 'POST', url: '/cart', headers: { ...foreign, accept: 'text/html' } })
+    expect(page.headers['content-type']).toContain('text/plain')
+    const unsaved = await app.inject({ method: 'POST', url: '/cart', headers: ownPage })
+    expect([unsaved.statusCode, unsaved.headers['retry-after']]).toEqual([503, '1'])
+    expect(unsaved.json()).toMatchObject({ error: { code: 'ERR_STORE_UNAVAILABLE' } })
+    expect((await app.inject('/misused')).json()).toMatchObject({ error: { code: 'ERR_INTERNAL' } })
+  })
+
+  test('another error goes on to Fastify', async () => {
+    const answer = await (await open()).inject('/own')
+    expect(answer.json()).toEqual({ statusCode: 500, error: 'Internal Server Error', message: 'of the application' })
   })
 })
 
