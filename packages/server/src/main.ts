@@ -8,6 +8,9 @@ const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.
   engines: { node: string }
 }
 
+/** Who started this process; noted at once, since it may end while a server starts. */
+const parent = process.ppid
+
 /** Runs one command, and says with which code the process should end. */
 async function main([command, ...args]: readonly string[], output: Output): Promise<number> {
   if (command === '--help' || command === '-h' || command === 'help' || args.includes('--help')) {
@@ -28,9 +31,9 @@ async function main([command, ...args]: readonly string[], output: Output): Prom
   // Loaded when asked for, so that a word of help does not wait for a server, and an old Node does not fail at what it lacks.
   switch (command) {
     case 'dev':
-      return (await import('./commands/start.ts')).start('dev', args, output)
+      return (await import('./commands/start.ts')).start('dev', args, { output, parent })
     case 'serve':
-      return (await import('./commands/start.ts')).start('production', args, output)
+      return (await import('./commands/start.ts')).start('production', args, { output, parent })
     case 'key':
       return (await import('./commands/key.ts')).key(args, output)
     case 'unlock':

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import type { ServerPlace } from '../src/server.ts'
-import { commandLine, type Running, startProcess, startProgram } from './process.ts'
+import { commandLine, type Running, spawnProgram, startProcess, startProgram } from './process.ts'
 import { ADA, startTestServer, temporaryFolder } from './test-server.ts'
 import { Visitor } from './visitor.ts'
 
@@ -73,6 +73,16 @@ describe('the end', () => {
     // Standard output is closed when the last process that has it has ended.
     await server.ended
     expect(server.output()).toContain('sys_shutdown')
+  })
+
+  test('comes by itself where what started it ended during the start', async () => {
+    const data = temporaryFolder()
+    const start = commandLine(['dev', '--port', '0', '--data', data]).map((part) => JSON.stringify(part))
+    // The shell ends as soon as there are secrets, which are made before the server listens.
+    const shell = `${start.join(' ')} & while [ ! -e ${join(data, 'secrets.json')} ]; do sleep 0.01; done`
+    const server = spawnProgram('sh', ['-c', shell], { environment: { npm_lifecycle_event: 'start' } })
+    await server.ended
+    expect(server.output()).toContain('sys_shutdown reason=parent_ended')
   })
 
   test('by a signal that npm passes on besides the terminal is in good order, too', async () => {

@@ -57,7 +57,8 @@ export function commandLine(args: readonly string[]): readonly string[] {
   return [process.execPath, '--conditions=gatepass:source', join(SERVER, 'src/main.ts'), ...args]
 }
 
-function spawnProgram(
+/** Runs a program; `ended` is when nothing has its output any more, which is what it has started as well. */
+export function spawnProgram(
   program: string,
   args: readonly string[],
   { environment = {}, folder = SERVER }: SpawnOptions,
@@ -67,6 +68,8 @@ function spawnProgram(
     cwd: folder,
     env: { ...Object.fromEntries(inherited), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own, which ends with the test: a shell and npm leave alone what they have started.
+    detached: true,
   })
   let text = ''
   const keep = (chunk: Buffer): void => {
@@ -78,7 +81,12 @@ function spawnProgram(
     child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')),
   )
   onTestFinished(() => {
-    child.kill('SIGKILL')
+    if (child.pid === undefined) return
+    try {
+      process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // It has ended already.
+    }
   })
   return { child, output: () => text, ended }
 }

@@ -6,8 +6,15 @@ import { type RunningServer, type ServerOptions, startServer } from '../server.t
 import { readFlags } from './arguments.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
 
+export interface StartPlace {
+  readonly output: Output
+  /** The process that started this one. */
+  readonly parent: number
+}
+
 /** `gatepass dev` and `gatepass serve`: runs until it is told to stop. */
-export async function start(mode: Config['mode'], args: readonly string[], output: Output): Promise<number> {
+export async function start(mode: Config['mode'], args: readonly string[], place: StartPlace): Promise<number> {
+  const { output } = place
   const read = readFlags(args)
   if ('mistake' in read) {
     output.err(`gatepass: ${read.mistake}. See gatepass --help.`)
@@ -18,10 +25,10 @@ export async function start(mode: Config['mode'], args: readonly string[], outpu
     output.err(problemText(result.problems))
     return FAILED
   }
-  return run(result.config, output)
+  return run(result.config, place)
 }
 
-async function run(config: Config, output: Output): Promise<number> {
+async function run(config: Config, { output, parent }: StartPlace): Promise<number> {
   const log = openLog(config)
   let server: RunningServer
   try {
@@ -35,7 +42,7 @@ async function run(config: Config, output: Output): Promise<number> {
     output.err(startFailure(error, config))
     return FAILED
   }
-  const stopped = untilStopped(server)
+  const stopped = untilStopped(server, parent)
   // The state after an uncaught error is unknown: the error is logged, and a supervisor starts the server again.
   process.once('uncaughtException', (error) => {
     log.fatal({ event: 'sys_crash', err: error })
@@ -72,7 +79,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 const SAME_SIGNAL = 500
 
 /** The first signal ends it in good order, a later one at once. A log without a reader and the end of npm are signals, too. */
-async function untilStopped(server: RunningServer): Promise<string> {
+async function untilStopped(server: RunningServer, parent: number): Promise<string> {
   let toldAt: number | undefined
   const reason = await new Promise<string>((resolve) => {
     const stop = (why: string): void => {
@@ -86,7 +93,7 @@ async function untilStopped(server: RunningServer): Promise<string> {
       })
     }
     process.stdout.on('error', () => stop(LOG_CLOSED))
-    if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => stop('parent_ended'))
+    if (process.env.npm_lifecycle_event !== undefined) whenEnded(parent, () => stop('parent_ended'))
   })
   await server.stop()
   return reason
@@ -96,8 +103,7 @@ async function untilStopped(server: RunningServer): Promise<string> {
  * npm and npx start a program by a shell, and send a signal to the shell alone. A shell that dies of it does not pass it
  * on, so the end of the shell is the signal.
  */
-function whenOrphaned(done: () => void): void {
-  const parent = process.ppid
+function whenEnded(parent: number, done: () => void): void {
   const timer = setInterval(() => {
     if (process.ppid === parent && isRunning(parent)) return
     clearInterval(timer)
