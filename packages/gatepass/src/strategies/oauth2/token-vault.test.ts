@@ -9,12 +9,20 @@ function world() {
   const clock = testClock()
   const rows = new Map<string, string>()
   const refreshed: string[] = []
-  const vault = tokenVault({
-    keys: ['a-key-of-at-least-thirty-two-characters'],
-    load: (subject, at) => rows.get(`${subject} ${at}`),
-    save: (subject, at, sealed) => rows.set(`${subject} ${at}`, sealed),
-    clock,
-  })
+  /** One for each process; the rows are shared. */
+  const process = () =>
+    tokenVault({
+      keys: ['a-key-of-at-least-thirty-two-characters'],
+      load: async (subject, at) => rows.get(`${subject} ${at}`),
+      save: async (subject, at, sealed) => rows.set(`${subject} ${at}`, sealed),
+      replace: async (subject, at, { from, to }) => {
+        const same = rows.get(`${subject} ${at}`) === from
+        if (same) rows.set(`${subject} ${at}`, to)
+        return same
+      },
+      clock,
+    })
+  const vault = process()
   const tokens: ProviderTokens = {
     accessToken: 'access-1',
     expiresAt: clock() + 3600_000,
@@ -28,7 +36,7 @@ function world() {
       return { ...tokens, accessToken: 'access-2', refreshToken: 'refresh-2', expiresAt: clock() + 3600_000 }
     },
   }
-  return { clock, rows, refreshed, vault, tokens, strategy }
+  return { clock, rows, refreshed, vault, process, tokens, strategy }
 }
 
 describe('a provider’s tokens', () => {
@@ -61,6 +69,95 @@ describe('a provider’s tokens', () => {
     clock.advance(3600)
     await vault.accessToken('ada', issuer, strategy)
     expect(refreshed).toEqual(['refresh-1', 'refresh-2'])
+  })
+
+  test('are renewed by one of the processes that share them, and the others wait for that', async () => {
+    const { vault, process, clock, refreshed, tokens, strategy } = world()
+    await vault.keep('ada', issuer, tokens)
+    clock.advance(3600)
+    const refresh = async (token: string) => {
+      // By then the two others have seen the row, lost it, and looked again.
+      for (let turn = 0; turn < 200; turn++) await Promise.resolve()
+      return strategy.refresh(token)
+    }
+    const asked = [vault, process(), process()].map((one) => one.accessToken('ada', issuer, { refresh }))
+    expect(await Promise.all(asked)).toEqual(['access-2', 'access-2', 'access-2'])
+    expect(refreshed).toEqual(['refresh-1'])
+  })
+
+  test('of a renewal that a process did not live to finish are renewed by the next', async () => {
+    const { vault, process, clock, refreshed, tokens, strategy } = world()
+    await vault.keep('ada', issuer, tokens)
+    clock.advance(3600)
+    let claimed = () => {}
+    const begun = new Promise<void>((resolve) => (claimed = resolve))
+    const dying = { refresh: () => new Promise<never>(() => claimed()) }
+    void vault.accessToken('ada', issuer, dying)
+    await begun
+    clock.advance(15)
+    expect(await process().accessToken('ada', issuer, strategy)).toBe('access-2')
+    expect(refreshed).toEqual(['refresh-1'])
+  })
+
+  test('that the provider refuses to renew can be tried again at once, by every process', async () => {
+    const { vault, process, clock, tokens, strategy } = world()
+    await vault.keep('ada', issuer, tokens)
+    clock.advance(3600)
+    const refusing = { refresh: () => Promise.reject(new Error('no')) }
+    await expect(vault.accessToken('ada', issuer, refusing)).rejects.toThrow('no')
+    expect(await process().accessToken('ada', issuer, strategy)).toBe('access-2')
+  })
+
+  test.each([
+    [
+      'a login has replaced',
+      (w: ReturnType<typeof world>) => w.vault.keep('ada', issuer, { ...w.tokens, accessToken: 'new' }),
+    ],
+    ['the application has deleted', (w: ReturnType<typeof world>) => w.rows.clear()],
+  ])('that %s while they were renewed stay so', async (_what, meanwhile) => {
+    const w = world()
+    await w.vault.keep('ada', issuer, w.tokens)
+    w.clock.advance(3600)
+    let after: string[] = []
+    const refresh = async (token: string) => {
+      await meanwhile(w)
+      after = [...w.rows.values()]
+      return w.strategy.refresh(token)
+    }
+    expect(await w.vault.accessToken('ada', issuer, { refresh })).toBe('access-2')
+    expect([...w.rows.values()]).toEqual(after)
+  })
+
+  test('are not renewed with a `replace` that never stores: an error says so', async () => {
+    const { rows, clock, refreshed, tokens, strategy } = world()
+    const broken = tokenVault({
+      keys: ['a-key-of-at-least-thirty-two-characters'],
+      load: (subject) => rows.get(subject),
+      save: (subject, _at, sealed) => rows.set(subject, sealed),
+      replace: () => false,
+      clock,
+    })
+    await broken.keep('ada', issuer, tokens)
+    clock.advance(3600)
+    await expect(broken.accessToken('ada', issuer, strategy)).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+    expect(refreshed).toEqual([])
+  })
+
+  test('of one process need no `replace`', async () => {
+    const { rows, clock, refreshed, tokens, strategy } = world()
+    const alone = tokenVault({
+      keys: ['a-key-of-at-least-thirty-two-characters'],
+      load: (subject) => rows.get(subject),
+      save: (subject, _at, sealed) => rows.set(subject, sealed),
+      clock,
+    })
+    await alone.keep('ada', issuer, tokens)
+    clock.advance(3600)
+    expect(await Promise.all([1, 2].map(() => alone.accessToken('ada', issuer, strategy)))).toEqual([
+      'access-2',
+      'access-2',
+    ])
+    expect(refreshed).toEqual(['refresh-1'])
   })
 
   test('that have expired and cannot be renewed are none', async () => {

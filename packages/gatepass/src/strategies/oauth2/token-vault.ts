@@ -1,10 +1,19 @@
 import type { Awaitable } from '../../awaitable.ts'
 import type { Keys } from '../../crypto/keyring.ts'
 import { Sealer } from '../../crypto/seal.ts'
+import { StoreError } from '../../error.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
+import type { Timestamp } from '../../session/store.ts'
 
 /** How long an access token must count on to be handed out, in milliseconds. */
 const MARGIN = 60_000
+
+/** How long one process may take to renew tokens before another tries, in milliseconds: two questions to the provider. */
+const LONGEST_RENEWAL = 15_000
+/** How often other processes may be faster at saying that they renew. */
+const MOST_LOST = 9
+/** Between two looks at what another process renews, in milliseconds. */
+const PAUSE = 50
 
 /** Where sealed tokens are kept: one text for each user and provider. */
 export interface TokenVaultOptions {
@@ -13,6 +22,11 @@ export interface TokenVaultOptions {
   load(subject: string, issuer: string): Awaitable<string | undefined | null>
   /** Stores `sealed` in place of what is there. */
   save(subject: string, issuer: string, sealed: string): Awaitable<unknown>
+  /**
+   * Stores `to` if `from` is what is stored, in one statement, and says whether it did. With several processes it is needed: they
+   * agree by it on who renews. Default: `load` and `save`, which is right for one process.
+   */
+  replace?(subject: string, issuer: string, sealed: { readonly from: string; readonly to: string }): Awaitable<boolean>
   /** Default `Date.now`. */
   clock?: () => number
 }
@@ -46,37 +60,92 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
   const sealer = new Sealer(options.keys, 'provider tokens')
   const renewing = new Map<string, Promise<string | undefined>>()
 
-  const keep = async (subject: string, issuer: string, tokens: ProviderTokens): Promise<void> => {
+  const seal = (subject: string, issuer: string, tokens: KeptTokens): string => {
     const { idToken: _proof, ...kept } = tokens
-    await options.save(subject, issuer, sealer.seal(JSON.stringify(kept), nameOf(subject, issuer)))
+    return sealer.seal(JSON.stringify(kept), nameOf(subject, issuer))
   }
-  const find = async (subject: string, issuer: string): Promise<ProviderTokens | undefined> => {
+  const find = async (subject: string, issuer: string): Promise<Found | undefined> => {
     const sealed = await options.load(subject, issuer)
     const text = sealed ? sealer.unseal(sealed, nameOf(subject, issuer))?.text : undefined
-    return text === undefined ? undefined : (JSON.parse(text) as ProviderTokens)
+    return sealed && text !== undefined ? { sealed, tokens: JSON.parse(text) as KeptTokens } : undefined
+  }
+  const replaceAlone: typeof options.replace = async (subject, issuer, { from, to }) => {
+    if ((await options.load(subject, issuer)) !== from) return false
+    await options.save(subject, issuer, to)
+    return true
+  }
+  const replace = async (
+    subject: string,
+    issuer: string,
+    from: string,
+    tokens: KeptTokens,
+  ): Promise<string | undefined> => {
+    const to = seal(subject, issuer, tokens)
+    const sealed = { from, to }
+    const done = options.replace?.(subject, issuer, sealed) ?? replaceAlone(subject, issuer, sealed)
+    return (await done) ? to : undefined
   }
   const counts = ({ expiresAt }: ProviderTokens): boolean => expiresAt === undefined || expiresAt > clock() + MARGIN
   const renew = async (subject: string, issuer: string, strategy: Refreshing): Promise<string | undefined> => {
-    // Read again: another request may have renewed it since this one looked.
-    const kept = await find(subject, issuer)
-    if (kept === undefined || counts(kept)) return kept?.accessToken
-    if (kept.refreshToken === undefined) return undefined
-    const tokens = await strategy.refresh(kept.refreshToken)
-    await keep(subject, issuer, tokens)
-    return tokens.accessToken
+    for (let lost = 0; lost < MOST_LOST; ) {
+      // Read again: another request may have renewed it since this one looked.
+      const found = await find(subject, issuer)
+      if (found === undefined || counts(found.tokens)) return found?.tokens.accessToken
+      const { renewing, ...tokens } = found.tokens
+      const { refreshToken } = tokens
+      if (refreshToken === undefined) return undefined
+      if (renewing !== undefined && Math.abs(clock() - renewing) < LONGEST_RENEWAL) {
+        await new Promise((resolve) => setTimeout(resolve, PAUSE))
+        continue
+      }
+      // Said before the refresh token is spent: a provider that rotates them takes a second use for a theft.
+      const claim = await replace(subject, issuer, found.sealed, { ...tokens, renewing: clock() })
+      if (claim === undefined) {
+        lost++
+        continue
+      }
+      const fresh = await strategy.refresh(refreshToken).catch(async (error: unknown) => {
+        // The error is told, whether the claim can be given back or not.
+        await replace(subject, issuer, claim, tokens).catch(() => undefined)
+        throw error
+      })
+      // Tokens of a login that came meanwhile stay, and a row that was deleted meanwhile does not come back.
+      await replace(subject, issuer, claim, fresh)
+      return fresh.accessToken
+    }
+    throw new StoreError(
+      'ERR_STORE_UNAVAILABLE',
+      `\`replace\` of the token vault has stored nothing ${MOST_LOST} times`,
+      {
+        hint: 'It must store `to` where `from` is stored, and answer true if it did.',
+      },
+    )
   }
   return {
-    keep,
+    async keep(subject, issuer, tokens) {
+      await options.save(subject, issuer, seal(subject, issuer, tokens))
+    },
     async accessToken(subject, issuer, strategy) {
-      const kept = await find(subject, issuer)
-      if (kept === undefined || counts(kept)) return kept?.accessToken
-      // Requests share one renewal: a provider that rotates refresh tokens would take the second for a theft.
+      const found = await find(subject, issuer)
+      if (found === undefined || counts(found.tokens)) return found?.tokens.accessToken
+      // Requests of one process share one renewal: a provider that rotates refresh tokens would take the second for a theft.
       const name = nameOf(subject, issuer)
       const renewal = renewing.get(name) ?? renew(subject, issuer, strategy).finally(() => renewing.delete(name))
       renewing.set(name, renewal)
       return renewal
     },
   }
+}
+
+/** What is in a row. */
+interface KeptTokens extends ProviderTokens {
+  /** Since when a process renews them. */
+  readonly renewing?: Timestamp
+}
+
+interface Found {
+  readonly sealed: string
+  readonly tokens: KeptTokens
 }
 
 function nameOf(subject: string, issuer: string): string {
