@@ -216,6 +216,8 @@ export class Visits<User, Name extends string> {
   readonly #onDemand: boolean
   readonly #equip: (req: IncomingMessage) => void
   readonly #report: (error: unknown, req: IncomingMessage) => void
+  /** Whether it was said that a proxy is not trusted. */
+  #warned = false
 
   constructor(options: NodeGatepassOptions<User, Name>, framework: Framework = {}) {
     checkOptions('gatepass()', options, nodeGatepassOptions, 'ERR_PASSPORT_OPTIONS')
@@ -329,6 +331,22 @@ export class Visits<User, Name extends string> {
     if (reply.status >= 500) this.#report(error, req)
     if (res.headersSent) res.destroy()
     else sendReply(res, reply)
+  }
+
+  /** Behind a proxy that takes HTTPS off, and is not known, cookies are set without Secure, and nothing else shows it. */
+  warnOfProxy(exchange: NodeExchange): void {
+    if (this.#warned || this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
+    const byHttps =
+      /^[ \t]*https\b/i.test(exchange.header('x-forwarded-proto') ?? '') ||
+      /\bproto="?https\b/i.test(exchange.header('forwarded') ?? '')
+    if (!byHttps) return
+    this.#warned = true
+    process.emitWarning('A request came by HTTPS to a proxy that is not trusted: its cookies are set without Secure', {
+      type: 'GatepassWarning',
+      code: 'ERR_HTTP_PROXY',
+      detail:
+        'Give gatepass() `origin`, the address that browsers see, and `trustProxy`: how many proxies stand in front.',
+    })
   }
 
   /** What `req.session` and `req.user` need before a handler can read them without waiting. */
@@ -445,7 +463,9 @@ export class Visit<User, Name extends string> implements Answerer {
 
   /** A page for one person must not be kept for another (RFC 9111 §3.5): unless the application said who may keep it, nobody. */
   #writeHeaders(): void {
-    writeCookies(this.res, this.exchange.cookies)
+    const { cookies } = this.exchange
+    if (cookies.changed) this.visits.warnOfProxy(this.exchange)
+    writeCookies(this.res, cookies)
     const { sessions, passport } = this.visits.core
     const ofSession = sessions.opened(this.exchange)?.id !== undefined
     if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(this.res)

@@ -121,6 +121,24 @@ test('a refusal has a code, status 403, and names the field but not the token', 
   expect(`${odd.message}${refuse({ origin: '<script>' }).message}`).not.toContain('<script>')
 })
 
+test('a refusal names the origin that was expected, the one that came, and the options', () => {
+  const behindProxy = { origin: 'http://127.0.0.1:3000', originConfigured: false }
+  const refuse = (changed: object): ProtocolError => {
+    const headers = { 'sec-fetch-site': 'same-origin', origin: 'https://shop.example' }
+    try {
+      requireSameOrigin({ ...request(headers), ...changed }, { origins: [behindProxy.origin] })
+    } catch (error) {
+      return error as ProtocolError
+    }
+    throw new Error('was not refused')
+  }
+  const { message, hint } = refuse(behindProxy)
+  expect(message).toContain('https://shop.example')
+  expect(message).toContain('http://127.0.0.1:3000')
+  for (const option of ['`origin`', '`trustProxy`', '`trustedOrigins`']) expect(hint).toContain(option)
+  expect(refuse({ ...behindProxy, originConfigured: true }).hint).not.toContain('trustProxy')
+})
+
 test('a request that passes is not refused', () => {
   expect(() => requireSameOrigin(request({ 'sec-fetch-site': 'same-origin' }), rule)).not.toThrow()
 })

@@ -33,7 +33,7 @@ export function crossOriginReason(
   const site = exchange.header('sec-fetch-site')
   const origin = exchange.header('origin')
   if (site !== undefined) return reasonBySite(site, origin, rule)
-  if (origin !== undefined) return reasonByOrigin(origin, [...rule.origins, ...(rule.trustedOrigins ?? [])])
+  if (origin !== undefined) return reasonByOrigin(origin, [...rule.origins, ...(rule.trustedOrigins ?? [])], rule)
   return reasonByToken(presented, rule)
 }
 
@@ -43,8 +43,16 @@ export function requireSameOrigin(exchange: Exchange, rule: OriginRule, presente
   if (reason === undefined) return
   throw new ProtocolError('ERR_CROSS_ORIGIN', `This request was refused: ${reason}`, {
     status: 403,
-    hint: 'Send it from a page of this application; its address is the option `origin`, and other senders belong in `trustedOrigins`.',
+    hint: hintFor(exchange),
   })
+}
+
+/** Behind a proxy that is not known, what a browser takes for our address is another one than the request names. */
+function hintFor({ originConfigured, origin }: Exchange): string {
+  const place = originConfigured
+    ? 'its address is the option `origin`'
+    : `its address was taken for ${origin}. If browsers know it by another, set \`origin\` to that, or \`trustProxy\` where a proxy stands in front`
+  return `Send it from a page of this application; ${place}. Other senders belong in \`trustedOrigins\`.`
 }
 
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
@@ -54,13 +62,13 @@ function reasonBySite(site: string, origin: string | undefined, rule: OriginRule
   switch (site) {
     case 'same-origin':
       // A page under `Referrer-Policy: no-referrer` sends `Origin: null` to itself as well (Fetch §3.2.2).
-      return origin === undefined || origin === 'null' ? undefined : reasonByOrigin(origin, rule.origins)
+      return origin === undefined || origin === 'null' ? undefined : reasonByOrigin(origin, rule.origins, rule)
     case 'none':
-      return origin === undefined ? undefined : reasonByOrigin(origin, rule.origins)
+      return origin === undefined ? undefined : reasonByOrigin(origin, rule.origins, rule)
     case 'same-site':
     case 'cross-site':
       if (origin === undefined) return `Sec-Fetch-Site is ${site}, and there is no Origin`
-      return prefixed(`Sec-Fetch-Site is ${site}`, reasonByOrigin(origin, rule.trustedOrigins ?? []))
+      return prefixed(`Sec-Fetch-Site is ${site}`, reasonByOrigin(origin, rule.trustedOrigins ?? [], rule))
     default:
       return 'Sec-Fetch-Site has an unknown value'
   }
@@ -70,10 +78,11 @@ function prefixed(seen: string, reason: string | undefined): string | undefined 
   return reason === undefined ? undefined : `${seen}, and ${reason}`
 }
 
-function reasonByOrigin(sent: string, accepted: readonly string[]): string | undefined {
+function reasonByOrigin(sent: string, accepted: readonly string[], { origins }: OriginRule): string | undefined {
   const origin = originOf(sent)
-  if (origin === undefined) return sent === 'null' ? 'Origin is null' : 'Origin is malformed'
-  return accepted.some((own) => originOf(own) === origin) ? undefined : `Origin ${origin} is not accepted`
+  const expected = origins.join(' or ')
+  if (origin === undefined) return `Origin is ${sent === 'null' ? 'null' : 'malformed'}, and not ${expected}`
+  return accepted.some((own) => originOf(own) === origin) ? undefined : `Origin is ${origin}, and not ${expected}`
 }
 
 function reasonByToken(presented: string | undefined, rule: OriginRule): string | undefined {

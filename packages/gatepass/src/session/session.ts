@@ -181,7 +181,12 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#record?.expiresAt
   }
 
-  async update(change: (data: Partial<Data>) => void): Promise<void> {
+  update(change: (data: Partial<Data>) => void): Promise<void> {
+    const work = this.#update(change)
+    return this.#exchange.promised?.(work) ?? work
+  }
+
+  async #update(change: (data: Partial<Data>) => void): Promise<void> {
     this.assertOpen()
     if (this.#unkept()) return change(this.data)
     return this.#inTurn(() => this.#keeper.update(this, change))

@@ -482,6 +482,45 @@ function send(browser: TestBrowser, path: string, { method = 'GET', headers, bod
   })
 }
 
+describe('behind a proxy that takes HTTPS off and is not trusted', () => {
+  const https: Record<string, Record<string, string>> = {
+    'X-Forwarded-Proto': { 'x-forwarded-proto': 'https' },
+    Forwarded: { forwarded: 'for=203.0.113.7;proto=https' },
+  }
+  async function warnings(settings: object, headers: Record<string, string>): Promise<Error[]> {
+    const warned: Error[] = []
+    const note = (warning: Error): void => void warned.push(warning)
+    process.on('warning', note)
+    const app = express5().use(expressGatepass({ ...options(), ...settings }))
+    app.get('/', (req, res) => {
+      data(req).visits = 1
+      res.send('begun')
+    })
+    const browser = await browserAt(app)
+    for (let n = 0; n < 3; n++) await (await send(browser, '/', { headers })).resume()
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', note)
+    return warned.filter(({ name }) => name === 'GatepassWarning')
+  }
+
+  test.each(Object.entries(https))(
+    'a session that begins warns once, naming the options: %s',
+    async (_field, headers) => {
+      const [warning, ...others] = await warnings({}, headers)
+      expect(others).toEqual([])
+      expect(warning).toMatchObject({ code: 'ERR_HTTP_PROXY', detail: expect.stringContaining('`trustProxy`') })
+    },
+  )
+
+  test('no other session warns', async () => {
+    const proxied = https['X-Forwarded-Proto'] ?? {}
+    expect(await warnings({}, {})).toEqual([])
+    expect(await warnings({}, { 'x-forwarded-proto': 'http' })).toEqual([])
+    expect(await warnings({ trustProxy: 1 }, { ...proxied, 'x-forwarded-for': '203.0.113.7' })).toEqual([])
+    expect(await warnings({ origin: 'http://localhost:3000' }, proxied)).toEqual([])
+  })
+})
+
 describe('without a framework', () => {
   test('a request to upgrade knows its user', async () => {
     const auth = nodeGatepass(options())

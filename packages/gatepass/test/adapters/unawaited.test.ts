@@ -22,6 +22,7 @@ interface Turn {
   login(): Promise<void>
   logout(options?: { everywhere?: boolean }): Promise<void>
   user(): unknown
+  update(): Promise<void>
   answer(status: number, body: string): void
 }
 type Handler = (turn: Turn) => unknown
@@ -35,6 +36,9 @@ interface Setup {
 
 const users = { find: async (id: string): Promise<User> => ({ id }), subject: (user: User) => user.id }
 const ada = { id: 'ada' } as never
+const change = (data: Record<string, unknown>): void => {
+  data.visits = 1
+}
 
 const onExpress =
   (express: typeof express5) =>
@@ -46,6 +50,7 @@ const onExpress =
         login: () => req.login(ada),
         logout: (options) => req.logout(options),
         user: () => auth.user(req),
+        update: () => req.session.update(change),
         answer: (status, body) => void res.status(status).send(body),
       })
     })
@@ -67,6 +72,7 @@ const adapters: Record<string, (setup: Setup) => Server | Promise<Server>> = {
         login: () => request.login(ada),
         logout: (options) => request.logout(options),
         user: () => auth.user(request),
+        update: () => request.session.update(change),
         answer: (status, body) => void reply.code(status).send(body),
       })
     })
@@ -80,6 +86,7 @@ const adapters: Record<string, (setup: Setup) => Server | Promise<Server>> = {
         login: () => req.login(ada),
         logout: (options) => req.logout(options),
         user: () => auth.user(req),
+        update: () => req.session.update(change),
         answer: (status, body) => void res.writeHead(status).end(body),
       })
     })
@@ -186,6 +193,23 @@ describe.each(
     expect(await post('/out')).toEqual([503, 'refused'])
     expect(await post('/everywhere')).toEqual([503, 'refused'])
     expect(await whoami()).toBe('ada')
+  })
+
+  test('an update that fails is told by the answer, before it and while it waits', async () => {
+    const update: Handler = (turn) => {
+      turn.update()
+      turn.answer(200, 'saved')
+    }
+    const slow: Handler = async (turn) => {
+      turn.update()
+      await turns().then(turns)
+      turn.answer(200, 'saved')
+    }
+    const { later, post } = await open({ '/update': update, '/slow': slow })
+    expect((await post('/update'))[0]).toBe(200)
+    later.broken = true
+    expect(await post('/update')).toEqual([503, 'refused'])
+    expect(await post('/slow')).toEqual([503, 'refused'])
   })
 
   test('a failure that came before the answer is told by it', async () => {
