@@ -254,6 +254,8 @@ function auditOf(event: SessionEvent): [AuditEvent, AuditDetails] {
       return ['excess_sessions_exceeded', { userId: event.subject, count: event.count }]
     case 'discarded':
       return ['session_expired', { sessionId: event.id, reason: 'ended_meanwhile' }]
+    case 'touch_failed':
+      return ['session_touch_failed', { sessionId: event.id }]
     case 'cookie_duplicate':
       return ['cookie_duplicate', { reason: 'session_cookie' }]
     case 'token_forged':

@@ -26,6 +26,7 @@ export type AuditEvent =
   | 'malicious_csrf'
   | 'malicious_direct_reference'
   | 'input_validation_fail'
+  | 'session_touch_failed'
   | 'cookie_duplicate'
   | 'cookie_forged'
 

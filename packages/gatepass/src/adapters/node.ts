@@ -467,7 +467,9 @@ export class Visit<User, Name extends string> implements Answerer {
     if (cookies.changed) this.visits.warnOfProxy(this.exchange)
     writeCookies(this.res, cookies)
     const { sessions, passport } = this.visits.core
-    const ofSession = sessions.opened(this.exchange)?.id !== undefined
+    // Also where it moved or ended while the handler was at work: the answer is made of it all the same.
+    const session = sessions.opened(this.exchange)
+    const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
     if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(this.res)
   }
 }

@@ -3,7 +3,7 @@ import type { Consent } from './consent.ts'
 import type { Cookie } from './cookie.ts'
 import { type CookieExpiry, keptUntil } from './expiry.ts'
 import type { CookieAttributes } from './grammar.ts'
-import { countCookie, readCookie } from './parse.ts'
+import { countCookie, readCookie, readCookies } from './parse.ts'
 import { serializeSetCookie } from './serialize.ts'
 
 /** A cookie of any kind, where its value does not matter. */
@@ -31,6 +31,8 @@ export class Cookies {
   /** Chosen during this exchange, where no cookie keeps it. */
   #consent: Consent | undefined
   #drafts: Map<string, Draft> | undefined
+  /** Removals in other scopes than the cookie's own. */
+  #elsewhere: string[] | undefined
 
   constructor(cookieHeader: string | undefined, options?: CookiesOptions) {
     this.#header = cookieHeader
@@ -48,6 +50,11 @@ export class Cookies {
   /** The first value under this name, as sent: nothing decoded, verified, drafted or asked for. */
   raw(name: string): string | undefined {
     return readCookie(this.#header, name)
+  }
+
+  /** All values under this name, as sent. */
+  rawAll(name: string): string[] {
+    return readCookies(this.#header, name)
   }
 
   /** How often the browser sent this name: more than once when somebody planted a cookie beside yours. */
@@ -79,16 +86,30 @@ export class Cookies {
     this.#keep(cookie.name, { raw: undefined, field: serializeSetCookie(cookie.name, '', attributes) })
   }
 
-  /** Set-Cookie field values, at most one per name, in the order they were first set. */
+  /**
+   * Drafts the removal of cookies of the same name in these other scopes, each a `domain` and a `path`, beside whatever is
+   * drafted for the cookie itself. A browser that has none there does nothing.
+   */
+  deleteElsewhere(cookie: Pick<Cookie, 'name' | 'attributes'>, scopes: readonly CookieAttributes[]): void {
+    this.#assertWritable(cookie.name)
+    const { domain, path, ...attributes } = cookie.attributes
+    const own = scopeOf({ ...(domain && { domain }), ...(path && { path }) })
+    const others = scopes.filter((scope) => scopeOf(scope) !== own)
+    this.#elsewhere = others.map((scope) =>
+      serializeSetCookie(cookie.name, '', { ...attributes, ...scope, maxAge: 0, expires: new Date(0) }),
+    )
+  }
+
+  /** Set-Cookie field values, at most one per name and scope, in the order they were first set; removals in other scopes first. */
   setCookieFields(): string[] {
-    const fields: string[] = []
+    const fields = this.#elsewhere === undefined ? [] : [...this.#elsewhere]
     if (this.#drafts) for (const draft of this.#drafts.values()) fields.push(draft.field)
     return fields
   }
 
   /** Whether there is a cookie to set. */
   get changed(): boolean {
-    return this.#drafts !== undefined
+    return this.#drafts !== undefined || this.#elsewhere !== undefined
   }
 
   /** Whether the visitor agreed to what this cookie is for. */
@@ -184,6 +205,11 @@ export class Cookies {
       hint: 'Set cookies before the first byte of the response is written.',
     })
   }
+}
+
+/** Domain and path by which a browser tells cookies of one name apart. */
+function scopeOf({ domain, path }: CookieAttributes): string {
+  return `${domain?.replace(/^\./, '').toLowerCase() ?? ''}${path ?? ''}`
 }
 
 function isCookie(source: Consent | Cookie<Consent>): source is Cookie<Consent> {

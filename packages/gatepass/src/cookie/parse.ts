@@ -30,6 +30,15 @@ export function readCookie(header: string | undefined, name: string): string | u
   return value === -1 ? undefined : valueAt(header, value)
 }
 
+/** Reads all cookies of this name, in the order in which they were sent; otherwise as {@link readCookie}. */
+export function readCookies(header: string | undefined, name: string): string[] {
+  const values: string[] = []
+  if (!header) return values
+  for (let at = findValue(header, name, 0); at !== -1; at = findValue(header, name, at))
+    values.push(valueAt(header, at))
+  return values
+}
+
 /** Counts how often a name was sent: more than once when another host or path planted one beside yours. */
 export function countCookie(header: string | undefined, name: string): number {
   if (!header) return 0

@@ -221,8 +221,16 @@ export class Gatepass<User, Name extends string = string> {
    */
   admit(exchange: Exchange): Awaitable<void> {
     const bearer = this.#bearer
-    if (bearer === undefined || authorizationOf(exchange)?.scheme !== 'bearer') return this.#admitFrom(exchange)
-    return this.passport.identify(exchange, bearer).then(() => this.#admitFrom(exchange))
+    if (bearer === undefined || authorizationOf(exchange)?.scheme !== 'bearer') return this.#admitOwn(exchange)
+    return this.passport.identify(exchange, bearer).then(() => this.#admitOwn(exchange))
+  }
+
+  /** A request that may change something looks its session up when it arrives: a later look-up may find it ended. */
+  #admitOwn(exchange: Exchange): Awaitable<void> {
+    if (isSafe(exchange.method)) return undefined
+    return andThen(this.#admitFrom(exchange), () =>
+      exchange.header('cookie') === undefined ? undefined : andThen(this.sessions.open(exchange), nothing),
+    )
   }
 
   /**

@@ -212,8 +212,9 @@ export class Passport<User, Name extends string = string> {
     if (this.#sessions !== undefined) {
       const session = await this.#sessions.open(exchange)
       if (session.subject === undefined && this.credentials(exchange)?.type === 'success') throw withoutSession()
-      if (options.everywhere === true && session.subject !== undefined) await this.#sessions.revokeAll(session.subject)
-      session.destroy()
+      const everywhere = options.everywhere === true
+      session.destroy({ everywhere })
+      if (everywhere) await this.#sessions.endNow(exchange)
     }
     exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Finding<User>)
   }

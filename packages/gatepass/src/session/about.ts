@@ -1,6 +1,6 @@
 import { StoreError } from '../error.ts'
 import type { ClientSummary } from './client.ts'
-import type { Timestamp } from './store.ts'
+import type { SessionId, SessionRecord, Timestamp } from './store.ts'
 
 /** How a login was proved, and when. */
 export interface LoginProof {
@@ -18,7 +18,7 @@ export interface LoginProof {
   readonly remembered?: boolean
 }
 
-/** The engine's own notes in a record: fixed from the record's beginning to its end, and readable for whoever looks into the store. */
+/** The engine's own notes in a record: fixed from the record's beginning to its end, and readable to an operator of the store. */
 export interface About {
   readonly login?: LoginProof | undefined
   readonly client: ClientSummary
@@ -32,7 +32,7 @@ export function aboutText(about: About): string {
   return JSON.stringify(about)
 }
 
-/** @throws {StoreError} `ERR_STORE_SCHEMA` if somebody else wrote the record */
+/** @throws {StoreError} `ERR_STORE_SCHEMA` if the record was not written by Gatepass */
 export function readAbout(text: string): About {
   const about = parse(text)
   if (about !== undefined) return about
@@ -54,4 +54,30 @@ function parse(text: string): About | undefined {
 function isAbout(value: unknown): value is About {
   if (typeof value !== 'object' || value === null) return false
   return 'client' in value
+}
+
+/** For so long a session that was moved or logged out is told from one that never was, in milliseconds. */
+const MARKER_LIFETIME = 60_000
+
+/** Why a session is no longer under its id, as the marker says that stands in its place for a minute. */
+export interface Ending {
+  readonly ended: 'moved' | 'loggedOut'
+  /** The id under which the session goes on. */
+  readonly next?: SessionId
+  /** The data keys that went along; absent where all did, since the session kept its handle. */
+  readonly carry?: readonly string[]
+  /** From here on the marker counts as absent, whatever the store says: a late `touch` may have prolonged it. */
+  readonly until: Timestamp
+}
+
+/** The marker that replaces a record. It opens nothing and holds nothing; its handle stays. */
+export function markerOf(record: SessionRecord, ending: Omit<Ending, 'until'>, now: Timestamp): SessionRecord {
+  const until = now + MARKER_LIFETIME
+  const about = JSON.stringify({ ...ending, until })
+  return { ...record, version: record.version + 1, subject: null, data: '{}', about, expiresAt: until }
+}
+
+/** What a marker says; `undefined` for the record of a session. */
+export function endingOf({ about }: SessionRecord): Ending | undefined {
+  return about.startsWith('{"ended":') ? (JSON.parse(about) as Ending) : undefined
 }

@@ -92,11 +92,13 @@ export function checkedText(data: object): string {
   return text
 }
 
-/** Top-level functions leave no trace in the JSON text, so that a comparison of texts does not see them. */
+/** Top-level functions leave no trace in the JSON text and NaN is the text of null: a comparison of texts sees neither. */
 export function checkTopLevel(data: object): void {
   for (const key in data) {
-    const kind = typeof (data as Bag)[key]
-    if ((kind === 'function' || kind === 'symbol') && Object.hasOwn(data, key)) checkValues(data)
+    const value = (data as Bag)[key]
+    const kind = typeof value
+    const unseen = kind === 'function' || kind === 'symbol' || (kind === 'number' && !Number.isFinite(value))
+    if (unseen && Object.hasOwn(data, key)) checkValues(data)
   }
 }
 
@@ -109,11 +111,13 @@ function checkValues(data: object): void {
 
 function lossyPart(value: unknown): string | undefined {
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'a Date without a time' : undefined
   if (typeof value !== 'object' || value === null || 'toJSON' in value) return undefined
   const kind = LOSSY.find((type) => value instanceof type)
   if (kind !== undefined || ArrayBuffer.isView(value)) return `a ${value.constructor.name}`
-  for (const part of Object.values(value)) {
-    const lossy = lossyPart(part)
+  for (const part of Array.isArray(value) ? value : Object.values(value)) {
+    const lossy = part === undefined && Array.isArray(value) ? 'undefined in a list' : lossyPart(part)
     if (lossy !== undefined) return lossy
   }
   return undefined

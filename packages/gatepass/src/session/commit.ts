@@ -1,85 +1,148 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { StoreError } from '../error.ts'
-import type { SessionRecord, SessionStore, SubjectIndex, WriteResult } from './store.ts'
+import { endingOf, markerOf } from './about.ts'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
-/** How often a write is tried again on a newer revision before the request is refused. */
-const MAX_ATTEMPTS = 8
+/** How often one write is tried, on a newer revision each time, before the request is refused. */
+const TRIES = 24
+/** The first retries go on at once: they meet a request or two. Those after them wait, so that many do not meet again. */
+const EAGER_RETRIES = 3
+/** Milliseconds. */
+const LONGEST_PAUSE = 50
+/** More moves than a session can make while its markers last. */
+const MOST_MOVES = 100
 
-export interface Stores {
-  readonly store: SessionStore
-  readonly index?: SubjectIndex | undefined
-}
-
-/** What a record should become; called again with a newer revision if somebody else was faster. */
+/** What a record should become; called again with a newer revision if another request was faster. */
 export type Revise = (newest: SessionRecord) => SessionRecord
 
 /**
- * Saves what `revise` makes of the newest revision, `base` if nobody was faster.
+ * Saves what `revise` makes of the newest revision of this record.
  *
- * @returns the record as stored, or `undefined` if the session has ended since: then nothing was written
+ * @returns the record as stored, or `undefined` if the session has ended or moved on: then nothing was written
  * @throws {StoreError} `ERR_SESSION_CONFLICT` if others were faster every time
  */
 export function saveRevision(
   store: SessionStore,
   base: SessionRecord,
   revise: Revise,
-  attempt = 1,
 ): Awaitable<SessionRecord | undefined> {
   const next = revise(base)
   return andThen(store.replace(next, base.version), (result) => {
-    switch (result) {
-      case 'done':
-        return next
-      case 'gone':
-        return undefined
-      case 'conflict':
-        return again(store, base, attempt, (newest) => saveRevision(store, newest, revise, attempt + 1))
-    }
+    if (result === 'done') return next
+    return result === 'gone' ? undefined : saveAgain(store, base.id, revise)
   })
+}
+
+async function saveAgain(store: SessionStore, id: SessionId, revise: Revise): Promise<SessionRecord | undefined> {
+  for (let attempt = 1; attempt < TRIES; attempt++) {
+    const newest = await reload(store, id, attempt)
+    if (newest === undefined) return undefined
+    const next = revise(newest)
+    const result = await store.replace(next, newest.version)
+    if (result === 'done') return next
+    if (result === 'gone') return undefined
+  }
+  throw tooManyConflicts()
+}
+
+/** How a session moves to another id. */
+export interface Move {
+  /** The record under the new id. */
+  readonly succeed: Revise
+  readonly insert: (record: SessionRecord) => Awaitable<void>
+  /** The data keys that go along where the session gets another handle. */
+  readonly carry?: readonly string[] | undefined
+  readonly clock: () => Timestamp
 }
 
 /**
  * Moves a session to the record that `succeed` makes of the newest revision, under another id.
  *
  * Inserts first: a crash in between leaves an orphan that expires, not a user who lost a cart. The old record is then
- * removed by version, so that a change made to it meanwhile is carried over rather than lost.
+ * replaced, by version, with a marker that names the new one: a change made meanwhile is carried over, and a change that
+ * comes later finds the way.
  *
- * @returns the record as stored, or `undefined` if the session has ended since: then no new record remains either
+ * @returns the new record, or `undefined` if the session has ended or moved on: then no new record remains
  * @throws {StoreError} `ERR_SESSION_CONFLICT` if others were faster every time
  */
 export function moveRevision(
   store: SessionStore,
   base: SessionRecord,
-  move: { readonly succeed: Revise; readonly insert: (record: SessionRecord) => Awaitable<void> },
-  attempt = 1,
+  move: Move,
 ): Awaitable<SessionRecord | undefined> {
   const next = move.succeed(base)
   return andThen(move.insert(next), () =>
-    andThen(removeOld(store, base, next), (result) => {
-      if (result === 'done') return next
-      return andThen(store.remove(next.id), () =>
-        result === 'gone'
-          ? undefined
-          : again(store, base, attempt, (newest) => moveRevision(store, newest, move, attempt + 1)),
-      )
-    }),
+    andThen(leave(store, base, next, move), (result) =>
+      result === 'done' ? next : moveAgain(store, next, base, move),
+    ),
   )
 }
 
-/**
- * Ends a session, and if it has moved on to another id meanwhile, ends it there: a logout must not lose to a rotation.
- * Without an index there is no way to know where it went.
- */
-export function endRevision(stores: Stores, record: SessionRecord): Awaitable<void> {
-  const { store, index } = stores
-  const { id, handle, subject } = record
-  return andThen(store.remove(id, record.version), (result) => (result === 'done' ? undefined : searchOn(result)))
-
-  async function searchOn(result: WriteResult): Promise<void> {
-    if (result === 'conflict') await store.remove(id)
-    if (index === undefined || subject === null) return
-    await endHandle({ store, index }, subject, handle)
+/** @param lost the record that was inserted in vain */
+async function moveAgain(
+  store: SessionStore,
+  lost: SessionRecord,
+  { id }: SessionRecord,
+  move: Move,
+): Promise<SessionRecord | undefined> {
+  for (let attempt = 1; attempt < TRIES; attempt++) {
+    await store.remove(lost.id)
+    const newest = await reload(store, id, attempt)
+    if (newest === undefined) return undefined
+    const next = move.succeed(newest)
+    await move.insert(next)
+    if ((await leave(store, newest, next, move)) === 'done') return next
+    lost = next
   }
+  await store.remove(lost.id)
+  throw tooManyConflicts()
+}
+
+/** If the store fails here, no browser will ever hold the new token; its record goes too, as far as the store still answers. */
+function leave(store: SessionStore, old: SessionRecord, next: SessionRecord, move: Move): Awaitable<WriteResult> {
+  const carry = next.handle === old.handle ? undefined : move.carry
+  const marker = markerOf(old, { ended: 'moved', next: next.id, ...(carry && { carry }) }, move.clock())
+  const abandon = async (error: unknown): Promise<never> => {
+    try {
+      await store.remove(next.id)
+    } catch {
+      // The first failure is the one to report; the orphan expires.
+    }
+    throw error
+  }
+  try {
+    const result = store.replace(marker, old.version)
+    return result instanceof Promise ? result.catch(abandon) : result
+  } catch (error) {
+    return abandon(error)
+  }
+}
+
+/** Where a session goes on that was moved. */
+export interface Whereabouts {
+  readonly record: SessionRecord
+  /** The data keys that went all the way with it; `undefined`: all of them, since its handle is the same. */
+  readonly carry: readonly string[] | undefined
+}
+
+/** Follows the markers from `id` to the live record at their end; `undefined` if the session has ended there. */
+export async function whereabouts(
+  store: SessionStore,
+  id: SessionId,
+  clock: () => Timestamp,
+): Promise<Whereabouts | undefined> {
+  let at = id
+  let carry: readonly string[] | undefined
+  for (let moves = 0; moves < MOST_MOVES; moves++) {
+    const record = await store.load(at)
+    const ending = record && endingOf(record)
+    if (record === undefined || ending === undefined) return record && { record, carry }
+    if (ending.next === undefined || ending.until <= clock()) return undefined
+    const went = ending.carry
+    if (went !== undefined) carry = carry === undefined ? went : carry.filter((key) => went.includes(key))
+    at = ending.next
+  }
+  return undefined
 }
 
 /**
@@ -93,7 +156,8 @@ export async function endHandle(
   subject: string,
   handle: string,
 ): Promise<boolean> {
-  for (let attempt = 0; attempt <= MAX_ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    await pause(attempt)
     const listed = await stores.index.listBySubject(subject)
     const records = listed.filter((record) => record.handle === handle)
     if (records.length === 0) return attempt > 0
@@ -104,40 +168,52 @@ export async function endHandle(
   throw tooManyConflicts()
 }
 
-/** If the store fails here, nobody will ever hold the new token; its record goes too, as far as the store still answers. */
-function removeOld(store: SessionStore, old: SessionRecord, next: SessionRecord): Awaitable<WriteResult> {
-  const abandon = async (error: unknown): Promise<never> => {
-    try {
-      await store.remove(next.id)
-    } catch {
-      // The first failure is the one to report; the orphan expires.
-    }
-    throw error
-  }
-  try {
-    const result = store.remove(old.id, old.version)
-    return result instanceof Promise ? result.catch(abandon) : result
-  } catch (error) {
-    return abandon(error)
+/**
+ * The writers of one process to one record take turns: each begins with what the one before it has stored, so that they
+ * meet in memory and not in the store.
+ */
+export class Turns {
+  readonly #last = new Map<SessionId, Promise<SessionRecord | undefined>>()
+
+  /** @param write is given the newest revision that this process knows, and tells what it stored */
+  take(
+    base: SessionRecord,
+    write: (newest: SessionRecord) => Awaitable<SessionRecord | undefined>,
+  ): Awaitable<SessionRecord | undefined> {
+    const { id } = base
+    const before = this.#last.get(id)
+    const writing = before === undefined ? write(base) : before.then((newest) => write(newer(base, newest)))
+    if (!(writing instanceof Promise)) return writing
+    const last = writing.catch(() => undefined)
+    this.#last.set(id, last)
+    last.then(() => {
+      if (this.#last.get(id) === last) this.#last.delete(id)
+    })
+    return writing
   }
 }
 
-function again(
-  store: SessionStore,
-  base: SessionRecord,
-  attempt: number,
-  next: (newest: SessionRecord) => Awaitable<SessionRecord | undefined>,
-): Awaitable<SessionRecord | undefined> {
-  if (attempt > MAX_ATTEMPTS) throw tooManyConflicts()
-  return andThen(store.load(base.id), (newest) => (newest === undefined ? undefined : next(newest)))
+function newer(base: SessionRecord, stored: SessionRecord | undefined): SessionRecord {
+  const usable = stored?.id === base.id && stored.version > base.version && endingOf(stored) === undefined
+  return usable ? stored : base
+}
+
+/** The newest revision of a session that is still there under this id. */
+async function reload(store: SessionStore, id: SessionId, attempt: number): Promise<SessionRecord | undefined> {
+  await pause(attempt)
+  const record = await store.load(id)
+  return record === undefined || endingOf(record) !== undefined ? undefined : record
+}
+
+/** Writers of other processes that met once would meet again if they all went on at the same pace. */
+function pause(attempt: number): Promise<void> | undefined {
+  if (attempt <= EAGER_RETRIES) return undefined
+  const longest = Math.min(2 ** (attempt - EAGER_RETRIES), LONGEST_PAUSE)
+  return new Promise((resolve) => setTimeout(resolve, Math.random() * longest))
 }
 
 function tooManyConflicts(): StoreError {
-  return new StoreError(
-    'ERR_SESSION_CONFLICT',
-    `A session was changed by others ${MAX_ATTEMPTS + 1} times while it was saved`,
-    {
-      hint: 'Too many requests of one browser write to its session at once; keep counters and logs elsewhere.',
-    },
-  )
+  return new StoreError('ERR_SESSION_CONFLICT', `A session was changed by others ${TRIES} times while it was saved`, {
+    hint: 'Too many requests of one browser write to its session at once; keep counters and logs elsewhere.',
+  })
 }

@@ -18,16 +18,18 @@ export type SessionEvent =
   | { readonly type: 'revoked'; readonly id?: SessionId; readonly subject?: string; readonly count: number }
   /** A login went beyond `perSubject`, and the oldest sessions ended for it. */
   | { readonly type: 'evicted'; readonly subject: string; readonly count: number }
-  /** A request outlived its session; what it changed was not saved. */
+  /** A request outlived its session; what it changed was not saved, and the request was answered with 409. */
   | { readonly type: 'discarded'; readonly id: SessionId }
-  /** The browser sent the cookie twice: somebody may have planted one of the two. */
+  /** That a session was seen could not be written down; the request went on, and a later one writes it. */
+  | { readonly type: 'touch_failed'; readonly id: SessionId; readonly error: unknown }
+  /** The browser sent the cookie twice: one of the two may have been planted. */
   | { readonly type: 'cookie_duplicate'; readonly cookie: string }
   /** The tag of a token is not under any of our keys. */
   | { readonly type: 'token_forged'; readonly cookie: string }
 
 export type OnSessionEvent = (event: SessionEvent, exchange: Exchange | undefined) => void
 
-/** Tells a listener; whatever goes wrong there must not touch the request. */
+/** Tells a listener; a failure there must not touch the request. */
 export function report(listener: OnSessionEvent, event: SessionEvent, exchange: Exchange | undefined): void {
   try {
     const answer: unknown = listener(event, exchange)

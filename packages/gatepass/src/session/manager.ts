@@ -3,12 +3,12 @@ import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionData } from '../register.ts'
-import { type LoginProof, readAbout } from './about.ts'
+import { endingOf, type LoginProof, readAbout } from './about.ts'
 import { parseData } from './changes.ts'
 import type { ClientSummary } from './client.ts'
-import { endHandle } from './commit.ts'
+import { endHandle, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
-import { type Absence, OpenSession, type Session } from './session.ts'
+import { type Absence, type Finding, OpenSession, type Session } from './session.ts'
 import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings, timeoutsOf } from './settings.ts'
 import type { SessionId, SessionRecord, SubjectIndex, Timestamp } from './store.ts'
 import { idOf, isSessionId, secretOf } from './token.ts'
@@ -53,6 +53,7 @@ export class SessionManager<Data extends object = SessionData> {
 
   /**
    * The session of this exchange. It is loaded at most once, and only for a well-formed token; without one it is empty.
+   * Open it when the request arrives if its method is unsafe: what a late look-up finds may have ended meanwhile.
    *
    * @throws {StoreError}
    */
@@ -79,9 +80,12 @@ export class SessionManager<Data extends object = SessionData> {
    */
   adopt(exchange: Exchange, record: SessionRecord | undefined): void {
     if (exchange.memory.has(this)) return
-    const session =
-      record === undefined ? this.#absent(exchange, 'stateless') : this.#opened(exchange, record, undefined, false)
-    exchange.memory.set(this, session)
+    exchange.memory.set(
+      this,
+      record === undefined
+        ? this.#opened(exchange, { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false })
+        : this.#stored(exchange, record, false),
+    )
   }
 
   /** Whether something other than the cookie has named this exchange's session, or that there is none. */
@@ -154,6 +158,8 @@ export class SessionManager<Data extends object = SessionData> {
    * does nothing. From here on the session refuses to change.
    *
    * @throws {StoreError} nothing must then leave that says otherwise
+   * @throws {ProtocolError} `ERR_SESSION_ENDED` (409) if the session has ended meanwhile, and what this exchange changed is
+   *   saved nowhere
    * @throws {UsageError} `ERR_SESSION_DATA`, `ERR_SESSION_TOO_LARGE`, `ERR_SESSION_INSECURE_ORIGIN`
    */
   commit(exchange: Exchange): Awaitable<void> {
@@ -178,10 +184,25 @@ export class SessionManager<Data extends object = SessionData> {
     return onePerSession(await this.#index('list()').listBySubject(subject)).map(summary)
   }
 
-  /** Ends a session wherever it is in use. For the session of the exchange at hand, `destroy` also deletes the cookie. */
+  /**
+   * Ends a session wherever it is in use, also where it has moved to another id a moment ago. For the session of the
+   * exchange itself, `destroy` also deletes the cookie.
+   */
   async revoke(id: SessionId): Promise<void> {
-    await this.#settings.store.remove(id)
+    const { store, clock } = this.#settings
+    const handle = (await store.load(id))?.handle
+    for (;;) {
+      const there = await whereabouts(store, id, clock)
+      if (there === undefined || there.record.handle !== handle) break
+      if ((await store.remove(there.record.id, there.record.version)) === 'done') break
+    }
     this.#tell({ type: 'revoked', id, count: 1 })
+  }
+
+  /** Ends at once what `destroy()` has left to the commit of this exchange. */
+  async endNow(exchange: Exchange): Promise<void> {
+    const known = exchange.memory.get(this)
+    if (known instanceof OpenSession) await known.endNow()
   }
 
   /**
@@ -216,49 +237,47 @@ export class SessionManager<Data extends object = SessionData> {
     if (raw === undefined) return this.#absent(exchange, 'no-cookie')
     if (exchange.cookies.count(cookie.name) > 1) return this.#duplicate(exchange, cookie)
     const token = cookie.decode(raw)
-    if (token === undefined) return this.#absent(exchange, 'malformed')
-    const reading = this.#settings.tokens.read(token)
-    switch (reading) {
+    switch (token === undefined ? 'malformed' : this.#settings.tokens.read(token)) {
       case 'malformed':
         return this.#absent(exchange, 'malformed')
       case 'forged':
         return this.#forged(exchange, cookie)
       case 'untagged':
-        return this.#mayBeUntagged()
-          ? this.#load(exchange, secretOf(token), 'untagged')
-          : this.#forged(exchange, cookie)
-      case 'current':
-      case 'outdated':
-        return this.#load(exchange, secretOf(token), cookie.outdated?.(raw) === true ? 'outdated' : reading)
+        return this.#mayBeUntagged() ? this.#load(exchange, token ?? '', true) : this.#forged(exchange, cookie)
+      case 'genuine':
+        return this.#load(exchange, token ?? '', false)
     }
   }
 
-  #load(exchange: Exchange, secret: string, reading: Genuine): Awaitable<OpenSession<Data>> {
-    const loaded = this.#settings.store.load(idOf(secret))
+  #load(exchange: Exchange, token: string, untagged: boolean): Awaitable<OpenSession<Data>> {
+    const loaded = this.#settings.store.load(idOf(secretOf(token)))
     // No closure where none is needed: this is the path of every request.
-    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, secret, reading, record))
-    return this.#found(exchange, secret, reading, loaded)
+    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, untagged, record))
+    return this.#found(exchange, untagged, loaded)
   }
 
-  #found(exchange: Exchange, secret: string, reading: Genuine, record: SessionRecord | undefined): OpenSession<Data> {
+  #found(exchange: Exchange, untagged: boolean, record: SessionRecord | undefined): OpenSession<Data> {
     const now = this.#settings.clock()
-    if (record === undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
-    if (reading === 'untagged' && record.createdAt >= this.#settings.keysSince) return this.#absent(exchange, 'forged')
-    return this.#opened(exchange, record, secret, reading !== 'current')
+    if (record === undefined) return this.#absent(exchange, 'unknown')
+    const ending = endingOf(record)
+    if (ending !== undefined) {
+      if (ending.until <= now) return this.#absent(exchange, 'unknown')
+      const state = { is: 'ended', record, since: 'arrival' } as const
+      return this.#opened(exchange, { state, absence: 'unknown', inCookie: true, touchDue: false })
+    }
+    if (this.#expired(record, now)) return this.#absent(exchange, 'unknown')
+    if (untagged && record.createdAt >= this.#settings.keysSince) return this.#absent(exchange, 'forged')
+    return this.#stored(exchange, record, true)
   }
 
-  #opened(
-    exchange: Exchange,
-    record: SessionRecord,
-    secret: string | undefined,
-    reissueDue: boolean,
-  ): OpenSession<Data> {
+  #stored(exchange: Exchange, record: SessionRecord, inCookie: boolean): OpenSession<Data> {
     const touchDue = this.#settings.clock() - record.seenAt >= this.#settings.touchInterval
-    return new OpenSession(this.#writer, exchange, { record, secret, touchDue, reissueDue })
+    return this.#opened(exchange, { state: { is: 'stored', record }, inCookie, touchDue })
   }
 
   #live(record: SessionRecord | undefined): SessionRecord | undefined {
-    return record === undefined || this.#expired(record, this.#settings.clock()) ? undefined : record
+    if (record === undefined || endingOf(record) !== undefined) return undefined
+    return this.#expired(record, this.#settings.clock()) ? undefined : record
   }
 
   /** The store leaves expired records out, by its own clock and by the timeouts of the day when they were written. */
@@ -275,17 +294,28 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   #absent(exchange: Exchange, absence: Absence): OpenSession<Data> {
-    return new OpenSession(this.#writer, exchange, absence)
+    return this.#opened(exchange, { state: { is: 'absent' }, absence, inCookie: true, touchDue: false })
   }
 
+  /** Of two cookies one may have been planted, so neither opens a session. A logout ends what both of them name. */
   #duplicate(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
     this.#tell({ type: 'cookie_duplicate', cookie: cookie.name }, exchange)
-    return this.#absent(exchange, 'duplicate')
+    const ids = exchange.cookies.rawAll(cookie.name).flatMap((raw) => {
+      const token = cookie.decode(raw)
+      const named = token !== undefined && /^(genuine|untagged)$/.test(this.#settings.tokens.read(token))
+      return named ? [idOf(secretOf(token))] : []
+    })
+    const state = { is: 'ambiguous', ids } as const
+    return this.#opened(exchange, { state, absence: 'duplicate', inCookie: true, touchDue: false })
   }
 
   #forged(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
     this.#tell({ type: 'token_forged', cookie: cookie.name }, exchange)
     return this.#absent(exchange, 'forged')
+  }
+
+  #opened(exchange: Exchange, finding: Finding): OpenSession<Data> {
+    return new OpenSession(this.#writer, exchange, finding)
   }
 
   /** Whoever opens the session while it is being loaded shares that load; after a failure the next one tries again. */
@@ -316,9 +346,6 @@ export class SessionManager<Data extends object = SessionData> {
     this.#settings.onEvent?.(event, exchange)
   }
 }
-
-/** How a token that may name a session was written. */
-type Genuine = 'current' | 'outdated' | 'untagged'
 
 function nothing(): void {}
 

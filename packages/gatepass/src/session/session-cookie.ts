@@ -1,4 +1,5 @@
 import { type Cookie, plainCookie } from '../cookie/cookie.ts'
+import type { CookieAttributes } from '../cookie/grammar.ts'
 import { UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 
@@ -35,6 +36,34 @@ export class SessionCookie {
     if (this.#own === undefined && !exchange.secure && !isLoopback(exchange.origin)) throw insecure(exchange.origin)
     return this.of(exchange)
   }
+
+  /**
+   * At a login, takes from the browser what it may hold under the same name in another scope, from an earlier `domain` or
+   * `path` of the application's own cookie: it would come beside the new one, and of two neither counts.
+   */
+  clearElsewhere(exchange: Exchange): void {
+    const cookie = this.of(exchange)
+    const sent = exchange.cookies.count(cookie.name)
+    // Our own cookies have had one scope ever, and with `__Host-` browsers know no other.
+    if (sent === 0 || (sent === 1 && this.#own === undefined) || /^__host-/i.test(cookie.name)) return
+    exchange.cookies.deleteElsewhere(cookie, scopesOf(exchange))
+  }
+}
+
+/** Browsers keep one cookie per name, domain and path: more scopes than these are not asked about. */
+const MOST_SCOPES = 16
+
+/** Where a browser may hold a cookie that it would send with this request: the host, its parent domains, the path's prefixes. */
+function scopesOf(exchange: Exchange): CookieAttributes[] {
+  const host = URL.canParse(exchange.origin) ? new URL(exchange.origin).hostname : ''
+  const labels = /^[\d.]+$|^\[/.test(host) ? [] : host.split('.')
+  const domains = labels.slice(0, -1).map((_, n) => labels.slice(n).join('.'))
+  const steps = (exchange.target.split('?', 1)[0] ?? '').split('/').slice(1)
+  const paths = ['/', ...steps.map((_, n) => `/${steps.slice(0, n + 1).join('/')}`)]
+  const scopes = [undefined, ...domains].flatMap((domain) =>
+    paths.map((path) => (domain === undefined ? { path } : { path, domain })),
+  )
+  return scopes.slice(0, MOST_SCOPES)
 }
 
 /** Whether an origin is on the machine of the browser itself, where nobody listens in (Secure Contexts §3.1). */

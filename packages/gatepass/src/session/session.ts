@@ -37,7 +37,8 @@ export interface Session<Data extends object = SessionData> {
   readonly handle: string | undefined
   /**
    * Change it freely until the response begins; it is saved then. What other requests changed meanwhile is kept, by
-   * top-level key. Anything JSON can carry; a Date comes back as a string.
+   * top-level key. Anything JSON can carry; a Date comes back as a string. If the session has ended meanwhile, the change
+   * is saved nowhere and the request is answered with 409 `ERR_SESSION_ENDED`.
    */
   readonly data: Partial<Data>
   /** Whose session this is; `undefined` before login. */
@@ -63,8 +64,8 @@ export interface Session<Data extends object = SessionData> {
    */
   rotate(): void
   /**
-   * Makes this `subject`'s session, under a new token and with the absolute timeout begun anew. Of the data only flash
-   * messages and the keys in `carry` survive, unless it was this subject's already.
+   * Makes this `subject`'s session, under a new token and with a new absolute timeout. Of the data only flash messages and
+   * the keys in `carry` survive, unless it was this subject's already.
    *
    * @throws {UsageError} `ERR_RESPONSE_STARTED`
    */
@@ -73,16 +74,17 @@ export interface Session<Data extends object = SessionData> {
    * Forgets everything and deletes the cookie, when the response leaves. Requests still running cannot bring it back;
    * what this request stores from here on begins another session.
    *
-   * @throws {UsageError} `ERR_RESPONSE_STARTED`
+   * @param options.everywhere ends all other sessions of its subject as well
+   * @throws {UsageError} `ERR_RESPONSE_STARTED`; `ERR_STORE_NO_INDEX` for `everywhere` on a store without a SubjectIndex
    */
-  destroy(): void
+  destroy(options?: { everywhere?: boolean }): void
 }
 
 /** Data key of the flash messages, which every login carries over. */
 export const FLASH_KEY = 'flash'
 
 /** What a request did to its session, and so what its commit has to do. */
-export type Fate = 'none' | 'touched' | 'changed' | 'created' | 'rotated' | 'destroyed'
+export type Fate = 'none' | 'touched' | 'changed' | 'created' | 'rotated' | 'destroyed' | 'refused'
 
 /** A login decided in this request. */
 export interface Assignment {
@@ -102,62 +104,78 @@ export interface Done {
 /** What a session needs of its manager. */
 export interface SessionKeeper {
   update(session: OpenSession, change: (data: object) => void): Awaitable<void>
+  /** Ends what `destroy()` left to be ended. */
+  end(session: OpenSession): Awaitable<void>
+  /** @throws {UsageError} `ERR_STORE_NO_INDEX` */
+  assertIndexed(what: string): void
 }
 
-/** Where a session was found, if it was. */
+/** Where a request stands with its session. */
+export type State =
+  /** There is none. What the request stores begins one. */
+  | { readonly is: 'absent' }
+  /** Several tokens came, which name these. What the request stores begins another one. */
+  | { readonly is: 'ambiguous'; readonly ids: readonly SessionId[] }
+  /** The request brought its own credentials, which name none: what it stores is for itself alone. */
+  | { readonly is: 'stateless' }
+  /** There is one, and this is the newest revision that the request knows. */
+  | { readonly is: 'stored'; readonly record: SessionRecord }
+  /** It was moved or ended: before the request arrived (`record` is its marker), or since it was loaded as `record`. */
+  | { readonly is: 'ended'; readonly record: SessionRecord; readonly since: 'arrival' | 'load' }
+
+/** A session that `destroy()` left to be ended, wherever it is by then. */
+export interface Ending {
+  readonly of: State
+  readonly everywhere: boolean
+}
+
+/** How a session was found. */
 export interface Finding {
-  readonly record: SessionRecord
-  /** `undefined` where something other than the cookie named the session. */
-  readonly secret: string | undefined
+  readonly state: State
+  /** Why the cookie led to none; `undefined` if it led to one. */
+  readonly absence?: Absence
+  /** Whether this exchange's session cookie is this session's. */
+  readonly inCookie: boolean
   /** Whether being seen is to be written down. */
   readonly touchDue: boolean
-  /** Whether the cookie was written under a retired key. */
-  readonly reissueDue: boolean
 }
 
 /** A session as one exchange sees it: what was loaded, and what the request wants to become of it. */
 export class OpenSession<Data extends object = object> implements Session<Data> {
   readonly absence: Absence | undefined
+  readonly exchange: Exchange
   readonly #keeper: SessionKeeper
-  readonly #exchange: Exchange
-  #finding: Finding | undefined
-  #record: SessionRecord | undefined
+  #state: State
+  #inCookie: boolean
+  #touchDue: boolean
   /** The data that this request's changes are relative to, as JSON text; it outlives the record. */
   #base: string
   #data: Partial<Data> | undefined
   #about: About | undefined
+  // What the request wants, in the order in which it is done.
+  #ending: Ending | undefined
   #assignment: Assignment | undefined
   #rotating = false
-  #ending: SessionRecord | undefined
-  #forgotten = false
-  #lost: SessionId | undefined
-  #inCookie: boolean
   #closed = false
   /** Work that has to be finished before the response leaves, in order. */
   #work: Promise<void> | undefined
 
-  constructor(keeper: SessionKeeper, exchange: Exchange, found: Finding | Absence) {
+  constructor(keeper: SessionKeeper, exchange: Exchange, { state, absence, inCookie, touchDue }: Finding) {
     this.#keeper = keeper
-    this.#exchange = exchange
-    if (typeof found === 'string') {
-      this.absence = found
-      this.#inCookie = found !== 'stateless'
-      this.#base = EMPTY_DATA
-    } else {
-      this.absence = undefined
-      this.#inCookie = found.secret !== undefined
-      this.#finding = found
-      this.#record = found.record
-      this.#base = found.record.data
-    }
+    this.exchange = exchange
+    this.absence = absence
+    this.#state = state
+    this.#inCookie = inCookie
+    this.#touchDue = touchDue
+    this.#base = state.is === 'stored' ? state.record.data : EMPTY_DATA
   }
 
   get id(): SessionId | undefined {
-    return this.#record?.id
+    return this.record?.id
   }
 
   get handle(): string | undefined {
-    return this.#assignment?.handle ?? this.#record?.handle
+    return this.#assignment?.handle ?? this.record?.handle
   }
 
   get data(): Partial<Data> {
@@ -166,7 +184,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   }
 
   get subject(): string | undefined {
-    return this.#assignment?.subject ?? this.#record?.subject ?? undefined
+    return this.#assignment?.subject ?? this.record?.subject ?? undefined
   }
 
   get login(): LoginProof | undefined {
@@ -174,27 +192,27 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   }
 
   get createdAt(): Timestamp | undefined {
-    return this.#record?.createdAt
+    return this.record?.createdAt
   }
 
   get expiresAt(): Timestamp | undefined {
-    return this.#record?.expiresAt
+    return this.record?.expiresAt
   }
 
   update(change: (data: Partial<Data>) => void): Promise<void> {
     const work = this.#update(change)
-    return this.#exchange.promised?.(work) ?? work
+    return this.exchange.promised?.(work) ?? work
   }
 
   async #update(change: (data: Partial<Data>) => void): Promise<void> {
     this.assertOpen()
-    if (this.#unkept()) return change(this.data)
+    if (this.#state.is === 'stateless' && this.#assignment === undefined) return change(this.data)
     return this.#inTurn(() => this.#keeper.update(this, change))
   }
 
   rotate(): void {
     this.assertOpen()
-    // There is no token here to be replaced: whoever sent the request holds another one, which names this session by its id.
+    // A session that something other than the cookie names has no token here to be replaced.
     if (this.#inCookie) this.#rotating = true
   }
 
@@ -209,29 +227,36 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     this.#assignment = { subject, login: proof, handle, carry }
   }
 
-  destroy(): void {
+  destroy({ everywhere = false }: { everywhere?: boolean } = {}): void {
     this.assertOpen()
-    this.#ending ??= this.#record
-    this.#forgotten = true
-    this.#record = undefined
-    this.#finding = undefined
+    if (everywhere && this.subject !== undefined) this.#keeper.assertIndexed('A logout everywhere')
+    this.#ending = { of: this.#ending?.of ?? this.#state, everywhere: everywhere || this.#ending?.everywhere === true }
+    this.#state = { is: this.#inCookie ? 'absent' : 'stateless' }
     this.#about = undefined
     this.#assignment = undefined
     this.#rotating = false
-    this.#lost = undefined
     this.#base = EMPTY_DATA
     if (this.#data !== undefined) for (const key of Object.keys(this.#data)) delete (this.#data as Bag)[key]
   }
 
+  /** Ends at once what `destroy()` left to the end of the request. */
+  endNow(): Promise<void> {
+    return this.#inTurn(() => this.#keeper.end(this))
+  }
+
   // ── for the manager ──────────────────────────────────────────────────────────────────────────
+
+  get state(): State {
+    return this.#state
+  }
 
   /** The newest revision this exchange knows. */
   get record(): SessionRecord | undefined {
-    return this.#record
+    return this.#state.is === 'stored' ? this.#state.record : undefined
   }
 
   get about(): About | undefined {
-    if (this.#record !== undefined) this.#about ??= readAbout(this.#record.about)
+    if (this.record !== undefined) this.#about ??= readAbout(this.record.about)
     return this.#about
   }
 
@@ -239,28 +264,8 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#assignment
   }
 
-  /** The record that `destroy()` left to be removed. */
-  get ending(): SessionRecord | undefined {
+  get ending(): Ending | undefined {
     return this.#ending
-  }
-
-  /** The session that ended elsewhere while this request ran. */
-  get lost(): SessionId | undefined {
-    return this.#lost
-  }
-
-  /** Whether the session goes on under another id. */
-  get moving(): boolean {
-    return this.#rotating || this.#assignment !== undefined
-  }
-
-  get exchange(): Exchange {
-    return this.#exchange
-  }
-
-  /** The secret to write again under the current key, if that is due. */
-  get secretToReissue(): string | undefined {
-    return this.#finding?.reissueDue ? this.#finding.secret : undefined
   }
 
   /** Whether this exchange's session cookie is this session's: then it is deleted with it. */
@@ -268,13 +273,29 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#inCookie
   }
 
+  /** Whether the session goes on under another id. */
+  get moving(): boolean {
+    return this.#rotating || this.#assignment !== undefined
+  }
+
   /** What is to be done now. */
   fate(): Fate {
-    if (this.#forgotten) return 'destroyed'
-    if (this.#record === undefined) return this.#worthCreating() ? 'created' : 'none'
-    if (this.moving) return 'rotated'
-    if (this.#data !== undefined && this.#changed(this.#data)) return 'changed'
-    return this.#finding !== undefined && (this.#finding.touchDue || this.#finding.reissueDue) ? 'touched' : 'none'
+    if (this.#ending !== undefined) return 'destroyed'
+    switch (this.#state.is) {
+      case 'stored':
+        if (this.moving) return 'rotated'
+        if (this.#changed()) return 'changed'
+        return this.#touchDue ? 'touched' : 'none'
+      case 'absent':
+      case 'ambiguous':
+        return this.#assignment !== undefined || this.#changed() ? 'created' : 'none'
+      case 'ended':
+        // A login is new authority; all else of this request was meant for a session that is no more.
+        if (this.#assignment !== undefined) return 'created'
+        return this.#changed() ? 'refused' : 'none'
+      case 'stateless':
+        return 'none'
+    }
   }
 
   /** What this request did to the data so far. */
@@ -284,36 +305,39 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   }
 
   /** Goes on from what is now stored; whatever the application has wanted since remains to be done. */
-  settle(record: SessionRecord, done: Done, how?: 'under another token'): void {
-    if (this.#forgotten) {
-      this.#ending = record
+  settle(record: SessionRecord, done: Done): void {
+    // destroy() was called while this was being stored: it ends what came of it.
+    if (this.#ending !== undefined) {
+      this.#ending = { ...this.#ending, of: { is: 'stored', record } }
       return
     }
-    this.#record = record
+    if (record.id !== this.record?.id) this.#rotating = false
+    this.#state = { is: 'stored', record }
     this.#base = record.data
     this.#about = undefined
-    this.#finding = undefined
-    this.#lost = undefined
+    this.#touchDue = false
     if (this.#assignment === done.assignment) this.#assignment = undefined
-    if (how === 'under another token') this.#rotating = false
     if (this.#data !== undefined) this.#refresh(this.#data as Bag, done.edit.local)
   }
 
-  /** The record was touched, or the cookie written again; the rest stands. */
+  /** The record was touched; the rest stands. */
   seen(): void {
-    this.#finding = undefined
+    this.#touchDue = false
   }
 
-  /** The record that was to end is no more. */
-  ended(): void {
+  /**
+   * What destroy() left was ended. What the request stores from here on begins another session, unless its own token had
+   * been ended before: then the browser may hold the cookie of a newer login by now.
+   */
+  ended(state: State): void {
     this.#ending = undefined
-    this.#forgotten = false
+    if (this.#state.is === 'absent') this.#state = state
   }
 
-  /** The session ended elsewhere; a login of this request stands. */
+  /** The session was ended or moved elsewhere; a login of this request stands. */
   lose(): void {
-    this.#lost = this.#record?.id
-    this.#record = undefined
+    if (this.#state.is !== 'stored') return
+    this.#state = { is: 'ended', record: this.#state.record, since: 'load' }
     this.#about = undefined
     this.#rotating = false
   }
@@ -345,29 +369,16 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return turn
   }
 
-  /** Whoever started the work hears of its failure; those who only wait for it need not. */
+  /** The caller that started the work hears of its failure; those that only wait for it need not. */
   #follow(work: Awaitable<void>): Awaitable<void> {
     if (work instanceof Promise) this.#work = work.catch(() => {})
     return work
   }
 
-  /** A session that ended elsewhere comes back by a login alone. */
-  #worthCreating(): boolean {
-    if (this.#assignment !== undefined) return true
-    if (!this.#inCookie) return false
-    return this.#lost === undefined && this.#data !== undefined && this.#changed(this.#data)
-  }
-
-  /** Whether what is stored here is for this request alone. */
-  #unkept(): boolean {
-    return !this.#inCookie && this.#record === undefined && this.#assignment === undefined
-  }
-
   /** Lets go of a session that a token named, so that a login begins one of its own, in a cookie. */
   #leave(): void {
     this.#inCookie = true
-    this.#record = undefined
-    this.#finding = undefined
+    this.#state = { is: 'absent' }
     this.#about = undefined
     this.#base = EMPTY_DATA
   }
@@ -382,7 +393,9 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     }
   }
 
-  #changed(data: object): boolean {
+  #changed(): boolean {
+    const data = this.#data
+    if (data === undefined) return false
     const local = dataText(data)
     if (local !== this.#base) return diff(this.#base, local).size > 0
     checkTopLevel(data)

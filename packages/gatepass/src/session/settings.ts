@@ -26,12 +26,13 @@ export interface SessionOptions extends SessionTimeouts {
   cookie?: Cookie
   /**
    * With keys every token carries a tag, so that a forged one is refused without asking the store. The first writes, all
-   * read. Tokens without a tag are then refused, unless `keysSince` says that there may be some.
+   * read: keep a retired key for the longest absolute timeout. Tokens without a tag are then refused, unless `keysSince`
+   * says that there may be some.
    */
   keys?: Keys
   /**
-   * When `keys` was first configured, if sessions existed before: those that began earlier keep their untagged tokens until
-   * the next request gives them a tag. Once all of these have reached their absolute timeout it has no effect any more.
+   * When `keys` was first configured, if sessions existed before: those that began earlier keep their untagged tokens. Once
+   * all of these have reached their absolute timeout it has no effect any more.
    */
   keysSince?: Date
   /** Default 24 hours. */

@@ -9,10 +9,10 @@ const SECRET_LENGTH = 43
 const TAG_LENGTH = 16
 
 /**
- * What a token turned out to be: `current` as we would write it today; `outdated` genuine, and to be written again;
- * `untagged` from a time without keys, if it is genuine; `malformed` and `forged` nothing of ours.
+ * What a token turned out to be: `genuine`; `untagged` from a time without keys, if it is genuine; `malformed` and
+ * `forged` nothing of ours.
  */
-export type TokenReading = 'current' | 'outdated' | 'untagged' | 'malformed' | 'forged'
+export type TokenReading = 'genuine' | 'untagged' | 'malformed' | 'forged'
 
 /**
  * Writes and reads the tokens of session cookies: a secret of 256 random bits and, with keys, a tag over it of 96 bits.
@@ -31,7 +31,7 @@ export class SessionTokens {
   read(token: string): TokenReading {
     if (!SHAPE.test(token)) return 'malformed'
     const tagged = token.length > SECRET_LENGTH
-    if (this.#rings.length === 0) return tagged ? 'outdated' : 'current'
+    if (this.#rings.length === 0) return 'genuine'
     return tagged ? this.#readTag(token) : 'untagged'
   }
 
@@ -44,9 +44,7 @@ export class SessionTokens {
   #readTag(token: string): TokenReading {
     const secret = secretOf(token)
     const sent = token.slice(SECRET_LENGTH + 1)
-    const signer = this.#rings.findIndex((ring) => equal(tag(ring, secret), sent))
-    if (signer === -1) return 'forged'
-    return signer === 0 ? 'current' : 'outdated'
+    return this.#rings.some((ring) => equal(tag(ring, secret), sent)) ? 'genuine' : 'forged'
   }
 }
 

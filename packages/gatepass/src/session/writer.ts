@@ -2,13 +2,13 @@ import { type Awaitable, andThen } from '../awaitable.ts'
 import { randomHandle } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { aboutText, type LoginProof, readAbout } from './about.ts'
-import { checkedText, type Edit, EMPTY_DATA, parseData, replay } from './changes.ts'
+import { aboutText, type LoginProof, markerOf, readAbout } from './about.ts'
+import { checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
 import { clientOf } from './client.ts'
-import { endRevision, moveRevision, saveRevision } from './commit.ts'
+import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
-import type { Assignment, OpenSession, SessionKeeper } from './session.ts'
-import { expiryOf, type Settings, timeoutsOf } from './settings.ts'
+import { type Assignment, FLASH_KEY, type OpenSession, type SessionKeeper, type State } from './session.ts'
+import { expiryOf, noIndex, type Settings, type Timeouts, timeoutsOf } from './settings.ts'
 import type { SessionId, SessionRecord, Timestamp, WriteResult } from './store.ts'
 import { idOf, mintSecret } from './token.ts'
 
@@ -19,8 +19,8 @@ const LONGEST_COOKIE = 400 * 24 * 60 * 60
 interface Wish {
   readonly edit: Edit
   readonly assignment: Assignment | undefined
-  /** The data to store, made of the newest that is stored, or of none where that has ended. */
-  readonly data: (newest: string | undefined) => string
+  /** The change given to `update()`. */
+  readonly change?: (data: object) => void
 }
 
 /** A session that something other than a cookie will name. */
@@ -32,41 +32,52 @@ export interface SessionStart {
   readonly refresh: unknown
 }
 
-/** Writes what a request did to its session: to the store, and as a cookie. */
+/**
+ * Writes what a request did to its session: to the store, and as a cookie.
+ *
+ * Where requests overlap, these rules hold. A session that moves or is logged out leaves a marker for a minute. A change
+ * follows the markers to where its session is now, or is refused with 409. A login never fails for want of a session: it
+ * begins its own. A logout follows its session, but never to another login. Only a login, a rotation that won, a logout
+ * that ended the very session of its token, and the first write of a visitor write the cookie.
+ */
 export class SessionWriter implements SessionKeeper {
   readonly #settings: Settings
+  readonly #turns = new Turns()
   readonly #touching = new Map<SessionId, Promise<WriteResult>>()
 
   constructor(settings: Settings) {
     this.#settings = settings
   }
 
-  /** Nothing but a look at the clock's verdict when the session was merely read; and then nothing is awaited. */
+  /** A session that was only read costs no store call and no await. */
   commit(session: OpenSession): Awaitable<void> {
-    const fate = session.fate()
-    switch (fate) {
+    switch (session.fate()) {
       case 'none':
         return undefined
       case 'touched':
         return this.#touch(session)
       case 'destroyed':
-        return andThen(this.#end(session), () => this.commit(session))
+        return andThen(this.end(session), () => this.commit(session))
+      case 'refused':
+        return this.#refuse(session)
       case 'created':
       case 'changed':
       case 'rotated':
-        return andThen(this.#write(session, this.#asChanged(session)), (saved) => {
-          if (!saved) this.#discarded(session)
+        return andThen(this.#write(session, wishOf(session)), (saved) => {
+          if (!saved) this.#refuse(session)
         })
     }
   }
 
   update(session: OpenSession, change: (data: object) => void): Awaitable<void> {
-    if (session.fate() === 'destroyed') return andThen(this.#end(session), () => this.update(session, change))
-    const wish = this.#asChanged(session)
-    const data: Wish['data'] = (newest) => applied(change, wish.data(newest))
-    return andThen(this.#write(session, { ...wish, data }), (saved) => {
+    if (session.fate() === 'destroyed') return andThen(this.end(session), () => this.update(session, change))
+    return andThen(this.#write(session, { ...wishOf(session), change }), (saved) => {
       if (!saved) throw endedMeanwhile()
     })
+  }
+
+  assertIndexed(what: string): void {
+    if (this.#settings.index === undefined) throw noIndex(what)
   }
 
   begin(exchange: Exchange, { id, subject, login, refresh }: SessionStart): Awaitable<SessionRecord> {
@@ -100,104 +111,166 @@ export class SessionWriter implements SessionKeeper {
   }
 
   renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
-    const now = this.#settings.clock()
     const about = readAbout(record.about)
     const next: SessionRecord = {
       ...record,
       version: record.version + 1,
       about: aboutText({ ...about, refresh }),
-      seenAt: Math.max(now, record.seenAt),
-      expiresAt: expiryOf(record.createdAt, now, timeoutsOf(this.#settings, about.login)),
+      ...this.#seenNow(record, timeoutsOf(this.#settings, about.login)),
     }
     return andThen(this.#settings.store.replace(next, record.version), (result) =>
       result === 'done' ? next : undefined,
     )
   }
 
-  #asChanged(session: OpenSession): Wish {
-    const edit = session.edit()
-    return { edit, assignment: session.assignment, data: (newest) => replay(edit, newest) }
-  }
-
-  /** @returns false if the session ended elsewhere: then nothing was written */
+  /** @returns false if the session has ended elsewhere: then nothing was written */
   #write(session: OpenSession, wish: Wish): Awaitable<boolean> {
-    const { record } = session
-    if (record === undefined) return this.#create(session, wish)
-    return session.moving ? this.#move(session, record, wish) : this.#save(session, record, wish)
+    const { state } = session
+    switch (state.is) {
+      case 'stored':
+        return session.moving ? this.#move(session, state.record, wish) : this.#save(session, state.record, wish)
+      case 'ended':
+        return wish.assignment !== undefined && this.#loginElsewhere(session, state, wish)
+      default:
+        return this.#create(session, wish, newData(wish, undefined))
+    }
   }
 
-  #create(session: OpenSession, wish: Wish): Awaitable<boolean> {
+  #create(session: OpenSession, wish: Wish, data: string): Awaitable<true> {
     const { exchange } = session
-    // A login racing with a logout is new authority: what its own request has stored begins a session. Nothing else does.
-    if (session.lost !== undefined && wish.assignment === undefined) return false
     this.#settings.cookie.toSet(exchange)
-    const data = this.#fitting(wish.data(undefined))
     if (data === EMPTY_DATA && wish.assignment === undefined) return true
     const secret = mintSecret()
-    const record = this.#firstRecord(session, wish, { secret, data })
+    const record = this.#firstRecord(session, wish, { secret, data: this.#fitting(data) })
     return andThen(this.#insert(record, exchange), () => {
       this.#tell({ type: 'created', id: record.id, subject: record.subject ?? undefined }, exchange)
       this.#sendToken(session, record, secret)
-      session.settle(record, wish, 'under another token')
-      return true
-    })
-  }
-
-  #save(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
-    const now = this.#settings.clock()
-    const timeouts = timeoutsOf(this.#settings, session.login)
-    const saved = saveRevision(this.#settings.store, base, (newest) => ({
-      ...newest,
-      version: newest.version + 1,
-      data: this.#fitting(wish.data(newest.data)),
-      seenAt: Math.max(now, newest.seenAt),
-      expiresAt: expiryOf(newest.createdAt, now, timeouts),
-    }))
-    return andThen(saved, (record) => {
-      if (record === undefined) return this.#lost(session)
-      this.#sendToken(session, record, session.secretToReissue)
       session.settle(record, wish)
       return true
     })
   }
 
-  #move(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
-    const { exchange } = session
-    this.#settings.cookie.toSet(exchange)
-    const secret = mintSecret()
-    const moved = moveRevision(this.#settings.store, base, {
-      succeed: (newest) => this.#successor(session, wish, newest, secret),
-      // The old record makes room for the new one, unless it was somebody else's or nobody's.
-      insert: (record) =>
-        record.subject === base.subject ? this.#settings.store.insert(record) : this.#insert(record, exchange),
-    })
-    return andThen(moved, (record) => {
-      if (record === undefined) return this.#lost(session) || this.#create(session, wish)
-      const { id, subject } = record
-      this.#tell({ type: 'rotated', id, previous: base.id, subject: subject ?? undefined }, exchange)
-      this.#sendToken(session, record, secret)
-      session.settle(record, wish, 'under another token')
+  #save(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
+    const timeouts = timeoutsOf(this.#settings, session.login)
+    const saved = this.#turns.take(base, (newest) =>
+      saveRevision(this.#settings.store, newest, (record) =>
+        this.#revised(record, newData(wish, record.data), timeouts),
+      ),
+    )
+    return andThen(saved, (record) => {
+      if (record === undefined) return this.#saveElsewhere(session, base, wish)
+      session.settle(record, wish)
       return true
     })
   }
 
-  #touch(session: OpenSession): Awaitable<void> {
-    const { record } = session
-    if (record === undefined) return undefined
-    const now = this.#settings.clock()
-    const expiresAt = expiryOf(record.createdAt, now, timeoutsOf(this.#settings, session.login))
-    return andThen(this.#touchOnce(record.id, now, expiresAt), (result) => {
-      // Only a token of which the store has just said that it lives is written again: a login elsewhere may have replaced it.
-      if (result === 'done') this.#sendToken(session, record, session.secretToReissue)
-      session.seen()
+  /**
+   * Saves a change where the session is by now. Under another handle it is a session with a login, in which a request
+   * from before may change only what that login would have carried over, and of which it gets to see nothing else.
+   */
+  async #saveElsewhere(session: OpenSession, { id, handle }: SessionRecord, wish: Wish): Promise<boolean> {
+    const { store, clock } = this.#settings
+    const changed = changedKeys(wish.edit)
+    for (;;) {
+      const there = await whereabouts(store, id, clock)
+      if (there === undefined) return lost(session)
+      const { record: base, carry = [] } = there
+      const same = base.handle === handle
+      if (!same && !changed.every((key) => carry.includes(key))) return lost(session)
+      if (wish.change === undefined && changed.length === 0) {
+        if (same) session.settle(base, wish)
+        return true
+      }
+      const change = (newest: SessionRecord): string => {
+        if (same) return newData(wish, newest.data)
+        const visible = prune(newest.data, carry)
+        const changes = diff(visible, newData(wish, visible))
+        if ([...changes.keys()].every((key) => carry.includes(key))) return rebase(newest.data, changes)
+        session.lose()
+        throw endedMeanwhile()
+      }
+      const timeouts = timeoutsOf(this.#settings, readAbout(base.about).login)
+      const saved = await this.#turns.take(base, (newest) =>
+        saveRevision(store, newest, (record) => this.#revised(record, change(record), timeouts)),
+      )
+      if (saved === undefined) continue
+      if (same) session.settle(saved, wish)
+      else session.lose()
+      return true
+    }
+  }
+
+  #move(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
+    const { exchange } = session
+    const { store, clock } = this.#settings
+    this.#settings.cookie.toSet(exchange)
+    const secret = mintSecret()
+    const moved = this.#turns.take(base, (newest) =>
+      moveRevision(store, newest, {
+        succeed: (record) => this.#successor(session, wish, record, secret),
+        // The old record makes room for the new one, unless it was another subject's or had none.
+        insert: (record) => (record.subject === base.subject ? store.insert(record) : this.#insert(record, exchange)),
+        carry: wish.assignment?.carry,
+        clock,
+      }),
+    )
+    return andThen(moved, (record) => {
+      if (record === undefined) return this.#moveTooLate(session, base, wish)
+      const { id, subject } = record
+      this.#tell({ type: 'rotated', id, previous: base.id, subject: subject ?? undefined }, exchange)
+      this.#sendToken(session, record, secret)
+      session.settle(record, wish)
+      return true
     })
   }
 
+  /** Another request has moved or ended the session first. A rotation that lost gives out no token. */
+  #moveTooLate(session: OpenSession, base: SessionRecord, wish: Wish): Promise<boolean> {
+    session.lose()
+    if (wish.assignment === undefined) return this.#saveElsewhere(session, base, wish)
+    return this.#loginElsewhere(session, { record: base, since: 'load' }, wish)
+  }
+
+  /**
+   * A login whose session was moved or ended begins one of its own. If it had loaded the session live, it takes along what
+   * a login carries over; all of it if the session went on as this subject's.
+   */
+  async #loginElsewhere(
+    session: OpenSession,
+    { record: { id }, since }: Pick<State & { is: 'ended' }, 'record' | 'since'>,
+    wish: Wish,
+  ): Promise<true> {
+    const { store, clock } = this.#settings
+    const there = since === 'load' ? await whereabouts(store, id, clock) : undefined
+    if (there === undefined) return this.#create(session, wish, newData(wish, undefined))
+    const { base, local, carry } = wish.edit
+    const own = there.record.subject === wish.assignment?.subject
+    const edit = own ? { base: prune(base, carry), local } : wish.edit
+    return this.#create(session, wish, newData({ ...wish, edit }, there.record.data))
+  }
+
+  /** That a session was seen is no reason to refuse a request: if it cannot be written now, a later one writes it. */
+  #touch(session: OpenSession): Awaitable<void> {
+    const { record } = session
+    if (record === undefined) return undefined
+    const failed = (error: unknown): void =>
+      this.#tell({ type: 'touch_failed', id: record.id, error }, session.exchange)
+    try {
+      const touched = this.#touchOnce(record, timeoutsOf(this.#settings, session.login))
+      if (touched instanceof Promise) return touched.then(() => session.seen(), failed)
+      return session.seen()
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
   /** Requests that come together all find the touch due; one of them writes it, and the others wait for that. */
-  #touchOnce(id: SessionId, now: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult> {
+  #touchOnce(record: SessionRecord, timeouts: Timeouts): Awaitable<WriteResult> {
+    const { id } = record
     const underWay = this.#touching.get(id)
     if (underWay !== undefined) return underWay
-    const touching = this.#settings.store.touch(id, now, expiresAt)
+    const { seenAt, expiresAt } = this.#seenNow(record, timeouts)
+    const touching = this.#settings.store.touch(id, seenAt, expiresAt)
     if (!(touching instanceof Promise)) return touching
     const forget = (): void => void this.#touching.delete(id)
     this.#touching.set(id, touching)
@@ -205,34 +278,96 @@ export class SessionWriter implements SessionKeeper {
     return touching
   }
 
-  #end(session: OpenSession): Awaitable<void> {
-    const { exchange, ending } = session
-    return andThen(ending && endRevision(this.#settings, ending), () => {
-      session.ended()
-      if (ending === undefined && session.absence === 'no-cookie') return
-      if (session.inCookie) exchange.cookies.delete(this.#settings.cookie.of(exchange))
-      if (ending !== undefined)
-        this.#tell({ type: 'ended', id: ending.id, subject: ending.subject ?? undefined }, exchange)
+  end(session: OpenSession): Awaitable<void> {
+    const { ending } = session
+    if (ending === undefined) return undefined
+    const { of, everywhere } = ending
+    if (of.is !== 'stored' || everywhere) return this.#endElsewhere(session, of, everywhere)
+    return andThen(this.#endRevision(of.record), (ended) => {
+      if (ended === undefined) return this.#endElsewhere(session, of, everywhere)
+      this.#toldEnded(session, of.record)
+      return session.ended({ is: 'absent' })
     })
   }
 
-  #lost(session: OpenSession): false {
-    session.lose()
-    return false
+  /**
+   * Ends a session wherever it has moved to, as long as its handle is the same: a logout never ends another login. The
+   * cookie is deleted only with the very session that its token named; otherwise it may be a newer login's by now.
+   */
+  async #endElsewhere(session: OpenSession, of: State, everywhere: boolean): Promise<void> {
+    const { store, clock, index } = this.#settings
+    let own = false
+    let subject: string | null = null
+    for (const { id, handle } of await this.#presented(of)) {
+      for (;;) {
+        const there = await whereabouts(store, id, clock)
+        if (there === undefined || (handle ?? there.record.handle) !== there.record.handle) break
+        if ((await this.#endRevision(there.record)) === undefined) continue
+        this.#toldEnded(session, there.record, there.record.id === id)
+        own ||= there.record.id === id
+        subject = there.record.subject
+        break
+      }
+    }
+    if (of.is === 'stored' && subject === null) {
+      subject = of.record.subject
+      // A marker lasts a minute only. Where a request took longer, the session is still known by its handle.
+      if (subject !== null && index !== undefined) await endHandle({ store, index }, subject, of.record.handle)
+    }
+    session.ended(own || of.is !== 'stored' ? afterEnd(of) : { is: 'ended', record: of.record, since: 'load' })
+    if (!everywhere || subject === null || index === undefined) return
+    const count = await index.removeBySubject(subject)
+    if (count > 0) this.#tell({ type: 'revoked', subject, count }, session.exchange)
   }
 
-  #discarded(session: OpenSession): void {
-    const { exchange, lost: id } = session
-    if (id !== undefined) this.#tell({ type: 'discarded', id }, exchange)
+  #presented(of: State): readonly { readonly id: SessionId; readonly handle?: string }[] {
+    if (of.is === 'ambiguous') return of.ids.map((id) => ({ id }))
+    return of.is === 'stored' || of.is === 'ended' ? [of.record] : []
+  }
+
+  /** @returns `undefined` if the session is not there any more */
+  #endRevision(record: SessionRecord): Awaitable<SessionRecord | undefined> {
+    const { store, clock } = this.#settings
+    return this.#turns.take(record, (base) =>
+      saveRevision(store, base, (newest) => markerOf(newest, { ended: 'loggedOut' }, clock())),
+    )
+  }
+
+  #toldEnded({ exchange, inCookie }: OpenSession, { id, subject }: SessionRecord, own = true): void {
+    if (own && inCookie) exchange.cookies.delete(this.#settings.cookie.of(exchange))
+    this.#tell({ type: 'ended', id, subject: subject ?? undefined }, exchange)
+  }
+
+  /**
+   * Nothing of what was answered 2xx is lost, so a change that cannot be stored is an error. A flash message alone is not:
+   * the login or logout that it speaks of has been answered by then.
+   */
+  #refuse(session: OpenSession): void {
+    const { exchange, state } = session
+    if (state.is === 'ended') this.#tell({ type: 'discarded', id: state.record.id }, exchange)
+    const changed = changedKeys(session.edit())
+    if (changed.length !== 1 || changed[0] !== FLASH_KEY) throw endedMeanwhile()
+  }
+
+  #revised(newest: SessionRecord, data: string, timeouts: Timeouts): SessionRecord {
+    return { ...newest, version: newest.version + 1, data: this.#fitting(data), ...this.#seenNow(newest, timeouts) }
+  }
+
+  /** A clock that is behind for a moment shortens nothing. */
+  #seenNow(record: SessionRecord, timeouts: Timeouts): Pick<SessionRecord, 'seenAt' | 'expiresAt'> {
+    const seenAt = Math.max(this.#settings.clock(), record.seenAt)
+    return { seenAt, expiresAt: expiryOf(record.createdAt, seenAt, timeouts) }
   }
 
   #firstRecord(session: OpenSession, wish: Wish, made: { secret: string; data: string }): SessionRecord {
     const { subject = null, login, handle } = wish.assignment ?? {}
+    const { state } = session
     const now = this.#settings.clock()
     return {
       id: idOf(made.secret),
-      // Whoever ended the old session by its handle has ended it.
-      handle: session.lost === undefined && handle !== undefined ? handle : randomHandle(),
+      // A session that was ended or moved by its handle stays so.
+      handle:
+        handle === undefined || (state.is === 'ended' && state.record.handle === handle) ? randomHandle() : handle,
       version: 1,
       subject,
       data: made.data,
@@ -243,14 +378,12 @@ export class SessionWriter implements SessionKeeper {
     }
   }
 
-  /** The same session under another id; a login begins its absolute timeout anew. */
+  /** The same session under another id; a login begins its absolute timeout again. */
   #successor(session: OpenSession, wish: Wish, old: SessionRecord, secret: string): SessionRecord {
-    const data = this.#fitting(wish.data(old.data))
+    const data = this.#fitting(newData(wish, old.data))
     if (wish.assignment !== undefined) return this.#firstRecord(session, wish, { secret, data })
-    const now = this.#settings.clock()
     const timeouts = timeoutsOf(this.#settings, readAbout(old.about).login)
-    const expiresAt = expiryOf(old.createdAt, now, timeouts)
-    return { ...old, id: idOf(secret), version: 1, data, seenAt: now, expiresAt }
+    return { ...old, id: idOf(secret), version: 1, data, ...this.#seenNow(old, timeouts) }
   }
 
   /** A record that joins those of its subject may push the oldest out. */
@@ -263,12 +396,12 @@ export class SessionWriter implements SessionKeeper {
     })
   }
 
-  #sendToken(session: OpenSession, record: SessionRecord, secret: string | undefined): void {
-    if (secret === undefined) return
+  #sendToken(session: OpenSession, record: SessionRecord, secret: string): void {
     const { exchange } = session
     const { cookie, tokens } = this.#settings
     const maxAge = this.#maxAge(record, readAbout(record.about).login)
     exchange.cookies.set(cookie.toSet(exchange), tokens.write(secret), maxAge === undefined ? undefined : { maxAge })
+    if (record.subject !== null) cookie.clearElsewhere(exchange)
   }
 
   /**
@@ -293,6 +426,30 @@ export class SessionWriter implements SessionKeeper {
   #tell(event: SessionEvent, exchange: Exchange): void {
     this.#settings.onEvent?.(event, exchange)
   }
+}
+
+function wishOf(session: OpenSession): Wish {
+  return { edit: session.edit(), assignment: session.assignment }
+}
+
+/** The data to store, made of the newest that is stored, or of none. */
+function newData({ edit, change }: Wish, newest: string | undefined): string {
+  const data = replay(edit, newest)
+  return change === undefined ? data : applied(change, data)
+}
+
+function changedKeys({ base, local, carry }: Edit): string[] {
+  return [...diff(prune(base, carry), local).keys()]
+}
+
+function lost(session: OpenSession): false {
+  session.lose()
+  return false
+}
+
+/** What a request may do after its logout: begin another session, unless its token had been ended before it arrived. */
+function afterEnd(of: State): State {
+  return of.is === 'ended' ? of : { is: 'absent' }
 }
 
 /** `data` after the application has changed it. */
@@ -326,7 +483,7 @@ function noDuplicate(insert: () => Awaitable<boolean>): Awaitable<boolean> {
 
 function endedMeanwhile(): ProtocolError {
   return new ProtocolError('ERR_SESSION_ENDED', 'The session ended while this request was at work; nothing was saved', {
-    hint: 'It was logged out or revoked elsewhere. Open the page again.',
+    hint: 'It was logged out, revoked or taken over by a login elsewhere, or it expired. Open the page again.',
     status: 409,
   })
 }

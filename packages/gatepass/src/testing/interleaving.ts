@@ -23,10 +23,12 @@ export interface Script {
  * found by running: each run repeats the choices of the one before up to the last that can be made otherwise.
  *
  * @param begin makes the scripts of one run, and what is to be checked after it
+ * @param most how many orders are run at most; default all
  * @returns how many orders were run to their end
  */
 export async function everyInterleaving(
   begin: () => Awaitable<{ scripts: readonly Script[]; check: () => Awaitable<void> }>,
+  most: number = Number.POSITIVE_INFINITY,
 ): Promise<number> {
   const schedule = new Schedule()
   let runs = 0
@@ -35,7 +37,7 @@ export async function everyInterleaving(
     if (!(await runInterleaved(scripts, schedule))) continue
     await check()
     runs++
-  } while (schedule.next())
+  } while (runs < most && schedule.next())
   return runs
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { type Awaitable, andThen } from '../awaitable.ts'
-import { moveRevision, saveRevision } from '../session/commit.ts'
+import { endingOf, markerOf } from '../session/about.ts'
+import { type Move, moveRevision, saveRevision } from '../session/commit.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import type { TestClock } from './clock.ts'
 import { everyInterleaving, type Footprint, type Script, type Turn } from './interleaving.ts'
@@ -16,13 +17,13 @@ const LIMIT = 2
 /** What requests do to one session, each in the steps that the engine takes. */
 const acts = {
   async change(scene: Scene, request: Request) {
-    const base = await request.store.load(scene.id)
+    const base = await live(scene, request)
     const saved = base && (await saveRevision(request.store, base, (newest) => edited(newest, { [request.name]: 1 })))
     if (saved) scene.saved.push(request.name)
   },
   async count(scene: Scene, request: Request) {
     const plusOne = (newest: SessionRecord) => edited(newest, { count: Number(dataOf(newest).count ?? 0) + 1 })
-    const base = await request.store.load(scene.id)
+    const base = await live(scene, request)
     if (base && (await saveRevision(request.store, base, plusOne))) scene.counted++
   },
   async rotate(scene: Scene, request: Request) {
@@ -40,13 +41,26 @@ const acts = {
       insert: (record) => andThen(request.store.insertWithin(record, LIMIT), () => {}),
     })
   },
+  async 'log out'(scene: Scene, request: Request) {
+    const marker = (newest: SessionRecord) => markerOf(newest, { ended: 'loggedOut' }, scene.clock())
+    const base = await live(scene, request)
+    const ended = base && (await saveRevision(request.store, base, marker))
+    scene.destroyed ||= ended !== undefined
+  },
+  async revoke(scene: Scene, request: Request) {
+    let result: WriteResult = 'conflict'
+    for (let base = await live(scene, request); base && result !== 'done'; base = await live(scene, request)) {
+      result = await request.store.remove(base.id, base.version)
+    }
+    scene.destroyed ||= result === 'done'
+  },
   async destroy(scene: Scene, request: Request) {
-    const base = await request.store.load(scene.id)
+    const base = await live(scene, request)
     if (base) await request.store.remove(base.id)
     scene.destroyed ||= base !== undefined
   },
   async touch(scene: Scene, request: Request) {
-    const base = await request.store.load(scene.id)
+    const base = await live(scene, request)
     if (base) await request.store.touch(base.id, base.seenAt + 1000, base.expiresAt + LIFETIME * 1000)
   },
   async expire(scene: Scene, request: Request) {
@@ -63,7 +77,7 @@ const acts = {
 type Act = keyof typeof acts
 
 const bySubject: readonly Act[] = ['login', 'log out everywhere']
-const inThrees: readonly Act[] = ['change', 'rotate', 'destroy', 'touch', 'expire']
+const inThrees: readonly Act[] = ['change', 'rotate', 'log out', 'destroy', 'touch', 'expire']
 
 /** Every two, and every three, of the acts on one session. */
 export function interleavings(indexed: boolean): StoreCase[] {
@@ -97,9 +111,15 @@ interface Request {
   readonly store: ComparedStore
 }
 
-async function move(scene: Scene, request: Request, how: Parameters<typeof moveRevision>[2]): Promise<void> {
-  const base = await request.store.load(scene.id)
-  const moved = base && (await moveRevision(request.store, base, how))
+/** The session, unless a marker stands in its place. */
+async function live(scene: Scene, { store }: Request): Promise<SessionRecord | undefined> {
+  const record = await store.load(scene.id)
+  return record && endingOf(record) === undefined ? record : undefined
+}
+
+async function move(scene: Scene, request: Request, how: Omit<Move, 'clock'>): Promise<void> {
+  const base = await live(scene, request)
+  const moved = base && (await moveRevision(request.store, base, { ...how, clock: scene.clock }))
   scene.moved ||= moved !== undefined
 }
 
@@ -184,7 +204,7 @@ class Scene {
 
   async #live(): Promise<SessionRecord[]> {
     const records = await Promise.all([...this.#names.keys()].map(async (id) => this.#fixture.store.load(id)))
-    return records.filter((record) => record !== undefined)
+    return records.filter((record) => record !== undefined && endingOf(record) === undefined) as SessionRecord[]
   }
 
   #count(act: Act): number {

@@ -297,7 +297,7 @@ const refusedByOrder: Readonly<Record<string, string>> = {
   'replace keeps the version': 'count and count',
   'touch inserts': 'destroy and touch',
   'touch is a new version': 'change and touch',
-  'remove ignores the version': 'change and rotate',
+  'remove ignores the version': 'change and revoke',
   'an expired record is seen by replace': 'change and expire',
   'an expired record is seen by touch': 'touch and expire',
   'insertWithin keeps one too many': 'login and touch',

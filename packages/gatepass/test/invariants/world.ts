@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { GatepassError } from '../../src/error.ts'
 import { type SessionEvent, SessionManager, type SessionOptions } from '../../src/session/manager.ts'
 import type { Session } from '../../src/session/session.ts'
 import { hasSubjectIndex, type SessionRecord, type SessionStore, type SubjectIndex } from '../../src/session/store.ts'
@@ -12,7 +13,7 @@ export type Data = Record<string, unknown>
 type AnyStore = SessionStore & SubjectIndex & { close(): void }
 export type StoreMaker = (clock: TestClock) => AnyStore
 
-export const storeMakers: Readonly<Record<string, StoreMaker>> = {
+export const storeMakers: Readonly<Record<'memory' | 'sqlite', StoreMaker>> = {
   memory: (clock) => memoryStore({ clock }),
   sqlite: (clock) => sqliteStore(':memory:', { clock }),
 }
@@ -26,15 +27,17 @@ export class World {
   readonly jar = new TestJar()
   /** Answers at once: for what happens before and after. */
   readonly plain: SessionManager<Data>
-  /** Answers when told: for what happens at the same time. */
-  readonly stepped: SessionManager<Data>
+  readonly #options: SessionOptions
+  readonly #oneProcess: SessionManager<Data> | undefined
 
-  constructor(makeStore: StoreMaker, options: Partial<SessionOptions> = {}) {
+  /** @param processes whether requests at the same time are answered by one process, or each by one of its own */
+  constructor(makeStore: StoreMaker, options: Partial<SessionOptions> = {}, processes: 'one' | 'several' = 'several') {
     this.store = makeStore(this.clock)
     this.stepping = new SteppingStore(this.store)
     const common = { ...options, clock: this.clock, onEvent: (event: SessionEvent) => void this.events.push(event) }
     this.plain = new SessionManager<Data>({ ...common, store: this.store })
-    this.stepped = new SessionManager<Data>({ ...common, store: this.stepping })
+    this.#options = { ...common, store: this.stepping }
+    this.#oneProcess = processes === 'one' ? this.process() : undefined
   }
 
   /** One request from beginning to end, answered before anything else happens; its cookies reach the browser. */
@@ -46,18 +49,26 @@ export class World {
     return exchange
   }
 
+  /** A manager whose store calls wait to be let through: for what happens at the same time. */
+  process(): SessionManager<Data> {
+    return new SessionManager<Data>(this.#options)
+  }
+
   /** A request with the cookies the browser has now, whose store calls wait to be let through. */
   concurrently(act: (session: Session<Data>) => unknown): () => Promise<void> {
     const exchange = this.jar.exchange()
+    const manager = this.#oneProcess ?? this.process()
     return async () => {
-      await act(await this.stepped.open(exchange))
-      await this.stepped.commit(exchange)
-      this.answers.push(exchange)
+      const session = await manager.open(exchange)
+      const arrivedLive = session.id !== undefined
+      await act(session)
+      const saved = await settledCommit(manager, exchange)
+      this.answers.push({ exchange, arrivedLive, status: saved ? 200 : 409 })
     }
   }
 
   /** Concurrent requests that were answered, in that order. */
-  readonly answers: TestExchange[] = []
+  readonly answers: Answer[] = []
 
   /** What a request with this browser's cookie finds. */
   async found(jar: TestJar = this.jar): Promise<Session<Data>> {
@@ -73,6 +84,24 @@ export class World {
 
   close(): void {
     this.store.close()
+  }
+}
+
+export interface Answer {
+  readonly exchange: TestExchange
+  /** Whether the session was live when the request looked it up. */
+  readonly arrivedLive: boolean
+  /** 409: the session had ended, and what the request changed was saved nowhere. */
+  readonly status: 200 | 409
+}
+
+export async function settledCommit(manager: SessionManager<Data>, exchange: TestExchange): Promise<boolean> {
+  try {
+    await manager.commit(exchange)
+    return true
+  } catch (error) {
+    if (error instanceof GatepassError && error.code === 'ERR_SESSION_ENDED') return false
+    throw error
   }
 }
 

@@ -73,6 +73,7 @@ export class Oracle {
   readonly #mayHaveEnded = new Set<string>()
   readonly #revoked = new Map<string, number>()
   readonly #logins = new Map<string, number>()
+  readonly #tookAlong = new Map<string, number>()
   readonly #inUse = new Map<string, number>()
   readonly #lastUse = new Map<string, Timestamp>()
   /** How often something was found, was certain to have ended, or was certain to have been saved. */
@@ -96,6 +97,11 @@ export class Oracle {
     return [...this.#lifetimes.keys()]
   }
 
+  /** The session that is, or was, under this id. */
+  handleOf(id: SessionId | undefined): string | undefined {
+    return [...this.#idsOf].find(([, ids]) => id !== undefined && ids.has(id))?.[0]
+  }
+
   subjectOf(handle: string): string | undefined {
     return this.#sessions.get(handle)?.subject
   }
@@ -105,7 +111,7 @@ export class Oracle {
   }
 
   incrementsOf(handle: string): number {
-    return this.#sessions.get(handle)?.increments.length ?? 0
+    return (this.#sessions.get(handle)?.increments.length ?? 0) + (this.#tookAlong.get(handle) ?? 0)
   }
 
   // ── what requests ask ──────────────────────────────────────────────────────────────────────────
@@ -153,7 +159,7 @@ export class Oracle {
   #notFound(from: Standpoint, expected: SessionId | undefined): void {
     if (expected === undefined || !this.#mustLive(from, expected)) return
     this.checked.absent++
-    const handle = [...this.#idsOf].find(([, ids]) => ids.has(expected))?.[0] ?? ''
+    const handle = this.handleOf(expected) ?? ''
     const subject = this.subjectOf(handle) ?? ''
     if ([expected, handle, subject].some((name) => this.#mayHaveEnded.has(name))) return
     expect.fail(`the session of ${from.visitor.name} is lost: nobody has asked to end it`)
@@ -228,6 +234,11 @@ export class Oracle {
     if (expiresAt <= this.#clock()) return 0
     const { idleTimeout, touchInterval, absoluteTimeout } = timeouts
     return Math.min(openedAt + (idleTimeout - touchInterval) * 1000, createdAt + absoluteTimeout * 1000)
+  }
+
+  /** A login began a session with so many increments of the one before. */
+  tookAlong(handle: string | undefined, increments: number): void {
+    if (handle !== undefined) this.#tookAlong.set(handle, increments)
   }
 
   incremented(from: Standpoint, session: Opened): void {

@@ -153,6 +153,7 @@ describe('logging out at the provider', () => {
     const exchange = browser.jar.exchange(post)
     const reply = await w.app.gatepass.logout(exchange, { success: '/bye', atProvider: true })
     await w.app.gatepass.sessions.commit(exchange)
+    browser.jar.receive(exchange)
     const location = new URL(String(reply.headers.location))
     expect(location.pathname).toBe('/logout')
     expect(Object.fromEntries(location.searchParams)).toEqual({
