@@ -28,6 +28,7 @@ const layerOf: Readonly<Record<string, number>> = {
   register: 0,
   crypto: 0,
   cookie: 1,
+  'number-options': 1,
   protocols: 1,
   http: 2,
   session: 3,

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
+import { StoreError } from './error.ts'
 
 const folder = join(import.meta.dirname, '..')
 const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
@@ -29,4 +31,19 @@ test('every entry says by itself that Node is too old, rather than fail at what 
   expect(new Set(Object.values(codesOn('20.20.2')))).toEqual(new Set(['ERR_NODE_VERSION']))
   expect(new Set(Object.values(codesOn('22.9.0')))).toEqual(new Set(['ERR_NODE_VERSION']))
   expect(new Set(Object.values(codesOn(`${oldest}.0`)))).toEqual(new Set(['loads']))
+})
+
+test('a store error has no password in its message, nor in its cause and what that was caused by', () => {
+  const deep = Object.assign(new Error('password=hunter2 is wrong'), { input: 'redis://:hun/ter2@db:6379' })
+  const cause = new AggregateError([new Error('no postgres://app:hunter2@db/app')], 'mysql://app:hunter2@db', {
+    cause: deep,
+  })
+  const error = new StoreError('ERR_STORE_UNAVAILABLE', 'cannot reach redis://app:hunter2@db:6379/0', { cause })
+  expect(error.message).toBe('cannot reach redis://…@db:6379/0')
+  expect(error.cause).toBe(cause)
+  const shown = inspect(error, { depth: 9, showHidden: true })
+  expect(shown).not.toMatch(/hunter2|hun\/ter2/)
+  for (const kept of ['mysql://…@db', 'no postgres://…@db/app', 'password=… is wrong', 'redis://…@db:6379']) {
+    expect(shown).toContain(kept)
+  }
 })

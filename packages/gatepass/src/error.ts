@@ -138,8 +138,32 @@ export class ProtocolError extends GatepassError {
 export class StoreError extends GatepassError {
   override readonly name = 'StoreError'
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(code, message, 503, { retryAfter: 1, ...details })
+    super(code, cleaned(message), 503, { retryAfter: 1, ...details, cause: withoutPasswords(details.cause) })
   }
+}
+
+/** A password in an address, and one that is named: `postgres://app:…@db`, `password=…`. */
+const passwords: readonly [RegExp, string][] = [
+  [/(:\/\/)[^\s"'`]*@/g, '$1…@'],
+  [/\b(password|passwd|pwd)=[^\s&;,]+/gi, '$1=…'],
+]
+
+/** What a driver threw may quote the address that it was given. Its texts are changed in place: the error stays what it is. */
+function withoutPasswords(cause: unknown): unknown {
+  for (let error = cause; error instanceof Error; error = error.cause) {
+    for (const key of Object.getOwnPropertyNames(error)) cleanText(error, key)
+    if (error instanceof AggregateError) for (const one of error.errors) withoutPasswords(one)
+  }
+  return typeof cause === 'string' ? cleaned(cause) : cause
+}
+
+function cleanText(error: Error, key: string): void {
+  const text: unknown = Reflect.get(error, key)
+  if (typeof text === 'string' && cleaned(text) !== text) Reflect.set(error, key, cleaned(text))
+}
+
+function cleaned(text: string): string {
+  return passwords.reduce((rest, [pattern, instead]) => rest.replace(pattern, instead), text)
 }
 
 /** What kind of thing a value is, for an error: never the value itself, which may be a secret. */

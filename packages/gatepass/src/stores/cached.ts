@@ -1,5 +1,6 @@
 import { type Awaitable, settled } from '../awaitable.ts'
 import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
+import { seconds } from '../number-options.ts'
 import {
   type ChangeFeed,
   hasSubjectIndex,
@@ -11,15 +12,20 @@ import {
   type WriteResult,
 } from '../session/store.ts'
 import { NearCache } from './cached/near-cache.ts'
+import { sessionCount, storeClock } from './options.ts'
 
+/** As many as a Map can hold, and some room. */
+const MOST_KEPT = 16_000_000
+/** Seconds. */
+const DAY = 86_400
 /** Between two attempts to listen, in ms. */
 const RETRY_INTERVAL = 1000
 
 export interface CachedStoreOptions {
-  /** How many sessions are kept; default 50,000. One with more than a kilobyte of text counts as several. */
+  /** How many sessions are kept; default 50,000, at most 16,000,000. One with more than a kilobyte of text counts as several. */
   maxSessions?: number
   /**
-   * Seconds after which a session is loaded again although nothing was announced; default 60. It bounds what a connection
+   * Seconds after which a session is loaded again although nothing was announced; default 60, at most a day. It bounds what a connection
    * can do that is dead and has not noticed.
    */
   maxAge?: number
@@ -192,15 +198,15 @@ function canBeClosed(store: object): store is { close(): Awaitable<void> } {
 
 function limits(store: SessionStore & ChangeFeed, options: CachedStoreOptions) {
   checkOptions('cachedStore()', options, cachedOptions, 'ERR_STORE_OPTIONS')
-  const { maxSessions = 50_000, maxAge = 60, clock = Date.now } = options
+  const { maxSessions = 50_000, maxAge = 60, clock } = options
   if (typeof store?.subscribe !== 'function') {
     throw new UsageError('ERR_STORE_OPTIONS', 'The store does not announce changes, so nothing of it can be kept', {
       hint: 'Use one that implements ChangeFeed: the Redis and PostgreSQL stores do. Stores inside the process need no cache.',
     })
   }
-  if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
-    throw new UsageError('ERR_STORE_OPTIONS', '`maxSessions` must be a whole number of at least 1')
+  return {
+    maxSessions: sessionCount(maxSessions, MOST_KEPT),
+    maxAge: seconds(maxAge, { code: 'ERR_STORE_OPTIONS', name: 'maxAge', most: DAY }) * 1000,
+    clock: storeClock(clock),
   }
-  if (!(maxAge > 0)) throw new UsageError('ERR_STORE_OPTIONS', '`maxAge` must be a positive number of seconds')
-  return { maxSessions, maxAge: maxAge * 1000, clock }
 }

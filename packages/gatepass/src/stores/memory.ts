@@ -1,9 +1,10 @@
-import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import { BUCKET_WIDTH, ExpiryBuckets } from './memory/expiry-buckets.ts'
 import { IdTable } from './memory/id-table.ts'
 import { placeOf, Rows } from './memory/rows.ts'
 import { SubjectTable } from './memory/subject-table.ts'
+import { sessionCount, sessionLimit, storeClock } from './options.ts'
 
 const ABSENT = -1
 /** Rows that one slice of sweeping looks at: well under a millisecond. */
@@ -48,8 +49,8 @@ export class MemoryStore implements SessionStore, SubjectIndex {
 
   constructor(options: MemoryStoreOptions = {}) {
     checkOptions('memoryStore()', options, memoryOptions, 'ERR_STORE_OPTIONS')
-    this.#clock = options.clock ?? Date.now
-    this.#maxSessions = atLeastOne('maxSessions', options.maxSessions ?? 1_000_000)
+    this.#clock = storeClock(options.clock)
+    this.#maxSessions = sessionCount(options.maxSessions ?? 1_000_000)
   }
 
   /** Sessions in memory, with those that have expired and are not swept yet. */
@@ -110,7 +111,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
 
   insertWithin(record: SessionRecord, limit: number): number {
     this.#refuseDuplicate(record.id)
-    const surplus = record.subject === null ? [] : this.#oldestBeside(record, record.subject, Math.max(limit, 1) - 1)
+    const surplus = record.subject === null ? [] : this.#oldestBeside(record, record.subject, sessionLimit(limit) - 1)
     // Where something is removed there is room; where nothing is, a full store throws before anything has changed.
     if (surplus.length === 0) this.#makeRoom()
     for (const row of surplus) this.#drop(row)
@@ -274,9 +275,4 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     const more = this.sweep()
     this.#sweeper = this.#size === 0 ? undefined : this.#sweepIn(more ? 0 : BUCKET_WIDTH)
   }
-}
-
-function atLeastOne(option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new UsageError('ERR_STORE_OPTIONS', `\`${option}\` must be a whole number of at least 1`)
 }

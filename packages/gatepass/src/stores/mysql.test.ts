@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
@@ -266,13 +267,25 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
     await expect(store.load(record.id)).rejects.toEqual(unavailable)
   })
 
-  test('a server that cannot be reached is unavailable', async () => {
-    const nowhere = mysql.createPool({ host: '127.0.0.1', port: 1 })
-    const store = mysqlStore({ pool: nowhere })
-    await expect(store.load(session().id)).rejects.toEqual(unavailable)
-    store.close()
-    await nowhere.end()
-  })
+  test.each([
+    mysql.createPool({ host: '127.0.0.1', port: 1, database: 'app', user: 'app', password: 'hunter2' }),
+    mysql.createPool('mysql://app:hunter2@127.0.0.1:1/app'),
+    callbacks.createPool('mysql://app:hunter2@127.0.0.1:1/app'),
+  ])(
+    'a server that cannot be reached is named with its address and the reason, and without the password',
+    async (nowhere) => {
+      const store = mysqlStore({ pool: nowhere })
+      const failure = await store.load(session().id).catch((error: unknown) => error)
+      expect(failure).toEqual(unavailable)
+      expect(failure).toMatchObject({
+        message: 'MySQL at 127.0.0.1:1/app cannot be reached: ECONNREFUSED',
+        cause: { code: 'ECONNREFUSED' },
+      })
+      expect(inspect(failure, { depth: 9 })).not.toContain('hunter2')
+      store.close()
+      await nowhere.end()
+    },
+  )
 
   test('sweeping deletes what has expired, a slice at a time, and leaves what was touched until its last expiry', async () => {
     const store = open()

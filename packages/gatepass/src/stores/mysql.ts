@@ -4,6 +4,7 @@ import { LoadBatch } from '../session/load-batch.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import {
   countOf,
+  engineOf,
   inTransaction,
   type MysqlConnection,
   type MysqlPool,
@@ -14,9 +15,10 @@ import {
 } from './mysql/driver.ts'
 import { duplicateEntry, errnoOf, persistently, storeError } from './mysql/failure.ts'
 import { LOCKS, migrate } from './mysql/schema.ts'
-import { type Connections, within } from './sql/connections.ts'
+import { sessionLimit, storeClock, timeLimit } from './options.ts'
+import type { Connections } from './sql/connections.ts'
 import { Migration } from './sql/migration.ts'
-import { sqlName, timeLimit } from './sql/options.ts'
+import { sqlName } from './sql/options.ts'
 import { Sweeper } from './sql/sweeper.ts'
 import { decodeText, encodeText } from './sql/text.ts'
 
@@ -78,15 +80,19 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     (record) => ({ ...record }),
   )
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
-  readonly #timeout: number
+  readonly #engine: string
   readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: MysqlStoreOptions) {
     checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')
     this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
-    this.#clock = options.clock ?? Date.now
-    this.#timeout = timeLimit(options.timeout)
-    this.#connections = mysqlConnections(options, this.#timeout)
+    this.#clock = storeClock(options.clock)
+    this.#engine = engineOf(options)
+    this.#connections = mysqlConnections(options, {
+      engine: this.#engine,
+      timeout: timeLimit(options.timeout),
+      migration: this.#migration,
+    })
   }
 
   load(id: SessionId): Promise<SessionRecord | undefined> {
@@ -183,7 +189,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
         connection,
         `SELECT id FROM \`${this.#table}\` JOIN (SELECT handle FROM \`${this.#table}\`
             WHERE subject = ? AND expires_at > ? AND handle <> ? GROUP BY handle
-            ORDER BY MAX(created_at) DESC LIMIT 1000000 OFFSET ${Math.max(Math.trunc(limit), 1) - 1}) surplus USING (handle)
+            ORDER BY MAX(created_at) DESC LIMIT 1000000 OFFSET ${sessionLimit(limit) - 1}) surplus USING (handle)
           WHERE subject = ? AND expires_at > ? AND handle <> ?`,
         [...others, ...others],
       )
@@ -226,9 +232,9 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   async #migrate(): Promise<void> {
     try {
-      await this.#connections.use((connection) => migrate(connection, this.#table), MIGRATION_TIMEOUT)
+      await this.#connections.useFor(MIGRATION_TIMEOUT, (connection) => migrate(connection, this.#table))
     } catch (error) {
-      throw storeError(error)
+      throw storeError(error, this.#engine)
     }
     this.#sweeper.start()
   }
@@ -324,10 +330,9 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   async #use<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     try {
-      if (!this.#migration.done) await within(this.#timeout, this.migrate())
       return await this.#connections.use((connection) => persistently(() => work(connection)))
     } catch (error) {
-      throw storeError(error)
+      throw storeError(error, this.#engine)
     }
   }
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { Client, Pool, type PoolClient } from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Heard } from '../../test/stores/heard.ts'
@@ -34,6 +35,11 @@ function open(options: Partial<PostgresStoreOptions> = {}): PostgresStore & { ta
   const store = postgresStore({ ...source, clock, ...options, table })
   stores.push({ store, table, schema })
   return Object.assign(store, { table })
+}
+
+/** The server's number of the only connection of a pool. */
+async function backend(pool: Pool): Promise<unknown> {
+  return (await pool.query('SELECT pg_backend_pid() AS pid')).rows[0]?.pid
 }
 
 /** A connection that is ended after the test, and its transaction with it. */
@@ -329,18 +335,18 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
 
   describe('a limit of time', () => {
     test('ends an operation that has to wait, and its connection is not used again', async () => {
-      const own = new Pool({ ...connection, max: 2 })
+      const own = new Pool({ ...connection, max: 1 })
       const store = open({ pool: own, timeout: 0.3 })
       const record = session()
       await store.insert(record)
       const other = await borrow()
       await other.query('BEGIN')
       await other.query(`LOCK TABLE "${store.table}"`)
-      expect(own.totalCount).toBe(1)
+      const before = await backend(own)
       await expect(store.load(record.id)).rejects.toEqual(unavailable)
-      expect(own.totalCount).toBe(0)
       await other.query('COMMIT')
       expect(await store.load(record.id)).toEqual(record)
+      expect(await backend(own)).not.toBe(before)
       await store.close()
       await own.end()
     })
@@ -369,6 +375,19 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       await own.end()
     })
 
+    test('of an operation that waits for a lock is no word about the server: others are served', async () => {
+      const store = open({ timeout: 0.3 })
+      const [locked, free] = [session(), session()]
+      await store.insert(locked)
+      await store.insert(free)
+      const other = await borrow()
+      await other.query('BEGIN')
+      await other.query(`SELECT FROM "${store.table}" WHERE id = $1 FOR UPDATE`, [locked.id])
+      await expect(store.touch(locked.id, clock(), clock() + LIFETIME)).rejects.toEqual(unavailable)
+      expect(await store.touch(free.id, clock(), clock() + LIFETIME)).toBe('done')
+      expect(await store.load(locked.id)).toEqual(locked)
+    })
+
     test('keeps a single client away from everybody until it has answered after all', async () => {
       const client = new Client(connection)
       await client.connect()
@@ -381,18 +400,30 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       await expect(store.load(record.id)).rejects.toEqual(unavailable)
       await expect(store.remove(record.id)).rejects.toEqual(unavailable)
       await other.query('COMMIT')
-      expect(await store.load(record.id)).toEqual(record)
+      await vi.waitFor(async () => expect(await store.load(record.id)).toEqual(record))
       await client.end()
     })
   })
 
-  test('a server that cannot be reached is unavailable', async () => {
-    const nowhere = new Pool({ host: '127.0.0.1', port: 1 })
-    const store = postgresStore({ pool: nowhere })
-    await expect(store.load(session().id)).rejects.toEqual(unavailable)
-    await store.close()
-    await nowhere.end()
-  })
+  test.each([
+    { host: '127.0.0.1', port: 1, database: 'app', user: 'app', password: 'hunter2' },
+    { connectionString: 'postgres://app:hunter2@127.0.0.1:1/app' },
+  ])(
+    'a server that cannot be reached is named with its address and the reason, and without the password',
+    async (to) => {
+      const nowhere = new Pool(to)
+      const store = postgresStore({ pool: nowhere })
+      const failure = await store.load(session().id).catch((error: unknown) => error)
+      expect(failure).toEqual(unavailable)
+      expect(failure).toMatchObject({
+        message: 'PostgreSQL at 127.0.0.1:1/app cannot be reached: ECONNREFUSED',
+        cause: { code: 'ECONNREFUSED' },
+      })
+      expect(inspect(failure, { depth: 9 })).not.toContain('hunter2')
+      await store.close()
+      await nowhere.end()
+    },
+  )
 
   describe('sweeping', () => {
     test('deletes what has expired, a slice at a time, and leaves what was touched until its last expiry', async () => {

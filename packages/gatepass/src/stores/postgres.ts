@@ -11,13 +11,14 @@ import type {
   Timestamp,
   WriteResult,
 } from '../session/store.ts'
-import { ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
+import { sessionLimit, storeClock, timeLimit } from './options.ts'
+import { engineOf, ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
 import { persistently, storeError } from './postgres/failure.ts'
 import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
-import { type Connections, within } from './sql/connections.ts'
+import type { Connections } from './sql/connections.ts'
 import { Migration } from './sql/migration.ts'
-import { sqlName, timeLimit } from './sql/options.ts'
+import { sqlName } from './sql/options.ts'
 import { Sweeper } from './sql/sweeper.ts'
 import { decodeText, encodeText } from './sql/text.ts'
 
@@ -87,7 +88,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     (record) => ({ ...record }),
   )
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
-  readonly #timeout: number
+  readonly #engine: string
   readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: PostgresStoreOptions) {
@@ -98,9 +99,13 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
       schema: schema === undefined ? undefined : sqlName(schema, 'schema'),
       unlogged: options.unlogged === true,
     }
-    this.#clock = options.clock ?? Date.now
-    this.#timeout = timeLimit(options.timeout)
-    this.#connections = postgresConnections(options, this.#timeout)
+    this.#clock = storeClock(options.clock)
+    this.#engine = engineOf(options)
+    this.#connections = postgresConnections(options, {
+      engine: this.#engine,
+      timeout: timeLimit(options.timeout),
+      migration: this.#migration,
+    })
     this.#channel = announce ? `gatepass ${table}` : null
     this.#statements = statementsFor(this.#layout, this.#channel)
     this.#pool = options.pool
@@ -161,7 +166,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   async insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    if (record.subject !== null) return this.#insertFor(record, Math.max(limit, 1))
+    if (record.subject !== null) return this.#insertFor(record, sessionLimit(limit))
     await this.insert(record)
     return 0
   }
@@ -169,13 +174,13 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   /**
    * Tells of what any process changes, by LISTEN on a connection that it takes out of the pool and keeps.
    *
-   * A connection that is lost is noticed at once, one that is merely silent within a second.
+   * A connection that is lost is noticed at once, one that is merely silent within half a second.
    *
    * @throws {UsageError} `ERR_STORE_OPTIONS` without `announce`, and without a pool
    */
   subscribe(listener: ChangeListener): () => Promise<void> {
     if (this.#pool === undefined || this.#channel === null) throw unannounced()
-    const listening = new Listening(this.#pool, this.#channel, listener)
+    const listening = new Listening({ pool: this.#pool, channel: this.#channel, engine: this.#engine, listener })
     this.#listening.add(listening)
     return () => {
       this.#listening.delete(listening)
@@ -212,9 +217,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
 
   async #migrate(): Promise<void> {
     try {
-      await this.#connections.use((client) => migrate(client, this.#layout), MIGRATION_TIMEOUT)
+      await this.#connections.useFor(MIGRATION_TIMEOUT, (client) => migrate(client, this.#layout))
     } catch (error) {
-      throw storeError(error)
+      throw storeError(error, this.#engine)
     }
     this.#sweeper.start()
   }
@@ -246,11 +251,10 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
 
   async #run({ name, text }: Statement, values: unknown[]): ReturnType<PostgresClient['query']> {
     try {
-      if (!this.#migration.done) await within(this.#timeout, this.migrate())
       const query = { name, text, values, rowMode: 'array' } as const
       return await this.#connections.use((client) => persistently(() => client.query(query)))
     } catch (error) {
-      throw storeError(error)
+      throw storeError(error, this.#engine)
     }
   }
 }

@@ -11,7 +11,9 @@ import type {
   Timestamp,
   WriteResult,
 } from '../session/store.ts'
-import { type NodeClient, type RedisClient, type RedisServerClient, topologyOf } from './redis/client.ts'
+import { reasonOf } from './failure.ts'
+import { sessionLimit, storeClock, timeLimit } from './options.ts'
+import { type NodeClient, type RedisClient, type RedisServerClient, type Topology, topologyOf } from './redis/client.ts'
 import { Engine, type Reply } from './redis/engine.ts'
 import { listen } from './redis/feed.ts'
 import { Lookups } from './redis/lookups.ts'
@@ -80,18 +82,19 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     const { prefix, timeout, clock } = checked(options)
     this.#clock = clock
     this.#prefix = `${prefix}session:`
-    this.#owned = options.url === undefined ? undefined : connectTo(options.url, timeout)
-    const client = this.#owned?.client ?? (options.client as RedisClient)
-    this.#engine = new Engine(topologyOf(client, options.nodeClient), timeout)
+    this.#owned = options.url === undefined ? undefined : ownClient(options.url, timeout)
+    const topology = topologyOf(this.#owned ?? (options.client as RedisClient), options.nodeClient)
+    this.#engine = new Engine({ topology, timeout, connecting: this.#owned && connect(this.#owned, topology) })
     this.#lookups = new Lookups(this.#engine)
     const records = { key: (id: SessionId) => this.#key(id), load: this.#loadOf.bind(this) }
     this.#subjects = new Subjects({ engine: this.#engine, records, prefix, clock })
   }
 
-  load(id: SessionId): Promise<SessionRecord | undefined> {
-    // Not awaited where there is nothing to wait for: this is the path of every request.
-    const connecting = this.#owned?.connecting
-    return connecting === undefined ? this.#find(id) : connecting.then(() => this.#find(id))
+  async load(id: SessionId): Promise<SessionRecord | undefined> {
+    const text = await this.#lookups.find(this.#key(id))
+    if (text === null) return undefined
+    const record = decodeRecord(id, text)
+    return record.expiresAt > this.#clock() ? record : undefined
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -99,14 +102,12 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   async replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
-    await this.#owned?.connecting
     const tag = this.#nextTag()
     const reply = await this.#replace(record, expectedVersion, { tag, coveredUntil: '' })
     return reply === 'uncovered' ? this.#replaceAnnounced(record, expectedVersion, tag) : this.#result(reply, record.id)
   }
 
   async touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
-    await this.#owned?.connecting
     const touch = (coveredUntil: Timestamp | '') => this.#onRecord('touch', id, [seenAt, expiresAt, coveredUntil])
     const reply = await touch('')
     if (!Array.isArray(reply)) return reply as WriteResult
@@ -116,22 +117,19 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   async remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
-    await this.#owned?.connecting
     return this.#result(await this.#onRecord('remove', id, [expectedVersion ?? '']), id)
   }
 
   async listBySubject(subject: string): Promise<SessionRecord[]> {
-    await this.#owned?.connecting
     return this.#subjects.list(subject)
   }
 
   async removeBySubject(subject: string, except?: SessionId): Promise<number> {
-    await this.#owned?.connecting
     return this.#subjects.endAll(subject, except)
   }
 
   async insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    return this.#insert(record, Math.max(limit, 1))
+    return this.#insert(record, sessionLimit(limit))
   }
 
   /**
@@ -141,25 +139,16 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
    * @throws {UsageError} `ERR_STORE_OPTIONS` with a Sentinel client and no `nodeClient`
    */
   async subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
-    await this.#owned?.connecting
     return listen(this.#engine.topology, { prefix: this.#prefix, listener })
   }
 
   /** Closes the connection if it was opened here; a client handed in stays open. */
   async close(): Promise<void> {
-    await this.#owned?.close()
-  }
-
-  async #find(id: SessionId): Promise<SessionRecord | undefined> {
-    const text = await this.#lookups.find(this.#key(id))
-    if (text === null) return undefined
-    const record = decodeRecord(id, text)
-    return record.expiresAt > this.#clock() ? record : undefined
+    this.#owned?.destroy()
   }
 
   /** @param limit of sessions of this subject, or 0 for none */
   async #insert(record: SessionRecord, limit: number): Promise<number> {
-    await this.#owned?.connecting
     if (!hasSubject(record)) {
       refuseDuplicate(await this.#write(record))
       return 0
@@ -261,38 +250,52 @@ function refuseDuplicate(reply: Reply): Reply {
   return reply
 }
 
-interface OwnClient {
-  readonly client: RedisServerClient
-  /** The first connection; undefined once it is there or has failed. */
-  readonly connecting: Promise<void> | undefined
-  close(): Promise<void>
-}
-
-function connectTo(url: string, timeout: number): OwnClient {
-  const client = redisPackage().createClient({
-    url,
-    disableOfflineQueue: true,
-    // A connection that is dead and does not say so is found out: a PING goes unanswered, and then nothing is sent.
-    pingInterval: timeout,
-    socket: { connectTimeout: timeout, socketTimeout: 3 * timeout },
-  })
-  // The failure itself is told to whoever asks; without a listener it would end the process.
-  client.on('error', () => {})
-  const own = { client, connecting: undefined as Promise<void> | undefined, close: async () => client.destroy() }
-  const done = () => {
-    own.connecting = undefined
-  }
-  const tooLong = new Promise<void>((resolve) => setTimeout(resolve, timeout).unref())
-  own.connecting = Promise.race([client.connect().then(done, done), tooLong.then(done)])
-  return own
-}
+type OwnClient = ReturnType<RedisPackage['createClient']>
 
 interface RedisPackage {
   createClient(options: object): RedisServerClient & {
     connect(): Promise<unknown>
     destroy(): void
-    on(event: 'error', listener: () => void): unknown
+    on(event: 'error', listener: (error: unknown) => void): unknown
+    on(event: 'ready', listener: () => void): unknown
   }
+}
+
+function ownClient(url: string, timeout: number): OwnClient {
+  const { createClient } = redisPackage()
+  try {
+    return createClient({
+      url,
+      disableOfflineQueue: true,
+      // A connection that is dead and does not say so is found out: a PING goes unanswered, and then nothing is sent.
+      pingInterval: timeout,
+      socket: { connectTimeout: timeout, socketTimeout: 3 * timeout },
+    })
+  } catch {
+    // Without the cause: it quotes the address, and that may have a password in it.
+    throw new UsageError('ERR_STORE_OPTIONS', '`url` is not an address of Redis', {
+      hint: "For example 'redis://localhost:6379', or 'rediss://user:password@host:6379/0' with TLS.",
+    })
+  }
+}
+
+/**
+ * Connects, and says once that it does not succeed: who asks the store is told, too, but that may be much later.
+ *
+ * @returns the first connection; it goes on trying until the client is destroyed
+ */
+function connect(client: OwnClient, topology: Topology): Promise<unknown> {
+  let said = false
+  // Without a listener a failure would end the process.
+  client.on('error', (error) => {
+    if (!said)
+      process.emitWarning(`${topology.nameOf('')} cannot be reached: ${reasonOf(error)}`, { code: 'GATEPASS_STORE' })
+    said = true
+  })
+  client.on('ready', () => {
+    said = false
+  })
+  return client.connect().catch(() => {})
 }
 
 function redisPackage(): RedisPackage {
@@ -307,15 +310,12 @@ function redisPackage(): RedisPackage {
 }
 
 function checked(options: RedisStoreOptions): { prefix: string; timeout: number; clock: () => Timestamp } {
-  const { client, url, prefix = 'gatepass:', timeout = 2, clock = Date.now } = options
+  const { client, url, prefix = 'gatepass:' } = options
   if ((client === undefined) === (url === undefined)) {
     throw new UsageError('ERR_STORE_OPTIONS', 'Pass either `client` or `url`')
   }
   if (typeof prefix !== 'string' || prefix === '') {
     throw new UsageError('ERR_STORE_OPTIONS', '`prefix` must be a text that no other keys begin with')
   }
-  if (!(timeout > 0 && timeout <= 60)) {
-    throw new UsageError('ERR_STORE_OPTIONS', '`timeout` must be a number of seconds above 0, at most 60')
-  }
-  return { prefix, timeout: timeout * 1000, clock }
+  return { prefix, timeout: timeLimit(options.timeout) * 1000, clock: storeClock(options.clock) }
 }

@@ -1,5 +1,7 @@
 import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
+import { seconds } from '../number-options.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import { sessionLimit, storeClock } from './options.ts'
 import {
   type Connection,
   LockWait,
@@ -75,9 +77,14 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   constructor(database: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
     checkOptions('sqliteStore()', options, sqliteOptions, 'ERR_STORE_OPTIONS')
     const table = tableName(options.table ?? 'gatepass_sessions')
-    this.#clock = options.clock ?? Date.now
+    this.#clock = storeClock(options.clock)
     this.#owned = typeof database === 'string' || options.closeDatabase === true
-    const busyTimeout = checkedBusyTimeout(options.busyTimeout)
+    const busyTimeout = seconds(options.busyTimeout ?? 0.1, {
+      code: 'ERR_STORE_OPTIONS',
+      name: 'busyTimeout',
+      least: 0,
+      most: 60,
+    })
     this.#database =
       typeof database === 'string' ? openDatabase(database, options.durable === true) : checkDatabase(database)
     const lock = new LockWait(this.#database, typeof database === 'string' ? busyTimeout : 0)
@@ -137,7 +144,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     const { subject, handle } = record
     return this.#atomically(() => {
       this.insert(record)
-      return this.#queries.removeSurplus.run(subject, this.#clock(), handle, Math.max(limit, 1) - 1)
+      return this.#queries.removeSurplus.run(subject, this.#clock(), handle, sessionLimit(limit) - 1)
     })
   }
 
@@ -212,11 +219,6 @@ export class SqliteStore implements SessionStore, SubjectIndex {
       return false
     }
   }
-}
-
-function checkedBusyTimeout(busyTimeout: number = 0.1): number {
-  if (typeof busyTimeout === 'number' && busyTimeout >= 0 && busyTimeout <= 60) return busyTimeout
-  throw new UsageError('ERR_STORE_OPTIONS', '`busyTimeout` must be a number of seconds from 0 to 60')
 }
 
 function checkDatabase(database: SqliteDatabase): SqliteDatabase {

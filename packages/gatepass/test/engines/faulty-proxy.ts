@@ -3,6 +3,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 /** A way to a server that can be blocked and cut. */
 export interface FaultyProxy {
   readonly port: number
+  /** How often a client has connected or sent something. */
+  readonly approaches: number
   /** From now on nothing that the server says arrives; what it is told still does. */
   holdAnswers(): void
   /** What was held arrives, and everything after it. */
@@ -25,6 +27,7 @@ interface Pair {
 export async function faultyProxy(target: number): Promise<FaultyProxy> {
   const pairs = new Set<Pair>()
   let holding = false
+  let approaches = 0
   let cutNext: { when: 'before' | 'after'; left: number; done(): void } | undefined
 
   const end = (pair: Pair) => {
@@ -35,9 +38,11 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
   const listener = createServer((client) => {
     const pair: Pair = { client, server: connect(target, '127.0.0.1') }
     pairs.add(pair)
+    approaches++
     for (const socket of [client, pair.server]) socket.on('error', () => {}).on('close', () => end(pair))
     let held: Buffer[] = []
     client.on('data', (chunk) => {
+      approaches++
       const order = cutNext !== undefined && --cutNext.left === 0 ? cutNext : undefined
       if (order !== undefined) cutNext = undefined
       if (order?.when !== 'before') pair.server.write(chunk)
@@ -62,6 +67,9 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
 
   const proxy: FaultyProxy = {
     port: (listener.address() as AddressInfo).port,
+    get approaches() {
+      return approaches
+    },
     holdAnswers() {
       holding = true
     },

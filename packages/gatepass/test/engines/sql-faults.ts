@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { SessionStore } from '../../src/session/store.ts'
 import type { FaultyProxy } from './faulty-proxy.ts'
+import { until } from './until.ts'
 import { expectKept, Load, session, unavailable } from './visitors.ts'
 
 /** What is true of both: a restart under load is a 503 while it lasts, and loses nothing acknowledged. */
@@ -51,6 +52,36 @@ export async function keepAnswersApart(store: SessionStore, proxy: FaultyProxy):
     proxy.letThrough()
     await unanswered
     const other = records[(n + 7) % records.length]
+    await until(() => answers(store))
     expect(await store.load(other?.id ?? record.id)).toEqual(other)
+  }
+}
+
+/** @param store one with a time limit of a second */
+export async function failAtOnce(store: SessionStore, proxy: FaultyProxy): Promise<void> {
+  const record = session()
+  await store.insert(record)
+  proxy.holdAnswers()
+  await expect(store.load(record.id)).rejects.toMatchObject({ message: expect.stringMatching(/ within 1 s$/) })
+  // Meanwhile a plain question finds out whether the server answers that.
+  await expect(store.load(record.id)).rejects.toMatchObject({ message: expect.stringMatching(/ does not answer$/) })
+  const before = proxy.approaches
+  const calls = Array.from({ length: 50 }, (_, n) => (n % 2 ? store.remove(record.id) : store.insert(session())))
+  for (const { reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[]) {
+    expect(reason).toEqual(unavailable)
+    expect(reason.message).toContain(`127.0.0.1:${proxy.port}/`)
+  }
+  expect(proxy.approaches).toBe(before)
+  proxy.letThrough()
+  await until(() => answers(store))
+  expect(await store.load(record.id)).toEqual(record)
+}
+
+async function answers(store: SessionStore): Promise<boolean> {
+  try {
+    await store.load(session().id)
+    return true
+  } catch {
+    return false
   }
 }

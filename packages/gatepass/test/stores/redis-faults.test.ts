@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { createClient, createSentinel } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { StoreError } from '../../src/error.ts'
@@ -6,6 +7,7 @@ import type { SessionId, SessionRecord } from '../../src/session/store.ts'
 import { type RedisStore, redisStore } from '../../src/stores/redis.ts'
 import { freshId, recordAt } from '../../src/testing/store-records.ts'
 import { CuttingProxy } from '../engines/cutting-proxy.ts'
+import { freePort } from '../engines/free-port.ts'
 import { command, hasRedis, type RedisServer, startRedis, startSentinel } from '../engines/redis-server.ts'
 import { until } from '../engines/until.ts'
 
@@ -250,6 +252,70 @@ describe.skipIf(!hasRedis)(`redisStore when things break${note}`, () => {
     await server.start()
     await until(answers(store))
     expect(await store.load(record.id)).toEqual(record)
+  })
+
+  test('the first requests wait for the first connection, whenever it comes within their time', async () => {
+    const server = await start()
+    server.pause()
+    cleanup.push(() => server.resume())
+    const store = redisStore({ url: server.url, timeout: 5 })
+    cleanup.push(() => store.close())
+    const record = session()
+    const [insertion, lookup] = [store.insert(record), store.load(freshId())]
+    server.resume()
+    await insertion
+    expect(await lookup).toBeUndefined()
+    expect(await store.load(record.id)).toEqual(record)
+  })
+
+  test('a Redis that is away from the start is named with its address and the reason, and serves once it is there', async () => {
+    const warned: Error[] = []
+    const hear = (warning: Error) => warned.push(warning)
+    process.on('warning', hear)
+    cleanup.push(() => process.off('warning', hear))
+    const port = await freePort()
+    const store = redisStore({ url: `redis://app:hunter2@127.0.0.1:${port}/3`, timeout: 0.3 })
+    cleanup.push(() => store.close())
+    const failure = await store.load(freshId()).catch((error: unknown) => error)
+    expect(failure).toMatchObject({
+      code: 'ERR_STORE_UNAVAILABLE',
+      message: `Redis at 127.0.0.1:${port}/3 cannot be reached: ECONNREFUSED`,
+      cause: { code: 'ECONNREFUSED' },
+    })
+    expect(inspect(failure, { depth: 9, showHidden: true })).not.toContain('hunter2')
+    const codes = await Promise.all(Array.from({ length: 20 }, () => codeOf(store.insert(session()))))
+    expect(new Set(codes)).toEqual(new Set(['ERR_STORE_UNAVAILABLE']))
+    expect(warned.map(({ message }) => message)).toEqual([
+      `Redis at 127.0.0.1:${port}/3 cannot be reached: ECONNREFUSED`,
+    ])
+    await start(['--user', 'app', 'on', '>hunter2', '~*', '&*', '+@all'], port)
+    await until(answers(store))
+  })
+
+  test('a client that was lost, or never told to connect, is named with its address and the reason', async () => {
+    const server = await start()
+    const client = await connect(server.url)
+    const store = redisStore({ client })
+    await server.kill()
+    await until(async () => !client.isReady)
+    const name = `Redis at 127.0.0.1:${server.port} cannot be reached: `
+    await expect(store.load(freshId())).rejects.toMatchObject({
+      message: expect.stringMatching(new RegExp(`^${name}(Socket closed unexpectedly|ECONNREFUSED|ECONNRESET)$`)),
+      cause: expect.any(Error),
+    })
+    const never = redisStore({ client: createClient({ url: server.url }) })
+    await expect(never.load(freshId())).rejects.toMatchObject({
+      message: `${name}its client was closed, or never connected`,
+      hint: expect.stringContaining('told to connect'),
+    })
+  })
+
+  test('what a server quotes of a command that it does not know is not in the error', async () => {
+    const server = await start(['--rename-command', 'EVALSHA', ''])
+    const store = redisStore({ client: await connect(server.url) })
+    const failure = await store.insert(session({ data: '{"card":"4711"}' })).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ message: `Redis at 127.0.0.1:${server.port} answered with ERR` })
+    expect(inspect(failure, { depth: 9 })).not.toContain('gatepass:session')
   })
 
   /** Begins a session, changes it some times, and ends it or not; notes only what was acknowledged. */

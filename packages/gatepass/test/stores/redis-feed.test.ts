@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { createClient, createCluster, createSentinel } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { StoreError, UsageError } from '../../src/error.ts'
@@ -237,6 +238,19 @@ describe.skipIf(!hasRedis)(`what redisStore tells and how it asks${note}`, () =>
       await expect(call()).rejects.toBeInstanceOf(StoreError)
     }
   })
+})
+
+test('an address that cannot be read is refused without being repeated', () => {
+  for (const url of ['redis://app:hunter2@:x', 'http://app:hunter2@localhost', 'hunter2']) {
+    let refusal: unknown
+    try {
+      redisStore({ url })
+    } catch (error) {
+      refusal = error
+    }
+    expect(refusal).toMatchObject({ code: 'ERR_STORE_OPTIONS', status: 500 })
+    expect(inspect(refusal, { depth: 9, showHidden: true })).not.toContain('hunter2')
+  }
 })
 
 test('options that make no sense are refused', () => {

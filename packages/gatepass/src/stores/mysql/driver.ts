@@ -1,5 +1,6 @@
 import { UsageError } from '../../error.ts'
 import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
+import type { Migration } from '../sql/migration.ts'
 import { isRefusal } from './failure.ts'
 
 /** A statement as `mysql2` takes it. */
@@ -42,9 +43,43 @@ export interface MysqlSource {
   readonly connection?: MysqlConnection | WithPromise<MysqlConnection>
 }
 
-/** @param timeout seconds */
-export function mysqlConnections(source: MysqlSource, timeout: number): Connections<MysqlConnection> {
-  return new Connections({ lend: lender(source), isRefusal, timeout })
+/** What a store knows of its connections before it has one. */
+export interface MysqlRules {
+  readonly engine: string
+  /** Seconds. */
+  readonly timeout: number
+  readonly migration: Migration
+}
+
+export function mysqlConnections(source: MysqlSource, rules: MysqlRules): Connections<MysqlConnection> {
+  return new Connections({
+    ...rules,
+    lend: lender(source),
+    isRefusal,
+    ask: (connection) => rowsOf(connection, 'SELECT 1'),
+  })
+}
+
+/** What errors call the server: its address, as far as pool or connection tell it. */
+export function engineOf({ pool, connection }: MysqlSource): string {
+  const config = configOf(pool ?? connection)
+  if (config === undefined) return 'the MySQL server'
+  const { host = 'localhost', port = 3306, database, socketPath } = config
+  return `MySQL at ${socketPath || `${host}:${port}`}${database ? `/${database}` : ''}`
+}
+
+interface MysqlAddress {
+  readonly host?: string
+  readonly port?: number
+  readonly database?: string
+  readonly socketPath?: string
+}
+
+/** mysql2 keeps it in `config`; its objects with promises stand around those with callbacks, and pools around connections. */
+function configOf(source: unknown): MysqlAddress | undefined {
+  const { config, pool, connection } = (source ?? {}) as { config?: object; pool?: unknown; connection?: unknown }
+  if (config === undefined) return pool || connection ? configOf(pool ?? connection) : undefined
+  return 'connectionConfig' in config ? (config.connectionConfig as MysqlAddress) : config
 }
 
 function lender({ pool, connection }: MysqlSource): () => Promise<Lease<MysqlConnection>> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatepassError, StoreError } from '../../error.ts'
+import { reasonOf } from '../failure.ts'
 
 /** Attempts at something that the server has refused for the sake of somebody else. */
 const ATTEMPTS = 8
@@ -36,21 +37,18 @@ export async function persistently<T>(work: () => Promise<T>, attempt: number = 
 }
 
 /** What is thrown to the engine. The server's own error stays the cause: it names no data, for every value is a parameter. */
-export function storeError(error: unknown): GatepassError {
+export function storeError(error: unknown, engine: string): GatepassError {
   if (error instanceof GatepassError) return error
   const errno = errnoOf(error)
   if (errno !== undefined && full.has(errno)) {
-    return new StoreError('ERR_STORE_FULL', 'the MySQL server has no room left', {
+    return new StoreError('ERR_STORE_FULL', `${engine} has no room left`, {
       hint: 'Nothing was stored. See the cause.',
       cause: error,
     })
   }
-  return new StoreError(
-    'ERR_STORE_UNAVAILABLE',
-    `the MySQL server ${errno ? `answered with ${errno}` : 'cannot be reached'}`,
-    {
-      hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
-      cause: error,
-    },
-  )
+  const what = errno === undefined ? `cannot be reached: ${reasonOf(error)}` : `answered with ${errno}`
+  return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} ${what}`, {
+    hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
+    cause: error,
+  })
 }

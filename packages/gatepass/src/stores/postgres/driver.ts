@@ -1,5 +1,6 @@
 import { UsageError } from '../../error.ts'
 import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
+import type { Migration } from '../sql/migration.ts'
 import { isRefusal } from './failure.ts'
 
 /** A statement as `pg` takes it: with a name it is parsed and planned once per connection. */
@@ -44,9 +45,50 @@ export interface PostgresSource {
   readonly client?: PostgresClient
 }
 
-/** @param timeout seconds */
-export function postgresConnections(source: PostgresSource, timeout: number): Connections<PostgresClient> {
-  return new Connections({ lend: lender(source), isRefusal, timeout })
+/** What a store knows of its connections before it has one. */
+export interface PostgresRules {
+  readonly engine: string
+  /** Seconds. */
+  readonly timeout: number
+  readonly migration: Migration
+}
+
+export function postgresConnections(source: PostgresSource, rules: PostgresRules): Connections<PostgresClient> {
+  return new Connections({ ...rules, lend: lender(source), isRefusal, ask })
+}
+
+/** What errors call the server: its address, as far as pool or client tell it. */
+export function engineOf({ pool, client }: PostgresSource): string {
+  const given = { ...(pool as { options?: PostgresAddress })?.options, ...addressOf(client) }
+  const { host, port, database } = typeof given.connectionString === 'string' ? partsOf(given.connectionString) : given
+  // What pg itself takes where nothing is given.
+  const { PGHOST = 'localhost', PGPORT = 5432, PGDATABASE } = process.env
+  const name = database || PGDATABASE
+  return `PostgreSQL at ${host || PGHOST}:${port || PGPORT}${name ? `/${name}` : ''}`
+}
+
+interface PostgresAddress {
+  readonly host?: string | undefined
+  readonly port?: number | string | undefined
+  readonly database?: string | undefined
+  readonly connectionString?: string | undefined
+}
+
+function addressOf(client: PostgresClient | undefined): PostgresAddress {
+  const { host, port, database } = (client ?? {}) as PostgresAddress
+  return { ...(host && { host }), ...(port && { port }), ...(database && { database }) }
+}
+
+/** The password stays behind. */
+function partsOf(connectionString: string): PostgresAddress {
+  if (!URL.canParse(connectionString)) return { host: 'an address that cannot be read' }
+  const { hostname, port, pathname } = new URL(connectionString)
+  return { host: hostname, port, database: pathname.slice(1) }
+}
+
+/** A statement that needs no table and no right. */
+export function ask(client: PostgresClient): Promise<unknown> {
+  return client.query({ text: 'SELECT 1', rowMode: 'array' })
 }
 
 function lender({ pool, client }: PostgresSource): () => Promise<Lease<PostgresClient>> {

@@ -1,4 +1,5 @@
 import { GatepassError, StoreError } from '../../error.ts'
+import { reasonOf } from '../failure.ts'
 
 /** Attempts at a statement that the server has refused for the sake of another one. */
 const ATTEMPTS = 5
@@ -27,17 +28,18 @@ export async function persistently<T>(work: () => Promise<T>, attempt: number = 
 }
 
 /** What is thrown to the engine; the server's own error is the cause. */
-export function storeError(error: unknown): GatepassError {
+export function storeError(error: unknown, engine: string): GatepassError {
   if (error instanceof GatepassError) return error
   const code = codeOf(error)
   const cause = withoutRow(error)
   if (code === '53100') {
-    return new StoreError('ERR_STORE_FULL', 'PostgreSQL has no room left', {
+    return new StoreError('ERR_STORE_FULL', `${engine} has no room left`, {
       hint: 'Its disk is full, and nothing was stored. See the cause.',
       cause,
     })
   }
-  return new StoreError('ERR_STORE_UNAVAILABLE', `PostgreSQL ${code ? `answered with ${code}` : 'cannot be reached'}`, {
+  const what = code === undefined ? `cannot be reached: ${reasonOf(error)}` : `answered with ${code}`
+  return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} ${what}`, {
     hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
     cause,
   })

@@ -1,40 +1,48 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChangeListener, SessionId } from '../../session/store.ts'
 import { within } from '../sql/connections.ts'
-import type { PooledPostgresClient, PostgresNotification, PostgresPool } from './driver.ts'
+import { ask, type PooledPostgresClient, type PostgresNotification, type PostgresPool } from './driver.ts'
 
 /** Between two questions whether the connection lives, in ms. */
-const HEARTBEAT = 500
-/** Seconds for the answer. */
-const HEARTBEAT_TIMEOUT = 0.5
+const HEARTBEAT = 200
+/**
+ * For how long it is believed after a question that was answered, in ms: what was announced before the answer has been
+ * heard by then. Less than the half second that is promised, since a timer may be late.
+ */
+const BELIEVED = 450
 /** Seconds to get a connection and to listen on it. */
 const CONNECT_TIMEOUT = 5
 /** Before the next attempt to listen, in ms: doubled from the first to the longest. */
 const [FIRST_PAUSE, LONGEST_PAUSE] = [50, 2000]
 
+export interface ListeningOptions {
+  readonly pool: PostgresPool
+  readonly channel: string
+  /** What errors call the server. */
+  readonly engine: string
+  readonly listener: ChangeListener
+}
+
 /** One listener on one channel: keeps a connection of the pool for itself, and finds another one when that is lost. */
 export class Listening {
-  readonly #pool: PostgresPool
-  readonly #channel: string
-  readonly #listener: ChangeListener
-  readonly #ending = new AbortController()
+  readonly #options: ListeningOptions
   readonly #running: Promise<void>
   #pause: number = FIRST_PAUSE
+  #ended = false
+  #wake: () => void = () => {}
 
-  constructor(pool: PostgresPool, channel: string, listener: ChangeListener) {
-    this.#pool = pool
-    this.#channel = channel
-    this.#listener = listener
+  constructor(options: ListeningOptions) {
+    this.#options = options
     this.#running = this.#run()
   }
 
   async end(): Promise<void> {
-    this.#ending.abort()
+    this.#ended = true
+    this.#wake()
     await this.#running
   }
 
   async #run(): Promise<void> {
-    while (!this.#ending.signal.aborted) {
+    while (!this.#ended) {
       try {
         await this.#hear(await this.#connect())
       } catch {
@@ -46,9 +54,10 @@ export class Listening {
   }
 
   async #connect(): Promise<PooledPostgresClient> {
-    const connecting = this.#pool.connect()
+    const { pool, engine } = this.#options
+    const connecting = pool.connect()
     try {
-      return await within(CONNECT_TIMEOUT, connecting)
+      return await within(CONNECT_TIMEOUT, engine, connecting)
     } catch (error) {
       connecting.then(
         (client) => client.release(),
@@ -60,43 +69,71 @@ export class Listening {
 
   /** Listens until the connection is lost, does not answer any more, or is no longer wanted. */
   async #hear(client: PooledPostgresClient): Promise<void> {
-    const lost = Promise.withResolvers<never>()
-    lost.promise.catch(() => {})
+    const { listener, engine, channel: own } = this.#options
+    const loss = new Loss()
     const heard = ({ channel, payload = '' }: PostgresNotification) => {
-      if (channel === this.#channel) this.#listener.changed(payload as SessionId)
+      if (channel === own) listener.changed(payload as SessionId)
     }
-    client.on('error', lost.reject)
+    client.on('error', loss.happened)
     client.on('notification', heard)
     try {
-      await within(CONNECT_TIMEOUT, Promise.race([ask(client, `LISTEN "${this.#channel}"`), lost.promise]))
-      await this.#stayUp(client, lost.promise)
+      const listening = client.query({ text: `LISTEN "${own}"`, rowMode: 'array' })
+      await within(CONNECT_TIMEOUT, engine, loss.orElse(listening))
+      await this.#stayUp(client, loss)
     } finally {
       client.removeListener('notification', heard)
-      client.removeListener('error', lost.reject)
+      client.removeListener('error', loss.happened)
       // Never back into the pool: it would go on listening there.
       client.release(true)
     }
   }
 
-  async #stayUp(client: PooledPostgresClient, lost: Promise<never>): Promise<void> {
-    this.#listener.up()
+  async #stayUp(client: PooledPostgresClient, loss: Loss): Promise<void> {
+    const { listener, engine } = this.#options
+    let proved = performance.now()
+    listener.up()
     this.#pause = FIRST_PAUSE
     try {
-      while (!this.#ending.signal.aborted) {
-        await Promise.race([this.#rest(HEARTBEAT), lost])
+      while (!this.#ended) {
+        await loss.orElse(this.#rest(proved + HEARTBEAT - performance.now()))
         // A connection that was cut without a word looks like one on which nothing happens.
-        await within(HEARTBEAT_TIMEOUT, Promise.race([ask(client, 'SELECT 1'), lost]))
+        const asked = performance.now()
+        await within((proved + BELIEVED - asked) / 1000, engine, loss.orElse(ask(client)))
+        proved = asked
       }
     } finally {
-      this.#listener.down()
+      listener.down()
     }
   }
 
   async #rest(milliseconds: number): Promise<void> {
-    await sleep(milliseconds, undefined, { signal: this.#ending.signal, ref: false }).catch(() => {})
+    if (this.#ended) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, milliseconds).unref()
+    this.#wake = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    await promise
   }
 }
 
-function ask(client: PooledPostgresClient, text: string): Promise<unknown> {
-  return client.query({ text, rowMode: 'array' })
+/** The loss of a connection. Not a promise that is raced: each race would stay in its memory for as long as it lives. */
+class Loss {
+  #error: Error | undefined
+  #reject: (error: Error) => void = () => {}
+
+  readonly happened = (error: Error): void => {
+    this.#error ??= error
+    this.#reject(error)
+  }
+
+  /** What comes of `work`, or the loss if that comes first. */
+  async orElse<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject
+      if (this.#error !== undefined) reject(this.#error)
+      work.then(resolve, reject)
+    })
+  }
 }

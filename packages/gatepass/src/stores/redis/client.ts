@@ -1,3 +1,4 @@
+import { errorMonitor } from 'node:events'
 import { UsageError } from '../../error.ts'
 import { slotOf } from './slot.ts'
 
@@ -63,6 +64,10 @@ export interface Topology {
   readonly together: boolean
   /** Names the server that has the key: what it does says nothing of the others. */
   serverOf(key: string): string
+  /** What errors call that server: its address, as far as the client tells it. */
+  nameOf(server: string): string
+  /** Why the client is not ready: the last error that it had. */
+  lastError(): unknown
   /** Keys of one group can be read by one command. */
   groupOf(key: string): string | number
   /** @param signal takes a command back that is not written yet */
@@ -87,17 +92,44 @@ export function topologyOf(client: RedisClient, nodeClient?: NodeClient): Topolo
       hint: 'Pass what createClient, createSentinel or createCluster of the package `redis` gives, or a `url`.',
     })
   }
+  watch(client)
   if ('nodeClient' in client) return ofCluster(client)
   return 'getMasterNode' in client ? ofSentinel(client, nodeClient) : ofServer(client)
 }
 
+/** The last error of each client. */
+const lastErrors = new WeakMap<RedisClient, unknown>()
+
+/** Listens beside the application, and does not count as a listener: without one of its own, an error ends the process. */
+function watch(client: RedisClient): void {
+  if (lastErrors.has(client) || !('on' in client) || typeof client.on !== 'function') return
+  lastErrors.set(client, undefined)
+  client.on(errorMonitor, (error: unknown) => lastErrors.set(client, error))
+}
+
+function lastErrorOf(client: RedisClient): unknown {
+  // node-redis says so; a client that nobody has told to connect has had no error.
+  if ('isOpen' in client && client.isOpen === false) return new Error('its client was closed, or never connected')
+  return lastErrors.get(client)
+}
+
+/** The password stays behind. */
+function addressOf(client: RedisServerClient): string {
+  const { options } = client as { options?: { socket?: Partial<RedisNode> & { path?: string }; database?: number } }
+  const { host = 'localhost', port = 6379, path } = options?.socket ?? {}
+  return `${path ?? `${host}:${port}`}${options?.database ? `/${options.database}` : ''}`
+}
+
 function ofServer(client: RedisServerClient): Topology {
+  const name = `Redis at ${addressOf(client)}`
   return {
     get isReady() {
       return client.isReady
     },
     together: true,
     serverOf: () => '',
+    nameOf: () => name,
+    lastError: () => lastErrorOf(client),
     groupOf: () => '',
     send: (_key, args, abortSignal) => client.sendCommand(args, { ...asText, abortSignal }),
     announcers: () => [{ address: '', listener: async () => client.duplicate(listening) }],
@@ -111,6 +143,11 @@ function ofSentinel(client: RedisSentinelClient, nodeClient: NodeClient | undefi
     },
     together: true,
     serverOf: () => '',
+    nameOf: () => {
+      const node = client.getMasterNode()
+      return node === undefined ? 'Redis behind Sentinel' : `Redis at ${node.host}:${node.port}, behind Sentinel`
+    },
+    lastError: () => lastErrorOf(client),
     groupOf: () => '',
     // Never read-only: a replica may not have heard yet that a session has ended.
     send: (_key, args, abortSignal) => client.sendCommand(false, args, { ...asText, abortSignal }),
@@ -136,6 +173,8 @@ function ofCluster(client: RedisClusterClient): Topology {
     },
     together: false,
     serverOf: (key) => client.slots[slotOf(key)]?.master.address ?? '',
+    nameOf: (server) => (server === '' ? 'the Redis cluster' : `Redis at ${server}`),
+    lastError: () => lastErrorOf(client),
     groupOf: slotOf,
     send: (key, args, abortSignal) => client.sendCommand(key, false, args, { ...asText, abortSignal }),
     announcers: () =>

@@ -1,4 +1,6 @@
 import { GatepassError, StoreError } from '../../error.ts'
+import { Circuit } from '../circuit.ts'
+import { reasonOf } from '../failure.ts'
 import type { Topology } from './client.ts'
 import { foreign } from './record.ts'
 import { type Operation, script, scriptName } from './script.ts'
@@ -6,17 +8,29 @@ import { type Operation, script, scriptName } from './script.ts'
 /** A reply as the script gives it. */
 export type Reply = string | number | readonly string[]
 
+export interface EngineOptions {
+  readonly topology: Topology
+  /** Milliseconds that a command may take. */
+  readonly timeout: number
+  /** The first connection of a client of our own, until it is there. */
+  readonly connecting?: Promise<unknown> | undefined
+}
+
 /** Asks the engine, and makes of whatever goes wrong a {@link StoreError}. */
 export class Engine {
   readonly topology: Topology
   readonly #timeout: number
-  /** Servers that have left a command without a reply, and when the next may try them. */
-  readonly #silent = new Map<string, number>()
+  /** One for each server. */
+  readonly #circuits = new Map<string, Circuit>()
+  #connecting: Promise<unknown> | undefined
 
-  /** @param timeout milliseconds that a command may take */
-  constructor(topology: Topology, timeout: number) {
+  constructor({ topology, timeout, connecting }: EngineOptions) {
     this.topology = topology
     this.#timeout = timeout
+    this.#connecting = connecting?.then(() => {
+      this.#connecting = undefined
+      this.#circuits.clear()
+    })
   }
 
   /** Does one step on one key; with a second key only where keys are together. */
@@ -54,49 +68,89 @@ export class Engine {
   }
 
   async #ask(key: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
-    // Fails at once rather than waiting in a queue: a flood of requests would wait there with it.
-    if (!this.topology.isReady) throw unavailable('The session store is not connected')
     const server = this.topology.serverOf(key)
-    this.#admit(server)
+    const { isReady } = this.topology
+    const connecting = isReady ? undefined : this.#connecting
+    // Fails at once rather than waiting in a queue: a flood of requests would wait there with it.
+    if (!isReady && connecting === undefined) throw this.#notConnected(server)
+    const circuit = this.#circuitOf(server)
+    const admitted = this.#admit(server, circuit)
+    const sending = connecting === undefined ? send : afterwards(connecting, send)
     try {
-      return await this.#withinTime(server, send)
+      return await this.#withinTime(server, { circuit, admitted }, sending)
     } catch (error) {
-      throw storeError(error)
+      throw storeError(error, this.topology.nameOf(server))
     }
   }
 
-  /** While a server is silent, one command at a time finds out whether it still is. */
-  #admit(server: string): void {
-    const next = this.#silent.get(server)
-    if (next === undefined) return
-    if (performance.now() < next) throw unavailable('The session store does not answer')
-    this.#silent.set(server, performance.now() + this.#timeout)
+  #circuitOf(server: string): Circuit {
+    let circuit = this.#circuits.get(server)
+    if (circuit !== undefined) return circuit
+    circuit = new Circuit(this.topology.nameOf(server), this.#timeout)
+    this.#circuits.set(server, circuit)
+    return circuit
   }
 
-  #withinTime(server: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
+  #admit(server: string, circuit: Circuit): number {
+    try {
+      return circuit.admit()
+    } catch (error) {
+      throw this.topology.isReady ? error : this.#notConnected(server)
+    }
+  }
+
+  #withinTime(
+    server: string,
+    { circuit, admitted }: { circuit: Circuit; admitted: number },
+    send: (signal: AbortSignal) => Promise<unknown>,
+  ): Promise<unknown> {
     // Not AbortSignal.timeout, nor the client's own `timeout`: either costs as much as half a dozen lookups.
     const withdrawal = new AbortController()
     const reply = send(withdrawal.signal)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#silent.set(server, performance.now() + this.#timeout)
+        circuit.silent(admitted)
         withdrawal.abort()
-        reject(unavailable('The session store did not answer in time'))
+        reject(this.topology.isReady ? this.#tooLate(server) : this.#notConnected(server))
       }, this.#timeout)
       const heard = (settle: () => void) => {
         clearTimeout(timer)
-        this.#silent.delete(server)
+        circuit.answered()
         settle()
       }
       reply.then(
         (value) => heard(() => resolve(value)),
+        // The client took the command back unsent: that is no sign of life, and the timer says the rest.
         (error) => (gaveUp(error) ? reject(error) : heard(() => reject(error))),
       )
     })
   }
+
+  #tooLate(server: string): StoreError {
+    const time = `${this.#timeout / 1000} s`
+    return unavailable(`${this.topology.nameOf(server)} did not answer within ${time}`)
+  }
+
+  #notConnected(server: string): StoreError {
+    const cause = this.topology.lastError()
+    const reason = cause === undefined ? 'it is not connected' : reasonOf(cause)
+    return new StoreError('ERR_STORE_UNAVAILABLE', `${this.topology.nameOf(server)} cannot be reached: ${reason}`, {
+      hint: 'Nothing was sent. Look whether it runs, at its address, and whether the client has been told to connect.',
+      cause,
+    })
+  }
 }
 
-/** The client took the command back unsent: that is no sign of life, and the timer says the rest. */
+function afterwards(
+  connecting: Promise<unknown>,
+  send: (signal: AbortSignal) => Promise<unknown>,
+): (signal: AbortSignal) => Promise<unknown> {
+  return async (signal) => {
+    await connecting
+    return send(signal)
+  }
+}
+
 function gaveUp(error: unknown): boolean {
   return error instanceof Error && /^(Timeout|Abort)Error$/.test(error.constructor.name)
 }
@@ -108,16 +162,18 @@ function flat(reply: unknown): readonly string[] {
   return Object.entries((reply ?? {}) as Record<string, string>).flat()
 }
 
-function storeError(error: unknown): GatepassError {
+function storeError(error: unknown, engine: string): GatepassError {
   if (error instanceof GatepassError) return error
   const message = messageOf(error)
-  if (/\bOOM\b/.test(message)) return full(error)
+  if (/\bOOM\b/.test(message)) return full(engine, error)
   if (message.includes('GATEPASS_FORMAT') || message.startsWith('WRONGTYPE')) return foreign(error)
-  return unavailable('The session store did not do its work', error)
+  const [, word] = /^([A-Z]{3,}) /.exec(message) ?? []
+  const what = word === undefined ? `cannot be reached: ${reasonOf(error)}` : `answered with ${word}`
+  return unavailable(`${engine} ${what}`, withoutArguments(error))
 }
 
-function full(cause: unknown): StoreError {
-  return new StoreError('ERR_STORE_FULL', 'The session store has no memory left', {
+function full(engine: string, cause: unknown): StoreError {
+  return new StoreError('ERR_STORE_FULL', `${engine} has no memory left`, {
     hint: 'Raise `maxmemory`. Never change `maxmemory-policy` from noeviction: it would log people out at random.',
     cause,
   })
@@ -128,6 +184,13 @@ function unavailable(message: string, cause?: unknown): StoreError {
     hint: 'Nothing was acknowledged, though a write may have happened. The request can be repeated.',
     cause,
   })
+}
+
+/** A server that does not know a command quotes what came with it, and that may be what the application keeps in a session. */
+function withoutArguments(error: unknown): unknown {
+  const quoted = /,? with args beginning with:.*/s
+  if (!(error instanceof Error) || !quoted.test(error.message)) return error
+  return Object.assign(error, { message: error.message.replace(quoted, ''), stack: error.stack?.replace(quoted, '') })
 }
 
 function messageOf(error: unknown): string {

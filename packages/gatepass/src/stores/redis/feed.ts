@@ -1,8 +1,15 @@
 import type { ChangeListener, SessionId } from '../../session/store.ts'
 import type { Announcer, RedisListener, Topology } from './client.ts'
 
-/** How often a connection is asked whether it still works, and how long it may take to say so, in ms. */
-const HEARTBEAT = 500
+/** How often a connection is asked whether it still works, in ms. */
+const HEARTBEAT = 200
+/**
+ * For how long it is believed after a question that was answered, in ms: what was announced before the answer has been
+ * heard by then. Less than the half second that is promised, since a timer may be late.
+ */
+const BELIEVED = 450
+/** To connect and to begin listening, in ms. */
+const CONNECT_TIMEOUT = 2000
 /** Between two attempts to connect, in ms. */
 const RETRY_INTERVAL = 250
 
@@ -117,10 +124,10 @@ class Channel {
   /** Replies and announcements share the connection, in order: an answered PING says that nothing is on its way. */
   beat(): void {
     const client = this.#client
-    if (!this.#open || client === undefined || this.#deadline !== undefined) return
-    this.#deadline = setTimeout(() => this.#fail(client), HEARTBEAT).unref()
+    if (!this.#open || client === undefined) return
+    const asked = performance.now()
     client.sendCommand(['PING']).then(
-      () => this.#heard(client),
+      () => this.#heard(client, asked),
       () => this.#fail(client),
     )
   }
@@ -148,19 +155,20 @@ class Channel {
     // Whatever happens to the connection: a new one is made, so that nothing that was missed goes unnoticed.
     for (const event of ['error', 'end', 'reconnecting']) client.on(event, fail)
     client.on('invalidate', (key) => this.#options.changed(key === null ? undefined : String(key)))
-    this.#deadline = setTimeout(fail, 4 * HEARTBEAT).unref()
+    this.#deadline = setTimeout(fail, CONNECT_TIMEOUT).unref()
     await client.connect()
     // The client has begun to follow the keys it reads itself; the server refuses to change that while it is on.
     await client.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
     await client.sendCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', this.#options.prefix])
-    this.#heard(client)
+    this.#heard(client, performance.now())
     this.#turn(client === this.#client)
   }
 
-  #heard(client: RedisListener): void {
+  /** Nothing that was announced before `asked` is missing. */
+  #heard(client: RedisListener, asked: number): void {
     if (client !== this.#client) return
     clearTimeout(this.#deadline)
-    this.#deadline = undefined
+    this.#deadline = setTimeout(() => this.#fail(client), asked + BELIEVED - performance.now()).unref()
   }
 
   #fail(client: RedisListener | undefined): void {

@@ -1,4 +1,7 @@
 import { StoreError } from '../../error.ts'
+import { Circuit } from '../circuit.ts'
+import { gaveUpWaiting } from '../failure.ts'
+import type { Migration } from './migration.ts'
 
 /** A connection lent for one piece of work, which ends by one of the two. */
 export interface Lease<Connection> {
@@ -9,22 +12,38 @@ export interface Lease<Connection> {
   discard(error: Error, working: Promise<unknown>): void
 }
 
+/** Seconds that a server has for an answer for which it needs neither table nor lock. */
+const PLAIN_ANSWER = 0.25
+
 export type Work<Connection, T> = (connection: Connection) => Promise<T>
 
 export interface ConnectionsOptions<Connection> {
+  /** What errors call the server: kind and address. */
+  engine: string
   lend(): Promise<Lease<Connection>>
   /** Whether the server itself has refused a statement, so that the connection is in order all the same. */
   isRefusal(error: unknown): boolean
-  /** Seconds for one piece of work, waiting for a connection included. */
+  /** Seconds for one piece of work, waiting for tables and for a connection included. */
   timeout: number
+  /** The tables, which are made before the first piece of work. */
+  migration: Migration
+  /** Asks the least that a server can answer. */
+  ask(connection: Connection): Promise<unknown>
 }
 
-/** Lends a connection to each piece of work, and takes it away when the time is up. */
+/**
+ * Lends a connection to each piece of work, and takes it away when the time is up. As long as the server is silent, work is
+ * refused at once.
+ */
 export class Connections<Connection> {
   readonly #options: ConnectionsOptions<Connection>
+  readonly #circuit: Circuit
+  /** While it is found out whether the server is silent. */
+  #doubt: Promise<void> | undefined
 
   constructor(options: ConnectionsOptions<Connection>) {
     this.#options = options
+    this.#circuit = new Circuit(options.engine, options.timeout * 1000)
   }
 
   /**
@@ -32,13 +51,45 @@ export class Connections<Connection> {
    *
    * @throws {StoreError} `ERR_STORE_UNAVAILABLE` when the time is up; the work may then have been done or not
    */
-  async use<T>(work: Work<Connection, T>, timeout: number = this.#options.timeout): Promise<T> {
-    const limit = new TimeLimit(timeout)
+  async use<T>(work: Work<Connection, T>): Promise<T> {
+    const { engine, timeout, migration } = this.#options
+    if (this.#doubt !== undefined) await this.#doubt
+    const admitted = this.#circuit.admit()
+    const limit = new TimeLimit(timeout, engine)
+    try {
+      if (!migration.done) await limit.race(migration.run())
+      const result = await this.#finish(await this.#lend(limit), work, limit)
+      this.#circuit.answered()
+      return result
+    } catch (error) {
+      if (limit.passed || (!this.#options.isRefusal(error) && gaveUpWaiting(error))) this.#unanswered(admitted)
+      else this.#circuit.answered()
+      throw error
+    } finally {
+      limit.end()
+    }
+  }
+
+  /** The same with a time of its own, and before there are tables; it says nothing of whether the server is silent. */
+  async useFor<T>(seconds: number, work: Work<Connection, T>): Promise<T> {
+    const limit = new TimeLimit(seconds, this.#options.engine)
     try {
       return await this.#finish(await this.#lend(limit), work, limit)
     } finally {
       limit.end()
     }
+  }
+
+  /** Work that waits for a lock has no answer either: a server that answers a plain question is not silent. */
+  #unanswered(admitted: number): void {
+    if (!this.#circuit.silent(admitted)) return
+    const asked = this.useFor(PLAIN_ANSWER, this.#options.ask).then(
+      () => this.#circuit.answered(),
+      () => {},
+    )
+    this.#doubt = asked.then(() => {
+      this.#doubt = undefined
+    })
   }
 
   async #lend(limit: TimeLimit): Promise<Lease<Connection>> {
@@ -63,15 +114,22 @@ export class Connections<Connection> {
       return result
     } catch (error) {
       if (this.#options.isRefusal(error)) lease.release()
-      else lease.discard(error instanceof Error ? error : new Error(String(error)), working)
+      else {
+        lease.discard(error instanceof Error ? error : new Error(String(error)), working)
+        // Too late for this one, and a sign of life for the next.
+        working.then(
+          () => this.#circuit.answered(),
+          () => {},
+        )
+      }
       throw error
     }
   }
 }
 
 /** Waits for `work` so many seconds at most. */
-export async function within<T>(seconds: number, work: Promise<T>): Promise<T> {
-  const limit = new TimeLimit(seconds)
+export async function within<T>(seconds: number, engine: string, work: Promise<T>): Promise<T> {
+  const limit = new TimeLimit(seconds, engine)
   try {
     return await limit.race(work)
   } finally {
@@ -82,18 +140,24 @@ export async function within<T>(seconds: number, work: Promise<T>): Promise<T> {
 /** A promise that is broken when the time is up. */
 class TimeLimit {
   readonly #timer: NodeJS.Timeout
-  readonly #passed: Promise<never>
+  readonly #broken: Promise<never>
+  /** Whether the time was up before the end. */
+  passed = false
 
-  constructor(seconds: number) {
+  constructor(seconds: number, engine: string) {
     const { promise, reject } = Promise.withResolvers<never>()
     promise.catch(() => {})
-    this.#passed = promise
+    this.#broken = promise
+    const pass = () => {
+      this.passed = true
+      reject(tooLate(seconds, engine))
+    }
     // One more look at what has arrived: after the process itself stood still, the answer may be there already.
-    this.#timer = setTimeout(() => setImmediate(() => reject(tooLate(seconds))), seconds * 1000)
+    this.#timer = setTimeout(() => setImmediate(pass), seconds * 1000)
   }
 
   race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#passed])
+    return Promise.race([work, this.#broken])
   }
 
   end(): void {
@@ -101,8 +165,8 @@ class TimeLimit {
   }
 }
 
-function tooLate(seconds: number): StoreError {
-  return new StoreError('ERR_STORE_UNAVAILABLE', `the database did not answer within ${seconds} s`, {
+function tooLate(seconds: number, engine: string): StoreError {
+  return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} did not answer within ${seconds} s`, {
     hint: 'Look for a server that hangs, a lock that is held, or a pool whose connections are all in use.',
   })
 }

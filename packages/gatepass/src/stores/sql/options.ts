@@ -7,9 +7,3 @@ export function sqlName(name: string, option: string): string {
     hint: 'Letters, digits and underscores, at most 48, not starting with a digit.',
   })
 }
-
-/** @returns seconds */
-export function timeLimit(timeout: number = 2): number {
-  if (Number.isFinite(timeout) && timeout > 0) return timeout
-  throw new UsageError('ERR_STORE_OPTIONS', '`timeout` must be a number of seconds above 0')
-}
