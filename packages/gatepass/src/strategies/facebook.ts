@@ -8,7 +8,7 @@
 
 import type { Awaitable } from '../awaitable.ts'
 import { hmacKey, hmacText } from '../crypto/hmac.ts'
-import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
+import { checkOptions, isKeyText, type OptionKinds, ProtocolError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
@@ -114,7 +114,7 @@ async function identityBehind(fetch: ProviderFetch, graph: string, token: string
     appsecret_proof: proofOf(token, app.clientSecret),
   })
   const person = (await ask(fetch, `${graph}/me?${query}`, token)) as Claims
-  if (person.id !== userId) throw noIdentity(ISSUER)
+  if (person.id !== userId) throw noIdentity(ISSUER, 'id')
   return {
     subject: userId,
     email: textOf(person.email, 254),
@@ -131,7 +131,9 @@ async function ownerOf(fetch: ProviderFetch, graph: string, token: string, app: 
   const query = new URLSearchParams({ input_token: token })
   const { data } = (await ask(fetch, `${graph}/debug_token?${query}`, `${app.clientId}|${app.clientSecret}`)) as Claims
   const { app_id: appId, is_valid: valid, user_id: userId } = (data ?? {}) as Claims
-  if (appId !== app.clientId || valid !== true || typeof userId !== 'string') throw noIdentity(ISSUER)
+  if (String(appId) !== app.clientId) throw noIdentity(ISSUER, 'app_id')
+  if (valid !== true) throw noIdentity(ISSUER, 'is_valid')
+  if (!isKeyText(userId)) throw noIdentity(ISSUER, 'user_id')
   return userId
 }
 

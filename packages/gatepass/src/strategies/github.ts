@@ -4,7 +4,7 @@
  * - e-mail addresses have another one, which says which is the primary one and whether it was verified.
  */
 
-import { checkOptions, type OptionKinds } from '../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { textOf } from '../protocols/oauth2/identity.ts'
@@ -44,9 +44,9 @@ export function github<User extends UserObject>(options: GitHubOptions<User>): P
     tokenEndpoint: `${issuer}/access_token`,
     async identity({ accessToken }, fetch) {
       const person = (await ask(fetch, `${api}/user`, accessToken)) as Claims
-      if (!Number.isSafeInteger(person.id)) throw noIdentity(issuer)
+      if (!Number.isSafeInteger(person.id)) throw noIdentity(issuer, 'id')
       const wanted = scope.includes('user:email') || scope.includes('user')
-      const email = wanted ? primaryOf(await ask(fetch, `${api}/user/emails`, accessToken)) : undefined
+      const email = wanted ? await primaryOf(ask(fetch, `${api}/user/emails`, accessToken)) : undefined
       return {
         subject: String(person.id),
         email,
@@ -60,8 +60,15 @@ export function github<User extends UserObject>(options: GitHubOptions<User>): P
   })
 }
 
-/** The primary address if it was verified; the one in the profile is whatever the person wrote there. */
-function primaryOf(addresses: Claims | readonly Claims[]): string | undefined {
+/**
+ * The primary address if it was verified; the one in the profile is whatever the person wrote there. A person, or an
+ * organisation, may have withheld the addresses (403, 404): a login needs none.
+ */
+async function primaryOf(asked: ReturnType<typeof ask>): Promise<string | undefined> {
+  const addresses = await asked.catch((error: unknown) => {
+    if (error instanceof ProtocolError && error.code === 'ERR_OAUTH_IDENTITY') return []
+    throw error
+  })
   const list: readonly (Claims | null)[] = Array.isArray(addresses) ? addresses : []
   return textOf(list.find((address) => address?.primary === true && address.verified === true)?.email, 254)
 }

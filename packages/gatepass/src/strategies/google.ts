@@ -8,7 +8,7 @@
 
 import type { Awaitable } from '../awaitable.ts'
 import { equal } from '../crypto/equal.ts'
-import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
+import { checkOptions, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
@@ -48,7 +48,7 @@ const googleOptions: OptionKinds<GoogleOptions<unknown>> = {
 export function google<User extends UserObject>(options: GoogleOptions<User>): ProviderStrategy<User, 'google'> {
   checkOptions('google()', options, googleOptions, 'ERR_OAUTH_OPTIONS')
   const { issuer = 'https://accounts.google.com' } = options
-  const domains = typeof options.hostedDomain === 'string' ? [options.hostedDomain] : options.hostedDomain
+  const domains = hostedDomains(options.hostedDomain)
   const parameters = {
     ...(options.offlineAccess === true && { access_type: 'offline' }),
     ...(domains !== undefined && { hd: domains.length === 1 ? (domains[0] ?? '*') : '*' }),
@@ -68,9 +68,19 @@ export function google<User extends UserObject>(options: GoogleOptions<User>): P
   )
 }
 
+/** As Google writes them; one that is not a domain would match no account. */
+function hostedDomains(option: string | readonly string[] | undefined): readonly string[] | undefined {
+  if (option === undefined) return undefined
+  const domains = [option].flat().map((domain) => String(domain).toLowerCase())
+  if (domains.length > 0 && domains.every((domain) => /^[a-z\d-]+(?:\.[a-z\d-]+)+$/.test(domain))) return domains
+  throw new UsageError('ERR_OAUTH_OPTIONS', 'google: `hostedDomain` is not a domain, or a list of domains', {
+    hint: "hostedDomain: 'example.com', without @ and scheme; an international name in its xn-- form.",
+  })
+}
+
 function withAuthority(identity: Identity, domains: readonly string[] | undefined): Identity {
   const { hd } = identity.claims
-  if (domains !== undefined && !(typeof hd === 'string' && domains.includes(hd))) {
+  if (domains !== undefined && !(typeof hd === 'string' && domains.includes(hd.toLowerCase()))) {
     throw new ProtocolError('ERR_OIDC_HOSTED_DOMAIN', 'The Google account belongs to no organisation that is let in')
   }
   const ownMailbox = identity.email?.toLowerCase().endsWith('@gmail.com') === true || typeof hd === 'string'

@@ -43,15 +43,22 @@ export function microsoft<User extends UserObject>(
 ): ProviderStrategy<User, 'microsoft'> {
   checkOptions('microsoft()', options, microsoftOptions, 'ERR_OAUTH_OPTIONS')
   const { authority = 'https://login.microsoftonline.com' } = options
-  const tenant = options.tenant === 'consumers' ? CONSUMERS : options.tenant
+  const tenants = options.tenants?.map(lowerCase)
+  const named = lowerCase(options.tenant)
+  const tenant = named === 'consumers' ? CONSUMERS : named
   const many = tenant === 'common' || tenant === 'organizations'
   if (!many && !isTenantId(tenant)) {
     throw new UsageError('ERR_OAUTH_OPTIONS', 'microsoft: `tenant` is neither an id nor one of the words', {
       hint: "Write the tenant's id, 'organizations', 'consumers' or 'common'.",
     })
   }
+  if (tenants !== undefined && (!many || tenants.length === 0 || !tenants.every(isTenantId))) {
+    throw new UsageError('ERR_OAUTH_OPTIONS', 'microsoft: `tenants` is not a list of ids, or `tenant` is one already', {
+      hint: "List the tenants' ids beside tenant: 'organizations' or 'common'. A domain is not an id.",
+    })
+  }
   const accepts = (id: string) =>
-    options.tenants === undefined ? tenant === 'common' || id !== CONSUMERS : options.tenants.includes(id)
+    tenants === undefined ? tenant === 'common' || id !== CONSUMERS : tenants.includes(id)
   return openId(
     {
       name: 'microsoft',
@@ -74,8 +81,13 @@ function sharedAddress(authority: string, tenant: string) {
 /** The issuer that a tenant's tokens have, if the token says that it is of that tenant and the tenant is let in. */
 function tenantIssuer(authority: string, { iss, tid }: Claims, accepts: (id: string) => boolean): string | undefined {
   const id = typeof iss === 'string' ? iss.slice(authority.length + 1, -'/v2.0'.length) : ''
-  if (!isTenantId(id) || (tid !== undefined && tid !== id) || !accepts(id)) return undefined
+  if (!isTenantId(id) || (tid ?? id) !== id || !accepts(id)) return undefined
   return `${authority}/${id}/v2.0`
+}
+
+/** Ids are compared as Microsoft writes them; people copy them in capitals, too. */
+function lowerCase(text: unknown): string {
+  return typeof text === 'string' ? text.toLowerCase() : ''
 }
 
 function isTenantId(text: string): boolean {

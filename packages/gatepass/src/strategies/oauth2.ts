@@ -1,5 +1,5 @@
 import type { Awaitable } from '../awaitable.ts'
-import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
+import { checkOptions, isKeyText, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import { type ClientOptions, client as clientOf } from '../protocols/oauth2/client.ts'
 import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
@@ -87,7 +87,12 @@ export function oauth2Strategy<User, const Name extends string>(
 }
 
 function completed(issuer: string, known: KnownIdentity): Identity {
-  if (textOf(known.subject) === undefined) throw noIdentity(issuer)
+  if (kindOf(known) !== 'an object') throw notKnown(kindOf(known))
+  const { subject }: { subject: unknown } = known
+  if (subject !== undefined && subject !== null && typeof subject !== 'string') {
+    throw notKnown(`a \`subject\` that is ${kindOf(subject)}`)
+  }
+  if (!isKeyText(subject) || textOf(subject) === undefined) throw noIdentity(issuer, 'subject')
   return {
     email: undefined,
     emailVerified: false,
@@ -105,6 +110,13 @@ function completed(issuer: string, known: KnownIdentity): Identity {
 }
 
 /** The refusal of an answer that does not say who it is about. */
-export function noIdentity(issuer: string): ProtocolError {
-  return new ProtocolError('ERR_OAUTH_IDENTITY', `The provider at ${issuer} did not say whose access token it gave`)
+export function noIdentity(issuer: string, member: string): ProtocolError {
+  const what = `did not say whose access token it gave: \`${member}\` is missing or wrong`
+  return new ProtocolError('ERR_OAUTH_IDENTITY', `The provider at ${issuer} ${what}`)
+}
+
+function notKnown(kind: string): UsageError {
+  return new UsageError('ERR_OAUTH_OPTIONS', `\`identity\` of oauth2() gave ${kind}`, {
+    hint: 'Give { subject: person.id.toString(), email, name }: the subject is a text that never changes hands.',
+  })
 }

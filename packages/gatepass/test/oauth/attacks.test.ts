@@ -514,8 +514,6 @@ describe('attack 78 and RFC 8414 §3.3: metadata', () => {
     ['send people to a script', () => ({ metadata: { authorization_endpoint: 'javascript:alert(1)' } })],
     ['send people anywhere without TLS', () => ({ metadata: { authorization_endpoint: 'http://evil.example/' } })],
     ['redeem codes without HTTP', () => ({ metadata: { token_endpoint: 'ftp://evil.example/' } })],
-    ['list algorithms as a number', () => ({ metadata: { id_token_signing_alg_values_supported: 7 } })],
-    ['list authentication as an object', () => ({ metadata: { token_endpoint_auth_methods_supported: {} } })],
     ['are no JSON', () => ({ answer: { '/.well-known/openid-configuration': (_req, res) => res.end('hello') } })],
     [
       'redirect',
@@ -590,3 +588,170 @@ function reclaim(token: string, claims: Record<string, unknown>): string {
   const changed = { ...JSON.parse(Buffer.from(payload, 'base64url').toString()), ...claims }
   return [head, Buffer.from(JSON.stringify(changed)).toString('base64url'), signature].join('.')
 }
+
+describe('a provider that takes liberties', () => {
+  const body = (member: Record<string, unknown>): Lies => ({ body: member })
+  const claims = (member: Record<string, unknown>): Lies => ({ claims: member })
+  const metadata = (member: Record<string, unknown>): Lies => ({ metadata: member })
+
+  test.each<[string, Lies]>([
+    ['`scope` is a list', body({ scope: ['openid', 'email'] })],
+    ['`scope` is null', body({ scope: null })],
+    ['`scope` is an object', body({ scope: { openid: true } })],
+    ['`refresh_token` is null', body({ refresh_token: null })],
+    ['`refresh_token` is a number', body({ refresh_token: 7 })],
+    ['`expires_in` is a text', body({ expires_in: '3600' })],
+    ['`expires_in` is null', body({ expires_in: null })],
+    ['`expires_in` is below nothing', body({ expires_in: -1 })],
+    ['`expires_in` is a word', body({ expires_in: 'never' })],
+    ['`token_type` is missing', body({ token_type: undefined })],
+    ['`token_type` is null', body({ token_type: null })],
+    ['`error` is beside a token', body({ error: null })],
+    ['`azp` is null', claims({ azp: null })],
+    ['`nbf` is null', claims({ nbf: null })],
+    ['`nbf` is a text', claims({ nbf: 'now' })],
+    ['`at_hash` is null', claims({ at_hash: null })],
+    ['`c_hash` is a list', claims({ c_hash: [] })],
+    ['`auth_time` is a text', claims({ auth_time: 'yesterday' })],
+    ['`amr` is a text', claims({ amr: 'pwd' })],
+    ['`acr` is a number', claims({ acr: 1 })],
+    ['`sid` is null', claims({ sid: null })],
+    ['`email` is null', claims({ email: null })],
+    ['`name` is a number', claims({ name: 7 })],
+    ['`picture` is an object', claims({ picture: { url: 'x' } })],
+    ['the algorithms are a number', metadata({ id_token_signing_alg_values_supported: 7 })],
+    ['the algorithms are null', metadata({ id_token_signing_alg_values_supported: null })],
+    ['the algorithms are a text', metadata({ id_token_signing_alg_values_supported: 'RS256' })],
+    ['the ways to authenticate are an object', metadata({ token_endpoint_auth_methods_supported: {} })],
+    ['the ways to authenticate are null', metadata({ token_endpoint_auth_methods_supported: null })],
+    ['`userinfo_endpoint` is null', { ...metadata({ userinfo_endpoint: null }), claims: { email: null } }],
+    ['`end_session_endpoint` is a list', metadata({ end_session_endpoint: [] })],
+    ['`email` of userinfo is a number', { userinfo: { email: 7 }, claims: { email: undefined } }],
+  ])('logs in where %s: a login does not need it', async (_what, lies) => {
+    await using w = await world()
+    Object.assign(w.provider.lies, lies)
+    expect(await w.logIn()).toMatchObject({ location: '/', subject: someone })
+    expect(w.codes()).toEqual([])
+  })
+
+  test('logs in by the keys that can be used, whatever is beside them', async () => {
+    await using w = await world()
+    w.provider.lies.answer = {
+      '/jwks': async (_req, res) => {
+        let text = ''
+        await w.provider.keys({ writeHead: () => ({ end: (sent: string) => (text = sent) }) } as never)
+        const [key] = JSON.parse(text).keys
+        json(res, {
+          keys: [null, 'key', { kty: 7 }, { kty: 'XYZ', kid: null }, { ...key, use: null, key_ops: null, x5c: 7 }],
+        })
+      },
+    }
+    expect(await w.logIn()).toMatchObject({ location: '/', subject: someone })
+  })
+
+  test.each<[string, string, Lies]>([
+    ['access_token', 'ERR_OAUTH_TOKEN', body({ access_token: 7 })],
+    ['access_token', 'ERR_OAUTH_TOKEN', body({ access_token: null })],
+    ['token_type', 'ERR_OAUTH_TOKEN', body({ token_type: 'mac' })],
+    ['token_type', 'ERR_OAUTH_TOKEN', body({ token_type: ['Bearer'] })],
+    ['ID token', 'ERR_OAUTH_TOKEN', body({ id_token: null })],
+    ['bad_code', 'ERR_OAUTH_TOKEN', body({ access_token: undefined, error: 'bad_code' })],
+    ['no JSON object', 'ERR_OAUTH_TOKEN', { answer: { '/token': (_req, res) => res.end('a-secret=1') } }],
+    [
+      'invalid_grant',
+      'ERR_OAUTH_TOKEN',
+      { answer: { '/token': (_req, res) => json(res, { error: 'invalid_grant' }, 400) } },
+    ],
+    [
+      '401',
+      'ERR_OAUTH_TOKEN',
+      { answer: { '/token': (_req, res) => json(res, { error: { code: 'a-secret' } }, 401) } },
+    ],
+    ['`exp`', 'ERR_OIDC_TIME', claims({ exp: '9999999999' })],
+    ['`iat`', 'ERR_OIDC_TIME', claims({ iat: null })],
+    ['`sub`', 'ERR_OIDC_SUBJECT', claims({ sub: 7 })],
+    ['`sub`', 'ERR_OIDC_USERINFO', { claims: { email: undefined }, userinfo: { sub: null } }],
+    ['another person’s', 'ERR_OIDC_USERINFO', { claims: { email: undefined }, userinfo: { sub: 'a-secret' } }],
+    [
+      'no JSON object',
+      'ERR_OIDC_USERINFO',
+      { claims: { email: undefined }, answer: { '/userinfo': (_req, res) => res.end('a.signed.token') } },
+    ],
+    [
+      '403',
+      'ERR_OIDC_USERINFO',
+      { claims: { email: undefined }, answer: { '/userinfo': (_req, res) => json(res, {}, 403) } },
+    ],
+    ['`jwks_uri`', 'ERR_OIDC_METADATA', metadata({ jwks_uri: null })],
+    ['`issuer`', 'ERR_OIDC_METADATA', metadata({ issuer: 7 })],
+    [
+      '404',
+      'ERR_OIDC_METADATA',
+      { answer: { '/.well-known/openid-configuration': (_req, res) => json(res, {}, 404) } },
+    ],
+  ])('has what is wrong named in the event, and its value nowhere: %s', async (named, code, lies) => {
+    await using w = await world()
+    Object.assign(w.provider.lies, lies)
+    if (code === 'ERR_OIDC_METADATA') await w.browser.login({ target: '/auth/acme' })
+    else expect(await w.logIn()).toMatchObject({ subject: undefined })
+    expect(w.codes()).toEqual([code])
+    expect(w.events[0]?.error.message).toContain(named)
+    expect(inspect(w.events, { depth: 9 })).not.toContain('a-secret')
+  })
+
+  test('that says when in milliseconds does not say when', async () => {
+    await using w = await world()
+    w.provider.lies.claims = { auth_time: w.clock() }
+    expect(await w.logIn({}, { maxAge: 600 })).toMatchObject({ subject: undefined })
+    expect(w.codes()).toEqual(['ERR_OIDC_AUTH_TIME'])
+  })
+})
+
+describe('an error of the provider', () => {
+  test.each([
+    'access_denied',
+    'user_cancelled_authorize',
+    'user_cancelled_login',
+    'user_canceled_authorize',
+    'user_denied',
+  ])('%s is a login that a person has cancelled', async (error) => {
+    await using w = await world()
+    const state = (await w.browser.begin()).searchParams.get('state') ?? ''
+    expect(await w.browser.back({ state, error })).toMatchObject({
+      location: '/login?failure=denied',
+      subject: undefined,
+    })
+    expect(w.codes()).toEqual(['ERR_OAUTH_DENIED'])
+  })
+
+  test.each([
+    ['invalid_scope', 'invalid', 'ERR_OAUTH_PROVIDER'],
+    ['user_cancelled_authorize', 'denied', 'ERR_OAUTH_DENIED'],
+  ])(
+    '%s without a state is refused, named in the event, and not told as a login that took too long',
+    async (error, failure, code) => {
+      await using w = await world()
+      const begun = await w.browser.begin()
+      expect(await w.browser.back({ error })).toMatchObject({
+        location: `/login?failure=${failure}`,
+        subject: undefined,
+      })
+      expect(w.codes()).toEqual([code])
+      expect(w.events[0]?.error.message).toBe(`The provider's callback has no state of ours, and says ${error}`)
+      // It may be anybody's: the login goes on.
+      const parameters = { state: begun.searchParams.get('state') ?? '', code: codeFor(begun) }
+      expect(await w.browser.back(parameters)).toMatchObject({ location: '/', subject: someone })
+    },
+  )
+
+  test('with a state that nobody gave is named in the event', async () => {
+    await using w = await world()
+    await w.browser.begin()
+    await w.browser.back({ state: 'A'.repeat(43), error: 'invalid_scope' })
+    await w.browser.back({ state: 'A'.repeat(43), error: 'a secret' })
+    expect(w.events.map(({ code, error }) => [code, error.message.split(', ')[1]])).toEqual([
+      ['ERR_OAUTH_STATE', 'and says invalid_scope'],
+      ['ERR_OAUTH_STATE', 'and says an unknown error'],
+    ])
+  })
+})

@@ -94,6 +94,24 @@ describe('google', () => {
     expect(await w.logIn()).toMatchObject({ subject: someone })
   })
 
+  test('takes a hosted domain in capitals, and none that would match no account', async () => {
+    await using w = await site({ hostedDomain: 'Acme.Example' })
+    w.provider.lies.claims = { hd: 'acme.example' }
+    expect(await w.logIn()).toMatchObject({ subject: someone })
+    for (const hostedDomain of [
+      '',
+      [],
+      '@acme.example',
+      'https://acme.example',
+      'acme',
+      ['acme.example', 'ada@acme.example'],
+    ]) {
+      const make = () =>
+        google({ clientId: 'x', clientSecret: 'y', callback: '/cb', account: () => undefined, hostedDomain })
+      expect(make, String(hostedDomain)).toThrow(expect.objectContaining({ code: 'ERR_OAUTH_OPTIONS' }))
+    }
+  })
+
   test('asks for a refresh token by a parameter', async () => {
     await using w = await site({ offlineAccess: true })
     expect((await w.browser.begin()).searchParams.get('access_type')).toBe('offline')
@@ -191,11 +209,25 @@ describe('microsoft', () => {
     expect(w.identity()).toMatchObject({ email: 'ada@mail.example', emailVerified: false, emailAuthoritative: false })
   })
 
-  test('is not made with a tenant that is none', () => {
+  test('takes ids in capitals, as people copy them, and a `tid` that is null', async () => {
+    const letters = 'abcdefab-1111-2222-3333-abcdefabcdef'
+    await using listed = await site({ tenants: [letters.toUpperCase()] })
+    expect(await listed.from(one)).toMatchObject({ subject: undefined })
+    expect(await listed.from(letters)).toMatchObject({ subject: someone })
+    expect(await listed.from(letters, null as never)).toMatchObject({ location: '/', subject: someone })
     const basics = { clientId: 'x', clientSecret: 'y', callback: '/cb', account: () => undefined }
-    expect(() => microsoft({ ...basics, tenant: 'acme' })).toThrow(
-      expect.objectContaining({ code: 'ERR_OAUTH_OPTIONS' }),
-    )
+    expect(() => microsoft({ ...basics, tenant: letters.toUpperCase() })).not.toThrow()
+  })
+
+  test.each([
+    ['a tenant that is none', { tenant: 'acme' }],
+    ['tenants that are domains', { tenant: 'common', tenants: ['acme.onmicrosoft.com'] }],
+    ['no tenants', { tenant: 'common', tenants: [] }],
+    ['tenants beside one tenant', { tenant: one, tenants: [one] }],
+    ['tenants in a text', { tenant: 'common', tenants: one as never }],
+  ])('is not made with %s, which would match no account', (_what, options) => {
+    const basics = { clientId: 'x', clientSecret: 'y', callback: '/cb', account: () => undefined }
+    expect(() => microsoft({ ...basics, ...options })).toThrow(expect.objectContaining({ code: 'ERR_OAUTH_OPTIONS' }))
   })
 })
 
@@ -344,6 +376,13 @@ describe('github', () => {
     }
   })
 
+  test('logs in a person whose addresses are withheld', async () => {
+    await using w = await site()
+    w.provider.lies.answer = { ...w.provider.lies.answer, '/api/user/emails': (_req, res) => json(res, {}, 404) }
+    expect(await w.logIn()).toMatchObject({ subject: someone })
+    expect(w.identity()).toMatchObject({ email: undefined, emailVerified: false })
+  })
+
   test('refuses a person without a number, and another issuer', async () => {
     await using w = await site()
     w.answers.user = { login: 'ada' }
@@ -475,6 +514,27 @@ describe('oauth2', () => {
     await using w = await site({ identity: () => ({ subject: '' }) })
     expect(await w.logIn()).toMatchObject({ subject: undefined })
     expect(w.codes()).toEqual(['ERR_OAUTH_IDENTITY'])
+  })
+
+  test.each(['undefined', 'null', '[object Object]'])(
+    'refuses %j for a subject, which everyone would share',
+    async (subject) => {
+      await using w = await site({ identity: () => ({ subject }) })
+      expect(await w.logIn()).toMatchObject({ subject: undefined })
+      expect(w.codes()).toEqual(['ERR_OAUTH_IDENTITY'])
+    },
+  )
+
+  test.each([
+    ['undefined', undefined],
+    ['a text', 'ada'],
+    ['a `subject` that is a number', { subject: 7 }],
+  ])('says what `identity` gave when it is %s', async (what, known) => {
+    await using w = await site({ identity: () => known as never })
+    await expect(w.logIn()).rejects.toMatchObject({
+      code: 'ERR_OAUTH_OPTIONS',
+      message: `\`identity\` of oauth2() gave ${what}`,
+    })
   })
 
   test('asks at no address inside on behalf of a provider', async () => {

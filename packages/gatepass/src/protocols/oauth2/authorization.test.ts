@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { authorizationUrl, codeOf, readCallback } from './authorization.ts'
+import { authorizationUrl } from './authorization.ts'
+import { codeOf, readCallback } from './callback.ts'
 import { client } from './client.ts'
 
 const issuer = 'https://accounts.example'

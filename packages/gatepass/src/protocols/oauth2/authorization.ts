@@ -1,6 +1,6 @@
 import { processPushedAuthorizationResponse, pushedAuthorizationRequest } from 'oauth4webapi'
 import { sha256Base64url } from '../../crypto/sha256.ts'
-import { type ErrorCode, ProtocolError, UsageError } from '../../error.ts'
+import { UsageError } from '../../error.ts'
 import { type Client, registration, transport } from './client.ts'
 import { usable } from './token-request.ts'
 
@@ -88,56 +88,4 @@ export function checkParameters(parameters: Readonly<Record<string, string>> = {
   throw new UsageError('ERR_OAUTH_OPTIONS', `\`parameters\` must not set ${taken}`, {
     hint: 'What may be chosen of it has an option of its own: scope, prompt, maxAge, loginHint, acrValues.',
   })
-}
-
-/** What came back with the browser. */
-export interface Callback {
-  readonly state: string
-  readonly parameters: URLSearchParams
-}
-
-/**
- * Reads the parameters of a callback, without believing any.
- *
- * @throws {ProtocolError} `ERR_OAUTH_CALLBACK`, `ERR_OAUTH_STATE`
- */
-export function readCallback(parameters: URLSearchParams): Callback {
-  for (const name of ['state', 'code', 'iss', 'error']) {
-    if (parameters.getAll(name).length > 1) throw refused('ERR_OAUTH_CALLBACK', `has ${name} twice`)
-  }
-  const state = parameters.get('state') ?? ''
-  if (!/^[\w-]{43}$/.test(state)) throw refused('ERR_OAUTH_STATE', 'has no state of ours')
-  return { state, parameters }
-}
-
-/**
- * The code in a callback whose state is known (RFC 6749 §4.1.2, RFC 9207 §2.4).
- *
- * @param issuers whether the provider goes by this name
- * @throws {ProtocolError} `ERR_OAUTH_ISSUER`, `ERR_OAUTH_DENIED`, `ERR_OAUTH_PROVIDER`, `ERR_OAUTH_CALLBACK`
- */
-export function codeOf(
-  { parameters }: Callback,
-  { issuers, announced }: { issuers: (issuer: string) => boolean; announced: boolean },
-): string {
-  const issuer = parameters.get('iss')
-  if (issuer === null ? announced : !issuers(issuer)) throw refused('ERR_OAUTH_ISSUER', 'is not from this provider')
-  const error = parameters.get('error')
-  if (error !== null) throw errorOf(error)
-  const code = parameters.get('code') ?? ''
-  if (code === '' || parameters.has('response')) throw refused('ERR_OAUTH_CALLBACK', 'has neither a code nor an error')
-  return code
-}
-
-/** What the provider says besides (`error_description`) is anybody's text: it is not repeated. */
-function errorOf(error: string): ProtocolError {
-  if (error === 'access_denied') return refused('ERR_OAUTH_DENIED', 'says that the login was cancelled')
-  const busy = error === 'server_error' || error === 'temporarily_unavailable'
-  if (busy) return new ProtocolError('ERR_OAUTH_UNAVAILABLE', `The provider says ${error}`, { status: 502 })
-  const known = /^[a-z_]{1,64}$/.test(error) ? error : 'an unknown error'
-  return refused('ERR_OAUTH_PROVIDER', `says ${known}`)
-}
-
-function refused(code: ErrorCode, what: string): ProtocolError {
-  return new ProtocolError(code, `The provider's callback ${what}`)
 }

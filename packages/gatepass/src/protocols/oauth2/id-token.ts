@@ -45,7 +45,7 @@ export async function verifyIdToken(token: string, keys: RemoteJWKSet, expected:
   if (header.typ !== undefined && header.typ !== 'jwt') throw refusedToken('ERR_OIDC_FORM', 'is not an ID token')
   checkCommonClaims(claims, expected)
   checkNonce(claims, expected.nonce)
-  if (!isSubject(claims.sub)) throw refusedToken('ERR_OIDC_SUBJECT', 'names nobody')
+  if (!isSubject(claims.sub)) throw refusedToken('ERR_OIDC_SUBJECT', 'has a `sub` that is missing or cannot be one')
   await checkHash(claims.at_hash, expected.accessToken, header.alg)
   await checkHash(claims.c_hash, expected.code, header.alg)
   checkAuthTime(claims, expected)
@@ -62,10 +62,11 @@ function checkNonce({ nonce }: Claims, expected: string | undefined): void {
 
 /** The left half of the hash that the signature uses; a provider may leave it out (OpenID Connect Core §3.1.3.6). */
 async function checkHash(claimed: unknown, value: string | undefined, algorithm: string): Promise<void> {
-  if (claimed === undefined || value === undefined) return
+  // What is not a text binds nothing; the token itself is the provider's.
+  if (typeof claimed !== 'string' || value === undefined) return
   const digest = Buffer.from(await crypto.subtle.digest(hashOf(algorithm), Buffer.from(value)))
   const expected = digest.subarray(0, digest.length / 2).toString('base64url')
-  if (typeof claimed !== 'string' || !equal(claimed, expected)) {
+  if (!equal(claimed, expected)) {
     throw refusedToken('ERR_OIDC_HASH', 'came with something that it does not belong to')
   }
 }
@@ -76,10 +77,15 @@ function hashOf(algorithm: string): string {
 }
 
 function checkAuthTime({ auth_time: time }: Claims, { maxAge, now }: IdTokenExpectation): void {
-  if (time !== undefined && !isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'says not when the login was')
   if (maxAge === undefined) return
-  if (time === undefined || now / 1000 - time > maxAge + SKEW) {
-    throw refusedToken('ERR_OIDC_AUTH_TIME', 'is of a login that is older than was asked for')
+  if (!isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'has no `auth_time` that says when the login was')
+  const age = now / 1000 - time
+  // A time in the future says nothing: it may be in milliseconds.
+  if (age > maxAge + SKEW || age < -SKEW) {
+    throw refusedToken(
+      'ERR_OIDC_AUTH_TIME',
+      'has an `auth_time` that is longer ago than was asked for, or has not come',
+    )
   }
 }
 

@@ -1,8 +1,9 @@
-import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
+import type { AuthorizationServer } from 'oauth4webapi'
 import { ProtocolError } from '../../error.ts'
 import { isLoopback } from './address.ts'
 import type { ProviderAddress } from './client.ts'
 import type { ProviderFetch } from './provider-fetch.ts'
+import type { Claims } from './provider-token.ts'
 
 /** How long a description counts, in milliseconds, and how soon it is asked for again after a provider did not give it. */
 const FRESH = 60 * 60 * 1000
@@ -52,19 +53,31 @@ export class MetadataSource {
   async #discover(): Promise<AuthorizationServer> {
     const { issuer, metadataUrl = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration` } = this.#address
     const response = await this.#fetch(metadataUrl, { headers: { accept: 'application/json' } })
-    const metadata = await processDiscoveryResponse(new URL(issuer), response).catch((cause: unknown) => {
-      throw unusable(issuer, 'does not describe itself as that issuer', cause)
-    })
-    // Compared as URLs so far, which takes some spellings for one; an issuer is compared as text (Discovery §4.3).
-    if (metadata.issuer !== issuer) throw unusable(issuer, 'calls itself something else')
-    for (const needed of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
-      if (webAddress(metadata[needed]) === undefined) throw unusable(issuer, `has no ${needed}`)
+    const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
+    if (typeof answer !== 'object' || answer === null) {
+      throw unusable(issuer, `describes itself with ${response.status} and no JSON object`)
     }
-    for (const list of ['id_token_signing_alg_values_supported', 'token_endpoint_auth_methods_supported'] as const) {
-      if (!Array.isArray(metadata[list] ?? [])) throw unusable(issuer, `has ${list} that are no list`)
+    const metadata = tidied(answer as Claims)
+    // An issuer is compared as text (Discovery §4.3).
+    if (metadata.issuer !== issuer) throw unusable(issuer, 'calls itself something else in `issuer`')
+    for (const needed of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
+      if (webAddress(metadata[needed]) === undefined) throw unusable(issuer, `has no web address in \`${needed}\``)
     }
     return metadata
   }
+}
+
+/** Without what is null, and with lists that are lists of texts: a list of another type counts as missing. */
+function tidied(answer: Claims): AuthorizationServer {
+  const metadata = Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== null))
+  for (const name of ['id_token_signing_alg_values_supported', 'token_endpoint_auth_methods_supported']) {
+    const list: unknown = typeof metadata[name] === 'string' ? [metadata[name]] : metadata[name]
+    const texts = Array.isArray(list) ? list.filter((one) => typeof one === 'string') : []
+    if (texts.length > 0) metadata[name] = texts
+    else delete metadata[name]
+  }
+  if (typeof metadata.userinfo_endpoint !== 'string') delete metadata.userinfo_endpoint
+  return metadata as unknown as AuthorizationServer
 }
 
 /** An address that a browser may be sent to, or our server ask: behind TLS, unless it is on this machine. */
@@ -74,10 +87,9 @@ export function webAddress(text: unknown): URL | undefined {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname)) ? url : undefined
 }
 
-function unusable(issuer: string, what: string, cause?: unknown): ProtocolError {
+function unusable(issuer: string, what: string): ProtocolError {
   return new ProtocolError('ERR_OIDC_METADATA', `The provider at ${issuer} ${what}`, {
     status: 502,
-    cause,
     hint: 'The option `issuer` must be spelt as the provider spells it, to the last slash.',
   })
 }

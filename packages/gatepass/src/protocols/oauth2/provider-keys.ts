@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose'
 import type { Client } from './client.ts'
+import type { Claims } from './provider-token.ts'
 
 /** How long keys count, and how soon a key that we do not know makes us ask again, in milliseconds. */
 const FRESH = 60 * 60 * 1000
@@ -22,9 +23,31 @@ export class ProviderKeys {
       this.#keys = createRemoteJWKSet(new URL(uri), {
         cacheMaxAge: FRESH,
         cooldownDuration: COOLDOWN,
-        [customFetch]: (url) => this.#client.fetch(url, { headers: { accept: 'application/json' } }),
+        [customFetch]: async (url) =>
+          tidied(await this.#client.fetch(url, { headers: { accept: 'application/json' } })),
       })
     }
     return this.#keys
+  }
+}
+
+/**
+ * A key set with what a signature is checked by, and nothing else: what is not a key, or null, or of another type beside one,
+ * would make all keys unusable.
+ */
+async function tidied(response: Response): Promise<Response> {
+  const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
+  const { keys } = (answer ?? {}) as { keys?: unknown }
+  const tidy = Array.isArray(keys) ? { keys: keys.filter((key) => typeof key?.kty === 'string').map(tidyKey) } : {}
+  return new Response(JSON.stringify(tidy), { status: response.status })
+}
+
+function tidyKey(key: Claims): Claims {
+  const { kid, key_ops: operations } = key
+  const texts = ['kty', 'crv', 'x', 'y', 'n', 'e', 'use', 'alg'].filter((name) => typeof key[name] === 'string')
+  return {
+    ...Object.fromEntries(texts.map((name) => [name, key[name]])),
+    ...((typeof kid === 'string' || typeof kid === 'number') && { kid: String(kid) }),
+    ...(Array.isArray(operations) && { key_ops: operations }),
   }
 }

@@ -87,7 +87,8 @@ export function checkCommonClaims(claims: Claims, expected: CommonExpectation): 
   checkTimes(claims, expected.now / 1000)
 }
 
-function checkAudience({ aud, azp }: Claims, clientId: string): void {
+function checkAudience({ aud, azp: authorized }: Claims, clientId: string): void {
+  const azp = authorized ?? undefined
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   if (!audiences.includes(clientId)) throw refusedToken('ERR_OIDC_AUDIENCE', 'is for another application')
   if (azp === undefined && audiences.length > 1) {
@@ -98,10 +99,11 @@ function checkAudience({ aud, azp }: Claims, clientId: string): void {
 }
 
 function checkTimes({ exp, iat, nbf }: Claims, now: number): void {
-  if (!isTime(exp) || !isTime(iat)) throw refusedToken('ERR_OIDC_TIME', 'says not from when until when it counts')
+  if (!isTime(exp) || !isTime(iat))
+    throw refusedToken('ERR_OIDC_TIME', `has no \`${isTime(exp) ? 'iat' : 'exp'}\` that is a time`)
   if (exp <= now - SKEW) throw refusedToken('ERR_OIDC_TIME', 'has expired')
-  const begins = nbf === undefined ? iat : nbf
-  if (!isTime(begins) || Math.max(begins, iat) > now + SKEW) throw refusedToken('ERR_OIDC_TIME', 'is from the future')
+  const begins = isTime(nbf) ? nbf : iat
+  if (Math.max(begins, iat) > now + SKEW) throw refusedToken('ERR_OIDC_TIME', 'is from the future')
 }
 
 export function isTime(value: unknown): value is number {

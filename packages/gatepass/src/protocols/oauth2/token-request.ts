@@ -1,14 +1,14 @@
 import {
   type AuthorizationServer,
   authorizationCodeGrantRequest,
-  processGenericTokenEndpointResponse,
   ResponseBodyError,
   refreshTokenGrantRequest,
-  type TokenEndpointResponse,
   validateAuthResponse,
 } from 'oauth4webapi'
 import { type ErrorCode, GatepassError, ProtocolError } from '../../error.ts'
+import { saidBy } from './callback.ts'
 import { type Client, registration, transport } from './client.ts'
+import type { Claims } from './provider-token.ts'
 
 /** What a provider handed out. */
 export interface ProviderTokens {
@@ -58,45 +58,53 @@ export async function refreshTokens(client: Client, refreshToken: string): Promi
   return { ...tokens, refreshToken: tokens.refreshToken ?? refreshToken }
 }
 
-async function tokensOf(client: Client, server: AuthorizationServer, response: Response): Promise<ProviderTokens> {
-  const { rest, idToken } = await withoutIdToken(response)
-  const body = await usable(
-    server.issuer,
-    'ERR_OAUTH_TOKEN',
-    processGenericTokenEndpointResponse(server, registration(client), rest),
-  )
-  if (body.token_type !== 'bearer' || !isSendable(body.access_token)) {
-    throw new ProtocolError('ERR_OAUTH_TOKEN', `The provider at ${server.issuer} gave no bearer token`, { status: 502 })
+/**
+ * Reads a token response (RFC 6749 §5.1). Providers take liberties with what a login does not need: `scope` is a list, a
+ * member is null. The ID token is judged by one verifier of ours, wherever it comes from.
+ */
+async function tokensOf(client: Client, { issuer }: AuthorizationServer, response: Response): Promise<ProviderTokens> {
+  const answer: unknown = await response.json().catch(() => undefined)
+  if (typeof answer !== 'object' || answer === null)
+    throw unusable(issuer, `answered with ${response.status} and no JSON object`)
+  const body = answer as Claims
+  const { access_token: accessToken, token_type: type } = body
+  if (!response.ok || (accessToken === undefined && body.error !== undefined)) {
+    throw unusable(issuer, `answered with ${typeof body.error === 'string' ? saidBy(body.error) : response.status}`)
   }
+  if (!isSendable(accessToken)) throw unusable(issuer, 'gave an `access_token` that is missing or cannot be sent')
+  const isBearer = type === undefined || type === null || (typeof type === 'string' && type.toLowerCase() === 'bearer')
+  if (!isBearer) throw unusable(issuer, 'gave a `token_type` other than Bearer')
+  const lifetime = Number(
+    typeof body.expires_in === 'string' ? body.expires_in.trim() || Number.NaN : (body.expires_in ?? Number.NaN),
+  )
   return {
-    accessToken: body.access_token,
-    expiresAt: expiryOf(body, client.clock()),
-    refreshToken: body.refresh_token,
-    idToken,
-    scope: body.scope?.split(' ').filter((scope) => scope !== ''),
+    accessToken,
+    expiresAt: Number.isFinite(lifetime) && lifetime > 0 ? client.clock() + lifetime * 1000 : undefined,
+    refreshToken: filledText(body.refresh_token),
+    idToken: filledText(body.id_token),
+    scope: scopesIn(body.scope),
   }
 }
 
 /** RFC 6749 appendix A.12; `fetch` would quote anything else in its error about the header field. */
-function isSendable(accessToken: string): boolean {
-  return /^[\x20-\x7e]+$/.test(accessToken)
+function isSendable(accessToken: unknown): accessToken is string {
+  return typeof accessToken === 'string' && /^[\x20-\x7e]+$/.test(accessToken)
 }
 
-/** The ID token is taken out: one verifier of ours judges it, wherever it comes from. */
-async function withoutIdToken(response: Response): Promise<{ rest: Response; idToken: string | undefined }> {
-  const body: unknown = await response
-    .clone()
-    .json()
-    .catch(() => undefined)
-  if (typeof body !== 'object' || body === null || !('id_token' in body)) return { rest: response, idToken: undefined }
-  const { id_token: idToken, ...others } = body
-  const { status, headers } = response
-  const rest = new Response(JSON.stringify(others), { status, headers })
-  return { rest, idToken: typeof idToken === 'string' ? idToken : undefined }
+function filledText(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-function expiryOf({ expires_in: seconds }: TokenEndpointResponse, now: number): number | undefined {
-  return seconds === undefined ? undefined : now + seconds * 1000
+/** A text with spaces (RFC 6749 §3.3), or a list. */
+function scopesIn(scope: unknown): string[] | undefined {
+  const list: readonly unknown[] | undefined =
+    typeof scope === 'string' ? scope.split(' ') : Array.isArray(scope) ? scope : undefined
+  return list?.filter((one) => typeof one === 'string' && one !== '') as string[] | undefined
+}
+
+/** What is wrong is named, and never its value: the answer may hold a token. */
+function unusable(issuer: string, what: string): ProtocolError {
+  return new ProtocolError('ERR_OAUTH_TOKEN', `The provider at ${issuer} ${what}`, { status: 502 })
 }
 
 function withoutIss(server: AuthorizationServer): AuthorizationServer {

@@ -12,5 +12,7 @@ export async function ask(fetch: ProviderFetch, url: string, accessToken: string
   const response = await fetch(url, { headers })
   const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
   if (typeof answer === 'object' && answer !== null) return answer as Claims | readonly Claims[]
-  throw new ProtocolError('ERR_OAUTH_IDENTITY', `${new URL(url).origin} does not say whose access token that is`)
+  const { origin, pathname } = new URL(url)
+  const what = `answers ${pathname} with ${response.status}${response.ok ? ' and no JSON object' : ''}`
+  throw new ProtocolError('ERR_OAUTH_IDENTITY', `${origin} ${what}, and does not say whose access token that is`)
 }

@@ -3,7 +3,8 @@ import { GatepassError, ProtocolError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { isFailure, type Outcome, userFrom } from '../../passport/outcome.ts'
 import type { Attempt } from '../../passport/strategy.ts'
-import { authorizationUrl, type Callback, codeOf, readCallback } from '../../protocols/oauth2/authorization.ts'
+import { authorizationUrl } from '../../protocols/oauth2/authorization.ts'
+import { type Callback, codeOf, readCallback } from '../../protocols/oauth2/callback.ts'
 import type { Client } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import { exchangeCode, type ProviderTokens } from '../../protocols/oauth2/token-request.ts'
@@ -155,7 +156,7 @@ export class CodeFlow<User> {
   async #redeem(exchange: Exchange, attempt: Attempt, callback: Callback): Promise<Outcome<User>> {
     // Taken before anything is asked of the provider: whatever comes of it, this callback is not answered twice.
     const begun = await attempt.flow.finish<Begun>(callback.state)
-    if (begun === undefined) throw notBegunHere()
+    if (begun === undefined) throw notBegunHere(callback)
     const { client, issuers } = this.#login
     const server = await client.metadata()
     const announced = server.authorization_response_iss_parameter_supported === true

@@ -153,14 +153,16 @@ class OpenIdTokens {
 
   /** What was asked for and is not in the ID token, which counts most, is asked of the userinfo endpoint, if there is one. */
   async #completed({ subject, claims }: IdToken, accessToken: string): Promise<Claims> {
-    const lacksEmail = this.#scope.includes('email') && claims.email === undefined
-    const lacksProfile = this.#scope.includes('profile') && claims.name === undefined
+    const lacksEmail = this.#scope.includes('email') && typeof claims.email !== 'string'
+    const lacksProfile = this.#scope.includes('profile') && typeof claims.name !== 'string'
     const { userinfo_endpoint: endpoint } = await this.#client.metadata()
     if (endpoint === undefined || (!lacksEmail && !lacksProfile)) return claims
     const told = await userinfo(this.#client, accessToken, subject)
     // An address, and whether it was verified, are of one answer: together they could speak of two addresses.
-    const { email, email_verified } = claims.email === undefined ? told : claims
-    return { ...told, ...claims, email, email_verified }
+    const { email, email_verified } = typeof claims.email === 'string' ? claims : told
+    const { name = told.name } = typeof claims.name === 'string' ? claims : {}
+    const said = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
+    return { ...told, ...said, name, email, email_verified }
   }
 
   #identified({ issuer, subject, claims }: IdToken, all: Claims, callback: URLSearchParams): Identified {

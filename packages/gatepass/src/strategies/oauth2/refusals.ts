@@ -1,9 +1,12 @@
 import { GatepassError, ProtocolError } from '../../error.ts'
 import type { Failure } from '../../passport/outcome.ts'
+import { type Callback, saidBy } from '../../protocols/oauth2/callback.ts'
 
 /** The refusal of a callback that belongs to no login which this browser has begun and not finished. */
-export function notBegunHere(): ProtocolError {
-  return new ProtocolError('ERR_OAUTH_STATE', 'The callback belongs to no login that this browser began')
+export function notBegunHere({ parameters }: Callback): ProtocolError {
+  const error = parameters.get('error')
+  const said = error === null ? '' : `, and says ${saidBy(error)}`
+  return new ProtocolError('ERR_OAUTH_STATE', `The callback belongs to no login that this browser began${said}`)
 }
 
 /** The refusal of a link whose session has ended, or whose credentials have changed, since it began. */
