@@ -1,8 +1,9 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { errorPage } from './pages/error.ts'
 import { malformedRequest, methodNotAllowed, type Problem, tooManyFields } from './problem.ts'
 import { problemHeaders } from './refusal.ts'
-import { areCookiesToBlame } from './request-check.ts'
+import { areCookiesToBlame, LARGEST_READABLE_HEAD } from './request-check.ts'
 import { securityHeaders } from './security-headers.ts'
 
 interface ClientError extends Error {
@@ -10,13 +11,61 @@ interface ClientError extends Error {
   readonly rawPacket?: Buffer
 }
 
-/** Answers what is no HTTP request, or too much of one; there is no exchange for it, so the answer is written as it is. */
-export function answerUnreadable(error: ClientError, socket: Duplex, { https }: { https: boolean }): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
+/** What is known of a connection when it sends what cannot be read. */
+interface Connection {
+  /** What came since the last request; `undefined` once a body came, which could look like a request. */
+  head: Buffer[] | undefined
+  bytes: number
+  readonly exchanges: Set<{ readonly req: IncomingMessage; readonly res: ServerResponse }>
+  refused: boolean
+}
+
+/** Answers what is not an HTTP request, or too much of one; there is no exchange for it, so the answer is written as it is. */
+export class UnreadableRequests {
+  readonly #https: boolean
+  readonly #connections = new WeakMap<Duplex, Connection>()
+
+  constructor({ https }: { https: boolean }) {
+    this.#https = https
   }
-  refuse(socket, problemOf(error), https)
+
+  /** A connection begins. */
+  watch(socket: Duplex): void {
+    const connection: Connection = { head: [], bytes: 0, exchanges: new Set(), refused: false }
+    this.#connections.set(socket, connection)
+    // Before Node reads it: it keeps nothing of a head that is too large, and the last packet does not say whose fault it was.
+    socket.prependListener('data', (packet: Buffer) => {
+      if (connection.bytes > LARGEST_READABLE_HEAD) return
+      connection.bytes += packet.length
+      connection.head?.push(packet)
+    })
+  }
+
+  /** A request was read, up to its body. */
+  read(req: IncomingMessage, res: ServerResponse): void {
+    const connection = this.#connections.get(req.socket)
+    if (connection === undefined) return
+    const hasBody = req.headers['transfer-encoding'] !== undefined || req.headers['content-length'] !== undefined
+    connection.head = hasBody ? undefined : connection.head && []
+    connection.bytes = 0
+    const exchange = { req, res }
+    connection.exchanges.add(exchange)
+    res.once('close', () => connection.exchanges.delete(exchange))
+  }
+
+  answer(error: ClientError, socket: Duplex): void {
+    const connection = this.#connections.get(socket)
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+    } else if (connection?.refused !== true) {
+      if (connection !== undefined) connection.refused = true
+      const refusal = (): void => refuse(socket, problemOf(error, connection), this.#https)
+      // What came before it was read whole is answered first, in its order.
+      const before = [...(connection?.exchanges ?? [])].findLast(({ req }) => req.complete)
+      if (before === undefined) refusal()
+      else before.res.once('close', () => (socket.writable ? refusal() : socket.destroy()))
+    }
+  }
 }
 
 /** Answers CONNECT, which asks for a tunnel to elsewhere; a proxy does that, and this is none. */
@@ -36,10 +85,10 @@ function refuse(socket: Duplex, problem: Problem, https: boolean): void {
 
 const unknownMethod = methodNotAllowed(['GET', 'HEAD', 'POST', 'DELETE'])
 
-function problemOf(error: ClientError): Problem {
+function problemOf(error: ClientError, connection: Connection | undefined): Problem {
   switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
-      return tooManyFields({ cookies: cookiesAreToBlame(error.rawPacket) })
+      return tooManyFields({ cookies: cookiesAreToBlame(connection?.head) })
     case 'HPE_INVALID_METHOD':
       return unknownMethod
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -51,9 +100,9 @@ function problemOf(error: ClientError): Problem {
   }
 }
 
-/** The request line and the fields as far as they came in the last packet, which may not be all of them. */
-function cookiesAreToBlame(packet: Buffer | undefined): boolean {
-  const text = packet?.toString('latin1') ?? ''
+/** By the request line and the fields as far as they came. Who sends several requests at once is not a browser. */
+function cookiesAreToBlame(head: readonly Buffer[] | undefined): boolean {
+  const text = Buffer.concat(head ?? []).toString('latin1')
   const firstLine = text.indexOf('\r\n')
   const [, cookies = ''] = /\r\ncookie:([^\r\n]*)/i.exec(text) ?? []
   return firstLine > 0 && areCookiesToBlame({ target: firstLine, cookies: cookies.length })

@@ -9,7 +9,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import { json, page } from './answer.ts'
 import { type App, createApp, openStores, type Stores } from './app.ts'
-import { answerTunnel, answerUnreadable } from './client-error.ts'
+import { answerTunnel, UnreadableRequests } from './client-error.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
 import { loopbackOrigins } from './origin.ts'
@@ -121,10 +121,16 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
 function connect(server: Server, app: App, { https }: { https: boolean }): void {
   // Beyond a number of fields Node leaves out the rest; their size is limit enough.
   server.maxHeadersCount = 0
-  server.on('request', (req, res) => app(req, res))
+  const unreadable = new UnreadableRequests({ https })
+  const answer: App = (req, res) => {
+    unreadable.read(req, res)
+    return app(req, res)
+  }
+  server.on('connection', (socket) => unreadable.watch(socket))
+  server.on('request', answer)
   // Without a listener Node answers by itself, without our header fields.
-  server.on('checkExpectation', (req, res) => app(req, res))
-  server.on('clientError', (error, socket) => answerUnreadable(error, socket, { https }))
+  server.on('checkExpectation', answer)
+  server.on('clientError', (error, socket) => unreadable.answer(error, socket))
   // Without a listener Node hangs up without a word.
   server.on('connect', (_req, socket) => answerTunnel(socket, { https }))
 }

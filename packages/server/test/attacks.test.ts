@@ -716,11 +716,52 @@ describe('attack 75: what is no request', () => {
     expect(linked).not.toMatch(/Clear-Site-Data/i)
     const inPieces = await raw(server.port, `${head}Cookie: ${`a=${'x'.repeat(3000)}; `.repeat(10)}\r\n\r\n`, 1400)
     expect(inPieces).toMatch(/^HTTP\/1\.1 431 [\s\S]*Clear-Site-Data: "cookies"/i)
+    // A browser may keep 180 cookies of 4 KiB for a site: the answer must not depend on which packet was one too many.
+    for (const bytes of [70_000, 200_000, 720_000]) {
+      const huge = await raw(server.port, `${head}Cookie: ${`a=${'x'.repeat(4000)}; `.repeat(bytes / 4000)}\r\n\r\n`)
+      expect([bytes, huge]).toEqual([
+        bytes,
+        expect.stringMatching(/^HTTP\/1\.1 431 [\s\S]*Clear-Site-Data: "cookies"/i),
+      ])
+      const pieces = `${head}Cookie: ${'x'.repeat(bytes)}\r\n\r\n`
+      expect(await raw(server.port, pieces, 30_000)).toMatch(/^HTTP\/1\.1 431 [\s\S]*Clear-Site-Data: "cookies"/i)
+    }
+    for (const target of [5000, 70_000, 200_000]) {
+      const address = `GET /?${'a'.repeat(target)} HTTP/1.1\r\nHost: localhost:${server.port}\r\n`
+      for (const size of [undefined, 30_000]) {
+        const linkedFar = await raw(server.port, `${address}Cookie: a=${'x'.repeat(70_000)}\r\n\r\n`, size)
+        expect(linkedFar).toMatch(/^HTTP\/1\.1 431 /)
+        expect(linkedFar).not.toMatch(/Clear-Site-Data/i)
+      }
+    }
     const many = await raw(server.port, `${head}${'X: 1\r\n'.repeat(3000)}Cookie: gp=1\r\n\r\n`)
     expect(many).toMatch(/^HTTP\/1\.1 431 /)
     expect(many).not.toMatch(/Clear-Site-Data/i)
     const fine = await raw(server.port, `${head}Cookie: a=${'x'.repeat(15_000)}\r\nConnection: close\r\n\r\n`)
     expect(fine).toMatch(/^HTTP\/1\.1 303 /)
+  })
+
+  test('a body that looks like a request with cookies does not make those of the next request too much', async () => {
+    const server = await startTestServer()
+    const host = `Host: localhost:${server.port}\r\n`
+    const body = `GET / HTTP/1.1\r\nCookie: ${'x'.repeat(5000)}\r\n`
+    const post = `POST /nothing HTTP/1.1\r\n${host}Content-Length: ${body.length}\r\n\r\n${body}`
+    const answers = await raw(server.port, `${post}GET /?${'a'.repeat(70_000)} HTTP/1.1\r\n${host}\r\n`, 4000)
+    expect(answers).toMatch(/HTTP\/1\.1 431 /)
+    expect(answers).not.toMatch(/Clear-Site-Data/i)
+  })
+
+  test('a request is answered whatever comes behind it, and what comes behind it after that', async () => {
+    const server = await startTestServer()
+    const login = `GET /login HTTP/1.1\r\nHost: localhost:${server.port}\r\n\r\n`
+    const garbage = ['\0\0\0\r\n\r\n', 'no request\r\n\r\n', `GET / HTTP/1.1\r\nCookie: ${'x'.repeat(70_000)}\r\n\r\n`]
+    for (const behind of garbage) {
+      const statuses = (answers: string): string[] =>
+        [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => code ?? '')
+      const refusal = behind.startsWith('GET') ? '431' : expect.stringMatching(/^40[05]$/)
+      expect(statuses(await raw(server.port, login + behind))).toEqual(['200', refusal])
+      expect(statuses(await raw(server.port, login + login + behind))).toEqual(['200', '200', refusal])
+    }
   })
 
   test('CONNECT is answered like every method that there is not', async () => {
