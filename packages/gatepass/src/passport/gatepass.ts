@@ -375,6 +375,7 @@ export class Gatepass<User, Name extends string = string> {
       throw new UsageError('ERR_PASSPORT_OPTIONS', `The strategy "${name}" knows no back-channel logout`)
     }
     await strategy.endedLogin(exchange, async (ended) => {
+      await this.passport.noteEndedLogin(name, ended)
       const subject = await options.subject(ended)
       if (subject) await this.#endLogins(subjectText('`subject` of backChannelLogout()', subject), name, ended)
     })

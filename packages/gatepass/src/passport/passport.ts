@@ -1,15 +1,25 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import { authorizationOf, challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type LoginProof, readAbout } from '../session/about.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
-import type { SessionRecord, Timestamp } from '../session/store.ts'
+import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
 import { BrowserLoginFlow } from './flow.ts'
 import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
-import { ageOf, type Failure, type Outcome, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
-import type { Attempt, LoginFlow, Strategy } from './strategy.ts'
+import {
+  ageOf,
+  CLOCKS_APART,
+  type Failure,
+  type Outcome,
+  type Redirect,
+  type Respond,
+  requireUser,
+  type Success,
+} from './outcome.ts'
+import type { Attempt, EndedLogin, LoginFlow, Strategy } from './strategy.ts'
 import { checkUsers, hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
 /** Every strategy that was asked refused, or none felt concerned; what each said is kept in the order of asking. */
@@ -174,6 +184,11 @@ export class Passport<User, Name extends string = string> {
         ...(options.remember === true && { remembered: true }),
       }
       session.assign(subjectOf(this.#users, user), proof, { carry: this.#carry })
+      if (await this.#endedAtProvider(session, success)) {
+        session.destroy()
+        this.#nobody(exchange, 'not-logged-in')
+        return
+      }
     }
     const own = success.persist === false ? { own: success } : { ownLogin: true as const }
     exchange.memory.set(this, { user, anonymity: undefined, ...own } satisfies Finding<User>)
@@ -313,6 +328,26 @@ export class Passport<User, Name extends string = string> {
     return hasCurrentStamp(this.#users, outcome.user, login) ? outcome : OUTDATED
   }
 
+  /**
+   * Whether the provider has said meanwhile that this login has ended there. The session is stored first: of a word that comes
+   * from then on `list` tells, and an earlier one has left a note.
+   */
+  async #endedAtProvider(session: Session<object>, { strategy, sid }: LoginAtProvider): Promise<boolean> {
+    if (strategy === undefined || sid === undefined) return false
+    await session.update(() => {})
+    const { at } = (await this.#sessions?.noted(endedLoginId(strategy, sid))) ?? {}
+    return typeof at === 'number' && this.#clock() <= at + CLOCKS_APART
+  }
+
+  /**
+   * Notes that a login has ended at its provider, for logins that are on their way back from there. To be called before the
+   * sessions that it began are ended.
+   */
+  async noteEndedLogin(strategy: string, { sid, issuedAt }: EndedLogin): Promise<void> {
+    if (sid === undefined) return
+    await this.#sessions?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN)
+  }
+
   #required(exchange: Exchange): Awaitable<Session<object>> {
     if (this.#sessions !== undefined) return this.#sessions.open(exchange)
     throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'A login cannot be kept without sessions', {
@@ -411,6 +446,18 @@ export class Passport<User, Name extends string = string> {
       })
     })
   }
+}
+
+/** How long a login may take to come back from its provider, in milliseconds. */
+const LONGEST_LOGIN = 600_000
+
+interface LoginAtProvider {
+  readonly strategy?: string
+  readonly sid?: string
+}
+
+function endedLoginId(strategy: string, sid: string): SessionId {
+  return sha256Hex(`gatepass:ended-login:${JSON.stringify([strategy, sid])}`) as SessionId
 }
 
 /** Says nothing of what a strategy may have linked a moment before the session ended. */

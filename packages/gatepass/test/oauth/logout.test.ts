@@ -81,6 +81,50 @@ describe('ASVS 10.5.5: a logout token', () => {
     expect([...(await Promise.all(browsers.map(w.isIn))), await w.isIn(byPassword)]).toEqual([false, false, true])
   })
 
+  test.each<[string, (w: Awaited<ReturnType<typeof world>>, tell: () => Promise<unknown>) => void]>([
+    [
+      'before the code is redeemed',
+      (w, tell) => {
+        w.provider.lies.token = async (token) => {
+          await tell()
+          return token
+        }
+      },
+    ],
+    [
+      'while the account is looked up',
+      (w, tell) => {
+        w.app.accounts.beforeWriting = tell
+      },
+    ],
+    [
+      'just after the login has looked for it',
+      (w, tell) => {
+        const { sessions } = w.app.gatepass
+        const noted = sessions.noted.bind(sessions)
+        vi.spyOn(sessions, 'noted').mockImplementation(async (id) => {
+          const found = await noted(id)
+          // What else is looked for is there: the key of the flows.
+          if (found === undefined) await tell()
+          return found
+        })
+      },
+    ],
+  ])('ends the login that it names also if it comes %s', async (_when, arrange) => {
+    await using w = await world()
+    await w.logIn('earlier')
+    const logout_token = await w.sign({ sid: 'first' })
+    let told = false
+    arrange(w, async () => {
+      if (told) return
+      told = true
+      await w.send(logout_token)
+    })
+    const browser = await w.logIn('first')
+    expect(await w.isIn(browser)).toBe(false)
+    expect(await w.isIn(await w.logIn('second'))).toBe(true)
+  })
+
   test('that names only a login ends it', async () => {
     await using w = await world()
     const browser = await w.logIn('first')
