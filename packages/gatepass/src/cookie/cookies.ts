@@ -95,9 +95,15 @@ export class Cookies {
     const { domain, path, ...attributes } = cookie.attributes
     const own = scopeOf({ ...(domain && { domain }), ...(path && { path }) })
     const others = scopes.filter((scope) => scopeOf(scope) !== own)
-    this.#elsewhere = others.map((scope) =>
-      serializeSetCookie(cookie.name, '', { ...attributes, ...scope, maxAge: 0, expires: new Date(0) }),
-    )
+    this.#elsewhere = others.flatMap((scope) => {
+      try {
+        const removed = { ...attributes, ...scope, maxAge: 0, expires: new Date(0) }
+        return [serializeSetCookie(cookie.name, '', removed)]
+      } catch {
+        // A path or host of a request that no cookie can have: none was set there.
+        return []
+      }
+    })
   }
 
   /** Set-Cookie field values, at most one per name and scope, in the order they were first set; removals in other scopes first. */

@@ -1,9 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
 import { plainCookie } from '../cookie/cookie.ts'
+import { parseSetCookie } from '../cookie/parse-set-cookie.ts'
 import { StoreError } from '../error.ts'
 import { memoryStore } from '../stores/memory.ts'
 import { testClock } from '../testing/clock.ts'
-import { type TestExchange, TestJar, type TestRequest } from '../testing/exchange.ts'
+import { TestExchange, TestJar, type TestRequest } from '../testing/exchange.ts'
 import { endingOf } from './about.ts'
 import { type SessionEvent, SessionManager, type SessionOptions } from './manager.ts'
 import type { Session } from './session.ts'
@@ -214,6 +215,68 @@ describe('the cookie', () => {
       expect(session.absence).toBe('duplicate')
       expect(session.subject).toBeUndefined()
       expect(events).toEqual([{ type: 'cookie_duplicate', cookie: COOKIE }])
+    }
+  })
+
+  test('sent twice names two sessions: a logout ends both of them', async () => {
+    const { sessions, visit, jar, live } = setUp()
+    await visit(logIn('alice'))
+    const first = jar.get(COOKIE)
+    await visit(logIn('bob'), { headers: { cookie: '' } })
+    const exchange = new TestExchange({ headers: { cookie: `${COOKIE}=${first}; ${COOKIE}=${jar.get(COOKIE)}` } })
+    const session = await sessions.open(exchange)
+    expect([session.absence, session.subject]).toEqual(['duplicate', undefined])
+    session.destroy()
+    await sessions.commit(exchange)
+    expect(live()).toBe(0)
+    expect(setCookies(exchange)).toHaveLength(1)
+  })
+
+  test.each([
+    ['for a parent domain', { domain: 'example.com', path: '/' }],
+    ['for a path', { path: '/shop' }],
+  ])('of the application that was set %s before is taken away by a login', async (_how, before) => {
+    const { sessions, with: another } = setUp({ cookie: plainCookie('sid', { path: '/' }) })
+    const request = { method: 'POST', target: '/shop/login', origin: 'https://app.example.com' }
+    const earlier = another({ cookie: plainCookie('sid', before) })
+    const first = new TestExchange(request)
+    logIn('alice')(await earlier.open(first))
+    await earlier.commit(first)
+    const sent = setCookies(first)[0]?.split(';')[0] ?? ''
+    const login = new TestExchange({ ...request, headers: { cookie: sent } })
+    logIn('alice')(await sessions.open(login))
+    await sessions.commit(login)
+    const fields = setCookies(login).map((field) => parseSetCookie(field))
+    expect(fields.at(-1)?.value).toMatch(/^[\w-]{43}$/)
+    const removed = { ...before, maxAge: 0, expires: new Date(0) }
+    expect(fields.map((field) => field?.attributes)).toContainEqual(expect.objectContaining(removed))
+    // Of its own scope nothing is taken away.
+    for (const field of fields.slice(0, -1))
+      expect(field?.attributes).not.toMatchObject({ path: '/', domain: undefined })
+    expect(fields.length).toBeLessThanOrEqual(17)
+  })
+
+  test('of our own has one scope: a login writes one field, unless two came', async () => {
+    const { visit, jar, sessions } = setUp()
+    const local = { target: '/a/login', origin: 'http://localhost:3000' }
+    await visit(put({ a: 1 }), local)
+    expect(setCookies(await visit(logIn('alice'), local))).toHaveLength(1)
+    const twice = new TestExchange({ ...local, headers: { cookie: `gp=${jar.get('gp')}; gp=planted` } })
+    logIn('alice')(await sessions.open(twice))
+    await sessions.commit(twice)
+    const [first, ...more] = setCookies(twice)
+    expect(first).toMatch(/^gp=; Path=\/a;.*Max-Age=0/)
+    expect(more.at(-1)).toMatch(/^gp=.{43}; Path=\/;/)
+  })
+
+  test('can be set by a login at any address, also one that no cookie can have as its scope', async () => {
+    const { sessions } = setUp({ cookie: plainCookie('sid', { path: '/' }) })
+    for (const target of ['/login;a=b', `/${'long'.repeat(2000)}`, 'http://app.example/login', '*', '']) {
+      const origin = 'https://my_app.example'
+      const login = new TestExchange({ method: 'POST', target, origin, headers: { cookie: 'sid=x' } })
+      logIn('alice')(await sessions.open(login))
+      await sessions.commit(login)
+      expect(setCookies(login).at(-1)).toMatch(/^sid=[\w-]{43}; Path=\//)
     }
   })
 

@@ -60,9 +60,7 @@ function scopesOf(exchange: Exchange): CookieAttributes[] {
   const domains = labels.slice(0, -1).map((_, n) => labels.slice(n).join('.'))
   const steps = (exchange.target.split('?', 1)[0] ?? '').split('/').slice(1)
   const paths = ['/', ...steps.map((_, n) => `/${steps.slice(0, n + 1).join('/')}`)]
-  const scopes = [undefined, ...domains].flatMap((domain) =>
-    paths.map((path) => (domain === undefined ? { path } : { path, domain })),
-  )
+  const scopes = paths.flatMap((path) => [{ path }, ...domains.map((domain) => ({ path, domain }))])
   return scopes.slice(0, MOST_SCOPES)
 }
 

@@ -2,87 +2,15 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import mysql from 'mysql2/promise'
-import { Pool } from 'pg'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { gatepass } from '../../src/adapters/node.ts'
 import { ProtocolError } from '../../src/error.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { SessionStore } from '../../src/session/store.ts'
-import { mysqlStore } from '../../src/stores/mysql.ts'
-import { postgresStore } from '../../src/stores/postgres.ts'
-import { redisStore } from '../../src/stores/redis.ts'
 import { TestBrowser } from '../../src/testing/browser.ts'
-import { hasMysqlServer, startMysql } from './mysql-server.ts'
-import { postgresPrograms, startPostgres } from './postgres-server.ts'
-import { hasRedis, startRedis } from './redis-server.ts'
+import { engines } from './engines.ts'
 
 type Data = Record<string, unknown>
-
-/** A server that can be taken down, set up so that it promises to keep what it acknowledged. */
-interface Engine {
-  readonly store: SessionStore
-  crash(): Promise<void>
-  restart(): Promise<void>
-  close(): Promise<void>
-}
-
-const engines: Readonly<Record<string, { installed: boolean; start(): Promise<Engine> }>> = {
-  Redis: {
-    installed: hasRedis,
-    async start() {
-      const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
-      const store = redisStore({ url: server.url, timeout: 1 })
-      return {
-        store,
-        crash: () => server.kill(),
-        restart: () => server.start(),
-        async close() {
-          await store.close()
-          await server.stop()
-        },
-      }
-    },
-  },
-  PostgreSQL: {
-    installed: postgresPrograms !== undefined,
-    async start() {
-      const server = await startPostgres()
-      const pool = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', max: 8 })
-      const store = postgresStore({ pool, timeout: 1 })
-      await store.migrate()
-      return {
-        store,
-        crash: () => server.stop('immediate'),
-        restart: () => server.start(),
-        async close() {
-          await store.close()
-          await pool.end()
-          await server.close()
-        },
-      }
-    },
-  },
-  MariaDB: {
-    installed: hasMysqlServer,
-    async start() {
-      const server = await startMysql()
-      const pool = mysql.createPool({ host: '127.0.0.1', port: server.port, user: 'root', database: 'test' })
-      const store = mysqlStore({ pool, timeout: 1 })
-      await store.migrate()
-      return {
-        store,
-        crash: () => server.kill(),
-        restart: () => server.start(),
-        async close() {
-          store.close()
-          await pool.end()
-          await server.close()
-        },
-      }
-    },
-  },
-}
 
 const cleanup: (() => Promise<unknown>)[] = []
 afterEach(async () => {
