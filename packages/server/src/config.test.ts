@@ -116,6 +116,16 @@ describe('flags, environment and file', () => {
     ])
   })
 
+  test('an idle timeout beyond the absolute one is a mistake, and one that is not given fits', () => {
+    const read = (session: object) => ({ folder: folder({ session }) })
+    expect(problemsOf(read({ idleTimeout: 86_400_000 })).map(({ key }) => key)).toEqual(['session.idleTimeout'])
+    expect(problemsOf(read({ rememberIdleTimeout: 86_400 * 31 })).map(({ key }) => key)).toEqual([
+      'session.rememberIdleTimeout',
+    ])
+    const { session } = configOf(read({ absoluteTimeout: 3600, rememberAbsoluteTimeout: 7200 }))
+    expect([session.idleTimeout, session.rememberIdleTimeout]).toEqual([3600, 7200])
+  })
+
   test('a proxy is a number or addresses', () => {
     expect(configOf({ environment: { GATEPASS_TRUST_PROXY: '1' } }).trustProxy).toBe(1)
     expect(configOf({ environment: { GATEPASS_TRUST_PROXY: '10.0.0.1, ::1/128' } }).trustProxy).toEqual([

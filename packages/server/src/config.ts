@@ -108,11 +108,7 @@ function readKeys(top: ConfigReader, sources: ConfigSources): Config {
     registration: top.flag('registration', true),
     logLevel: top.oneOf('logLevel', ['info', 'debug', 'warn', 'error', 'silent']),
     session: {
-      idleTimeout: session.whole('idleTimeout', 24 * 3600, { from: 60 }),
-      absoluteTimeout: session.whole('absoluteTimeout', 7 * 86_400, { from: 60 }),
-      rememberIdleTimeout: session.whole('rememberIdleTimeout', 14 * 86_400, { from: 60 }),
-      // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
-      rememberAbsoluteTimeout: session.whole('rememberAbsoluteTimeout', 30 * 86_400, { from: 60, to: 400 * 86_400 }),
+      ...readTimeouts(session),
       perAccount: session.whole('perAccount', 20, { from: 1, to: 1000 }),
     },
     password: {
@@ -131,6 +127,28 @@ function readKeys(top: ConfigReader, sources: ConfigSources): Config {
   }
   for (const section of [session, password, limits]) section.refuseRest()
   return config
+}
+
+function readTimeouts(session: ConfigReader): Omit<SessionConfig, 'perAccount'> {
+  const absoluteTimeout = session.whole('absoluteTimeout', 7 * 86_400, { from: 60 })
+  // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
+  const longest = { from: 60, to: 400 * 86_400 }
+  const rememberAbsoluteTimeout = session.whole('rememberAbsoluteTimeout', 30 * 86_400, longest)
+  // Milliseconds where seconds are meant give themselves away: such a session would end before it is idle.
+  const idleWithin = (absolute: number, key: string, fallback: number): number => {
+    const idle = session.whole(key, Math.min(fallback, absolute), { from: 60 })
+    if (idle > absolute) {
+      const fix = `Write seconds, at most ${absolute}, or raise the absolute timeout as well.`
+      session.problem(key, `is ${idle}, and the session ends after ${absolute} seconds anyway`, fix)
+    }
+    return idle
+  }
+  return {
+    idleTimeout: idleWithin(absoluteTimeout, 'idleTimeout', 86_400),
+    absoluteTimeout,
+    rememberIdleTimeout: idleWithin(rememberAbsoluteTimeout, 'rememberIdleTimeout', 14 * 86_400),
+    rememberAbsoluteTimeout,
+  }
 }
 
 /** In dev passwords go over plain http, and pretend providers let a person be who they like. */
