@@ -69,6 +69,16 @@ const forms: readonly (readonly [name: string, form: Form])[] = [
     (act, done) => (req: Anything, res: Anything, next: Anything) => act(req).then(() => done(res), next),
   ],
   [
+    'a block that goes on with the promise and forgets to catch',
+    (act, done) => (req: Anything, res: Anything) => {
+      act(req).then(() => done(res))
+    },
+  ],
+  [
+    'an arrow function that goes on with the promise and forgets to catch',
+    (act, done) => (req: Anything, res: Anything) => act(req).then(() => done(res)),
+  ],
+  [
     'a block that forgets to await',
     (act, done) => (req: Anything, res: Anything) => {
       act(req)

@@ -148,7 +148,8 @@ export function gatepass<User extends UserObject, const Name extends string = st
       'authenticate',
       (req: IncomingMessage, names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) => {
         const { exchange } = visits.of(req)
-        return exchange.promised(core.passport.authenticate(exchange, names, strategy))
+        // Nothing changes by it, so no answer waits for it: a strategy from npm may answer by itself, and never conclude.
+        return exchange.reading(core.passport.authenticate(exchange, names, strategy))
       },
     ),
     login: noHandler(

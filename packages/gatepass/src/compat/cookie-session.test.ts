@@ -55,6 +55,25 @@ test('a session whose signature is missing or of another key is a new one', asyn
   expect(await textOf(browser)).toBe('1')
 })
 
+test('a session that is first looked at when the head has left is read, whatever its signature', async () => {
+  const failures: unknown[] = []
+  const browser = await site((req, res) => {
+    if (req.url === '/') return count(req, res)
+    res.write('half ')
+    try {
+      return req.session?.visits
+    } catch (error) {
+      return failures.push(error)
+    }
+  })
+  await browser.fetch('/')
+  const late = async () => (await browser.fetch('/late')).text()
+  expect(await late()).toBe('half 1')
+  browser.jar.set('session.sig', 'x'.repeat(27))
+  expect(await late()).toBe('half undefined')
+  expect(failures).toEqual([])
+})
+
 test('a session of a retired key goes on, under a signature of the current one', async () => {
   const old = await site(count, { keys: ['the key of yesterday'] })
   await old.fetch('/')

@@ -617,6 +617,47 @@ test('options that are null or false are left out, as in express-session', async
   expect(() => session(null as never)).not.toThrow()
 })
 
+test('attributes that take the place of the cookie become one, and what is not attributes is refused', async () => {
+  const browser = await site(async (req, res) => {
+    const cookies: Record<string, unknown> = {
+      '/': { maxAge: 60_000, sameSite: 'strict' },
+      '/none': null,
+      '/text': 'x',
+    }
+    Object.assign(req.session, { cookie: cookies[req.url ?? ''] })
+    if (req.headers['x-save']) await req.session.save()
+    return count(req, res)
+  })
+  for (const headers of [{}, { 'x-save': 'yes' }]) {
+    const fields = (await browser.clone().fetch('/', { headers })).headers.getSetCookie()
+    expect(fields).toEqual([expect.stringMatching(/; Path=\/; Expires=[^;]+; HttpOnly; SameSite=Strict$/)])
+  }
+  for (const path of ['/none', '/text']) {
+    const response = await browser.clone().fetch(path)
+    expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('not a cookie')])
+  }
+})
+
+test('a genid that gives no text is an error, and not a session that nothing keeps', async () => {
+  for (const genid of [async () => 'x', () => 5, () => undefined, () => '']) {
+    const response = await (await site(count, { genid: genid as never })).fetch('/')
+    expect([response.status, await response.text()]).toEqual([500, 'genid option must return a string'])
+  }
+})
+
+test('a second answer ends no process, as with express-session', async () => {
+  const escaped = vi.fn()
+  process.on('uncaughtException', escaped)
+  onTestFinished(() => void process.off('uncaughtException', escaped))
+  const browser = await site((req, res) => {
+    count(req, res)
+    res.end('one')
+    res.end('two')
+  })
+  expect([await textOf(browser), await textOf(browser)]).toEqual(['one', 'one'])
+  expect(escaped).not.toHaveBeenCalled()
+})
+
 test('a session that begins when the head has left is told once', async () => {
   const warnings: (Error & { code?: string })[] = []
   const listener = (warning: Error) => warnings.push(warning)

@@ -114,7 +114,10 @@ function once<Args extends unknown[]>(warn: (...args: Args) => void): (...args: 
 }
 
 function generate(req: NodeRequest & SessionRequest, settings: Settings): void {
-  req.sessionID = settings.genid(req)
+  const id: unknown = settings.genid(req)
+  // Without a text for an id nothing would be kept, and no word said.
+  if (typeof id !== 'string' || id === '') throw wrong('genid option must return a string')
+  req.sessionID = id
   req.session = new Session(req)
   req.session.cookie = newCookie(req, settings)
 }

@@ -1,4 +1,5 @@
-import { finishAfter, type NodeResponse } from '../http/response-gate.ts'
+import { Promises } from '../http/promises.ts'
+import { beforeFinish, type NodeResponse } from '../http/response-gate.ts'
 
 type Next = (error?: unknown) => void
 
@@ -22,40 +23,32 @@ export function real(error: unknown): unknown {
   return error || new Error('A promise was rejected without a reason')
 }
 
+const kPromises: unique symbol = Symbol('gatepass.promises')
+
+/** A request, its response, and what makes an error of it. */
+interface Answering {
+  readonly req: object & { [kPromises]?: Promises }
+  readonly res: NodeResponse
+  readonly next: Next
+}
+
 /**
  * The promise of `work` for the application. The response waits for it, and fails with it unless the application handles
  * it: a forgotten `await` neither answers before the work is done nor ends the process.
  */
-export function promised<T>(work: Promise<T>, answer: { readonly res: NodeResponse; readonly next: Next }): Promise<T> {
-  const promise = new Watched<T>((resolve, reject) => work.then(resolve, reject))
-  const unhandled = work.then(nothing, async (error: unknown) => {
-    // An `await` or `.catch()` in the lines after the call is seen only once these have run.
-    await new Promise(setImmediate)
-    if (!promise.handled) throw error
+export function promised<T>(work: Promise<T>, { req, res, next }: Answering): Promise<T> {
+  req[kPromises] ??= promisesOf(res, (error) => next(real(error)))
+  return req[kPromises].change(work)
+}
+
+function promisesOf(res: NodeResponse, next: Next): Promises {
+  const promises = new Promises({
+    get answered() {
+      return res.headersSent
+    },
+    next,
+    report: next,
   })
-  if (!finishAfter(answer.res, unhandled, answer.next)) unhandled.catch(answer.next)
-  return promise
+  beforeFinish(res, () => promises.settle(), next)
+  return promises
 }
-
-/** A promise that knows whether the application handles it. */
-class Watched<T> extends Promise<T> {
-  handled = false
-
-  constructor(executor: ConstructorParameters<typeof Promise<T>>[0]) {
-    super(executor)
-    // Its rejection is told by the response if by nothing else.
-    super.then(undefined, nothing)
-  }
-
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: it is a promise
-  override then<A = T, B = never>(...reactions: Parameters<Promise<T>['then']>): Promise<A | B> {
-    this.handled = true
-    return super.then(...reactions) as Promise<A | B>
-  }
-}
-
-function nothing(): void {}

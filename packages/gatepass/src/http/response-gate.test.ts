@@ -13,7 +13,7 @@ import express from 'express'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { andThen } from '../awaitable.ts'
 import { StoreError, UsageError } from '../error.ts'
-import { beforeEnd, beforeResponse, finishAfter, headIsOpen, setHeaderInFinish } from './response-gate.ts'
+import { beforeEnd, beforeFinish, beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => void
 interface Answer {
@@ -956,7 +956,7 @@ describe('what has to be done before an answer ends', () => {
   })
 })
 
-describe('work that `finish` waits for', () => {
+describe('work that comes before `finish`', () => {
   test.each([true, false])('is done before it, on a response that has a gate (%s)', async (gated) => {
     const done: string[] = []
     const work = Promise.withResolvers<void>()
@@ -968,24 +968,83 @@ describe('work that `finish` waits for', () => {
           () => {},
         )
       }
-      expect(finishAfter(res, work.promise, () => {})).toBe(true)
+      for (const name of ['one', 'two']) {
+        beforeFinish(
+          res,
+          () => work.promise.then(() => void done.push(name)),
+          () => {},
+        )
+      }
       res.end('all')
-      expect(finishAfter(res, work.promise, () => {})).toBe(false)
       done.push('answered')
       work.resolve()
     })
     expect(String(body)).toBe('all')
-    expect(done).toEqual(gated ? ['answered', 'finish'] : ['answered'])
+    expect(done).toEqual(['answered', 'one', 'two', ...(gated ? ['finish'] : [])])
   })
 
-  test('fails the response when it fails, also when it did so long before the answer', async () => {
+  test('fails the response when it fails', async () => {
     const finish = vi.fn()
     const { status, body } = await answerOf((_req, res) => {
       beforeResponse(res, finish, (error) => res.end((error as Error).message))
-      finishAfter(res, Promise.reject(new Error('no store')), () => {})
-      setImmediate(() => res.end('all'))
+      beforeFinish(
+        res,
+        () => {
+          throw new Error('no store')
+        },
+        () => {},
+      )
+      res.end('all')
     })
     expect([status, String(body)]).toEqual([500, 'no store'])
     expect(finish).not.toHaveBeenCalled()
+  })
+
+  test('is not done for an answer that was given', async () => {
+    const work = vi.fn()
+    await answerOf((_req, res) => {
+      res.end('all')
+      beforeFinish(res, work, () => {})
+    })
+    expect(work).not.toHaveBeenCalled()
+  })
+})
+
+describe('a second answer, and what is written after the first', () => {
+  test.each([
+    ['at once', () => undefined],
+    ['later', () => new Promise<void>(setImmediate)],
+  ])('is ignored where `finish` ends %s, on every server', async (_, finish) => {
+    const told: unknown[] = []
+    const listener: Listener = (_req, res) => {
+      beforeResponse(res, finish as () => undefined, () => {})
+      res.end('one')
+      res.end('two', (error?: Error | null) => told.push(error))
+      res.write('three')
+      setImmediate(() => setImmediate(() => res.end('four')))
+    }
+    const escaped = vi.fn()
+    process.on('uncaughtException', escaped)
+    for (const answer of [answerOf, http2AnswerOf]) expect(String((await answer(listener)).body)).toBe('one')
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+    process.off('uncaughtException', escaped)
+    expect(escaped).not.toHaveBeenCalled()
+    const error = expect.objectContaining({ code: 'ERR_STREAM_WRITE_AFTER_END' })
+    expect(told).toEqual([error, error])
+  })
+
+  test('is ignored after what was late, too', async () => {
+    const { body } = await answerOf((_req, res) => {
+      beforeResponse(
+        res,
+        () => {},
+        () => {},
+      )
+      beforeEnd(res, () => new Promise(setImmediate))
+      res.write('one ')
+      res.end('two')
+      res.end('three')
+    })
+    expect(String(body)).toBe('one two')
   })
 })

@@ -57,22 +57,16 @@ export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | unde
 }
 
 /**
- * Delays `finish` until `work` settles. If `work` rejects, the response fails with its error as it does with that of
- * `finish`. A response without a gate gets one, which tells `failed`.
- *
- * @returns false if the answer was given already
+ * Has `work` run before every `finish`; if it fails, the response fails as it does with `finish`. A response without a gate
+ * gets one, which tells `failed`. One whose answer was given already is left alone.
  */
-export function finishAfter(res: NodeResponse, work: Promise<unknown>, failed: (error: unknown) => void): boolean {
+export function beforeFinish(res: NodeResponse, work: () => Awaitable<void>, failed: (error: unknown) => void): void {
   const response = res as unknown as GatedResponse
   if (response[kGate] === undefined && !response.headersSent && !response.writableEnded) arm(response, nothing, failed)
   const gate = response[kGate]
-  if (gate?.phase !== 'armed') return false
-  gate.before ??= new Set()
-  const { before } = gate
-  before.add(work)
-  // What has succeeded delays nothing; what has failed stays, and is told when the answer is given.
-  work.then(() => before.delete(work), nothing)
-  return true
+  if (gate?.phase !== 'armed') return
+  const { first } = gate
+  gate.first = first === undefined ? work : () => andThen(first(), work)
 }
 
 /** Sets a header field from within `finish`, when to everyone else the head counts as sent. */
@@ -143,11 +137,13 @@ class Gate implements Step {
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   late: (() => Promise<unknown> | undefined)[] | undefined = undefined
-  /** What `finish` waits for. */
-  before: Set<Promise<unknown>> | undefined = undefined
+  /** What comes before every `finish`. */
+  first: (() => Awaitable<void>) | undefined = undefined
   /** The end that waits for what was late; whatever ends the answer again comes after it. */
   ending: Promise<unknown> | undefined = undefined
   frozen: FrozenHead | undefined = undefined
+  /** Whether a change that came after the answer was told. */
+  warned = false
   failure: Failure | undefined = undefined
 
   constructor(res: GatedResponse, finish: () => Awaitable<void>, failed: (error: unknown) => void) {
@@ -174,8 +170,10 @@ function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callba
   const gate = gateOf(this)
   if (gate.phase === 'armed' || gate.phase === 'finishing') checkChunk(this, chunk, encoding)
   pass(this, gate)
-  if (gate.phase === 'open') return gate.write.call(this, chunk, encoding, callback)
-  if (gate.phase === 'failed') drop(this, encoding, callback)
+  if (gate.phase === 'open') {
+    if (!this.writableEnded) return gate.write.call(this, chunk, encoding, callback)
+    ignore(this, gate, { method: 'write', chunk, encoding, callback })
+  } else if (gate.phase === 'failed') drop(this, encoding, callback)
   else hold(this, gate, { method: 'write', chunk, encoding, callback })
   return false
 }
@@ -219,8 +217,8 @@ function start(res: GatedResponse, gate: Gate): void {
   const steps: Steps = { current: gate }
   let finished: Awaitable<void>
   try {
-    const { before } = gate
-    finished = before?.size ? Promise.all(before).then(() => finishAll(steps)) : finishAll(steps)
+    const { first } = gate
+    finished = first === undefined ? finishAll(steps) : andThen(settled(first()), () => finishAll(steps))
   } catch (error) {
     fail(res, gate, steps.current, error)
     return
@@ -249,13 +247,17 @@ function finishAll(steps: Steps): Awaitable<void> {
 // ── while `finish` takes its time ────────────────────────────────────────────────────────────────────────────────────
 
 function hold(res: GatedResponse, gate: Gate, call: Call): void {
-  if (answerIsHeld(gate)) {
-    warnLate(gate)
-    callBack(res, call, nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'The answer was given already'))
-  } else {
+  if (answerIsHeld(gate)) ignore(res, gate, call)
+  else {
     gate.held ??= []
     gate.held.push(call)
   }
+}
+
+/** What comes after the answer. Node would emit an error that no code listens to, and end the process. */
+function ignore(res: GatedResponse, gate: Gate, call: Call): void {
+  warnLate(gate)
+  callBack(res, call, nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'The answer was given already'))
 }
 
 function answerIsHeld(gate: Gate): boolean {
@@ -269,7 +271,6 @@ interface FrozenHead {
   readonly setHeader: GatedResponse['setHeader']
   readonly appendHeader: GatedResponse['appendHeader']
   readonly removeHeader: GatedResponse['removeHeader']
-  warned: boolean
 }
 
 /** To the application the head has left, as it would have without a gate: what it sets now belongs to no answer. */
@@ -280,7 +281,6 @@ function freezeHead(res: GatedResponse, gate: Gate): void {
     setHeader: res.setHeader,
     appendHeader: res.appendHeader,
     removeHeader: res.removeHeader,
-    warned: false,
   }
   res.setHeader = setHeader
   res.appendHeader = appendHeader
@@ -331,8 +331,8 @@ function changeable(res: GatedResponse): FrozenHead | undefined {
 // A missing `return` after an answer is a common mistake. Thrown here, its error would make Express cut the connection
 // before the held answer has left; without a gate that answer was already on its way.
 function warnLate(gate: Gate): void {
-  if (gate.frozen === undefined || gate.frozen.warned) return
-  gate.frozen.warned = true
+  if (gate.warned) return
+  gate.warned = true
   process.emitWarning('A response was changed after its answer was given; the change was ignored', {
     type: 'GatepassWarning',
     code: 'ERR_RESPONSE_STARTED',
@@ -364,13 +364,20 @@ function replay(res: GatedResponse, gate: Gate, { method, chunk, encoding, callb
 }
 
 function endNow(res: GatedResponse, gate: Gate, ...args: Parameters<GatedResponse['end']>): GatedResponse {
-  if (gate.late === undefined || !res.headersSent) return gate.end.apply(res, args)
+  if (gate.late === undefined || !res.headersSent) return endOnce(res, gate, args)
   if (gate.ending === undefined) {
     const late = gate.late.map((work) => work()).filter((working) => working !== undefined)
-    if (late.length === 0) return gate.end.apply(res, args)
+    if (late.length === 0) return endOnce(res, gate, args)
     gate.ending = Promise.all(late)
   }
-  gate.ending = gate.ending.then(() => gate.end.apply(res, args))
+  gate.ending = gate.ending.then(() => endOnce(res, gate, args))
+  return res
+}
+
+function endOnce(res: GatedResponse, gate: Gate, args: Parameters<GatedResponse['end']>): GatedResponse {
+  const [chunk, encoding, callback] = args
+  if (!res.writableEnded || !chunk || typeof chunk === 'function') return gate.end.apply(res, args)
+  ignore(res, gate, { method: 'end', chunk, encoding, callback })
   return res
 }
 

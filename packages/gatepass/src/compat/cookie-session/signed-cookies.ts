@@ -5,7 +5,7 @@ import { readCookie } from '../../cookie/parse.ts'
 import { equal } from '../../crypto/equal.ts'
 import { hmacSha1Text } from '../../crypto/hmac-sha1.ts'
 import { UsageError } from '../../error.ts'
-import { setHeaderInFinish } from '../../http/response-gate.ts'
+import { headIsOpen, setHeaderInFinish } from '../../http/response-gate.ts'
 import { dateAfter, nearestDate, type SetCookie, stringifySetCookie } from '../cookie.ts'
 
 /** What signs and verifies, where the application brings its own. */
@@ -63,6 +63,9 @@ export class SignedCookies {
     if (!signature) return undefined
     const text = `${name}=${value}`
     const index = this.#keys.index(text, signature)
+    // A session that is first looked at when the head has left is only read: its signature comes from the browser, and must
+    // not make setHeader() throw.
+    if (!headIsOpen(this.#res)) return index < 0 ? undefined : value
     if (index < 0) this.#set({ name: `${name}.sig`, value: undefined, ...forgotten }, false)
     if (index > 0) this.#set({ name: `${name}.sig`, value: this.#keys.sign(text), path: '/', httpOnly: true }, false)
     return index < 0 ? undefined : value

@@ -50,7 +50,13 @@ const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
   load(sid, callback) {
     this.get(sid, (error, session) => {
       if (error || !session) return callback(error)
-      return callback(null, this.createSession({ sessionID: sid, sessionStore: this }, session))
+      let created: Session
+      try {
+        created = this.createSession({ sessionID: sid, sessionStore: this }, session)
+      } catch (failure) {
+        return callback(failure)
+      }
+      return callback(null, created)
     })
   },
 

@@ -90,6 +90,7 @@ export class Visit implements SessionKeeper {
   async save(session: Session): Promise<void> {
     let data = ''
     const store = () => {
+      requireCookie(session)
       data = dataOf(session)
       return this.#store(session, data)
     }
@@ -174,6 +175,7 @@ export class Visit implements SessionKeeper {
     if (!(session instanceof Session)) throw notASession()
     // As in express-session: what is no text names no session.
     if (typeof sessionID !== 'string') return undefined
+    requireCookie(session)
     session.touch()
     const data = dataOf(session)
     // Written first: what cannot be written must not be stored.
@@ -287,8 +289,22 @@ export class Visit implements SessionKeeper {
   }
 }
 
+/** Attributes that the application has put into the place of the cookie become one. */
+function requireCookie(session: Session): void {
+  const { cookie }: { cookie: unknown } = session
+  if (cookie instanceof Cookie) return
+  if (typeof cookie !== 'object' || cookie === null) throw notACookie()
+  session.cookie = new Cookie(cookie)
+}
+
+function notACookie(): UsageError {
+  return new UsageError('ERR_SESSION_DATA', 'req.session.cookie was replaced by something that is not a cookie', {
+    hint: 'Set its properties: req.session.cookie.maxAge = 60000.',
+  })
+}
+
 function notASession(): UsageError {
-  return new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is no session', {
+  return new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is not a session', {
     hint: 'Set its properties, or call req.session.regenerate() for a new one.',
   })
 }

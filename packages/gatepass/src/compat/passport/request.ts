@@ -47,7 +47,7 @@ function withCallback(
   // A promise that is not awaited would hide that such a session cannot keep the login.
   if (logins !== undefined && !canRegenerate(req.session)) throw noCallback(name)
   const work = new Promise<void>((resolve, reject) => run((error) => (error ? reject(error) : resolve())))
-  return res && next ? promised(work, { res, next }) : work
+  return res && next ? promised(work, { req, res, next }) : work
 }
 
 function noCallback(name: string): UsageError {
