@@ -11,6 +11,9 @@ export interface NumberRule {
   readonly most?: number
 }
 
+/** Seconds. What ends later was most likely meant in milliseconds. */
+export const TEN_YEARS: number = 3653 * 24 * 60 * 60
+
 /** The least time that is told from none: one millisecond, in seconds. */
 export const MILLISECOND = 0.001
 
@@ -28,7 +31,8 @@ export function wholeNumber(value: unknown, rule: NumberRule): number {
 export function seconds(value: unknown, rule: NumberRule & { readonly most: number }): number {
   const { least = MILLISECOND, most } = rule
   if (typeof value === 'number' && value >= least && value <= most) return Math.round(value * 1000) / 1000
-  throw refused(rule, `must be a number of seconds, ${least} to ${most}`, value)
+  const hint = 'Times among the options are in seconds, not in milliseconds.'
+  throw refused(rule, `must be a number of seconds, ${least} to ${most}`, value, hint)
 }
 
 /**
@@ -43,7 +47,7 @@ export function clockOf(clock: (() => number) | undefined, code: ErrorCode): () 
 }
 
 /** Numbers are shown, since one in milliseconds where seconds are meant is seen by that; texts may be secrets. */
-function refused({ code, name }: NumberRule, what: string, value: unknown): UsageError {
+function refused({ code, name }: NumberRule, what: string, value: unknown, hint?: string): UsageError {
   const given = typeof value === 'number' ? `it is ${value}` : `it is of type ${value === null ? 'null' : typeof value}`
-  return new UsageError(code, `\`${name}\` ${what}; ${given}`, { hint: 'Times among the options are in seconds.' })
+  return new UsageError(code, `\`${name}\` ${what}; ${given}`, hint === undefined ? {} : { hint })
 }

@@ -124,6 +124,7 @@ describe('flags, environment and file', () => {
     ])
     const { session } = configOf(read({ absoluteTimeout: 3600, rememberAbsoluteTimeout: 7200 }))
     expect([session.idleTimeout, session.rememberIdleTimeout]).toEqual([3600, 7200])
+    expect(problemsOf(read({ absoluteTimeout: 604_800_000 }))).toMatchObject([{ key: 'session.absoluteTimeout' }])
   })
 
   test('a proxy is a number or addresses', () => {

@@ -130,9 +130,9 @@ function readKeys(top: ConfigReader, sources: ConfigSources): Config {
 }
 
 function readTimeouts(session: ConfigReader): Omit<SessionConfig, 'perAccount'> {
-  const absoluteTimeout = session.whole('absoluteTimeout', 7 * 86_400, { from: 60 })
   // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
   const longest = { from: 60, to: 400 * 86_400 }
+  const absoluteTimeout = session.whole('absoluteTimeout', 7 * 86_400, longest)
   const rememberAbsoluteTimeout = session.whole('rememberAbsoluteTimeout', 30 * 86_400, longest)
   // Milliseconds where seconds are meant give themselves away: such a session would end before it is idle.
   const idleWithin = (absolute: number, key: string, fallback: number): number => {

@@ -1317,10 +1317,59 @@ describe('options', () => {
     [{ store, dataLimit: 1.5 }],
     [{ store, keysSince: new Date() }],
     [{ store, keys: [first], keysSince: new Date('x') }],
+    [{ store, keys: [first], keysSince: '2026-11-23' }],
+    ...[0, -1, 0.0004, Number.NaN, Number.MAX_VALUE, Number.POSITIVE_INFINITY, '60', 604_800_000].flatMap(
+      (seconds): [object][] => [
+        [{ store, idleTimeout: seconds }],
+        [{ store, absoluteTimeout: seconds }],
+        [{ store, remember: { idleTimeout: seconds } }],
+        [{ store, remember: { absoluteTimeout: seconds } }],
+        [{ store, touchInterval: Number(seconds) >= 0 && Number(seconds) < 1 ? -1 : seconds }],
+      ],
+    ),
+    ...[0, -1, 1.5, Number.NaN, 2 ** 60, '20'].flatMap((n): [object][] => [
+      [{ store, perSubject: n }],
+      [{ store, dataLimit: n }],
+    ]),
+    // Milliseconds, where seconds are meant.
+    [{ store, idleTimeout: 1_800_000 }],
+    [{ store, idleTimeout: 3600, absoluteTimeout: 1800 }],
+    [{ store, remember: { idleTimeout: 31 * DAY } }],
+    [{ store, clock: () => Number.NaN }],
   ])('that make no sense are refused: %j', (options) => {
     expect(() => new SessionManager(options as unknown as SessionOptions)).toThrow(
       expect.objectContaining({ code: 'ERR_SESSION_OPTIONS', status: 500 }),
     )
+  })
+
+  test('an idle timeout that is not given fits the absolute one', async () => {
+    const { clock, visit, found } = setUp({ absoluteTimeout: 3600, remember: { absoluteTimeout: 3600 } })
+    await visit(put({ a: 1 }))
+    clock.advance(3599)
+    expect((await found()).data).toEqual({ a: 1 })
+    clock.advance(1)
+    expect((await found()).absence).toBe('unknown')
+  })
+
+  test('of fractions, in options and on the clock, whole milliseconds reach the store', async () => {
+    const clock = testClock(Date.UTC(2026, 0, 1, 12) + 0.4)
+    const { memory, visit } = setUp({ clock, idleTimeout: 100 / 3, absoluteTimeout: 200 / 3, touchInterval: 0.0014 })
+    const [insert, replace, touch] = [
+      vi.spyOn(memory, 'insert'),
+      vi.spyOn(memory, 'replace'),
+      vi.spyOn(memory, 'touch'),
+    ]
+    for (const act of [put({ a: 1 }), put({ a: 2 }), () => {}]) {
+      await visit(act)
+      clock.advance(1.0007)
+    }
+    const written = [...insert.mock.calls, ...replace.mock.calls].map(([record]) => record)
+    const times = [
+      ...written.flatMap(({ createdAt, seenAt, expiresAt }) => [createdAt, seenAt, expiresAt]),
+      ...touch.mock.calls.flatMap(([, seenAt, expiresAt]) => [seenAt, expiresAt]),
+    ]
+    expect(times).toHaveLength(8)
+    expect(times.filter((time) => !Number.isSafeInteger(time))).toEqual([])
   })
 
   test('a short idle timeout is kept alive by requests without further options', async () => {

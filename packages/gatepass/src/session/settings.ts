@@ -2,6 +2,7 @@ import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { clockOf, seconds, TEN_YEARS, wholeNumber } from '../number-options.ts'
 import type { LoginProof } from './about.ts'
 import { type OnSessionEvent, report, type SessionEvent } from './event.ts'
 import { GuardedIndex, GuardedStore } from './guarded-store.ts'
@@ -9,11 +10,11 @@ import { SessionCookie } from './session-cookie.ts'
 import { hasSubjectIndex, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
 import { SessionTokens } from './token.ts'
 
-/** When a session ends by itself. Seconds. */
+/** When a session ends by itself. Seconds, ten years at most. */
 export interface SessionTimeouts {
-  /** After so long without a request. */
+  /** After so long without a request; not longer than the absolute timeout. */
   idleTimeout?: number
-  /** So long after it began, however much it is used; a login begins it anew. */
+  /** So long after it began, however much it is used; a login begins it again. */
   absoluteTimeout?: number
 }
 
@@ -121,7 +122,7 @@ export function sessionSettings(options: SessionOptions): Settings {
     touchInterval: touchInterval(options, shortest.idle),
     perSubject: count('perSubject', options.perSubject ?? 20),
     dataLimit: count('dataLimit', options.dataLimit ?? 1024 * 1024),
-    clock: options.clock ?? Date.now,
+    clock: clockOf(options.clock, 'ERR_SESSION_OPTIONS'),
     onEvent: onEvent && ((event, exchange) => report(onEvent, event, exchange)),
   }
 }
@@ -165,40 +166,46 @@ function checkCookie(cookie: unknown): void {
   )
 }
 
+/** What is not given fits what is: only who names both can name an idle timeout that has no effect. */
 function timeouts(given: SessionTimeouts, defaults: Required<SessionTimeouts>): Timeouts {
-  return {
-    idle: seconds('idleTimeout', given.idleTimeout ?? defaults.idleTimeout) * 1000,
-    absolute: seconds('absoluteTimeout', given.absoluteTimeout ?? defaults.absoluteTimeout) * 1000,
-  }
+  const absolute = duration('absoluteTimeout', given.absoluteTimeout ?? defaults.absoluteTimeout)
+  const idle = duration('idleTimeout', given.idleTimeout ?? Math.min(defaults.idleTimeout, absolute))
+  if (idle <= absolute) return { idle: inMilliseconds(idle), absolute: inMilliseconds(absolute) }
+  throw new UsageError(
+    'ERR_SESSION_OPTIONS',
+    `\`idleTimeout\` (${idle} s) is longer than \`absoluteTimeout\` (${absolute} s), so it would have no effect`,
+    { hint: 'Both are in seconds, not in milliseconds. Give both where sessions are to last that long.' },
+  )
 }
 
 /** A session that is used must never seem idle, so being seen is written down more often than the idle timeout passes. */
 function touchInterval(options: SessionOptions, idle: number): number {
-  if (options.touchInterval === undefined) return Math.min(MINUTE * 1000, idle / 20)
-  if (options.touchInterval >= 0 && options.touchInterval * 1000 < idle) return options.touchInterval * 1000
-  throw new UsageError('ERR_SESSION_OPTIONS', '`touchInterval` is negative or not below the idle timeout', {
+  if (options.touchInterval === undefined) return Math.min(MINUTE * 1000, Math.round(idle / 20))
+  const interval = inMilliseconds(duration('touchInterval', options.touchInterval, 0))
+  if (interval < idle) return interval
+  throw new UsageError('ERR_SESSION_OPTIONS', '`touchInterval` is not below the idle timeout', {
     hint: 'Leave it out, or take a tenth of the idle timeout at most.',
   })
 }
 
 function keysSince(options: SessionOptions): Timestamp {
-  const since = options.keysSince?.getTime() ?? Number.NEGATIVE_INFINITY
-  if (!Number.isNaN(since) && (options.keysSince === undefined || options.keys !== undefined)) return since
-  throw new UsageError('ERR_SESSION_OPTIONS', '`keysSince` is no date, or there are no `keys`', {
+  const { keysSince: date } = options
+  if (date === undefined) return Number.NEGATIVE_INFINITY
+  const since = date instanceof Date ? date.getTime() : Number.NaN
+  if (!Number.isNaN(since) && options.keys !== undefined) return since
+  throw new UsageError('ERR_SESSION_OPTIONS', '`keysSince` is not a date, or there are no `keys`', {
     hint: "For example `keysSince: new Date('2026-11-23')`, the day on which `keys` was first configured.",
   })
 }
 
-function seconds(name: string, value: number): number {
-  if (value > 0 && Number.isFinite(value)) return value
-  throw new UsageError('ERR_SESSION_OPTIONS', `\`${name}\` is not a positive number of seconds`, {
-    hint: 'Options are in seconds; an end that never comes is not offered.',
-  })
+function duration(name: string, value: number, least?: number): number {
+  return seconds(value, { code: 'ERR_SESSION_OPTIONS', name, most: TEN_YEARS, ...(least !== undefined && { least }) })
+}
+
+function inMilliseconds(duration: number): number {
+  return Math.round(duration * 1000)
 }
 
 function count(name: string, value: number): number {
-  if (value >= 1 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)) return value
-  throw new UsageError('ERR_SESSION_OPTIONS', `\`${name}\` is not a whole number of at least 1`, {
-    hint: 'Use Infinity for no limit.',
-  })
+  return wholeNumber(value, { code: 'ERR_SESSION_OPTIONS', name, most: Number.POSITIVE_INFINITY })
 }

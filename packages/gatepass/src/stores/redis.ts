@@ -31,6 +31,9 @@ export type {
   RedisServerClient,
 } from './redis/client.ts'
 
+/** How far the clocks of two processes may be apart, in ms: the server keeps a record so much longer than its own expiry. */
+const CLOCKS_APART = 3_600_000
+
 export interface RedisStoreOptions {
   /** The application's own client of node-redis: of one server, of Sentinel or of a cluster. It stays the application's. */
   client?: RedisClient
@@ -178,7 +181,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     const [now, tag] = [this.#clock(), this.#nextTag()]
     const text = encodeRecord(record, tag, subject === null ? 0 : this.#subjects.coverFor(expiresAt))
     const keys = index === undefined ? [this.#key(id)] : [this.#key(id), index.key]
-    const lifetime = Math.max(1, Math.ceil(expiresAt - now))
+    const lifetime = Math.max(1, Math.ceil(expiresAt - now)) + CLOCKS_APART
     return this.#engine.run('insert', keys, [now, text, tag, lifetime, ...(index?.entry ?? [])])
   }
 

@@ -3,6 +3,7 @@ import { randomHandle, sha256Hex } from '../crypto/random.ts'
 import { checkOptions, isKeyText, type OptionKinds, subjectText, UsageError } from '../error.ts'
 import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { seconds, TEN_YEARS } from '../number-options.ts'
 import {
   type Failure,
   type Found,
@@ -65,7 +66,7 @@ export interface ApiKeyGrant {
   label: string
   /** What it is good for. Default nothing that asks for a scope. */
   scopes?: readonly string[]
-  /** Seconds. Default: until it is revoked. */
+  /** Seconds, ten years at most. Default: until it is revoked. */
   lifetime?: number
 }
 
@@ -116,6 +117,8 @@ class StoredApiKeys<User> implements ApiKeys<User> {
   async create(grant: ApiKeyGrant): Promise<{ key: string; record: ApiKeyRecord }> {
     const { prefix, store } = this.#options
     checkOptions('apiKeys().create()', grant, grantOptions, 'ERR_TOKEN_OPTIONS')
+    if (grant.lifetime !== undefined)
+      seconds(grant.lifetime, { code: 'ERR_TOKEN_OPTIONS', name: 'lifetime', most: TEN_YEARS })
     const key = mintKey(prefix)
     const createdAt = this.#clock()
     const record: ApiKeyRecord = {
@@ -126,7 +129,7 @@ class StoredApiKeys<User> implements ApiKeys<User> {
       hint: key.slice(0, prefix.length + 1 + HINT_LENGTH),
       scopes: grant.scopes ?? [],
       createdAt,
-      expiresAt: grant.lifetime === undefined ? undefined : createdAt + grant.lifetime * 1000,
+      expiresAt: grant.lifetime === undefined ? undefined : createdAt + Math.round(grant.lifetime * 1000),
       usedAt: undefined,
     }
     await store.insert(record)

@@ -2,6 +2,7 @@ import type { Awaitable } from '../../awaitable.ts'
 import type { Keys } from '../../crypto/keyring.ts'
 import { checkOptions, type OptionKinds, StoreError, UsageError } from '../../error.ts'
 import type { Reply } from '../../http/exchange.ts'
+import { seconds } from '../../number-options.ts'
 import type { Jwk, VerificationKey } from '../../protocols/jwt/jwk.ts'
 import type { VerificationKeys } from '../../protocols/jwt/key-set.ts'
 import { guarded } from '../../session/guarded-store.ts'
@@ -86,7 +87,11 @@ export class SigningKeys implements VerificationKeys {
   constructor(options: SigningKeyOptions) {
     checkOptions('signingKeys()', options, signingKeyOptions, 'ERR_TOKEN_OPTIONS')
     const { algorithm = 'EdDSA', rotateAfterDays = 90, longestLifetime = 600 } = options
-    this.longestLifetime = longestLifetime
+    this.longestLifetime = seconds(longestLifetime, {
+      code: 'ERR_TOKEN_OPTIONS',
+      name: 'longestLifetime',
+      most: 7 * 24 * 60 * 60,
+    })
     this.#store = options.store
     this.#sealed = new SealedKeys(options.keys, algorithm)
     this.#rotation = rotationOf({ rotateAfter: rotateAfterDays * DAY, longestLifetime: longestLifetime * 1000 })

@@ -36,7 +36,8 @@ end
 
 local function write(key, r)
   local head = { r.version, r.tag, r.handle, r.expires, r.seen, r.created, r.covered, r.bytes, r.rest }
-  local ttl = math.max(1, math.ceil(tonumber(r.expires) - now))
+  -- The process whose clock wrote this may be an hour ahead of those that read it.
+  local ttl = math.max(1, math.ceil(tonumber(r.expires) - now)) + HOUR
   redis.call('SET', key, table.concat(head, ' '), 'PX', string.format('%.0f', ttl))
 end
 
