@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Awaitable, andThen, orElse } from '../awaitable.ts'
-import { checkOptions, GatepassError, type OptionKinds, UsageError } from '../error.ts'
+import { checkOptions, type ErrorCode, GatepassError, type OptionKinds, UsageError } from '../error.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
 import {
@@ -217,8 +217,8 @@ export class Visits<User, Name extends string> {
   readonly #onDemand: boolean
   readonly #equip: (req: IncomingMessage) => void
   readonly #report: (error: unknown, req: IncomingMessage) => void
-  /** Whether it was said that a proxy is not trusted. */
-  #warned = false
+  readonly #inDevelopment = process.env.NODE_ENV !== 'production'
+  readonly #warned = new Set<string>()
 
   constructor(options: NodeGatepassOptions<User, Name>, framework: Framework = {}) {
     checkOptions('gatepass()', options, nodeGatepassOptions, 'ERR_PASSPORT_OPTIONS')
@@ -336,18 +336,37 @@ export class Visits<User, Name extends string> {
 
   /** Behind a proxy that takes HTTPS off, and is not known, cookies are set without Secure, and nothing else shows it. */
   warnOfProxy(exchange: NodeExchange): void {
-    if (this.#warned || this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
+    if (this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
     const byHttps =
       /^[ \t]*https\b/i.test(exchange.header('x-forwarded-proto') ?? '') ||
       /\bproto="?https\b/i.test(exchange.header('forwarded') ?? '')
     if (!byHttps) return
-    this.#warned = true
-    process.emitWarning('A request came by HTTPS to a proxy that is not trusted: its cookies are set without Secure', {
-      type: 'GatepassWarning',
-      code: 'ERR_HTTP_PROXY',
-      detail:
-        'Give gatepass() `origin`, the address that browsers see, and `trustProxy`: how many proxies stand in front.',
-    })
+    this.#warnOnce(
+      'ERR_HTTP_PROXY',
+      'A request came by HTTPS to a proxy that is not trusted: its cookies are set without Secure',
+      'Give gatepass() `origin`, the address that browsers see, and `trustProxy`: how many proxies stand in front.',
+    )
+  }
+
+  /** What changes in a session after it was saved is lost, and nothing else shows it. In production nothing is compared. */
+  warnOfLateChanges(session: Session<object>, res: ServerResponse): void {
+    if (!this.#inDevelopment || session.absence === 'stateless' || this.#warned.has('ERR_RESPONSE_STARTED')) return
+    const saved = textOf(session.data)
+    const compare = (): void => {
+      if (textOf(session.data) === saved) return
+      this.#warnOnce(
+        'ERR_RESPONSE_STARTED',
+        'The data of a session was changed after the response began, and the change is not saved',
+        'Change `session.data` before the first byte of the response. This is said once, and in production never.',
+      )
+    }
+    res.once('close', () => setImmediate(compare))
+  }
+
+  #warnOnce(code: ErrorCode, message: string, detail: string): void {
+    if (this.#warned.has(code)) return
+    this.#warned.add(code)
+    process.emitWarning(message, { type: 'GatepassWarning', code, detail })
   }
 
   /** What `req.session` and `req.user` need before a handler can read them without waiting. */
@@ -472,6 +491,16 @@ export class Visit<User, Name extends string> implements Answerer {
     const session = sessions.opened(this.exchange)
     const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
     if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(this.res)
+    if (session !== undefined) this.visits.warnOfLateChanges(session, this.res)
+  }
+}
+
+/** `undefined` for what JSON cannot say, which was not saved either. */
+function textOf(data: object): string | undefined {
+  try {
+    return JSON.stringify(data)
+  } catch {
+    return undefined
   }
 }
 

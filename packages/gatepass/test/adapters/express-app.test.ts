@@ -10,7 +10,7 @@ import { createRequire } from 'node:module'
 import type { AddressInfo, Server } from 'node:net'
 import compression from 'compression'
 import express5, { type NextFunction, type Request, type Response } from 'express'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { gatepass as expressGatepass } from '../../src/adapters/express.ts'
 import { gatepass as nodeGatepass } from '../../src/adapters/node.ts'
 import { plainCookie } from '../../src/cookie/cookie.ts'
@@ -482,26 +482,81 @@ function send(browser: TestBrowser, path: string, { method = 'GET', headers, bod
   })
 }
 
+/** What three requests to one application warn of. */
+async function warningsOf(
+  handler: (req: Request, res: Response) => void,
+  settings: object = {},
+  headers: Record<string, string> = {},
+): Promise<Error[]> {
+  const warned: Error[] = []
+  const note = (warning: Error): void => void warned.push(warning)
+  process.on('warning', note)
+  const app = express5().use(expressGatepass({ ...options(), ...settings }))
+  app.get('/', handler)
+  const server = await listening(createServer(app))
+  const browser = new TestBrowser(originOf(server))
+  for (let n = 0; n < 3; n++) for await (const _ of await send(browser, '/', { headers }));
+  // All responses are closed when the server is, and a turn later all is said.
+  await new Promise((resolve) => server.close(resolve))
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+  process.off('warning', note)
+  return warned.filter(({ name }) => name === 'GatepassWarning')
+}
+
+describe('a change of session data after the response began', () => {
+  const late: Record<string, (req: Request, res: Response) => void> = {
+    'after the answer': (req, res) => {
+      data(req).visits = 1
+      res.send('answered')
+      data(req).visits = 2
+    },
+    'while it streams': (req, res) => {
+      res.write('a')
+      data(req).visits = 1
+      res.end('b')
+    },
+    'in a part of it': (req, res) => {
+      const parts = data(req) as { list?: number[] }
+      parts.list = []
+      const { list } = parts
+      res.send('answered')
+      list.push(1)
+    },
+  }
+
+  test.each(Object.entries(late))('is warned of once in development: %s', async (_when, handler) => {
+    const store = memoryStore()
+    for (const synchronous of [true, false]) {
+      const sessions = { store: Object.assign(store, { synchronous }) }
+      expect(await warningsOf(handler, { sessions })).toMatchObject([{ code: 'ERR_RESPONSE_STARTED' }])
+    }
+  })
+
+  test('is not warned of in production, nor is any other change', async () => {
+    const [handler] = Object.values(late)
+    const early = (req: Request, res: Response): void => {
+      data(req).visits = (data(req).visits ?? 0) + 1
+      res.send(String(data(req).visits))
+    }
+    expect(await warningsOf(early)).toEqual([])
+    expect(await warningsOf((_req, res) => void res.send('page'))).toEqual([])
+    vi.stubEnv('NODE_ENV', 'production')
+    expect(handler && (await warningsOf(handler))).toEqual([])
+    vi.unstubAllEnvs()
+  })
+})
+
 describe('behind a proxy that takes HTTPS off and is not trusted', () => {
   const https: Record<string, Record<string, string>> = {
     'X-Forwarded-Proto': { 'x-forwarded-proto': 'https' },
     Forwarded: { forwarded: 'for=203.0.113.7;proto=https' },
   }
-  async function warnings(settings: object, headers: Record<string, string>): Promise<Error[]> {
-    const warned: Error[] = []
-    const note = (warning: Error): void => void warned.push(warning)
-    process.on('warning', note)
-    const app = express5().use(expressGatepass({ ...options(), ...settings }))
-    app.get('/', (req, res) => {
-      data(req).visits = 1
-      res.send('begun')
-    })
-    const browser = await browserAt(app)
-    for (let n = 0; n < 3; n++) await (await send(browser, '/', { headers })).resume()
-    await new Promise((resolve) => setImmediate(resolve))
-    process.off('warning', note)
-    return warned.filter(({ name }) => name === 'GatepassWarning')
+  const begin = (req: Request, res: Response): void => {
+    data(req).visits = 1
+    res.send('begun')
   }
+  const warnings = (settings: object, headers: Record<string, string>): Promise<Error[]> =>
+    warningsOf(begin, settings, headers)
 
   test.each(Object.entries(https))(
     'a session that begins warns once, naming the options: %s',
