@@ -1,7 +1,7 @@
 import type { Awaitable } from '../awaitable.ts'
 import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
+import { type Fields, oneText } from '../http/body.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Fields, oneText } from '../http/fields.ts'
 import { type Failure, type Found, isFailure, type Success, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
