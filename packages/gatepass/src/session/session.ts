@@ -239,9 +239,16 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (this.#data !== undefined) for (const key of Object.keys(this.#data)) delete (this.#data as Bag)[key]
   }
 
-  /** Ends at once what `destroy()` left to the end of the request. */
-  endNow(): Promise<void> {
-    return this.#inTurn(() => this.#keeper.end(this))
+  /** Ends at once what `destroy()` left to the end of the request. If that fails the session goes on as it was. */
+  async endNow(): Promise<void> {
+    const of = this.#ending?.of
+    try {
+      await this.#inTurn(() => this.#keeper.end(this))
+    } catch (error) {
+      this.#ending = undefined
+      if (of?.is === 'stored') this.#goOnWith(of.record)
+      throw error
+    }
   }
 
   // ── for the manager ──────────────────────────────────────────────────────────────────────────
@@ -373,6 +380,12 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   #follow(work: Awaitable<void>): Awaitable<void> {
     if (work instanceof Promise) this.#work = work.catch(() => {})
     return work
+  }
+
+  #goOnWith(record: SessionRecord): void {
+    this.#state = { is: 'stored', record }
+    this.#base = record.data
+    if (this.#data !== undefined) Object.assign(this.#data, parseData(record.data))
   }
 
   /** Lets go of a session that a token named, so that a login begins one of its own, in a cookie. */
