@@ -11,14 +11,7 @@ import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
-import {
-  answer,
-  describeFailure,
-  type NextFunction,
-  type NodeGatepassOptions,
-  type RequestAccess,
-  Visits,
-} from './node.ts'
+import { answer, describeIn, type NextFunction, type NodeGatepassOptions, type RequestAccess, Visits } from './node.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
@@ -133,7 +126,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
         (): ExpressErrorHandler =>
           (error, req, res, next): void => {
             if (error instanceof GatepassError && !res.headersSent) {
-              describeFailure(res, error)
+              describeIn(res, error)
               visits.fail(req, res, error)
             } else next(error)
           },

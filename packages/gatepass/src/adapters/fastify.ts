@@ -3,12 +3,13 @@ import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Awaitable } from '../awaitable.ts'
 import { GatepassError } from '../error.ts'
+import { addVary } from '../http/answer.ts'
 import type { Fields } from '../http/body.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
 import { bytesRead } from '../http/fields.ts'
 import { describesAnswer } from '../http/head.ts'
-import { addVary, exchangeOf, sendReply } from '../http/node.ts'
+import { exchangeOf, NodeHead, sendReply } from '../http/node.ts'
 import type {
   BackChannelLogoutOptions,
   LinkRouteOptions,
@@ -20,7 +21,7 @@ import type { UserObject } from '../passport/outcome.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
-  describeFailure,
+  describeIn,
   type NodeGatepassOptions,
   type RequestAccess,
   type UserLoginOptions,
@@ -134,7 +135,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
       if (!(error instanceof GatepassError)) throw error
       const decided = errorReply(exchangeOf(request.raw, reply.raw, visits.settings), error)
       if (decided.status >= 500) report(error, request.raw)
-      describeFailure(reply.raw, error)
+      describeIn(reply.raw, error)
       send(reply, decided)
     }),
     ...access,
@@ -277,7 +278,7 @@ function proceed(reply: FastifyReply, decided: Reply | undefined, done: (() => v
 
 function send(reply: FastifyReply, { status, headers, body }: Reply): void {
   for (const [name, value] of Object.entries(headers)) {
-    if (name.toLowerCase() === 'vary') addVary(reply.raw, String(value))
+    if (name.toLowerCase() === 'vary') addVary(new NodeHead(reply.raw), String(value))
     else reply.header(name, value)
   }
   keepVary(reply)
@@ -286,7 +287,7 @@ function send(reply: FastifyReply, { status, headers, body }: Reply): void {
 
 /** What Fastify answers to an error thrown here; to Fastify, an object that is no `Error` would be an answer. */
 function failure(reply: FastifyReply, thrown: unknown): Error {
-  describeFailure(reply.raw, thrown)
+  describeIn(reply.raw, thrown)
   keepVary(reply)
   return thrown instanceof Error ? thrown : new Error('Something that is no error was thrown', { cause: thrown })
 }
@@ -297,7 +298,7 @@ function keepVary(reply: FastifyReply): void {
   const ours = raw.getHeader('vary')
   const theirs = reply.getHeader('vary')
   if (ours === undefined || ours === theirs) return
-  addVary(raw, String(theirs))
+  addVary(new NodeHead(raw), String(theirs))
   reply.header('vary', raw.getHeader('vary'))
 }
 

@@ -1,23 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Awaitable, andThen, orElse } from '../awaitable.ts'
-import { checkOptions, type ErrorCode, GatepassError, type OptionKinds, UsageError } from '../error.ts'
+import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../error.ts'
+import { describeFailure, keepFromCaches, writeCookies } from '../http/answer.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
 import {
-  addVary,
   exchangeOf,
-  keepFromCaches,
   type NodeExchange,
+  NodeHead,
   type NodeOptions,
   type NodeSettings,
   nodeOptions,
   nodeSettings,
   sendReply,
-  writeCookies,
 } from '../http/node.ts'
 import type { Answerer } from '../http/promises.ts'
 import { beforeResponse } from '../http/response-gate.ts'
-import { originVary } from '../http/same-origin.ts'
 import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
 import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions, Passport, Verdict } from '../passport/passport.ts'
@@ -173,7 +171,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
 /** Says of an answer to an error what frameworks, which answer with its status alone, do not. */
 function failing(res: ServerResponse, next: NextFunction): (error: unknown) => void {
   return (error) => {
-    describeFailure(res, error)
+    describeIn(res, error)
     next(asError(error))
   }
 }
@@ -184,11 +182,9 @@ function nearestNext(req: IncomingMessage, ours: NextFunction): NextFunction {
   return typeof next === 'function' ? (next as NextFunction) : ours
 }
 
-/** When to come back, and what the answer depends on. */
-export function describeFailure(res: ServerResponse, error: unknown): void {
-  if (!(error instanceof GatepassError) || res.headersSent) return
-  if (error.retryAfter !== undefined) res.setHeader('Retry-After', Math.ceil(error.retryAfter))
-  if (error.code === 'ERR_CROSS_ORIGIN') addVary(res, originVary)
+/** The framework answers with the status alone; the rest of what an error says is set here. */
+export function describeIn(res: ServerResponse, error: unknown): void {
+  if (!res.headersSent) describeFailure(new NodeHead(res), error)
 }
 
 /** To `next`, `undefined` says that all is well and a guard is passed, and Express reads some words as directions. */
@@ -284,7 +280,7 @@ export class Visits<User, Name extends string> {
 
   enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
     const failed = (error: unknown): void => {
-      describeFailure(res, error)
+      describeIn(res, error)
       nearestNext(req, next)(asError(error))
     }
     let ready: Awaitable<unknown>
@@ -485,12 +481,13 @@ export class Visit<User, Name extends string> implements Answerer {
   #writeHeaders(): void {
     const { cookies } = this.exchange
     if (cookies.changed) this.visits.warnOfProxy(this.exchange)
-    writeCookies(this.res, cookies)
+    const head = new NodeHead(this.res)
+    writeCookies(head, cookies)
     const { sessions, passport } = this.visits.core
     // Also where it moved or ended while the handler was at work: the answer is made of it all the same.
     const session = sessions.opened(this.exchange)
     const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
-    if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(this.res)
+    if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(head)
     if (session !== undefined) this.visits.warnOfLateChanges(session, this.res)
   }
 }

@@ -9,17 +9,9 @@ import { consentTo } from '../cookie/consent.ts'
 import { plainCookie } from '../cookie/cookie.ts'
 import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
+import { addVary, keepFromCaches, writeCookies } from './answer.ts'
 import type { Reply } from './exchange.ts'
-import {
-  addVary,
-  exchangeOf,
-  keepFromCaches,
-  NodeExchange,
-  type NodeOptions,
-  nodeSettings,
-  sendReply,
-  writeCookies,
-} from './node.ts'
+import { exchangeOf, NodeExchange, NodeHead, type NodeOptions, nodeSettings, sendReply } from './node.ts'
 import { beforeResponse } from './response-gate.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
@@ -365,7 +357,7 @@ describe('a reply', () => {
     const lines = await rawAnswer((_, res) => {
       beforeResponse(
         res,
-        async () => writeCookies(res, drafted('session', '1')),
+        async () => writeCookies(new NodeHead(res), drafted('session', '1')),
         () => {},
       )
       sendReply(res, reply)
@@ -391,7 +383,7 @@ describe('cookies that are written', () => {
   test('stand beside those of others, each in a field of its own', async () => {
     const res = await answer((_, res) => {
       res.setHeader('Set-Cookie', 'theirs=1; Path=/')
-      writeCookies(res, drafted('a', '1', 'b', '2'))
+      writeCookies(new NodeHead(res), drafted('a', '1', 'b', '2'))
       res.end()
     })
     expect(res.headers['set-cookie']).toEqual(['theirs=1; Path=/', ...drafted('a', '1', 'b', '2').setCookieFields()])
@@ -401,8 +393,8 @@ describe('cookies that are written', () => {
   test('twice are there once', async () => {
     const res = await answer((_, res) => {
       const cookies = drafted('a', '1')
-      writeCookies(res, cookies)
-      writeCookies(res, cookies)
+      writeCookies(new NodeHead(res), cookies)
+      writeCookies(new NodeHead(res), cookies)
       res.end()
     })
     expect(res.headers['set-cookie']).toEqual(drafted('a', '1').setCookieFields())
@@ -423,7 +415,7 @@ describe('cookies that are written', () => {
       if (before !== undefined) res.setHeader('Cache-Control', before)
       res.setHeader('CDN-Cache-Control', 'max-age=60')
       res.setHeader('Surrogate-Control', 'max-age=60')
-      writeCookies(res, drafted('a', '1'))
+      writeCookies(new NodeHead(res), drafted('a', '1'))
       res.end()
     })
     expect(res.headers['cache-control']).toBe(after)
@@ -434,7 +426,7 @@ describe('cookies that are written', () => {
   test('that are none change nothing', async () => {
     const res = await answer((_, res) => {
       res.setHeader('Cache-Control', 'public')
-      writeCookies(res, new Cookies('a=1'))
+      writeCookies(new NodeHead(res), new Cookies('a=1'))
       res.end()
     })
     expect(res.headers).toMatchObject({ 'cache-control': 'public' })
@@ -450,7 +442,7 @@ describe('cookies that are written', () => {
         res,
         async () => {
           cookies.set(plainCookie('a'), '1')
-          writeCookies(res, cookies)
+          writeCookies(new NodeHead(res), cookies)
         },
         outcome.reject,
       )
@@ -477,7 +469,7 @@ test.each([
     if (before !== undefined) res.setHeader('Cache-Control', before)
     beforeResponse(
       res,
-      async () => keepFromCaches(res),
+      async () => keepFromCaches(new NodeHead(res)),
       () => {},
     )
     res.end()
@@ -495,7 +487,7 @@ test.each([
 ])('Vary %j with %j added is %j', async (before, added, after) => {
   const res = await answer((_, res) => {
     if (before !== undefined) res.setHeader('Vary', before)
-    addVary(res, added)
+    addVary(new NodeHead(res), added)
     res.end()
   })
   expect(res.headers.vary).toBe(after)

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
 import { kindOf, type OptionKinds, UsageError } from '../error.ts'
+import { type AnswerHead, writeReply } from './answer.ts'
 import type { Fields } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { readFields } from './fields.ts'
@@ -264,68 +265,43 @@ function originForm(target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-/** Answers with a reply; cookies and `Vary` that are there already stay. */
+/** The head of a response of Node's. */
+export class NodeHead implements AnswerHead {
+  readonly #res: NodeResponse
+
+  constructor(res: NodeResponse) {
+    this.#res = res
+  }
+
+  get status(): number {
+    return this.#res.statusCode
+  }
+
+  set status(status: number) {
+    this.#res.statusCode = status
+  }
+
+  get(name: string): readonly string[] {
+    const value = this.#res.getHeader(name)
+    if (value === undefined) return []
+    return Array.isArray(value) ? value : [String(value)]
+  }
+
+  set(name: string, value: string | readonly string[]): void {
+    setHeaderInFinish(this.#res, name, value)
+  }
+
+  remove(name: string): void {
+    if (this.#res.hasHeader(name)) this.#res.removeHeader(name)
+  }
+
+  names(): readonly string[] {
+    return this.#res.getHeaderNames()
+  }
+}
+
+/** Answers with a reply. */
 export function sendReply(res: NodeResponse, reply: Reply): void {
-  for (const name of replacedFields) if (res.hasHeader(name)) res.removeHeader(name)
-  res.statusCode = reply.status
-  for (const [name, value] of Object.entries(reply.headers)) {
-    const field = name.toLowerCase()
-    if (field === 'set-cookie') addCookies(res, typeof value === 'string' ? [value] : value)
-    else if (field === 'vary') addVary(res, String(value))
-    else setHeaderInFinish(res, name, value)
-  }
+  writeReply(new NodeHead(res), reply)
   ;(res as ServerResponse).end(reply.body)
-}
-
-/** What an earlier draft of the answer said about its body. */
-const replacedFields = ['content-length', 'content-encoding', 'etag', 'last-modified']
-
-/**
- * Adds what was drafted to the response's Set-Cookie fields; then the response is one browser's, and no cache may keep it:
- * `Vary: Cookie`, and `Cache-Control: no-store` unless the application has set one with `private` or `no-store`.
- */
-export function writeCookies(res: NodeResponse, cookies: Cookies): void {
-  if (!cookies.changed) return
-  addCookies(res, cookies.setCookieFields())
-  addVary(res, 'Cookie')
-  if (!uncacheable.test(String(res.getHeader('cache-control') ?? ''))) {
-    setHeaderInFinish(res, 'Cache-Control', 'no-store')
-  }
-  // RFC 9213: to the caches it is meant for, such a field overrides Cache-Control.
-  for (const name of res.getHeaderNames()) if (targeted.test(name)) setHeaderInFinish(res, name, 'no-store')
-}
-
-/** The answer is one person's (RFC 9111 §3.5): unless the application has said who may keep it, nobody may. */
-export function keepFromCaches(res: NodeResponse): void {
-  if (!res.hasHeader('cache-control')) setHeaderInFinish(res, 'Cache-Control', 'private, no-store')
-}
-
-const uncacheable = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i
-const targeted = /(?:^|-)cdn-cache-control$|^surrogate-control$/
-
-function addCookies(res: NodeResponse, fields: readonly string[]): void {
-  const before = valuesOf(res, 'set-cookie')
-  setHeaderInFinish(res, 'Set-Cookie', [...before.filter((field) => !fields.includes(field)), ...fields])
-}
-
-/** Adds request fields to `Vary` (RFC 9110 §12.5.5): those that are there stay, and `*` covers all. */
-export function addVary(res: NodeResponse, fields: string): void {
-  const before = namesIn(valuesOf(res, 'vary').join(','))
-  const known = new Set(before.map((name) => name.toLowerCase()))
-  if (known.has('*')) return
-  const added = namesIn(fields).filter((name) => !known.has(name.toLowerCase()))
-  if (added.length > 0) setHeaderInFinish(res, 'Vary', [...before, ...added].join(', '))
-}
-
-function namesIn(list: string): string[] {
-  return list
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '')
-}
-
-function valuesOf(res: NodeResponse, name: string): string[] {
-  const value = res.getHeader(name)
-  if (value === undefined) return []
-  return Array.isArray(value) ? value : [String(value)]
 }
