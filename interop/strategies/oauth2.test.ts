@@ -1,7 +1,11 @@
-import type { LegacyStrategy } from 'gatepass/compat/legacy-strategy'
+import { request } from 'node:http'
+import express from 'express'
+import { fromPassport, type LegacyStrategy } from 'gatepass/compat/legacy-strategy'
+import { gatepass } from 'gatepass/express'
+import { memoryStore } from 'gatepass/stores/memory'
 import { describe, expect, test, vi } from 'vitest'
 import { type FakeOAuth2, fakeOAuth2 } from './fake-oauth2.ts'
-import { hosts, type MakeStrategy, require } from './site.ts'
+import { hosts, listen, type MakeStrategy, require } from './site.ts'
 
 type Done = (error: unknown, user?: unknown) => void
 interface Profile {
@@ -150,4 +154,26 @@ test('without `state`, fromPassport() refuses a strategy that it cannot give one
     error: 'Strategy "oauth2" checks no state, and cannot be given one',
   })
   expect(provider.asked).toEqual([])
+})
+
+test('fromPassport() makes a relative callbackURL whole by `origin`, and not by what Host and proxies say', async () => {
+  const provider = await fakeOAuth2({})
+  const known = () => ({ id: 'ada' })
+  const strategy = await made('passport-oauth2', provider, { state: true, callbackURL: '/back', proxy: true })({
+    origin: '',
+    known,
+  })
+  const auth = gatepass({
+    ...{ origin: 'https://app.example', sessions: { store: memoryStore() } },
+    users: { find: (id: string) => ({ id }), subject: (user) => user.id },
+    strategies: [fromPassport(strategy, { name: 'it' })],
+  })
+  const app = express().set('trust proxy', true)
+  app.use(auth).get('/login', auth.login('it'))
+  const at = new URL('/login', await listen(app))
+  const headers = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http' }
+  const location = await new Promise<string>((resolve) => {
+    request(at, { headers }, (res) => resolve(res.headers.location ?? '')).end()
+  })
+  expect(new URL(location).searchParams.get('redirect_uri')).toBe('https://app.example/back')
 })

@@ -1,5 +1,6 @@
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import express, { type Request } from 'express'
 import fastify from 'fastify'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { gatepass as fastifyGatepass } from '../adapters/fastify.ts'
@@ -226,4 +227,114 @@ test('what is no strategy, and what is no request of Node, is said', async () =>
     }),
   )
   await expect(strategy.authenticate(new TestExchange({}), {} as Attempt)).rejects.toEqual(usage)
+})
+
+describe('where a request is', () => {
+  /** All that strategies look at to find out. */
+  const seen = named(function (req) {
+    const { protocol, secure, host, hostname, ip, headers, url, socket, connection, get } =
+      req as unknown as Request & {
+        connection: { encrypted?: boolean }
+      }
+    const { encrypted } = connection
+    const [forwarded, named, viaGet] = [
+      Object.keys(headers).filter((name) => /forwarded/.test(name)),
+      headers.host,
+      get?.call(req, 'host') ?? headers.host,
+    ]
+    const remote = socket.remoteAddress
+    this.success(
+      { id: 'ada' },
+      { protocol, secure, host, hostname, ip, forwarded, named, viaGet, encrypted, remote, url },
+    )
+  })
+  const forged = {
+    host: 'evil.example',
+    'x-forwarded-host': 'evil.example',
+    'x-forwarded-proto': 'http',
+    'x-forwarded-for': '192.0.2.66',
+    forwarded: 'for=192.0.2.66;host=evil.example;proto=http',
+  }
+  const app = {
+    ...{ protocol: 'https', secure: true, host: 'app.example:8443', hostname: 'app.example', encrypted: true },
+    ...{ forwarded: [], named: 'app.example:8443', viaGet: 'app.example:8443' },
+  }
+
+  async function told(
+    options: object,
+    path: string,
+    headers: Record<string, string>,
+    strategy = seen,
+  ): Promise<unknown> {
+    const auth = gatepass({
+      sessions: { store: memoryStore() },
+      users: { find: (id: string) => ({ id }), subject: (user) => user.id },
+      strategies: [fromPassport(strategy)],
+      ...options,
+    })
+    const answer = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+      const verdict = await auth.authenticate(req, 'legacy').catch((error) => ({ info: error.code }))
+      res.end(JSON.stringify('info' in verdict ? verdict.info : verdict))
+    }
+    const site = express().set('trust proxy', true)
+    site.use(auth).use((req, res) => answer(req, res))
+    const server = createServer(site).listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await new Promise((resolve) => server.once('listening', resolve))
+    return new Promise((resolve) => {
+      const { port } = server.address() as AddressInfo
+      request({ host: '127.0.0.1', port, path, headers }, async (res) => {
+        let text = ''
+        for await (const chunk of res) text += chunk
+        resolve(JSON.parse(text))
+      }).end()
+    })
+  }
+
+  test('is what `origin` says, and not what Host and forwarded fields say', async () => {
+    const origin = 'https://app.example:8443'
+    expect(await told({ origin }, '/in', forged)).toEqual({ ...app, ip: '127.0.0.1', remote: '127.0.0.1', url: '/in' })
+    const absolute = await told({ origin }, 'http://evil.example/in', forged)
+    expect(absolute).toMatchObject({ ...app, url: '/in' })
+  })
+
+  test('is what a trusted proxy says, where there is one', async () => {
+    const said = {
+      'x-forwarded-host': 'app.example:8443',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-for': '192.0.2.1',
+    }
+    const seenBehind = await told({ trustProxy: 1 }, '/in', { host: 'inner', ...said })
+    expect(seenBehind).toMatchObject({ ...app, ip: '192.0.2.1', remote: '192.0.2.1' })
+    const untrusted = await told({}, '/in', { ...said, host: 'localhost:3000' })
+    expect(untrusted).toMatchObject({ protocol: 'http', secure: false, host: 'localhost:3000', ip: '127.0.0.1' })
+  })
+
+  test('makes a redirect URI of a path only if the application says it, or on this machine', async () => {
+    const strategyWith = (url: string) => Object.assign(named(seen.authenticate as never), { _callbackURL: url })
+    const relative = strategyWith('/auth/back')
+    expect(await told({}, '/in', { host: 'evil.example' }, relative)).toBe('ERR_OAUTH_OPTIONS')
+    expect(await told({ origin: 'https://app.example' }, '/in', forged, relative)).toMatchObject({
+      host: 'app.example',
+    })
+    expect(await told({}, '/in', { host: 'localhost:3000' }, relative)).toMatchObject({ host: 'localhost:3000' })
+    const whole = strategyWith('https://app.example/auth/back')
+    expect(await told({}, '/in', { host: 'shop.example' }, whole)).toMatchObject({ host: 'shop.example' })
+  })
+})
+
+test('a login that a person cancelled is refused and no error, by all names of it', async () => {
+  for (const code of ['user_cancelled_authorize', 'user_cancelled_login']) {
+    const error = Object.assign(new Error('cancelled'), { name: 'AuthorizationError', code, status: 500 })
+    const cancelled = await outcome(function () {
+      this.error(error)
+    }, `/back?error=${code}`)
+    expect(cancelled).toMatchObject({ type: 'rejection', failures: [{ reason: 'denied' }] })
+  }
+  const broken = Object.assign(new Error('broken'), { name: 'AuthorizationError', code: undefined })
+  expect(
+    await outcome(function () {
+      this.error(broken)
+    }, '/back?error=invalid_scope'),
+  ).toEqual({ error: 'broken' })
 })

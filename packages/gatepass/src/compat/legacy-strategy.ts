@@ -3,6 +3,8 @@ import type { Exchange } from '../http/exchange.ts'
 import { NodeExchange } from '../http/node.ts'
 import type { Failure, Outcome, Redirect } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
+import { isCancelled } from '../protocols/oauth2/callback.ts'
+import { trustedOrigin } from '../strategies/oauth2/trusted-origin.ts'
 import { flowState } from './legacy-strategy/flow-state.ts'
 import { requestFor } from './legacy-strategy/request.ts'
 import { ask, type Conclusion, type LegacyStrategy } from './passport/ask.ts'
@@ -21,7 +23,7 @@ const fromPassportOptions: OptionKinds<FromPassportOptions> = { name: 'string', 
 /**
  * A strategy made for Passport, from npm or one's own, for `gatepass({ strategies })` on the adapters for Node. What it calls
  * first (`success`, `fail`, `redirect`, `pass`, `error`) is its outcome. It finds `query`, `body`, `res` and the session's
- * data as `req.session` on the request. A strategy of passport-oauth2 that would check no `state` gets one, and PKCE.
+ * data as `req.session` on the request, and there host, protocol and address as `origin` and `trustProxy` say. A strategy of passport-oauth2 that would check no `state` gets one, and PKCE.
  *
  * ```ts no-check: passport-github2 is not among our packages
  * import { Strategy as GitHub } from 'passport-github2'
@@ -46,6 +48,7 @@ export function fromPassport<User = never, const Name extends string = string>(
     name: name as Name,
     async authenticate(exchange, attempt): Promise<Outcome<User>> {
       if (!(exchange instanceof NodeExchange)) throw notOnNode(name)
+      if (hasRelativeCallback(strategy, attempt.options)) trustedOrigin(name, exchange)
       const session = await attempt.sessions?.open(exchange)
       const req = await requestFor(exchange, session?.data)
       const conclusion = await within(timeout, name, exchange, conclusionOf(strategy, req, attempt))
@@ -61,6 +64,12 @@ function noTimeout(): UsageError {
   return new UsageError('ERR_PASSPORT_OPTIONS', '`timeout` of fromPassport() is not a number of seconds', {
     hint: 'Give seconds, more than 0: the default is 30.',
   })
+}
+
+/** Whether the strategy makes its redirect URI of a path and of where the request is, as those of passport-oauth2 do. */
+function hasRelativeCallback(strategy: LegacyStrategy, options: Attempt['options']): boolean {
+  const callback: unknown = options.callbackURL ?? (strategy as { _callbackURL?: unknown })._callbackURL
+  return typeof callback === 'string' && callback !== '' && !/^[a-z][a-z\d+.-]*:/i.test(callback)
 }
 
 function conclusionOf(strategy: LegacyStrategy, req: object, attempt: Attempt): Promise<Conclusion> {
@@ -90,6 +99,8 @@ function outcomeOf<User>(conclusion: Conclusion, exchange: Exchange): Outcome<Us
     case 'pass':
       return { type: 'pass' }
     case 'error':
+      // passport-oauth2 knows `access_denied` alone for a person who has cancelled.
+      if (isCancellation(conclusion.error)) return { type: 'failure', reason: 'denied' }
       throw conclusion.error
   }
 }
@@ -110,8 +121,13 @@ function failure(challenge: unknown, status: number | undefined, exchange: Excha
   }
 }
 
+function isCancellation(error: unknown): boolean {
+  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown }
+  return name === 'AuthorizationError' && typeof code === 'string' && isCancelled(code)
+}
+
 function reasonOf(challenge: unknown, status: number | undefined, { target }: Exchange): Failure['reason'] {
-  if (/[?&](?:error=access_denied|denied=)/.test(target)) return 'denied'
+  if (isCancelled(/[?&]error=([a-z_]+)/.exec(target)?.[1] ?? '') || /[?&]denied=/.test(target)) return 'denied'
   const asks = typeof challenge === 'string' && !/\berror=/.test(challenge)
   return asks || status === 400 ? 'missing' : 'invalid'
 }

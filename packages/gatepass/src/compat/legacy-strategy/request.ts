@@ -8,11 +8,33 @@ import type { NodeExchange } from '../../http/node.ts'
 export async function requestFor(exchange: NodeExchange, session: object | undefined): Promise<object> {
   const { request, response, target } = exchange
   const given = request as { query?: unknown; body?: unknown }
-  const over: Record<string, unknown> = { session, res: response, originalUrl: target }
+  const over: Record<string, unknown> = { session, res: response, originalUrl: target, ...placeOf(exchange) }
   if (typeof given.query !== 'object') over.query = queryOf(target)
   const body = await bodyOf(exchange)
   if (body !== undefined) over.body = body
   return Object.assign(Object.create(request, own(Object.keys(over))) as object, over)
+}
+
+/**
+ * Where the request is and whose it is, in every place where strategies look for it: as `gatepass()` knows it by `origin` and
+ * `trustProxy`, and not as Host and the forwarded fields say. What proxies wrote has been judged, and is left out.
+ */
+function placeOf(exchange: NodeExchange): Record<string, unknown> {
+  const { request, target, secure, remoteAddress } = exchange
+  const { host, hostname } = new URL(exchange.origin)
+  const kept = Object.entries(request.headers).filter(
+    ([name]) => !/^(?:forwarded$|x-forwarded-|:authority$)/.test(name),
+  )
+  const headers = { ...Object.fromEntries(kept), host }
+  const socket = request.socket && Object.create(request.socket, own(['encrypted', 'remoteAddress']))
+  if (socket) Object.assign(socket, { encrypted: secure, remoteAddress })
+  return {
+    ...{ headers, host, hostname, secure, socket, ip: remoteAddress },
+    protocol: secure ? 'https' : 'http',
+    connection: socket,
+    rawHeaders: Object.entries(headers).flatMap(([name, value]) => [name, String(value)]),
+    url: request.url?.startsWith('/') ? request.url : target,
+  }
 }
 
 /** Members of its own, whatever the framework's accessors of these names would do. */

@@ -8,7 +8,7 @@ import { checkParameters } from '../../protocols/oauth2/authorization.ts'
 import type { ClientOptions } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
-import { isLoopback } from '../../session/session-cookie.ts'
+import { trustedOrigin } from './trusted-origin.ts'
 
 /** What an application is told besides who somebody is. */
 export interface AccountRequest {
@@ -149,12 +149,4 @@ export function callbackAddress(
     ...{ path, address: whole ? href : path },
     redirectUri: (exchange) => (whole ? href : trustedOrigin(strategy, exchange) + path),
   }
-}
-
-/** An origin to which a code may be sent: not what somebody wrote into the Host field (RFC 9700 §4.1). */
-function trustedOrigin(strategy: string, { origin, originConfigured }: Exchange): string {
-  if (originConfigured || isLoopback(origin)) return origin
-  throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: where \`callback\` is, only the request's Host field says`, {
-    hint: "Tell gatepass() its `origin`: 'https://app.example', or give the whole address as `callback`.",
-  })
 }
