@@ -155,7 +155,7 @@ export class NodeExchange implements Exchange {
   fields(): Promise<Fields> {
     if (this.#fields === undefined) {
       this.#fields = readFields(this.#req, this.#res, this.#settings.bodyLimit)
-      // Of a body that an application asks for and does not wait for, the rest of the request needs to hear nothing.
+      // An application may ask for the body and not wait for it: its failure must not end the process.
       this.#fields.catch(() => {})
     }
     return this.#fields

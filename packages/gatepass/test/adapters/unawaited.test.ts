@@ -23,6 +23,7 @@ interface Turn {
   logout(options?: { everywhere?: boolean }): Promise<void>
   user(): unknown
   update(): Promise<void>
+  fields(): Promise<unknown>
   answer(status: number, body: string): void
 }
 type Handler = (turn: Turn) => unknown
@@ -51,6 +52,7 @@ const onExpress =
         logout: (options) => req.logout(options),
         user: () => auth.user(req),
         update: () => req.session.update(change),
+        fields: () => auth.exchange(req).fields(),
         answer: (status, body) => void res.status(status).send(body),
       })
     })
@@ -73,6 +75,7 @@ const adapters: Record<string, (setup: Setup) => Server | Promise<Server>> = {
         logout: (options) => request.logout(options),
         user: () => auth.user(request),
         update: () => request.session.update(change),
+        fields: () => auth.exchange(request).fields(),
         answer: (status, body) => void reply.code(status).send(body),
       })
     })
@@ -87,6 +90,7 @@ const adapters: Record<string, (setup: Setup) => Server | Promise<Server>> = {
         logout: (options) => req.logout(options),
         user: () => auth.user(req),
         update: () => req.session.update(change),
+        fields: () => auth.exchange(req).fields(),
         answer: (status, body) => void res.writeHead(status).end(body),
       })
     })
@@ -271,6 +275,18 @@ describe.each(
     const { browser, later } = await open({ '/look': look })
     later.broken = true
     expect((await browser.fetch('/look')).status).toBe(200)
+  })
+
+  test('a body that is asked for and cannot be read ends no process', async () => {
+    const read: Handler = async (turn) => {
+      turn.fields()
+      await turns()
+      turn.answer(200, 'page')
+    }
+    const { browser } = await open({ '/read': read })
+    const headers = { 'content-type': 'text/plain' }
+    const url = new URL('/read', browser.origin)
+    expect((await fetch(url, { method: 'POST', headers, body: 'x' })).status).toBe(200)
   })
 
   test('an answer of 400 and more leaves as it is, without a cookie, and the failure is reported', async () => {
