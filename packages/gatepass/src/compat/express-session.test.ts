@@ -236,6 +236,34 @@ test('a failed save never answers 2xx, and sets no cookie', async () => {
   expect(response.headers.getSetCookie()).toEqual([])
 })
 
+test('an answer that says it failed leaves as it is when the session cannot be saved, and a warning tells of it', async () => {
+  const warnings: string[] = []
+  const listener = (warning: Error) => warnings.push(warning.message)
+  process.on('warning', listener)
+  onTestFinished(() => void process.off('warning', listener))
+  const store = new MemoryStore()
+  const browser = await site(
+    (req, res) => {
+      if (req.url === '/') return count(req, res)
+      store.set = (_sid, _session, callback) => callback?.(new Error('the disk is full'))
+      if (req.url === '/changed') req.session.refused = true
+      else req.session.destroy()
+      res.writeHead(403, { 'Content-Type': 'application/json' }).end('{"error":"not you"}')
+      return undefined
+    },
+    { store },
+  )
+  await browser.fetch('/')
+  store.destroy = (_sid, callback) => callback?.(new Error('the disk is full'))
+  for (const path of ['/changed', '/unwaited']) {
+    const response = await browser.clone().fetch(path)
+    expect([response.status, await response.json()]).toEqual([403, { error: 'not you' }])
+    expect(response.headers.getSetCookie()).toEqual([])
+  }
+  await new Promise(setImmediate)
+  expect(warnings).toEqual([expect.stringContaining('the disk is full'), expect.stringContaining('the disk is full')])
+})
+
 test('a session signed with a retired secret is signed anew, so that the secret can be dropped', async () => {
   const store = new MemoryStore()
   const old = await site(count, { store, secret: 'old' })

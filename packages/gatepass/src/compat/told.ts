@@ -1,3 +1,4 @@
+import { orElse } from '../awaitable.ts'
 import { Promises } from '../http/promises.ts'
 import { beforeFinish, type NodeResponse } from '../http/response-gate.ts'
 
@@ -49,6 +50,16 @@ function promisesOf(res: NodeResponse, next: Next): Promises {
     next,
     report: next,
   })
-  beforeFinish(res, () => promises.settle(), next)
+  const settle = () => promises.settle()
+  beforeFinish(res, () => (res.statusCode < 400 ? settle() : orElse(settle, warnUnsaved)), next)
   return promises
+}
+
+/** Tells of a failure that the answer, an error itself, does not tell. */
+export function warnUnsaved(error: unknown): void {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  process.emitWarning(`A session could not be changed while an error was answered: ${message ?? 'no reason'}`, {
+    type: 'GatepassWarning',
+    ...(typeof code === 'string' && { code }),
+  })
 }

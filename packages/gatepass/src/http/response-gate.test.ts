@@ -1033,6 +1033,22 @@ describe('a second answer, and what is written after the first', () => {
     expect(told).toEqual([error, error])
   })
 
+  test('asks nothing for what is late', async () => {
+    const work = vi.fn()
+    await answerOf((_req, res) => {
+      beforeResponse(
+        res,
+        () => {},
+        () => {},
+      )
+      beforeEnd(res, work)
+      res.end('one')
+      res.end('two')
+      res.end()
+    })
+    expect(work).not.toHaveBeenCalled()
+  })
+
   test('is ignored after what was late, too', async () => {
     const { body } = await answerOf((_req, res) => {
       beforeResponse(

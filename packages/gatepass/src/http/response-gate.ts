@@ -364,7 +364,7 @@ function replay(res: GatedResponse, gate: Gate, { method, chunk, encoding, callb
 }
 
 function endNow(res: GatedResponse, gate: Gate, ...args: Parameters<GatedResponse['end']>): GatedResponse {
-  if (gate.late === undefined || !res.headersSent) return endOnce(res, gate, args)
+  if (gate.late === undefined || !res.headersSent || res.writableEnded) return endOnce(res, gate, args)
   if (gate.ending === undefined) {
     const late = gate.late.map((work) => work()).filter((working) => working !== undefined)
     if (late.length === 0) return endOnce(res, gate, args)

@@ -1,8 +1,8 @@
-import { type Awaitable, andThen } from '../../awaitable.ts'
+import { type Awaitable, andThen, orElse } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { beforeEnd, beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
 import type { SessionRecord } from '../../session/store.ts'
-import { callBack, promised } from '../told.ts'
+import { callBack, promised, warnUnsaved } from '../told.ts'
 import { isSecure } from './connection.ts'
 import { Cookie } from './cookie.ts'
 import type { ReceivedId, SignedIds } from './received.ts'
@@ -71,7 +71,7 @@ export class Visit implements SessionKeeper {
   begin(): void {
     const { res, next } = this.#handling
     if (!res.headersSent && !res.writableEnded) {
-      beforeResponse(res, () => this.#inTurn(() => this.#commit()), next)
+      beforeResponse(res, () => this.#finish(), next)
       beforeEnd(res, () => this.#lateChanges())
     }
     let found: Awaitable<SessionRecord | undefined>
@@ -167,6 +167,12 @@ export class Visit implements SessionKeeper {
   }
 
   // ── when the response begins ─────────────────────────────────────────────────────────────────
+
+  /** An answer of 400 or more does not say that the session was saved: it leaves as it is, without the cookie. */
+  #finish(): Awaitable<void> {
+    const commit = () => this.#inTurn(() => this.#commit())
+    return this.#handling.res.statusCode < 400 ? commit() : orElse(commit, warnUnsaved)
+  }
 
   #commit(): Awaitable<void> {
     const { session, sessionID } = this.#handling.req
@@ -268,17 +274,18 @@ export class Visit implements SessionKeeper {
   // ── when the response ends, long after it has begun ──────────────────────────────────────────
 
   #lateChanges(): Promise<unknown> | undefined {
-    const { next } = this.#handling
+    const { req, res, next } = this.#handling
+    const failed = res.statusCode < 400 ? next : warnUnsaved
     try {
-      const { session } = this.#handling.req
+      const { session } = req
       if (!(session instanceof Session)) return undefined
       const record = Session.recordOf(session)
       const data = dataOf(session)
       if (record === undefined && this.#first !== undefined && this.#isModified(session, data)) this.#shared.tooLate()
       if (record === undefined || data === record.data) return undefined
-      return (async () => this.#inTurn(() => this.#storeIfDue(session, data)))().catch(next)
+      return (async () => this.#inTurn(() => this.#storeIfDue(session, data)))().catch(failed)
     } catch (error) {
-      next(error)
+      failed(error)
       return undefined
     }
   }
