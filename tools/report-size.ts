@@ -37,9 +37,30 @@ const library = 'packages/gatepass/src/'
 /** Parts of the library that an entry may load; one that is not listed may load anything. */
 const budget: Readonly<Record<string, readonly string[]>> = {
   'gatepass/cookie': ['error', 'awaitable', 'crypto', 'cookie'],
-  'gatepass/session': ['error', 'awaitable', 'register', 'crypto', 'cookie', 'http', 'session'],
-  'gatepass/passport': ['error', 'awaitable', 'register', 'crypto', 'cookie', 'http', 'session', 'passport'],
-  gatepass: ['error', 'awaitable', 'register', 'crypto', 'cookie', 'http', 'session', 'passport', 'index'],
+  'gatepass/session': ['error', 'awaitable', 'number-options', 'register', 'crypto', 'cookie', 'http', 'session'],
+  'gatepass/passport': [
+    'error',
+    'awaitable',
+    'number-options',
+    'register',
+    'crypto',
+    'cookie',
+    'http',
+    'session',
+    'passport',
+  ],
+  gatepass: [
+    'error',
+    'awaitable',
+    'number-options',
+    'register',
+    'crypto',
+    'cookie',
+    'http',
+    'session',
+    'passport',
+    'index',
+  ],
 }
 
 /** Loaded when the entry is: not types, and not what an `import()` fetches when it is reached. */

@@ -19,7 +19,7 @@ export function readCallback(parameters: URLSearchParams): Callback {
   if (/^[\w-]{43}$/.test(state)) return { state, parameters }
   const error = parameters.get('error')
   if (error === null) throw refused('ERR_OAUTH_STATE', 'has no state of ours')
-  // It may be anybody's, so it ends nothing; but neither did a login take too long.
+  // Anyone can send this, so it ends no login. But no login took too long either, and the person is not told so.
   throw refused(
     isCancelled(error) ? 'ERR_OAUTH_DENIED' : 'ERR_OAUTH_PROVIDER',
     `has no state of ours, and says ${saidBy(error)}`,
@@ -53,7 +53,7 @@ export function isCancelled(error: string): boolean {
   return /^(?:access_denied|user_(?:cancell?ed|denied|declined)(?:_[a-z_]{1,40})?)$/.test(error)
 }
 
-/** An error's code, for a message. What the provider says besides (`error_description`) is anybody's text: it is not repeated. */
+/** An error's code, for a message. `error_description` beside it is a text that anyone can write: it is not repeated. */
 export function saidBy(error: string): string {
   return /^[a-z_]{1,64}$/.test(error) ? error : 'an unknown error'
 }
