@@ -1,6 +1,6 @@
 import { type Cookie, type Exchange, plainCookie } from 'gatepass'
 
-/** What the next page may say; the cookie only names it, so that nobody else's words can be put there. */
+/** What the next page may say. The cookie only names it: a cookie that another site planted brings no words of its own. */
 export const notices = {
   registered: 'You can log in now. If this address had an account before, use the password it already has.',
   'logged-out': 'You are logged out.',
