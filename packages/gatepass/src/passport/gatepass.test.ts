@@ -235,6 +235,9 @@ test('the cookies that are set for an application can stand in its cookie notice
     { purpose: 'necessary', description: expect.stringContaining('form') },
   ])
   expect(world().gatepass.cookiesOf(jar.exchange())).toHaveLength(1)
+  const leaving = world({ strategies: [{ ...byName, callback: '/auth/name/callback' }] }).gatepass
+  const [, flow] = cookieNotice(leaving.cookiesOf(jar.exchange())).entries
+  expect(flow).toMatchObject({ name: '__Host-gp-tx-*', purpose: 'necessary', maxAge: 600 })
 })
 
 describe('a guard that asks for a recent login', () => {
