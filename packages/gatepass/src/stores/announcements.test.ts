@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Heard } from '../../test/stores/heard.ts'
 import type { PooledPostgresClient, PostgresPool } from './postgres/driver.ts'
 import { Listening } from './postgres/listening.ts'
@@ -14,9 +14,12 @@ class Server {
   }
 }
 
-function throughRedis(server: Server, heard: Heard): () => Promise<void> {
+function throughRedis(server: Server, heard: Heard, connected = () => {}): () => Promise<void> {
   const listener = async (): Promise<RedisListener> => ({
-    connect: () => server.answer(),
+    connect: () => {
+      connected()
+      return server.answer()
+    },
     destroy: () => {},
     sendCommand: () => server.answer(),
     on: () => {},
@@ -44,7 +47,7 @@ function throughPostgres(server: Server, heard: Heard): () => Promise<void> {
 describe.each([
   ['Redis', throughRedis],
   ['PostgreSQL', throughPostgres],
-])('what %s announces', (_, begin) => {
+] as const)('what %s announces', (_, begin) => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
@@ -74,4 +77,20 @@ describe.each([
     await vi.advanceTimersByTimeAsync(20_000)
     await ended
   })
+})
+
+test('a Redis connection that answers after all is believed again, without another one', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const [server, heard] = [new Server(), new Heard()]
+  let connections = 0
+  const end = throughRedis(server, heard, () => connections++)
+  await vi.advanceTimersByTimeAsync(1000)
+  server.silent = true
+  await vi.advanceTimersByTimeAsync(700)
+  server.silent = false
+  await vi.advanceTimersByTimeAsync(300)
+  expect(heard.all).toEqual(['up', 'down', 'up'])
+  expect(connections).toBe(1)
+  await end()
 })

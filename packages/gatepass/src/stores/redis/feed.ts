@@ -8,7 +8,7 @@ const HEARTBEAT = 200
  * heard by then. Less than the half second that is promised, since a timer may be late.
  */
 const BELIEVED = 450
-/** To connect and to begin listening, in ms. */
+/** To connect and to begin listening, and to answer after all once it is no longer believed, in ms. */
 const CONNECT_TIMEOUT = 2000
 /** Between two attempts to connect, in ms. */
 const RETRY_INTERVAL = 250
@@ -108,6 +108,8 @@ class Channel {
   #client: RedisListener | undefined
   #retry: NodeJS.Timeout | undefined
   #deadline: NodeJS.Timeout | undefined
+  /** Whether the server has been told to announce on this connection. */
+  #following = false
   #open = false
   #ended = false
 
@@ -124,7 +126,7 @@ class Channel {
   /** Replies and announcements share the connection, in order: an answered PING says that nothing is on its way. */
   beat(): void {
     const client = this.#client
-    if (!this.#open || client === undefined) return
+    if (!this.#following || client === undefined) return
     const asked = performance.now()
     client.sendCommand(['PING']).then(
       () => this.#heard(client, asked),
@@ -160,15 +162,24 @@ class Channel {
     // The client has begun to follow the keys it reads itself; the server refuses to change that while it is on.
     await client.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
     await client.sendCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', this.#options.prefix])
+    if (client !== this.#client) return
+    this.#following = true
     this.#heard(client, performance.now())
-    this.#turn(client === this.#client)
   }
 
   /** Nothing that was announced before `asked` is missing. */
   #heard(client: RedisListener, asked: number): void {
-    if (client !== this.#client) return
+    const left = asked + BELIEVED - performance.now()
+    if (client !== this.#client || left <= 0) return
     clearTimeout(this.#deadline)
-    this.#deadline = setTimeout(() => this.#fail(client), asked + BELIEVED - performance.now()).unref()
+    this.#deadline = setTimeout(() => this.#doubt(client), left).unref()
+    this.#turn(true)
+  }
+
+  /** The next answer ends it: perhaps it was this process that stood still. */
+  #doubt(client: RedisListener): void {
+    this.#deadline = setTimeout(() => this.#fail(client), CONNECT_TIMEOUT).unref()
+    this.#turn(false)
   }
 
   #fail(client: RedisListener | undefined): void {
@@ -188,6 +199,7 @@ class Channel {
   #close(): void {
     const client = this.#client
     this.#client = undefined
+    this.#following = false
     clearTimeout(this.#deadline)
     this.#deadline = undefined
     try {
