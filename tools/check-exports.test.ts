@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { exportFaults, loadComplaint, typeComplaint } from './check-exports.ts'
+import { commandComplaint, exportFaults, loadComplaint, typeComplaint } from './check-exports.ts'
 
 const cookie = {
   'gatepass:source': './src/cookie/index.ts',
@@ -161,5 +161,19 @@ describe('a package as it is installed', () => {
   test('is refused when its types are missing, whole or in part', () => {
     expect(typeComplaint(folder, 'untyped')).toContain('TS7016')
     expect(typeComplaint(folder, 'incomplete')).toContain('TS2307')
+  })
+
+  test('is refused when its command does not start, or will lack a file or package later', () => {
+    const home = join(folder, 'command')
+    mkdirSync(join(home, 'dist'), { recursive: true })
+    const write = (file: string, text: string): void => writeFileSync(join(home, 'dist', file), text)
+    write('main.js', "if (process.argv[2] !== '--help') require('./later.js')")
+    write('later.js', '')
+    expect(commandComplaint(home, 'dist/main.js')).toBeUndefined()
+    write('later.js', "require('left-pad')")
+    expect(commandComplaint(home, 'dist/main.js')).toContain("Cannot find module 'left-pad'")
+    write('later.js', '')
+    write('main.js', 'throw new Error("on start")')
+    expect(commandComplaint(home, 'dist/main.js')).toContain('on start')
   })
 })

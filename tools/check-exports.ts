@@ -2,14 +2,15 @@
  * Checks that what a package promises in `exports`, what its sources offer and what the documentation mentions are the same.
  *
  * Why it exists: an entry that is forgotten in one of the three places works here, where sources are used, and fails for the
- * people who install the package. With `--built` it packs the packages as npm would publish them, unpacks them in an empty
- * folder and loads every entry with `require()` and `import`.
+ * people who install the package. With `--built` it packs the packages as npm would publish them, unpacks each in an empty
+ * folder, loads every entry with `require()` and `import`, and starts every command.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix, resolve } from 'node:path'
 import {
+  builtFrom,
   conclude,
   type Entry,
   type Fault,
@@ -140,7 +141,7 @@ function unmentioned(files: Files, one: Package, entry: Entry): Fault[] {
 /** Names of entries in quotes or backticks: what a reader would copy. */
 function mentions(text: string): { name: string; line: number }[] {
   return text.split('\n').flatMap((content, at) =>
-    [...content.matchAll(/['"`](gatepass(?:-server)?(?:\/[\w./-]+)?)['"`]/g)].map(([, name = '']) => ({
+    [...content.matchAll(/['"`](gatepass(?:-server|-migrate)?(?:\/[\w./-]+)?)['"`]/g)].map(([, name = '']) => ({
       name,
       line: at + 1,
     })),
@@ -164,25 +165,28 @@ function mentionFaults(files: Files, published: readonly Package[]): Fault[] {
 }
 
 /**
- * Packs every published package, unpacks it where nothing but its dependencies is installed, and loads each entry both ways.
+ * Packs every published package, unpacks it where only its dependencies are installed, loads each entry both ways and starts
+ * each command.
  *
  * @returns what went wrong; also when an entry loads, but not the same through `require()` as through `import`
  */
 function builtFaults(files: Files): Fault[] {
-  const folder = mkdtempSync(join(tmpdir(), 'gatepass-built-'))
-  try {
-    return packagesIn(files)
-      .filter(({ isPrivate, entries }) => !isPrivate && entries.length > 0)
-      .flatMap((one) => packedFaults(one, folder))
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+  return packagesIn(files)
+    .filter(({ isPrivate }) => !isPrivate)
+    .flatMap((one) => {
+      const folder = mkdtempSync(join(tmpdir(), 'gatepass-built-'))
+      try {
+        return packedFaults(one, folder)
+      } finally {
+        rmSync(folder, { recursive: true })
+      }
+    })
 }
 
 function packedFaults(one: Package, folder: string): Fault[] {
   const path = posix.join(one.folder, 'package.json')
-  const missing = one.entries
-    .flatMap(({ targets }) => targets.map(([, target]) => target))
+  const commands = one.commands.map((source) => builtFrom(posix.relative(one.folder, source)))
+  const missing = [...one.entries.flatMap(({ targets }) => targets.map(([, target]) => target)), ...commands]
     .filter((target) => !existsSync(resolve(root, one.folder, target)))
     .map((target) => ({ path, message: `${target} does not exist`, remedy: 'Run `npm run build` first.' }))
   if (missing.length > 0) return missing
@@ -197,10 +201,12 @@ function packedFaults(one: Package, folder: string): Fault[] {
   >
   for (const dependency of Object.keys(dependencies)) link(folder, dependency)
   const peers = Object.keys(peerDependencies)
-  return one.entries
-    .flatMap(({ name }) =>
+  return [
+    ...one.entries.flatMap(({ name }) =>
       [loadComplaint, typeComplaint].map((ask) => [name, askWithPeers(ask, { folder, name, peers })]),
-    )
+    ),
+    ...commands.map((command) => [command, commandComplaint(home, command)]),
+  ]
     .filter(([, complaint]) => complaint !== undefined)
     .map(([name, complaint]) => ({
       path,
@@ -255,6 +261,17 @@ export function loadComplaint(folder: string, name: string): string | undefined 
   return status === 0 ? undefined : stderr.trim()
 }
 
+/** Why a command of the package in `home` does not start, or cannot load a file that it imports later. */
+export function commandComplaint(home: string, command: string): string | undefined {
+  const program = `
+    const files = require('node:fs').globSync('dist/**/*.js', { cwd: ${JSON.stringify(home)} })
+    for (const file of files) if (file !== ${JSON.stringify(command)}) require('./' + file)`
+  writeFileSync(join(home, 'load-all.cjs'), program)
+  const options = { cwd: home, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } } as const
+  const runs = [['load-all.cjs'], [command, '--help']].map((args) => spawnSync(process.execPath, args, options))
+  return runs.find(({ status }) => status !== 0)?.stderr.trim()
+}
+
 /** What TypeScript says to somebody who imports this entry from an ES module and from a CommonJS module. */
 export function typeComplaint(folder: string, name: string): string | undefined {
   const imports = `import * as entry from '${name}'\nexport { entry }\n`
@@ -283,7 +300,7 @@ if (import.meta.main) {
     conclude(
       'check-exports',
       builtFaults(files),
-      `${count} entries load from the packed package, by require() and import`,
+      `${count} entries load from the packed package, by require() and import, and every command starts`,
     )
   else conclude('check-exports', exportFaults(files), `${count} entries have a source and a place in the documentation`)
 }

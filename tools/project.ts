@@ -105,9 +105,14 @@ function readEntry(folder: string, name: string, key: string, value: string | Re
   return { name: posix.join(name, key), key, source: posix.join(folder, source), targets }
 }
 
-/** `./dist/main.js` is built from `src/main.ts`. */
+/** `src/main.ts` is the source of `./dist/main.js`. */
 export function sourceOf(target: string): string {
   return target.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')
+}
+
+/** `dist/main.js` is built from `src/main.ts`. */
+export function builtFrom(source: string): string {
+  return source.replace(/^src\//, 'dist/').replace(/\.ts$/, '.js')
 }
 
 const scanned = new WeakMap<Files, Map<string, SourceFile>>()

@@ -38,10 +38,6 @@ async function main([command, ...args]: readonly string[], output: Output): Prom
       return (await import('./commands/key.ts')).key(args, output)
     case 'unlock':
       return (await import('./commands/unlock.ts')).unlock(args, output)
-    case 'migrate':
-      return (await import('./commands/migrate.ts')).migrate(args, output)
-    case 'doctor':
-      return (await import('./commands/doctor.ts')).doctor(args, output)
     default:
       output.err(
         `gatepass: ${command === undefined ? 'say what to do' : `there is no command "${command}"`}\n\n${help}`,

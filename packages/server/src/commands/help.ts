@@ -4,8 +4,6 @@ export const help = `gatepass: a login server on one SQLite file
   gatepass serve     start in production; demands an origin and keys
   gatepass key       print a new key
   gatepass unlock    let a password work again after 100 wrong ones
-  gatepass migrate   make an application import Gatepass's drop-ins
-  gatepass doctor    look over an application and its running server
 
 Flags of dev and serve
   --port <number>    default 3000; 0 takes any that is free
@@ -17,15 +15,6 @@ Flags of dev and serve
 Flags of unlock
   --data <folder>    as above
   <address>          the account's e-mail address
-
-Flags of migrate
-  <folder>           the application; default the current folder
-  --dry-run          say what would change, and write nothing
-  --back             import the originals again
-
-Flags of doctor
-  <folder>           as above
-  --url <address>    a page of the running server, to look at its cookies
 
   gatepass --help, gatepass --version
 `

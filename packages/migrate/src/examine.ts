@@ -1,9 +1,9 @@
-import { dropIns, mentionsDropIn } from '../migrate/drop-ins.ts'
-import { findingsIn } from '../migrate/findings.ts'
-import { moduleUses } from '../migrate/imports.ts'
-import { installed, type Project } from '../migrate/project.ts'
-import { type Node, syntaxOf } from '../migrate/syntax.ts'
+import { dropIns, mentionsDropIn } from './drop-ins.ts'
+import { findingsIn } from './findings.ts'
+import { moduleUses } from './imports.ts'
+import { installed, type Project } from './project.ts'
 import { fault, remark, type Symptom } from './symptom.ts'
+import { type Node, syntaxOf } from './syntax.ts'
 
 /** What can be told of an application by reading it. */
 export function examineProject(project: Project): Symptom[] {
@@ -55,7 +55,7 @@ function mixtures(uses: readonly Use[]): Symptom[] {
         fault(
           left.where,
           `imports ${original}, and ${taken.where} its drop-in`,
-          'Import one of them everywhere: gatepass migrate does it.',
+          'Import one of them everywhere: gatepass-migrate does it.',
         ),
       ]
     })

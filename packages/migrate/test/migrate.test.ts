@@ -1,14 +1,32 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { runCommand } from './process.ts'
-import { temporaryFolder } from './test-server.ts'
+
+const MAIN = join(import.meta.dirname, '../src/main.ts')
+
+/** Runs the command from its sources, in a process of its own. */
+function run(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ code: unknown; output: string }> {
+  return new Promise((resolve) =>
+    execFile(
+      process.execPath,
+      ['--conditions=gatepass:source', MAIN, ...args],
+      { env: { ...process.env, ...environment } },
+      (error, stdout, stderr) => resolve({ code: error?.code ?? 0, output: stdout + stderr }),
+    ),
+  )
+}
 
 /** An application on disk: the texts of its files by path. */
 function application(files: Readonly<Record<string, string>>): string {
-  const folder = temporaryFolder()
+  const folder = mkdtempSync(join(tmpdir(), 'gatepass-migrate-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     writeFileSync(join(folder, path), text)
@@ -25,7 +43,7 @@ const manifest = (dependencies: Readonly<Record<string, string>>): string =>
 
 const read = (folder: string, path: string): string => readFileSync(join(folder, path), 'utf8')
 
-describe('gatepass migrate', () => {
+describe('gatepass-migrate', () => {
   test('rewrites every way to load a module, and no other letter', async () => {
     const folder = application({
       'package.json': manifest({ 'express-session': '^1.19.0' }),
@@ -36,7 +54,7 @@ describe('gatepass migrate', () => {
       'node_modules/express/index.js': `require('express-session')\n`,
       'dist/app.js': `require('express-session')\n`,
     })
-    const { code } = await runCommand(['migrate', folder])
+    const { code } = await run([folder])
     expect(code).toBe(0)
     expect(read(folder, 'app.js')).toBe(
       `// require('express-session') in words stays\nconst session = require("gatepass/compat/express-session"), x = 'passport'\nconst p = require('gatepass/compat/passport')\nimport('gatepass/compat/cookie-parser')\n`,
@@ -61,11 +79,11 @@ describe('gatepass migrate', () => {
       'user.d.ts': `import 'passport'\ndeclare module 'passport' {}\n`,
     }
     const folder = application({ 'package.json': manifest({ 'express-session': '^1.19.0' }), ...files })
-    await runCommand(['migrate', folder])
+    await run([folder])
     expect(read(folder, 'data.d.ts')).not.toContain(`'express-session'`)
     expect(read(folder, 'more.d.ts')).toBe(`import 'gatepass/compat/express-session'\n${more}`)
     expect(read(folder, 'user.d.ts')).toContain(`declare module 'passport'`)
-    await runCommand(['migrate', '--back', folder])
+    await run(['--back', folder])
     for (const [path, text] of Object.entries(files)) expect(read(folder, path)).toBe(text)
   })
 
@@ -77,7 +95,7 @@ describe('gatepass migrate', () => {
       ...installedPackage('express-session'),
       ...installedPackage('passport'),
     })
-    const { output } = await runCommand(['migrate', folder])
+    const { output } = await run([folder])
     expect(read(folder, 'package.json')).toBe(
       manifest({ 'connect-redis': '^10.0.0', 'express-session': '^1.19.0', gatepass: '^0.1.0' }),
     )
@@ -90,7 +108,7 @@ describe('gatepass migrate', () => {
       'app.js': `require('passport')\n`,
       ...installedPackage('passport'),
     })
-    const { output } = await runCommand(['migrate', folder])
+    const { output } = await run([folder])
     expect(read(folder, 'package.json')).toContain('"passport"')
     expect(output).toContain('passport-local is not installed')
   })
@@ -98,7 +116,7 @@ describe('gatepass migrate', () => {
   test('--dry-run says the same and writes nothing', async () => {
     const files = { 'package.json': manifest({ passport: '^0.7.0' }), 'app.js': `require('passport')\n` }
     const folder = application(files)
-    const { code, output } = await runCommand(['migrate', folder, '--dry-run'])
+    const { code, output } = await run([folder, '--dry-run'])
     expect([code, output]).toEqual([0, expect.stringContaining('line 1: passport → gatepass/compat/passport')])
     for (const [path, text] of Object.entries(files)) expect(read(folder, path)).toBe(text)
   })
@@ -111,9 +129,9 @@ describe('gatepass migrate', () => {
       ...installedPackage('express-session'),
       ...installedPackage('passport'),
     })
-    await runCommand(['migrate', folder])
+    await run([folder])
     expect(read(folder, 'app.js')).not.toBe(text)
-    expect((await runCommand(['migrate', folder, '--back'])).code).toBe(0)
+    expect((await run([folder, '--back'])).code).toBe(0)
     expect(read(folder, 'app.js')).toBe(text)
     expect(JSON.parse(read(folder, 'package.json')).dependencies).toEqual({
       'express-session': '^1.19.0',
@@ -123,9 +141,9 @@ describe('gatepass migrate', () => {
 
   test('a second run finds nothing to do', async () => {
     const folder = application({ 'package.json': manifest({}), 'app.js': `require('passport')\n` })
-    await runCommand(['migrate', folder])
+    await run([folder])
     const after = read(folder, 'app.js')
-    const { code, output } = await runCommand(['migrate', folder])
+    const { code, output } = await run([folder])
     expect([code, output, read(folder, 'app.js')]).toEqual([0, expect.stringContaining('No file imports'), after])
   })
 
@@ -136,7 +154,7 @@ describe('gatepass migrate', () => {
       'broken.js': broken,
       'app.js': `require('passport')\n`,
     })
-    const { code, output } = await runCommand(['migrate', folder])
+    const { code, output } = await run([folder])
     expect([code, output]).toEqual([1, expect.stringContaining('broken.js')])
     expect(read(folder, 'broken.js')).toBe(broken)
     expect(JSON.parse(read(folder, 'package.json')).dependencies.passport).toBe('^0.7.0')
@@ -145,25 +163,43 @@ describe('gatepass migrate', () => {
   test('keeps the mode of a file', async () => {
     const folder = application({ 'package.json': manifest({}), 'bin.js': `#!/usr/bin/env node\nrequire('passport')\n` })
     chmodSync(join(folder, 'bin.js'), 0o755)
-    await runCommand(['migrate', folder])
+    await run([folder])
     expect(statSync(join(folder, 'bin.js')).mode & 0o777).toBe(0o755)
   })
 
   test.each([
-    [['migrate', 'a', 'b'], 2, 'write gatepass migrate'],
-    [['migrate', '--fast'], 2, 'write gatepass migrate'],
-    [['doctor', '--url', 'nowhere'], 2, 'write gatepass doctor'],
-    [['migrate', '/nonexistent'], 1, 'there is no package.json'],
+    [['a', 'b'], 2, 'write gatepass-migrate'],
+    [['--fast'], 2, 'write gatepass-migrate'],
+    [['--url', 'http://localhost/'], 2, 'write gatepass-migrate'],
+    [['doctor', '--url', 'nowhere'], 2, 'gatepass-migrate doctor'],
+    [['doctor', '--url', 'ftp://localhost/'], 2, 'gatepass-migrate doctor'],
+    [['doctor', '--back'], 2, 'gatepass-migrate doctor'],
+    [['/nonexistent'], 1, 'there is no package.json'],
+    [['doctor', '/nonexistent'], 1, 'there is no package.json'],
+    [['doctor', '--help'], 0, '--dry-run'],
+    [['--version'], 0, '0.1.0'],
   ] as const)('%j ends with %i', async (args, expected, said) => {
-    const { code, output } = await runCommand(args)
+    const { code, output } = await run(args)
     expect([code, output]).toEqual([expected, expect.stringContaining(said)])
+  })
+
+  test('an old Node is told which one is needed, before it fails at what it lacks', async () => {
+    const older = 'Object.defineProperty(process.versions, "node", { value: "22.12.0" })'
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(older)}` }
+    for (const args of [[], ['doctor']]) {
+      const { code, output } = await run(args, environment)
+      expect([code, output]).toEqual([
+        1,
+        expect.stringContaining('needs Node 22.13 or newer, and this is Node 22.12.0'),
+      ])
+    }
   })
 })
 
 describe('what a person has to look at', () => {
   const findings = async (code: string): Promise<string> => {
     const folder = application({ 'package.json': manifest({}), 'app.js': code })
-    return (await runCommand(['doctor', folder])).output
+    return (await run(['doctor', folder])).output
   }
 
   test.each([
@@ -199,7 +235,7 @@ describe('what a person has to look at', () => {
       'app.js': code,
       ...installedPackage('gatepass'),
     })
-    expect(await runCommand(['doctor', folder])).toEqual({ code: 0, output: 'Nothing to find fault with.\n' })
+    expect(await run(['doctor', folder])).toEqual({ code: 0, output: 'Nothing to find fault with.\n' })
   })
 
   test('original and drop-in in one application are a fault', async () => {
@@ -209,7 +245,7 @@ describe('what a person has to look at', () => {
       'b.js': `require('gatepass/compat/passport')`,
       ...installedPackage('gatepass'),
     })
-    const { code, output } = await runCommand(['doctor', folder])
+    const { code, output } = await run(['doctor', folder])
     expect([code, output]).toEqual([
       1,
       expect.stringContaining('FAULT  a.js:1: imports passport, and b.js:1 its drop-in'),
@@ -218,11 +254,11 @@ describe('what a person has to look at', () => {
 
   test('an import of what is not installed is a fault', async () => {
     const folder = application({ 'package.json': manifest({}), 'a.js': `require('gatepass/compat/passport')` })
-    expect(await runCommand(['doctor', folder])).toMatchObject({ code: 1 })
+    expect(await run(['doctor', folder])).toMatchObject({ code: 1 })
   })
 })
 
-describe('gatepass doctor --url', () => {
+describe('gatepass-migrate doctor --url', () => {
   async function serve(
     answer: (cookie: string | undefined) => { status?: number; setCookie?: string },
   ): Promise<string> {
@@ -235,7 +271,7 @@ describe('gatepass doctor --url', () => {
     onTestFinished(() => void server.close())
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   }
-  const examine = (url: string) => runCommand(['doctor', application({ 'package.json': manifest({}) }), '--url', url])
+  const examine = (url: string) => run(['doctor', application({ 'package.json': manifest({}) }), '--url', url])
 
   test('a session cookie that scripts can read is a fault, and one for everybody a remark', async () => {
     const url = await serve(() => ({ setCookie: 'connect.sid=s%3Aabc.def; Path=/' }))
