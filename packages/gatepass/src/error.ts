@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'ERR_NODE_VERSION'
   // http
   | 'ERR_BODY_MALFORMED'
+  | 'ERR_BODY_READ'
   | 'ERR_BODY_TOO_LARGE'
   | 'ERR_BODY_TYPE'
   | 'ERR_CROSS_ORIGIN'

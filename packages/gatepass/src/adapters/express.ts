@@ -11,7 +11,14 @@ import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
-import { answer, describeIn, type NextFunction, type NodeGatepassOptions, type RequestAccess, Visits } from './node.ts'
+import {
+  answer,
+  describeIn,
+  type NextFunction,
+  type NodeGatepassOptions,
+  NodeVisits,
+  type RequestAccess,
+} from './node.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
@@ -102,8 +109,8 @@ export interface ExpressGatepass<User, Name extends string = string> extends Req
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): ExpressGatepass<User, Name> {
-  const visits = new Visits<User, Name>(options)
-  const { core } = visits
+  const visits = new NodeVisits<User, Name>(options)
+  const { core } = visits.visits
   const steps = routeSteps(core)
   const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
     makerOf(name, (...given: Given): ExpressHandler => {

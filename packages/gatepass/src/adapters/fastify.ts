@@ -23,10 +23,10 @@ import type { Session } from '../session/session.ts'
 import {
   describeIn,
   type NodeGatepassOptions,
+  type NodeVisit,
+  NodeVisits,
   type RequestAccess,
   type UserLoginOptions,
-  type Visit,
-  Visits,
   visitOf,
 } from './node.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
@@ -106,9 +106,9 @@ export interface FastifyGatepass<User, Name extends string = string> extends Req
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: FastifyGatepassOptions<User, Name>,
 ): FastifyGatepass<User, Name> {
-  const visits = new Visits<User, Name>(options, { equip: nothing, report })
-  const { core } = visits
-  const find = (request: FastifyRequest): Visit<User, Name> => visits.of(withBody(request))
+  const visits = new NodeVisits<User, Name>(options, { equip: nothing, report })
+  const { core } = visits.visits
+  const find = (request: FastifyRequest): NodeVisit<User, Name> => visits.of(withBody(request))
   const access = visits.access()
   const steps = routeSteps(core)
   const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
@@ -133,7 +133,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
     requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
     errors: makerOf('errors', () => (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       if (!(error instanceof GatepassError)) throw error
-      const decided = errorReply(exchangeOf(request.raw, reply.raw, visits.settings), error)
+      const decided = errorReply(exchangeOf(request.raw, reply.raw, visits.visits.settings), error)
       if (decided.status >= 500) report(error, request.raw)
       describeIn(reply.raw, error)
       send(reply, decided)
@@ -153,7 +153,11 @@ const asPlugin: Readonly<Record<symbol, unknown>> = {
   [Symbol.for('plugin-meta')]: { name: 'gatepass', fastify: '5.x' },
 }
 
-function install<User, Name extends string>(app: FastifyInstance, visits: Visits<User, Name>, done: () => void): void {
+function install<User, Name extends string>(
+  app: FastifyInstance,
+  visits: NodeVisits<User, Name>,
+  done: () => void,
+): void {
   equip(app)
   // First of all a request's hooks, because the response is held from here on.
   app.addHook('onRequest', (request, reply, next) => enter(visits, request, reply, next))
@@ -163,7 +167,7 @@ function install<User, Name extends string>(app: FastifyInstance, visits: Visits
 }
 
 function enter<User, Name extends string>(
-  visits: Visits<User, Name>,
+  visits: NodeVisits<User, Name>,
   request: FastifyRequest,
   reply: FastifyReply,
   next: (error?: Error) => void,
@@ -241,7 +245,7 @@ type WithBody = IncomingMessage & { body?: unknown }
 const formType = 'application/x-www-form-urlencoded'
 
 /** Login forms need a parser, and Fastify has none; it is Fastify that reads, under the route's own limit. */
-function readForms<User, Name extends string>(app: FastifyInstance, visits: Visits<User, Name>): void {
+function readForms<User, Name extends string>(app: FastifyInstance, visits: NodeVisits<User, Name>): void {
   if (app.hasContentTypeParser(formType)) return
   app.addContentTypeParser(formType, { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
     const raw: WithBody = request.raw
@@ -303,7 +307,11 @@ function keepVary(reply: FastifyReply): void {
 }
 
 /** The session could not be saved, and nothing of the answer has left. */
-function answerAnew<User, Name extends string>(visit: Visit<User, Name>, reply: FastifyReply, thrown: unknown): void {
+function answerAnew<User, Name extends string>(
+  visit: NodeVisit<User, Name>,
+  reply: FastifyReply,
+  thrown: unknown,
+): void {
   forgetAnswer(reply)
   const error = failure(reply, thrown)
   if (!reply.sent) {
@@ -311,7 +319,7 @@ function answerAnew<User, Name extends string>(visit: Visit<User, Name>, reply: 
     return
   }
   // Fastify leaves a hijacked reply alone.
-  visit.report(error)
+  report(error, reply.request.raw)
   sendReply(reply.raw, errorReply(visit.exchange, error))
 }
 

@@ -1,57 +1,33 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Awaitable, andThen, orElse } from '../awaitable.ts'
-import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../error.ts'
-import { describeFailure, keepFromCaches, writeCookies } from '../http/answer.ts'
+import { type Awaitable, andThen } from '../awaitable.ts'
+import { describeFailure } from '../http/answer.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
-import {
-  exchangeOf,
-  type NodeExchange,
-  NodeHead,
-  type NodeOptions,
-  type NodeSettings,
-  nodeOptions,
-  nodeSettings,
-  sendReply,
-} from '../http/node.ts'
+import { exchangeOf, type NodeExchange, NodeHead, sendReply } from '../http/node.ts'
 import type { Answerer } from '../http/promises.ts'
 import { beforeResponse } from '../http/response-gate.ts'
-import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
+import type { Gatepass } from '../passport/gatepass.ts'
 import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions, Passport, Verdict } from '../passport/passport.ts'
-import { checkUsers } from '../passport/users.ts'
 import type { SessionData } from '../register.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import { makerOf, type NoMore, noHandler } from './route-steps.ts'
+import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } from './visit.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
-export type { NodeOptions } from '../http/node.ts'
+export type { HttpOptions as NodeOptions } from '../http/settings.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
 export type { Register } from '../register.ts'
+export type { UserLoginOptions } from './visit.ts'
 
-export interface NodeGatepassOptions<User, Name extends string = string>
-  extends GatepassOptions<User, Name>,
-    NodeOptions {
-  /**
-   * Leaves sessions and users alone until they are asked for by `await auth.session(req)`, `await auth.user(req)` or a
-   * guard: a page that needs neither then costs no store call on any store. Default false: both are there before the next
-   * handler runs, unless both answer at once and say so (`synchronous`): then they are asked for at their first use.
-   */
-  lazy?: boolean
+export interface NodeGatepassOptions<User, Name extends string = string> extends VisitOptions<User, Name> {
   /**
    * Told about errors that become a 5xx answer of {@link NodeGatepass.handler} or of `errors()`, and about those that no answer
    * tells: a session that could not be saved while an error was answered, a login begun after the answer. Default:
    * `console.error`.
    */
   onError?: (error: unknown, req: IncomingMessage) => void
-}
-
-const nodeGatepassOptions: OptionKinds<NodeGatepassOptions<unknown>> = {
-  ...gatepassOptions,
-  ...nodeOptions,
-  lazy: 'boolean',
-  onError: 'function',
 }
 
 /** What the request carries behind the middleware. */
@@ -63,9 +39,6 @@ export interface GatepassRequest<User> {
   /** Ends this session, or with `everywhere` all of its subject's. */
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
-
-/** How a login by hand was proved, and whether it is remembered. */
-export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr' | 'at'>
 
 /** Goes on with the next handler, or with an error to whoever handles those. */
 export type NextFunction = (error?: unknown) => void
@@ -129,8 +102,8 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): NodeGatepass<User, Name> {
-  const visits = new Visits<User, Name>(options)
-  const { core } = visits
+  const visits = new NodeVisits<User, Name>(options)
+  const { core } = visits.visits
   const middleware = (req: IncomingMessage, res: ServerResponse, next: NextFunction): void =>
     visits.enter(req, res, next)
   return Object.assign(middleware, {
@@ -163,7 +136,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
       const checked = core.requireSameOrigin(exchange, presented)
       return checked instanceof Promise ? exchange.promised(checked) : checked
     }),
-    reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).res, reply),
+    reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).exchange.response, reply),
     ...visits.access(),
   })
 }
@@ -195,7 +168,9 @@ function asError(thrown: unknown): object {
 }
 
 const kVisit: unique symbol = Symbol('gatepass.visit')
-type Visited = IncomingMessage & { [kVisit]?: Visit<unknown, string> }
+type Visited = IncomingMessage & { [kVisit]?: NodeVisit<unknown, string> }
+/** What a request of a Node server and one `gatepass()` share. */
+export type NodeVisit<User, Name extends string> = Visit<User, Name, NodeExchange>
 
 /** What a framework does in its own way. */
 export interface Framework {
@@ -205,36 +180,29 @@ export interface Framework {
   report?: (error: unknown, req: IncomingMessage) => void
 }
 
-/** All that one `gatepass()` shares between requests. */
-export class Visits<User, Name extends string> {
-  readonly core: Gatepass<User, Name>
-  readonly settings: NodeSettings
-  /** Whether sessions and users can wait until they are asked for. */
-  readonly #onDemand: boolean
+/** The visits of one `gatepass()` on a Node server: found by the request, held by the response gate. */
+export class NodeVisits<User, Name extends string> {
+  readonly visits: Visits<User, Name>
   readonly #equip: (req: IncomingMessage) => void
-  readonly #report: (error: unknown, req: IncomingMessage) => void
+  /** Says of an error what the answer does not. */
+  readonly report: (error: unknown, req: IncomingMessage) => void
   readonly #inDevelopment = process.env.NODE_ENV !== 'production'
-  readonly #warned = new Set<string>()
 
   constructor(options: NodeGatepassOptions<User, Name>, framework: Framework = {}) {
-    checkOptions('gatepass()', options, nodeGatepassOptions, 'ERR_PASSPORT_OPTIONS')
-    if (options.users !== undefined) checkUsers(options.users)
+    this.visits = new Visits(options, { onError: 'function' })
     this.#equip = framework.equip ?? equip
-    this.#report = framework.report ?? options.onError ?? ((error) => console.error(error))
-    this.settings = nodeSettings(options)
-    this.core = new Gatepass(options, this.settings.origins)
-    this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
+    this.report = framework.report ?? options.onError ?? ((error) => console.error(error))
   }
 
   /** The request's visit, which the middleware began. */
-  of(req: IncomingMessage): Visit<User, Name> {
+  of(req: IncomingMessage): NodeVisit<User, Name> {
     const visit = this.#find(req)
-    if (visit === undefined) throw notMounted()
+    if (visit === undefined) throw notMounted(MOUNTED)
     return visit
   }
 
   access(): RequestAccess<User, Name> {
-    const { core } = this
+    const { core } = this.visits
     return {
       exchange: (req) => this.of(req).exchange,
       session: (req) => this.of(req).reading((visit) => visit.open()),
@@ -244,38 +212,6 @@ export class Visits<User, Name extends string> {
       sessions: core.sessions,
       passport: core.passport,
     }
-  }
-
-  #find(req: Visited): Visit<User, Name> | undefined {
-    const latest = req[kVisit]
-    const visit = latest?.visits === (this as unknown) ? latest : latest?.exchange.memory.get(this)
-    return visit as Visit<User, Name> | undefined
-  }
-
-  #begin(req: Visited, res: ServerResponse, next: NextFunction): Visit<User, Name> {
-    const visit = new Visit<User, Name>(this, exchangeOf(req, res, this.settings), res, next)
-    // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
-    const earlier = req[kVisit]
-    if (earlier !== undefined) {
-      this.#mustDiffer(earlier)
-      earlier.exchange.memory.set(earlier.visits, earlier)
-    }
-    req[kVisit] = visit as Visit<unknown, string>
-    visit.exchange.answerer = visit
-    this.#equip(req)
-    // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
-    beforeResponse(res, () => visit.finish(), visit.next)
-    return visit
-  }
-
-  /** Each would write its own token over the other's. */
-  #mustDiffer({ visits, exchange }: Visit<unknown, string>): void {
-    const [ours, theirs] = [this.core.sessions, visits.core.sessions]
-    const { name } = ours.cookieOf(exchange)
-    if (ours === theirs || theirs.cookieOf(exchange).name !== name) return
-    throw new UsageError('ERR_SESSION_OPTIONS', `Two gatepass() of one application use the cookie ${name}`, {
-      hint: 'Give one of them a `cookie` of its own in `sessions`, or both the same SessionManager.',
-    })
   }
 
   enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
@@ -301,8 +237,7 @@ export class Visits<User, Name extends string> {
    */
   admit(req: IncomingMessage, res: ServerResponse, failed: (error: unknown) => void): Awaitable<unknown> {
     if (this.#find(req) !== undefined) return undefined
-    const visit = this.#begin(req, res, failed)
-    return andThen(this.core.admit(visit.exchange), () => this.#prepare(visit))
+    return this.visits.admit(this.#begin(req, res, failed))
   }
 
   serve(req: IncomingMessage, res: ServerResponse, listener: () => unknown): void {
@@ -318,39 +253,48 @@ export class Visits<User, Name extends string> {
     })
   }
 
-  /** Says of an error what the answer does not. */
-  report(error: unknown, req: IncomingMessage): void {
-    this.#report(error, req)
-  }
-
   fail(req: IncomingMessage, res: ServerResponse, error: unknown): void {
-    const reply = errorReply(exchangeOf(req, res, this.settings), error)
-    if (reply.status >= 500) this.#report(error, req)
+    const reply = errorReply(exchangeOf(req, res, this.visits.settings), error)
+    if (reply.status >= 500) this.report(error, req)
     if (res.headersSent) res.destroy()
     else sendReply(res, reply)
   }
 
-  /** Behind a proxy that takes HTTPS off, and is not known, cookies are set without Secure, and nothing else shows it. */
-  warnOfProxy(exchange: NodeExchange): void {
-    if (this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
-    const byHttps =
-      /^[ \t]*https\b/i.test(exchange.header('x-forwarded-proto') ?? '') ||
-      /\bproto="?https\b/i.test(exchange.header('forwarded') ?? '')
-    if (!byHttps) return
-    this.#warnOnce(
-      'ERR_HTTP_PROXY',
-      'A request came by HTTPS to a proxy that is not trusted: its cookies are set without Secure',
-      'Give gatepass() `origin`, the address that browsers see, and `trustProxy`: how many proxies stand in front.',
-    )
+  #find(req: Visited): NodeVisit<User, Name> | undefined {
+    const latest = req[kVisit]
+    const visit = latest?.visits === (this.visits as unknown) ? latest : latest?.exchange.memory.get(this.visits)
+    return visit as NodeVisit<User, Name> | undefined
+  }
+
+  #begin(req: Visited, res: ServerResponse, next: NextFunction): NodeVisit<User, Name> {
+    const exchange = exchangeOf(req, res, this.visits.settings)
+    const visit: NodeVisit<User, Name> = new Visit(this.visits, exchange, new NodeAnswerer(this, req, res, next))
+    // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
+    const earlier = req[kVisit]
+    if (earlier !== undefined) {
+      this.visits.mustDiffer(exchange, earlier.visits)
+      exchange.memory.set(earlier.visits, earlier)
+    }
+    req[kVisit] = visit as NodeVisit<unknown, string>
+    this.#equip(req)
+    // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
+    beforeResponse(res, () => this.#finish(visit, res), next)
+    return visit
+  }
+
+  #finish(visit: NodeVisit<User, Name>, res: ServerResponse): Awaitable<void> {
+    return andThen(visit.finish(new NodeHead(res)), () => this.#warnOfLateChanges(visit, res))
   }
 
   /** What changes in a session after it was saved is lost, and nothing else shows it. In production nothing is compared. */
-  warnOfLateChanges(session: Session<object>, res: ServerResponse): void {
-    if (!this.#inDevelopment || session.absence === 'stateless' || this.#warned.has('ERR_RESPONSE_STARTED')) return
+  #warnOfLateChanges({ visits, exchange }: NodeVisit<User, Name>, res: ServerResponse): void {
+    if (!this.#inDevelopment || visits.warned('ERR_RESPONSE_STARTED')) return
+    const session = visits.core.sessions.opened(exchange)
+    if (session === undefined || session.absence === 'stateless') return
     const saved = textOf(session.data)
     const compare = (): void => {
       if (textOf(session.data) === saved) return
-      this.#warnOnce(
+      visits.warnOnce(
         'ERR_RESPONSE_STARTED',
         'The data of a session was changed after the response began, and the change is not saved',
         'Change `session.data` before the first byte of the response. This is said once, and in production never.',
@@ -358,137 +302,33 @@ export class Visits<User, Name extends string> {
     }
     res.once('close', () => setImmediate(compare))
   }
-
-  #warnOnce(code: ErrorCode, message: string, detail: string): void {
-    if (this.#warned.has(code)) return
-    this.#warned.add(code)
-    process.emitWarning(message, { type: 'GatepassWarning', code, detail })
-  }
-
-  /** What `req.session` and `req.user` need before a handler can read them without waiting. */
-  #prepare(visit: Visit<User, Name>): Awaitable<unknown> {
-    if (this.#onDemand || visit.exchange.header('cookie') === undefined) return undefined
-    return visit.findUser()
-  }
 }
 
-/** One request of one `gatepass()`. */
-export class Visit<User, Name extends string> implements Answerer {
-  readonly visits: Visits<User, Name>
-  readonly exchange: NodeExchange
-  readonly res: ServerResponse
-  /** Answers with an error, as the framework does. */
+/** Answers with an error as the framework does, or reports it. */
+class NodeAnswerer implements Answerer {
+  readonly #visits: Pick<NodeVisits<never, never>, 'report'>
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
   readonly next: NextFunction
-  constructor(visits: Visits<User, Name>, exchange: NodeExchange, res: ServerResponse, next: NextFunction) {
-    this.visits = visits
-    this.exchange = exchange
-    this.res = res
+
+  constructor(
+    visits: Pick<NodeVisits<never, never>, 'report'>,
+    req: IncomingMessage,
+    res: ServerResponse,
+    next: NextFunction,
+  ) {
+    this.#visits = visits
+    this.#req = req
+    this.#res = res
     this.next = next
   }
 
   get answered(): boolean {
-    return this.res.headersSent
+    return this.#res.headersSent
   }
 
   report(error: unknown): void {
-    this.visits.report(error, this.exchange.request as IncomingMessage)
-  }
-
-  /** What an application reads, and may forget to wait for. */
-  reading<T>(read: (visit: this) => Awaitable<T>): Awaitable<T> {
-    const value = read(this)
-    return value instanceof Promise ? this.exchange.reading(value) : value
-  }
-
-  open(): Awaitable<Session<SessionData>> {
-    return this.visits.core.sessions.open(this.exchange) as Awaitable<Session<SessionData>>
-  }
-
-  findUser(): Awaitable<User | undefined> {
-    return this.visits.core.passport.user(this.exchange)
-  }
-
-  loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
-    const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
-    return this.login(success, options)
-  }
-
-  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
-    return this.#change(() => this.visits.core.passport.login(this.exchange, success, options))
-  }
-
-  logout(options?: { everywhere?: boolean }): Promise<void> {
-    return this.#change(() => this.visits.core.passport.logout(this.exchange, options))
-  }
-
-  #change(change: () => Promise<void>): Promise<void> {
-    const work = async (): Promise<void> => {
-      this.#mustPrecedeResponse()
-      return change()
-    }
-    return this.exchange.promised(work())
-  }
-
-  get session(): Session<SessionData> {
-    const session = this.open()
-    if (!(session instanceof Promise)) return session
-    session.catch(() => {})
-    throw new UsageError('ERR_SESSION_NOT_OPEN', 'The session has not been loaded yet', {
-      hint: 'With `lazy: true`, use `await auth.session(req)`, or put auth.requireLogin() before this handler.',
-    })
-  }
-
-  get user(): User | undefined {
-    const user = this.findUser()
-    if (!(user instanceof Promise)) return user
-    user.catch(() => {})
-    throw new UsageError('ERR_PASSPORT_USER_PENDING', 'The user has not been looked up yet', {
-      hint: 'Leave out `users.synchronous` where `users.find` may answer later, or use `await auth.user(req)`; with `lazy: true`, put auth.requireLogin() before this handler.',
-    })
-  }
-
-  #mustPrecedeResponse(): void {
-    if (!this.res.headersSent) return
-    throw new UsageError('ERR_RESPONSE_STARTED', 'The response has left already, so its cookie cannot change', {
-      hint: 'Await login() and logout() before you send anything.',
-    })
-  }
-
-  /**
-   * Saves the session, and says so to the browser, when all is done that was promised. An answer of 400 or more does not say
-   * that it was: it leaves as it is, and the failure is reported.
-   */
-  finish(): Awaitable<void> {
-    const { promises } = this.exchange
-    const saysFailed = this.res.statusCode >= 400
-    if (promises === undefined && !saysFailed) return this.#save()
-    const reported = (step: () => Awaitable<void>): Awaitable<void> =>
-      saysFailed ? orElse(step, (error) => this.report(error)) : step()
-    const kept = promises === undefined ? undefined : reported(() => promises.settle())
-    return andThen(kept, () =>
-      andThen(
-        reported(() => this.#save()),
-        () => (saysFailed ? this.#writeHeaders() : undefined),
-      ),
-    )
-  }
-
-  #save(): Awaitable<void> {
-    return andThen(this.visits.core.sessions.commit(this.exchange), () => this.#writeHeaders())
-  }
-
-  /** A page for one person must not be kept for another (RFC 9111 §3.5): unless the application said who may keep it, nobody. */
-  #writeHeaders(): void {
-    const { cookies } = this.exchange
-    if (cookies.changed) this.visits.warnOfProxy(this.exchange)
-    const head = new NodeHead(this.res)
-    writeCookies(head, cookies)
-    const { sessions, passport } = this.visits.core
-    // Also where it moved or ended while the handler was at work: the answer is made of it all the same.
-    const session = sessions.opened(this.exchange)
-    const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
-    if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(head)
-    if (session !== undefined) this.visits.warnOfLateChanges(session, this.res)
+    this.#visits.report(error, this.#req)
   }
 }
 
@@ -547,17 +387,13 @@ function logout(this: Visited, options?: { everywhere?: boolean }): Promise<void
 }
 
 /** The visit whose session and user the request shows. */
-export function visitOf(req: Visited): Visit<unknown, string> {
+export function visitOf(req: Visited): NodeVisit<unknown, string> {
   const visit = req[kVisit]
-  if (visit === undefined) throw notMounted()
+  if (visit === undefined) throw notMounted(MOUNTED)
   return visit
 }
 
-function notMounted(): UsageError {
-  return new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
-    hint: 'Mount it before this handler: app.use(auth), await app.register(auth), or createServer(auth.handler(…)).',
-  })
-}
+const MOUNTED = 'app.use(auth), await app.register(auth), or createServer(auth.handler(…))'
 
 /** Prototypes of requests that have our properties. */
 const equipped = new WeakSet<object>()

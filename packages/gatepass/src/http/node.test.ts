@@ -11,8 +11,9 @@ import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { addVary, keepFromCaches, writeCookies } from './answer.ts'
 import type { Reply } from './exchange.ts'
-import { exchangeOf, NodeExchange, NodeHead, type NodeOptions, nodeSettings, sendReply } from './node.ts'
+import { exchangeOf, NodeExchange, NodeHead, sendReply } from './node.ts'
 import { beforeResponse } from './response-gate.ts'
+import { type HttpOptions, httpSettings } from './settings.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
 const servers: (Server | Http2Server)[] = []
@@ -33,11 +34,11 @@ async function listen(server: Server | Http2Server): Promise<number> {
 /** The exchange of a request written byte by byte, looked at while it is there. */
 async function look<T>(
   text: string,
-  options: NodeOptions,
+  options: HttpOptions,
   see: (exchange: NodeExchange, req: IncomingMessage) => T,
 ): Promise<T> {
   const seen = Promise.withResolvers<T>()
-  const settings = nodeSettings(options)
+  const settings = httpSettings(options)
   const port = await listen(
     createServer({ requireHostHeader: false }, (req, res) => {
       try {
@@ -73,7 +74,7 @@ describe('the target', () => {
     ['Express 4', express4],
   ])('is the whole one in a mounted router of %s', async (_name, framework) => {
     const router = framework.Router()
-    router.get('/inner', (req, res) => void res.send(exchangeOf(req, res, nodeSettings()).target))
+    router.get('/inner', (req, res) => void res.send(exchangeOf(req, res, httpSettings()).target))
     const port = await listen(createServer(framework().use('/mounted', router)))
     const response = await fetch(`http://127.0.0.1:${port}/mounted/inner?a=1`)
     expect(await response.text()).toBe('/mounted/inner?a=1')
@@ -100,7 +101,7 @@ describe('header fields', () => {
 
   test('a cookie the visitor has not agreed to is not read', async () => {
     const counter = plainCookie('counter', { purpose: 'statistics' })
-    const read = (options: NodeOptions): Promise<string | undefined> =>
+    const read = (options: HttpOptions): Promise<string | undefined> =>
       look(get('Host: a\r\nCookie: counter=1'), options, ({ cookies }) => cookies.get(counter))
     expect(await read({})).toBe('1')
     expect(await read({ consent: consentTo() })).toBeUndefined()
@@ -116,7 +117,7 @@ describe('header fields', () => {
 })
 
 describe('the origin', () => {
-  const originOf = (lines: string, options: NodeOptions = {}, target = '/'): Promise<string> =>
+  const originOf = (lines: string, options: HttpOptions = {}, target = '/'): Promise<string> =>
     look(get(lines, target), options, ({ origin }) => origin)
 
   test.each([
@@ -177,7 +178,7 @@ describe('the origin', () => {
 })
 
 describe('whether the connection is secure', () => {
-  const secure = (lines: string, options: NodeOptions = {}): Promise<boolean> =>
+  const secure = (lines: string, options: HttpOptions = {}): Promise<boolean> =>
     look(get(lines), options, (exchange) => exchange.secure)
 
   test('is what it is, and not what the browser says', async () => {
@@ -201,7 +202,7 @@ describe('whether the connection is secure', () => {
 
   test('is true of an encrypted connection', () => {
     const req = { socket: { encrypted: true }, headers: {} } as unknown as IncomingMessage
-    expect(new NodeExchange(req, {} as ServerResponse, nodeSettings()).secure).toBe(true)
+    expect(new NodeExchange(req, {} as ServerResponse, httpSettings()).secure).toBe(true)
   })
 })
 
@@ -228,7 +229,7 @@ describe('the address', () => {
       new NodeExchange(
         { socket: { remoteAddress } as Socket, headers: {} } as IncomingMessage,
         {} as ServerResponse,
-        nodeSettings(),
+        httpSettings(),
       ).remoteAddress
     expect(at('::ffff:192.0.2.1')).toBe('192.0.2.1')
     expect(at()).toBeUndefined()
@@ -246,7 +247,7 @@ test('two Authorization fields are both seen: whatever stands before us may have
 test('HTTP/2 requests are exchanges too', async () => {
   const seen = Promise.withResolvers<unknown>()
   const server = createHttp2Server((req, res) => {
-    const exchange = exchangeOf(req, res, nodeSettings())
+    const exchange = exchangeOf(req, res, httpSettings())
     const { method, target, origin, remoteAddress, cookies } = exchange
     seen.resolve({
       method,
@@ -278,8 +279,8 @@ test('HTTP/2 requests are exchanges too', async () => {
 test('a request has one exchange, and what it remembers is made when asked for', async () => {
   await look(get('Host: a'), {}, (_exchange, req) => {
     const res = {} as ServerResponse
-    const exchange = exchangeOf(req, res, nodeSettings())
-    expect(exchangeOf(req, res, nodeSettings())).toBe(exchange)
+    const exchange = exchangeOf(req, res, httpSettings())
+    expect(exchangeOf(req, res, httpSettings())).toBe(exchange)
     expect(exchange.memory).toBe(exchange.memory)
     expect(exchange.cookies).toBe(exchange.cookies)
     expect(exchange.fields()).toBe(exchange.fields())
@@ -437,7 +438,7 @@ describe('cookies that are written', () => {
   test('can be drafted until the response leaves, and not after', async () => {
     const outcome = Promise.withResolvers<void>()
     await answer((req, res) => {
-      const { cookies } = exchangeOf(req, res, nodeSettings())
+      const { cookies } = exchangeOf(req, res, httpSettings())
       beforeResponse(
         res,
         async () => {
@@ -495,11 +496,11 @@ test.each([
 
 describe('settings', () => {
   test('have defaults that believe nobody', () => {
-    expect(nodeSettings()).toEqual({ origins: [], trust: undefined, bodyLimit: 16_384, consent: undefined })
+    expect(httpSettings()).toEqual({ origins: [], trust: undefined, bodyLimit: 16_384, consent: undefined })
   })
 
   test('write origins as browsers do', () => {
-    expect(nodeSettings({ origin: ['https://APP.example:443/', 'http://localhost:3000'] }).origins).toEqual([
+    expect(httpSettings({ origin: ['https://APP.example:443/', 'http://localhost:3000'] }).origins).toEqual([
       'https://app.example',
       'http://localhost:3000',
     ])
@@ -521,7 +522,7 @@ describe('settings', () => {
     5,
     null,
   ])('%j is no origin', (origin) => {
-    const parse = () => nodeSettings({ origin } as NodeOptions)
+    const parse = () => httpSettings({ origin } as HttpOptions)
     expect(parse).toThrow(UsageError)
     expect(parse).toThrow(
       expect.objectContaining({ code: 'ERR_HTTP_ORIGIN', message: expect.stringContaining('`origin`') }),
@@ -530,7 +531,7 @@ describe('settings', () => {
   })
 
   test.each([0, -1, 1.5, Number.NaN, '16kb'])('%j is no body limit', (bodyLimit) => {
-    expect(() => nodeSettings({ bodyLimit } as NodeOptions)).toThrow(
+    expect(() => httpSettings({ bodyLimit } as HttpOptions)).toThrow(
       expect.objectContaining({ code: 'ERR_HTTP_OPTIONS' }),
     )
   })
@@ -544,7 +545,7 @@ describe('hostile requests', () => {
   }
 
   async function statusOf(bytes: string | Buffer): Promise<string> {
-    const settings = nodeSettings({ trustProxy: 1 })
+    const settings = httpSettings({ trustProxy: 1 })
     const server = createServer(async (req, res) => {
       const exchange = new NodeExchange(req, res, settings)
       everything(exchange, req)

@@ -1,76 +1,18 @@
 import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
-import { kindOf, type OptionKinds, UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
 import type { Fields } from './body.ts'
-import type { Exchange, Reply } from './exchange.ts'
+import type { Reply } from './exchange.ts'
 import { readFields } from './fields.ts'
-import { configuredOrigins, originOf } from './origin.ts'
-import { type Answerer, Promises } from './promises.ts'
-import { type Client, clientBehind, type ProxyOptions, type ProxyTrust, plainAddress, proxyTrust } from './proxy.ts'
+import { findOrigin, originOf } from './origin.ts'
+import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
+import { type Client, clientBehind, plainAddress } from './proxy.ts'
 import { headIsOpen, type NodeRequest, type NodeResponse, setHeaderInFinish } from './response-gate.ts'
-
-/** What the application knows about where it stands. */
-export interface NodeOptions extends ProxyOptions {
-  /**
-   * The application's own origin, or origins, as browsers see it: `https://app.example`. Default: taken from the Host
-   * field and the connection, which is what the sender says.
-   */
-  origin?: string | readonly string[]
-  /** Bytes of a form or JSON body; default 16 KiB. */
-  bodyLimit?: number
-  /** What every visitor agreed to, or the cookie that says what this one did. Default: nobody asks, every cookie is allowed. */
-  consent?: CookiesOptions['consent']
-}
-
-export const nodeOptions: OptionKinds<NodeOptions> = {
-  origin: 'any',
-  trustProxy: 'any',
-  proxyHeaders: 'string',
-  bodyLimit: 'any',
-  consent: 'any',
-}
-
-/** {@link NodeOptions}, checked and ready. */
-export interface NodeSettings {
-  /** As configured; empty: each request's own. */
-  readonly origins: readonly string[]
-  readonly trust: ProxyTrust | undefined
-  readonly bodyLimit: number
-  readonly consent: CookiesOptions['consent']
-}
-
-/** @throws {UsageError} `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`, `ERR_HTTP_OPTIONS` naming the option and what to write */
-export function nodeSettings(options: NodeOptions = {}): NodeSettings {
-  const { bodyLimit = 16 * 1024 } = options
-  if (!Number.isInteger(bodyLimit) || bodyLimit < 1) {
-    throw new UsageError('ERR_HTTP_OPTIONS', '`bodyLimit` is not a number of bytes', {
-      hint: 'Write how many bytes a form may have: bodyLimit: 16384.',
-    })
-  }
-  checkConsent(options.consent)
-  return {
-    origins: configuredOrigins('origin', options.origin),
-    trust: proxyTrust(options),
-    bodyLimit,
-    consent: options.consent,
-  }
-}
-
-/** The choice of all visitors, or the cookie with that of each: as objects they have `purposes` or `decode`. */
-function checkConsent(consent: unknown): void {
-  if (consent === undefined || (typeof consent === 'object' && consent !== null)) {
-    const { purposes, decode } = (consent ?? { purposes: [] }) as { purposes?: unknown; decode?: unknown }
-    if (Array.isArray(purposes) || typeof decode === 'function') return
-  }
-  throw new UsageError('ERR_HTTP_OPTIONS', `\`consent\` is ${kindOf(consent)}, not a choice or a cookie`, {
-    hint: "Write consent: consentCookie(), or consentTo('statistics') for all visitors.",
-  })
-}
+import type { HttpSettings } from './settings.ts'
 
 /** The exchange of a request; one per request, made when first asked for. */
-export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: NodeSettings): NodeExchange {
+export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: HttpSettings): NodeExchange {
   const request = req as NodeRequest & { [kExchange]?: NodeExchange }
   const known = request[kExchange]
   if (known !== undefined) return known
@@ -82,21 +24,19 @@ export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: NodeSe
 const kExchange: unique symbol = Symbol('gatepass.exchange')
 
 /** A request of `node:http` or `node:http2`, read no further than asked. */
-export class NodeExchange implements Exchange {
+export class NodeExchange implements PromisingExchange {
   readonly #req: NodeRequest
   readonly #res: NodeResponse
-  readonly #settings: NodeSettings
+  readonly #settings: HttpSettings
   #cookies: Cookies | undefined = undefined
   #memory: Map<object, unknown> | undefined = undefined
   #client: Client | undefined = undefined
   #origin: string | undefined = undefined
   #fields: Promise<Fields> | undefined = undefined
-  /** Who answers for what is promised within this request; without one, promises are handed out as they are. */
   answerer: Answerer | undefined = undefined
-  /** What the application was promised; `undefined` until something was. */
   promises: Promises | undefined = undefined
 
-  constructor(req: NodeRequest, res: NodeResponse, settings: NodeSettings) {
+  constructor(req: NodeRequest, res: NodeResponse, settings: HttpSettings) {
     this.#req = req
     this.#res = res
     this.#settings = settings
@@ -132,7 +72,12 @@ export class NodeExchange implements Exchange {
   }
 
   get origin(): string {
-    this.#origin ??= this.#findOrigin()
+    const { origins } = this.#settings
+    this.#origin ??= findOrigin(origins, {
+      scheme: this.#scheme,
+      hosts: [this.#behind.host, hostOf(this.#req)],
+      local: () => this.#localOrigin(),
+    })
     return this.#origin
   }
 
@@ -165,7 +110,6 @@ export class NodeExchange implements Exchange {
     return this.#promising()?.change(work) ?? work
   }
 
-  /** The same for what changes nothing. */
   reading<T>(work: Promise<T>): Promise<T> {
     return this.#promising()?.reading(work) ?? work
   }
@@ -200,18 +144,6 @@ export class NodeExchange implements Exchange {
   get #scheme(): 'http' | 'https' {
     const { encrypted } = (this.#req.socket ?? {}) as Partial<TLSSocket>
     return this.#behind.proto ?? (encrypted === true ? 'https' : 'http')
-  }
-
-  #findOrigin(): string {
-    const [only, ...others] = this.#settings.origins
-    if (only !== undefined && others.length === 0) return only
-    const seen = this.#originAt(this.#behind.host) ?? this.#originAt(hostOf(this.#req))
-    if (only === undefined) return seen ?? this.#localOrigin()
-    return [only, ...others].find((own) => own === seen) ?? only
-  }
-
-  #originAt(host: string | undefined): string | undefined {
-    return host === undefined ? undefined : originOf(`${this.#scheme}://${host}`)
   }
 
   /** For a request that names no host: the address it arrived at. */

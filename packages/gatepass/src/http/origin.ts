@@ -10,6 +10,25 @@ export function originOf(text: string): string | undefined {
 
 const plainOrigin = /^https?:\/\/(?:\[[\da-f:.]+\]|[\p{L}\p{M}\p{N}_.-]+)(?::\d{1,5})?$/iu
 
+/** Where a request arrived. */
+export interface Arrival {
+  readonly scheme: 'http' | 'https'
+  /** The host and port that the browser asked for, by those who may say so, the most trusted first. */
+  readonly hosts: readonly (string | undefined)[]
+  /** For a request that names no host: the address it arrived at. */
+  readonly local: () => string
+}
+
+/** The origin of a request: a configured one, the one among several that it names, or what it says if there is none. */
+export function findOrigin(configured: readonly string[], { scheme, hosts, local }: Arrival): string {
+  const [only, ...others] = configured
+  if (only !== undefined && others.length === 0) return only
+  let seen: string | undefined
+  for (const host of hosts) seen ??= host === undefined ? undefined : originOf(`${scheme}://${host}`)
+  if (only === undefined) return seen ?? local()
+  return configured.find((own) => own === seen) ?? only
+}
+
 /**
  * Origins as a developer configured them.
  *

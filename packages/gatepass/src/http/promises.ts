@@ -1,4 +1,5 @@
 import type { Awaitable } from '../awaitable.ts'
+import type { Exchange } from './exchange.ts'
 
 /** Answers a request with an error, or says elsewhere that there was one, when its answer has begun. */
 export interface Answerer {
@@ -6,6 +7,17 @@ export interface Answerer {
   readonly answered: boolean
   next(error: unknown): void
   report(error: unknown): void
+}
+
+/** An exchange whose promises its server looks after. */
+export interface PromisingExchange extends Exchange {
+  /** Who answers for what is promised within this request; without one, promises are handed out as they are. */
+  answerer: Answerer | undefined
+  /** What the application was promised; `undefined` until something was. */
+  readonly promises: Promises | undefined
+  promised<T>(work: Promise<T>): Promise<T>
+  /** The same for what changes nothing. */
+  reading<T>(work: Promise<T>): Promise<T>
 }
 
 /**

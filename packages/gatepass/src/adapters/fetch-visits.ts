@@ -1,0 +1,169 @@
+import type { Awaitable } from '../awaitable.ts'
+import { describeFailure } from '../http/answer.ts'
+import { errorReply } from '../http/error-reply.ts'
+import { FetchExchange, FetchHead, type FetchPlatform, toResponse, withHead } from '../http/fetch.ts'
+import type { Answerer } from '../http/promises.ts'
+import type { SessionData } from '../register.ts'
+import type { Session } from '../session/session.ts'
+import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } from './visit.ts'
+
+export interface FetchGatepassOptions<User, Name extends string = string> extends VisitOptions<User, Name> {
+  /**
+   * Told about errors that become a 5xx answer of `handler`, and about those that no answer tells: a session that could not
+   * be saved while an error was answered. Default: `console.error`.
+   */
+  onError?: (error: unknown, request: Request) => void
+}
+
+/** What a handler has of its request behind the middleware. */
+export interface RequestAuth<User> {
+  /** This browser's session; its `data` is yours to change. */
+  readonly session: Session<SessionData>
+  readonly user: User | undefined
+  /** Keeps the login in the session, under a new token. */
+  login(user: User, options?: UserLoginOptions<User>): Promise<void>
+  /** Ends this session, or with `everywhere` all of its subject's. */
+  logout(options?: { everywhere?: boolean }): Promise<void>
+}
+
+/** The visit as a handler sees it: looked up at the first use of each. */
+export class VisitAuth<User> implements RequestAuth<User> {
+  readonly #visit: Visit<User, string>
+
+  constructor(visit: Visit<User, string>) {
+    this.#visit = visit
+  }
+
+  get session(): Session<SessionData> {
+    return this.#visit.session
+  }
+
+  get user(): User | undefined {
+    return this.#visit.user
+  }
+
+  login(user: User, options?: UserLoginOptions<User>): Promise<void> {
+    return this.#visit.loginUser(user, options)
+  }
+
+  logout(options?: { everywhere?: boolean }): Promise<void> {
+    return this.#visit.logout(options)
+  }
+}
+
+/** What a request that is answered with a response and one `gatepass()` share. */
+export type FetchVisit<User, Name extends string> = Visit<User, Name, FetchExchange>
+
+const kVisits: unique symbol = Symbol('gatepass.visits')
+type Visited = Request & { [kVisits]?: Map<object, FetchVisit<never, never>> }
+
+/** The visits of one `gatepass()` where a request is answered with a response. */
+export class FetchVisits<User, Name extends string> {
+  readonly visits: Visits<User, Name>
+  readonly #report: (error: unknown, request: Request) => void
+
+  constructor(options: FetchGatepassOptions<User, Name>) {
+    this.visits = new Visits(options, { onError: 'function' })
+    this.#report = options.onError ?? ((error) => console.error(error))
+  }
+
+  /** The request's visit, which `begin` began. */
+  of(request: Request): FetchVisit<User, Name> {
+    const visit = this.find(request)
+    if (visit === undefined) throw notMounted('auth.handler(…), or app.use(auth) in Hono')
+    return visit
+  }
+
+  find(request: Visited): FetchVisit<User, Name> | undefined {
+    return request[kVisits]?.get(this.visits) as FetchVisit<User, Name> | undefined
+  }
+
+  access() {
+    const { core } = this.visits
+    return {
+      session: (request: Request) => this.of(request).reading((visit) => visit.open()),
+      user: (request: Request) => this.of(request).reading((visit) => visit.findUser()),
+      csrfToken: (request: Request) => this.of(request).reading(({ exchange }) => core.csrfToken(exchange)),
+      gatepass: core,
+      sessions: core.sessions,
+      passport: core.passport,
+    }
+  }
+
+  /** What a request and this `gatepass()` share; no handler may run before `visits.admit(visit)` has let it in. */
+  begin(request: Visited, platform?: FetchPlatform): FetchVisit<User, Name> {
+    const known = request[kVisits] ?? new Map<object, FetchVisit<never, never>>()
+    const earlier = [...known.values()].at(-1)
+    const exchange = earlier?.exchange ?? new FetchExchange(request, this.visits.settings, platform)
+    if (earlier !== undefined) this.visits.mustDiffer(exchange, earlier.visits as Visits<unknown, string>)
+    const answerer = exchange.answerer ?? new FetchAnswerer((error) => this.report(error, request))
+    const visit: FetchVisit<User, Name> = new Visit(this.visits, exchange, answerer)
+    known.set(this.visits, visit as FetchVisit<never, never>)
+    request[kVisits] = known
+    return visit
+  }
+
+  /** The response that may be given out: the session is saved, and its cookie is in the head. */
+  async finished(visit: FetchVisit<User, Name>, response: Response): Promise<Response> {
+    const head = new FetchHead(response)
+    await visit.finish(head)
+    const { answerer } = visit.exchange
+    if (answerer instanceof FetchAnswerer) answerer.answered = true
+    return withHead(response, head)
+  }
+
+  report(error: unknown, request: Request): void {
+    this.#report(error, request)
+  }
+
+  async serve(
+    request: Request,
+    platform: FetchPlatform | undefined,
+    listener: (request: Request) => Awaitable<Response>,
+  ): Promise<Response> {
+    const begun = this.find(request)
+    if (begun !== undefined) return listener(request)
+    const visit = this.begin(request, platform)
+    try {
+      return await this.finished(visit, await this.#answer(visit, request, listener))
+    } catch (error) {
+      // The session could not be saved, so what the application answered is not true.
+      return this.fail(visit, error)
+    }
+  }
+
+  fail(visit: FetchVisit<User, Name>, error: unknown): Response {
+    const reply = errorReply(visit.exchange, error)
+    if (reply.status >= 500) this.report(error, visit.exchange.request)
+    const head = new FetchHead()
+    describeFailure(head, error)
+    return toResponse(reply, head)
+  }
+
+  async #answer(
+    visit: FetchVisit<User, Name>,
+    request: Request,
+    listener: (request: Request) => Awaitable<Response>,
+  ): Promise<Response> {
+    try {
+      await this.visits.admit(visit)
+      return await listener(request)
+    } catch (error) {
+      return this.fail(visit, error)
+    }
+  }
+}
+
+/** There is no answering in the middle of a handler: what fails without being heard fails the response that it gives. */
+class FetchAnswerer implements Answerer {
+  answered = false
+  readonly report: (error: unknown) => void
+
+  constructor(report: (error: unknown) => void) {
+    this.report = report
+  }
+
+  next(error: unknown): void {
+    this.report(error)
+  }
+}

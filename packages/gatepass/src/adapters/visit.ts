@@ -1,0 +1,201 @@
+import { type Awaitable, andThen, orElse } from '../awaitable.ts'
+import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../error.ts'
+import { type AnswerHead, keepFromCaches, writeCookies } from '../http/answer.ts'
+import type { Answerer, PromisingExchange } from '../http/promises.ts'
+import { type HttpOptions, type HttpSettings, httpOptions, httpSettings } from '../http/settings.ts'
+import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
+import type { Success } from '../passport/outcome.ts'
+import type { LoginOptions } from '../passport/passport.ts'
+import { checkUsers } from '../passport/users.ts'
+import type { SessionData } from '../register.ts'
+import type { Session } from '../session/session.ts'
+
+export interface VisitOptions<User, Name extends string = string> extends GatepassOptions<User, Name>, HttpOptions {
+  /**
+   * Leaves sessions and users alone until they are asked for by `await auth.session(req)`, `await auth.user(req)` or a
+   * guard: a page that needs neither then costs no store call on any store. Default false: both are there before the next
+   * handler runs, unless both answer at once and say so (`synchronous`): then they are asked for at their first use.
+   */
+  lazy?: boolean
+}
+
+/** How a login by hand was proved, and whether it is remembered. */
+export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr' | 'at'>
+
+/** What one `gatepass()` does for every request, on any server. */
+export class Visits<User, Name extends string> {
+  readonly core: Gatepass<User, Name>
+  readonly settings: HttpSettings
+  /** Whether sessions and users can wait until they are asked for. */
+  readonly #onDemand: boolean
+  readonly #warned = new Set<ErrorCode>()
+
+  /** @param further options of the adapter, which are its own to read */
+  constructor(options: VisitOptions<User, Name>, further: OptionKinds<Record<string, unknown>> = {}) {
+    const kinds = { ...gatepassOptions, ...httpOptions, lazy: 'boolean', ...further } as const
+    checkOptions('gatepass()', options, kinds, 'ERR_PASSPORT_OPTIONS')
+    if (options.users !== undefined) checkUsers(options.users)
+    this.settings = httpSettings(options)
+    this.core = new Gatepass(options, this.settings.origins)
+    this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
+  }
+
+  /** Before any handler: refuses what comes from another site, and looks up what handlers read without waiting. */
+  admit(visit: Visit<User, Name>): Awaitable<unknown> {
+    const { exchange } = visit
+    return andThen(this.core.admit(exchange), () =>
+      this.#onDemand || exchange.header('cookie') === undefined ? undefined : visit.findUser(),
+    )
+  }
+
+  /** Of two `gatepass()` with one cookie each would write its own token over the other's. */
+  mustDiffer(exchange: PromisingExchange, visits: Visits<unknown, string>): void {
+    const [ours, theirs] = [this.core.sessions, visits.core.sessions]
+    const { name } = ours.cookieOf(exchange)
+    if (ours === theirs || theirs.cookieOf(exchange).name !== name) return
+    throw new UsageError('ERR_SESSION_OPTIONS', `Two gatepass() of one application use the cookie ${name}`, {
+      hint: 'Give one of them a `cookie` of its own in `sessions`, or both the same SessionManager.',
+    })
+  }
+
+  /** Behind a proxy that takes HTTPS off, and is not known, cookies are set without Secure, and nothing else shows it. */
+  warnOfProxy(exchange: PromisingExchange): void {
+    if (this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
+    const byHttps =
+      /^[ \t]*https\b/i.test(exchange.header('x-forwarded-proto') ?? '') ||
+      /\bproto="?https\b/i.test(exchange.header('forwarded') ?? '')
+    if (!byHttps) return
+    this.warnOnce(
+      'ERR_HTTP_PROXY',
+      'A request came by HTTPS to a proxy that is not trusted: its cookies are set without Secure',
+      'Give gatepass() `origin`, the address that browsers see, and `trustProxy`: how many proxies stand in front.',
+    )
+  }
+
+  warned(code: ErrorCode): boolean {
+    return this.#warned.has(code)
+  }
+
+  warnOnce(code: ErrorCode, message: string, detail: string): void {
+    if (this.#warned.has(code)) return
+    this.#warned.add(code)
+    process.emitWarning(message, { type: 'GatepassWarning', code, detail })
+  }
+}
+
+/** What a request and one `gatepass()` share, on any server. */
+export class Visit<User, Name extends string, Ex extends PromisingExchange = PromisingExchange> {
+  readonly visits: Visits<User, Name>
+  readonly exchange: Ex
+  readonly #answerer: Answerer
+
+  /** @param answerer answers with an error, or reports it when the answer was given */
+  constructor(visits: Visits<User, Name>, exchange: Ex, answerer: Answerer) {
+    this.visits = visits
+    this.exchange = exchange
+    this.#answerer = answerer
+    exchange.answerer = answerer
+  }
+
+  /** What an application reads, and may forget to wait for. */
+  reading<T>(read: (visit: this) => Awaitable<T>): Awaitable<T> {
+    const value = read(this)
+    return value instanceof Promise ? this.exchange.reading(value) : value
+  }
+
+  open(): Awaitable<Session<SessionData>> {
+    return this.visits.core.sessions.open(this.exchange) as Awaitable<Session<SessionData>>
+  }
+
+  findUser(): Awaitable<User | undefined> {
+    return this.visits.core.passport.user(this.exchange)
+  }
+
+  loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
+    const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
+    return this.login(success, options)
+  }
+
+  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
+    return this.#change(() => this.visits.core.passport.login(this.exchange, success, options))
+  }
+
+  logout(options?: { everywhere?: boolean }): Promise<void> {
+    return this.#change(() => this.visits.core.passport.logout(this.exchange, options))
+  }
+
+  get session(): Session<SessionData> {
+    const session = this.open()
+    if (!(session instanceof Promise)) return session
+    session.catch(() => {})
+    throw new UsageError('ERR_SESSION_NOT_OPEN', 'The session has not been loaded yet', {
+      hint: 'With `lazy: true`, use `await auth.session(req)`, or put auth.requireLogin() before this handler.',
+    })
+  }
+
+  get user(): User | undefined {
+    const user = this.findUser()
+    if (!(user instanceof Promise)) return user
+    user.catch(() => {})
+    throw new UsageError('ERR_PASSPORT_USER_PENDING', 'The user has not been looked up yet', {
+      hint: 'Leave out `users.synchronous` where `users.find` may answer later, or use `await auth.user(req)`; with `lazy: true`, put auth.requireLogin() before this handler.',
+    })
+  }
+
+  /**
+   * Saves the session, and says so to the browser, when all is done that was promised. An answer of 400 or more does not say
+   * that it was: it leaves as it is, and the failure is reported.
+   */
+  finish(head: AnswerHead): Awaitable<void> {
+    const { promises } = this.exchange
+    const saysFailed = head.status >= 400
+    if (promises === undefined && !saysFailed) return this.#save(head)
+    const reported = (step: () => Awaitable<void>): Awaitable<void> =>
+      saysFailed ? orElse(step, (error) => this.#answerer.report(error)) : step()
+    const kept = promises === undefined ? undefined : reported(() => promises.settle())
+    return andThen(kept, () =>
+      andThen(
+        reported(() => this.#save(head)),
+        () => (saysFailed ? this.#writeHeaders(head) : undefined),
+      ),
+    )
+  }
+
+  #change(change: () => Promise<void>): Promise<void> {
+    const work = async (): Promise<void> => {
+      this.#mustPrecedeResponse()
+      return change()
+    }
+    return this.exchange.promised(work())
+  }
+
+  #mustPrecedeResponse(): void {
+    if (!this.#answerer.answered) return
+    throw new UsageError('ERR_RESPONSE_STARTED', 'The response has left already, so its cookie cannot change', {
+      hint: 'Await login() and logout() before you send anything.',
+    })
+  }
+
+  #save(head: AnswerHead): Awaitable<void> {
+    return andThen(this.visits.core.sessions.commit(this.exchange), () => this.#writeHeaders(head))
+  }
+
+  /** No cache may keep a page for one person (RFC 9111 §3.5), unless the application said which may. */
+  #writeHeaders(head: AnswerHead): void {
+    const { cookies } = this.exchange
+    if (cookies.changed) this.visits.warnOfProxy(this.exchange)
+    writeCookies(head, cookies)
+    const { sessions, passport } = this.visits.core
+    // Also where it moved or ended while the handler was at work: the answer is made of it all the same.
+    const session = sessions.opened(this.exchange)
+    const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
+    if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(head)
+  }
+}
+
+/** @param how the middleware is mounted, for the hint */
+export function notMounted(how: string): UsageError {
+  return new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
+    hint: `Mount it before this handler: ${how}.`,
+  })
+}

@@ -1,0 +1,220 @@
+import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
+import { UsageError } from '../error.ts'
+import { type AnswerHead, writeReply } from './answer.ts'
+import { type BodyFormat, type Fields, fieldsIn, malformed, noFields, parserFor, textOf, tooLarge } from './body.ts'
+import type { Reply } from './exchange.ts'
+import { findOrigin } from './origin.ts'
+import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
+import { type Client, clientBehind, plainAddress } from './proxy.ts'
+import type { HttpSettings } from './settings.ts'
+
+/** What a platform knows of a request besides the request itself. */
+export interface FetchPlatform {
+  /** The address that the connection comes from. Without it a trusted proxy cannot be told, and no forwarded field is read. */
+  readonly address?: string | undefined
+  /** The body again, where a framework has read it already and kept it. */
+  readonly body?: (() => Promise<ArrayBuffer>) | undefined
+  /** Whether the response can still get a cookie; default: always. */
+  readonly writable?: () => boolean
+}
+
+/** A request of the fetch standard, read no further than asked. */
+export class FetchExchange implements PromisingExchange {
+  readonly request: Request
+  readonly #settings: HttpSettings
+  readonly #platform: FetchPlatform
+  readonly #url: URL
+  #cookies: Cookies | undefined
+  #memory: Map<object, unknown> | undefined
+  #client: Client | undefined
+  #origin: string | undefined
+  #fields: Promise<Fields> | undefined
+  answerer: Answerer | undefined
+  promises: Promises | undefined
+
+  constructor(request: Request, settings: HttpSettings, platform: FetchPlatform = {}) {
+    this.request = request
+    this.#settings = settings
+    this.#platform = platform
+    this.#url = new URL(request.url)
+  }
+
+  get method(): string {
+    return this.request.method
+  }
+
+  get target(): string {
+    return this.#url.pathname + this.#url.search
+  }
+
+  get secure(): boolean {
+    return this.originConfigured ? this.origin.startsWith('https:') : this.#scheme === 'https'
+  }
+
+  get originConfigured(): boolean {
+    return this.#settings.origins.length > 0
+  }
+
+  get origin(): string {
+    const { origins } = this.#settings
+    this.#origin ??= findOrigin(origins, {
+      scheme: this.#scheme,
+      hosts: [this.#behind.host, this.#url.host],
+      local: () => this.#url.origin,
+    })
+    return this.#origin
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#settings.trust === undefined ? plainAddress(this.#platform.address) : this.#behind.address
+  }
+
+  header(name: string): string | undefined {
+    return this.request.headers.get(name) ?? undefined
+  }
+
+  fields(): Promise<Fields> {
+    if (this.#fields === undefined) {
+      this.#fields = this.#readFields()
+      // Of a body that an application asks for and does not wait for, the rest of the request needs to hear nothing.
+      this.#fields.catch(() => {})
+    }
+    return this.#fields
+  }
+
+  promised<T>(work: Promise<T>): Promise<T> {
+    return this.#promising()?.change(work) ?? work
+  }
+
+  reading<T>(work: Promise<T>): Promise<T> {
+    return this.#promising()?.reading(work) ?? work
+  }
+
+  get cookies(): Cookies {
+    this.#cookies ??= new Cookies(this.header('cookie'), this.#cookieOptions())
+    return this.#cookies
+  }
+
+  get memory(): Map<object, unknown> {
+    this.#memory ??= new Map()
+    return this.#memory
+  }
+
+  #promising(): Promises | undefined {
+    if (this.answerer !== undefined) this.promises ??= new Promises(this.answerer)
+    return this.promises
+  }
+
+  #cookieOptions(): CookiesOptions {
+    const { consent } = this.#settings
+    const { writable } = this.#platform
+    return { ...(consent !== undefined && { consent }), ...(writable !== undefined && { writable }) }
+  }
+
+  get #behind(): Client {
+    const { trust } = this.#settings
+    const { address } = this.#platform
+    this.#client ??= trust ? clientBehind(trust, address, (name) => this.header(name)) : nobody
+    return this.#client
+  }
+
+  get #scheme(): 'http' | 'https' {
+    return this.#behind.proto ?? (this.#url.protocol === 'https:' ? 'https' : 'http')
+  }
+
+  async #readFields(): Promise<Fields> {
+    const { request } = this
+    if (request.method === 'GET' || request.method === 'HEAD') return noFields
+    const { bodyLimit } = this.#settings
+    const format: BodyFormat = { type: this.header('content-type'), encoding: this.header('content-encoding') }
+    if (Number(this.header('content-length') ?? 0) > bodyLimit) throw tooLarge(bodyLimit)
+    if (request.bodyUsed) {
+      const { body } = this.#platform
+      if (body === undefined) throw readAlready()
+      const bytes = new Uint8Array(await body())
+      if (bytes.length > bodyLimit) throw tooLarge(bodyLimit)
+      return bytes.length === 0 ? noFields : fieldsIn(bytes, format)
+    }
+    if (request.body === null) return noFields
+    const parse = parserFor(format)
+    // A copy: the application may read the body as well.
+    const bytes = await readBody(request.clone(), bodyLimit)
+    return bytes.length === 0 ? noFields : parse(textOf(bytes))
+  }
+}
+
+function readAlready(): UsageError {
+  return new UsageError('ERR_BODY_READ', 'The body was read before the fields of the login were', {
+    hint: 'Read a clone of the request: `await request.clone().formData()`.',
+  })
+}
+
+const nobody: Client = { address: undefined, proto: undefined, host: undefined }
+
+async function readBody(request: Request, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  const reader = request.body?.getReader()
+  if (reader === undefined) return new Uint8Array()
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      length += read.value.length
+      if (length > limit) break
+      chunks.push(read.value)
+    }
+  } catch {
+    throw malformed('The request ended before its body did')
+  }
+  if (length > limit) {
+    reader.cancel().catch(() => {})
+    throw tooLarge(limit)
+  }
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
+
+/** The head of a Response that is still to be made. */
+export class FetchHead implements AnswerHead {
+  status: number
+  readonly headers: Headers
+
+  constructor(response?: Response) {
+    this.status = response?.status ?? 200
+    this.headers = new Headers(response?.headers)
+  }
+
+  get(name: string): readonly string[] {
+    if (name.toLowerCase() === 'set-cookie') return this.headers.getSetCookie()
+    const value = this.headers.get(name)
+    return value === null ? [] : [value]
+  }
+
+  set(name: string, value: string | readonly string[]): void {
+    this.headers.delete(name)
+    for (const line of typeof value === 'string' ? [value] : value) this.headers.append(name, line)
+  }
+
+  remove(name: string): void {
+    this.headers.delete(name)
+  }
+
+  names(): readonly string[] {
+    return [...new Set(this.headers.keys())]
+  }
+}
+
+/** The response with another head. Its body is the same: a stream goes on from where it is. */
+export function withHead(response: Response, { status, headers }: FetchHead): Response {
+  return new Response(response.body, { status, statusText: response.statusText, headers })
+}
+
+/** A reply as a response, with what `head` says already. */
+export function toResponse(reply: Reply, head: FetchHead = new FetchHead()): Response {
+  writeReply(head, reply)
+  return new Response(reply.body ?? null, { status: head.status, headers: head.headers })
+}
