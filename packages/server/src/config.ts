@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { type ConfigProblem, ConfigReader, isObject, shown } from './config-reader.ts'
 import { isLoopbackAddress, isLoopbackHost, parseOrigin } from './origin.ts'
 import { type ProviderConfig, readProviders } from './provider-config.ts'
-import { type Keys, modeOf, othersMay, ownersAlone, parseKeys, parseKeysFile } from './secrets.ts'
+import { type Keys, modeOf, othersMayChange, parseKeys, parseKeysFile } from './secrets.ts'
 
 /** Everything the server is told from outside, checked once; what is here can be relied upon. */
 export interface Config {
@@ -204,9 +204,8 @@ function readSecretKeys(top: ConfigReader, { mode, environment, folder }: Config
     return undefined
   }
   const path = resolve(folder, file)
-  const opened = mode === 'production' && fromEnvironment === undefined ? othersMay(path) : undefined
-  if (opened !== undefined) {
-    top.problem('keysFile', `is ${path}, which other users may ${opened}`, ownersAlone(path))
+  if (mode === 'production' && fromEnvironment === undefined && othersMayChange(path)) {
+    top.problem('keysFile', `is ${path}, which other users may change`, `Run: chmod go-w ${path}.`)
     return undefined
   }
   const keys = fromEnvironment === undefined ? parseKeysFile(path) : parseKeys(fromEnvironment.split(','))

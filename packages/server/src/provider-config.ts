@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ConfigReader } from './config-reader.ts'
-import { othersMay, ownersAlone } from './secrets.ts'
+import { othersMayChange } from './secrets.ts'
 
 /** A place where people may log in instead of here, as it is registered there. */
 export type ProviderConfig = ProviderClient &
@@ -134,9 +134,8 @@ function readSecret(reader: ConfigReader, name: string, sources: ProviderSources
   const file = reader.text('clientSecretFile', '')
   const path = resolve(sources.folder, file)
   const asked = sources.mode === 'production' && given === undefined && file !== ''
-  const opened = asked ? othersMay(path) : undefined
-  if (opened !== undefined) {
-    reader.problem('clientSecretFile', `is ${path}, which other users may ${opened}`, ownersAlone(path))
+  if (asked && othersMayChange(path)) {
+    reader.problem('clientSecretFile', `is ${path}, which other users may change`, `Run: chmod go-w ${path}.`)
     return ''
   }
   const text = given ?? (file === '' ? '' : readSecretFile(path))

@@ -25,11 +25,9 @@ export function parseKeys(texts: readonly unknown[]): KeysOrRefusal {
   return current === undefined ? { refusal: 'are an empty list' } : { keys: [current, ...retired] }
 }
 
-/** What users besides the owner may do with a file of secrets that they should not; its group may read it. */
-export function othersMay(path: string): 'change' | 'read' | undefined {
-  const mode = modeOf(path)
-  if ((mode & 0o022) !== 0) return 'change'
-  return (mode & 0o004) !== 0 ? 'read' : undefined
+/** Whether users besides the owner may change a file of secrets. That all may read it is usual for mounted secrets. */
+export function othersMayChange(path: string): boolean {
+  return (modeOf(path) & 0o022) !== 0
 }
 
 /** Permissions of a file; 0 if it cannot be looked at, and on Windows, which has others. */
@@ -39,11 +37,6 @@ export function modeOf(path: string): number {
   } catch {
     return 0
   }
-}
-
-/** What to do about {@link othersMay}. */
-export function ownersAlone(path: string): string {
-  return `Run: chmod 600 ${path}. Of a mounted secret set the mode to 0400, or to 0440 for its group.`
 }
 
 /** Reads `{"keys": ["current", "retired"]}`. */
