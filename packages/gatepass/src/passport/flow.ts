@@ -5,6 +5,7 @@ import type { Keys } from '../crypto/keyring.ts'
 import { randomToken, sha256Hex } from '../crypto/random.ts'
 import { ProtocolError, StoreError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionId, Timestamp } from '../session/store.ts'
 import type { Linking, LoginIntent } from './intent.ts'
@@ -94,7 +95,7 @@ export class BrowserLoginFlow implements LoginFlow {
 
   async #keepInCookie(entry: FlowEntry, lifetime: number): Promise<void> {
     // A login over a connection where no session cookie can be set would end here, after the way to the provider.
-    this.#sessions.cookieToSet(this.#exchange)
+    hooksOf(this.#sessions).cookieToSet(this.#exchange)
     const keys = await this.#keys()
     this.#dropOldest(keys)
     const { next, ...rest } = entry.intent
@@ -109,7 +110,7 @@ export class BrowserLoginFlow implements LoginFlow {
     const entry = cookies.get(cookie)
     if (entry?.handle !== handle || entry.strategy !== this.#owner.strategy) return undefined
     const used = sha256Hex(`gatepass:flow:${handle}`) as SessionId
-    const first = await this.#sessions.note(used, {}, entry.expiresAt + CLOCKS_APART)
+    const first = await hooksOf(this.#sessions).note(used, {}, entry.expiresAt + CLOCKS_APART)
     cookies.delete(cookie)
     return first ? entry : undefined
   }
@@ -141,10 +142,11 @@ export class BrowserLoginFlow implements LoginFlow {
   /** The configured keys, or else one that the first login makes and that all processes find in the store. */
   async #keys(): Promise<Keys> {
     const sessions = this.#sessions
-    if (sessions.keys !== undefined) return sessions.keys
+    const { keys } = hooksOf(sessions)
+    if (keys !== undefined) return keys
     const kept = await keptKey(sessions)
     if (kept !== undefined) return [kept]
-    await sessions.note(FLOW_KEY, { key: randomToken() }, this.#owner.clock() + KEY_LIFETIME)
+    await hooksOf(sessions).note(FLOW_KEY, { key: randomToken() }, this.#owner.clock() + KEY_LIFETIME)
     const made = await keptKey(sessions)
     if (made !== undefined) return [made]
     throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session store does not give back what was stored in it')
@@ -198,6 +200,6 @@ function flowAttributes({ secure }: Exchange) {
 const FLOW_KEY = sha256Hex('gatepass:flow key') as SessionId
 
 async function keptKey(sessions: SessionManager<object>): Promise<string | undefined> {
-  const { key } = (await sessions.noted(FLOW_KEY)) ?? {}
+  const { key } = (await hooksOf(sessions).noted(FLOW_KEY)) ?? {}
   return typeof key === 'string' ? key : undefined
 }

@@ -4,6 +4,7 @@ import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } fro
 import { authorizationOf, challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type LoginProof, readAbout } from '../session/about.ts'
+import { hooksOf, type SessionHooks } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
@@ -201,10 +202,10 @@ export class Passport<User, Name extends string = string> {
   async identify(exchange: Exchange, names: Name | readonly Name[]): Promise<void> {
     const verdict = await this.authenticate(exchange, names)
     if (verdict.type === 'success') {
-      this.#sessions?.adopt(exchange, verdict.session)
+      this.#hooks?.adopt(exchange, verdict.session)
       return this.login(exchange, { ...verdict, persist: false })
     }
-    this.#sessions?.adopt(exchange, undefined)
+    this.#hooks?.adopt(exchange, undefined)
     const own = verdict.type === 'rejection' ? verdict : rejection([])
     exchange.memory.set(this, { user: undefined, anonymity: 'refused', own } satisfies Finding<User>)
   }
@@ -229,7 +230,7 @@ export class Passport<User, Name extends string = string> {
       if (session.subject === undefined && this.credentials(exchange)?.type === 'success') throw withoutSession()
       const everywhere = options.everywhere === true
       session.destroy({ everywhere })
-      if (everywhere) await this.#sessions.endNow(exchange)
+      if (everywhere) await hooksOf(this.#sessions).endNow(exchange)
     }
     exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Finding<User>)
   }
@@ -272,6 +273,10 @@ export class Passport<User, Name extends string = string> {
   anonymity(exchange: Exchange): Anonymity | undefined {
     const known = this.#known(exchange)
     return known instanceof Promise ? undefined : known?.anonymity
+  }
+
+  get #hooks(): SessionHooks | undefined {
+    return this.#sessions && hooksOf(this.#sessions)
   }
 
   #known(exchange: Exchange): Finding<User> | Promise<User | undefined> | undefined {
@@ -335,7 +340,7 @@ export class Passport<User, Name extends string = string> {
   async #endedAtProvider(session: Session<object>, { strategy, sid }: LoginAtProvider): Promise<boolean> {
     if (strategy === undefined || sid === undefined) return false
     await session.update(() => {})
-    const { at } = (await this.#sessions?.noted(endedLoginId(strategy, sid))) ?? {}
+    const { at } = (await this.#hooks?.noted(endedLoginId(strategy, sid))) ?? {}
     return typeof at === 'number' && this.#clock() <= at + CLOCKS_APART
   }
 
@@ -345,7 +350,7 @@ export class Passport<User, Name extends string = string> {
    */
   async noteEndedLogin(strategy: string, { sid, issuedAt }: EndedLogin): Promise<void> {
     if (sid === undefined) return
-    await this.#sessions?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN)
+    await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN)
   }
 
   #required(exchange: Exchange): Awaitable<Session<object>> {
@@ -385,7 +390,7 @@ export class Passport<User, Name extends string = string> {
   /** The login of this exchange's session as store and application have it now; `undefined`: it has ended. */
   #lookAgain(exchange: Exchange): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
     const { id = '' } = this.#sessions?.opened(exchange) ?? {}
-    return andThen(this.#sessions?.record(id), (record) => {
+    return andThen(this.#hooks?.record(id), (record) => {
       const subject = record?.subject
       if (record === undefined || typeof subject !== 'string') return undefined
       const { login } = readAbout(record.about)

@@ -22,10 +22,8 @@ export interface LoginProof {
 export interface About {
   readonly login?: LoginProof | undefined
   readonly client: ClientSummary
-  /** Of a session that refresh tokens keep alive: which of them is the newest; see `passport/tokens`. Changes with each. */
-  readonly refresh?: unknown
-  /** Of a session that `gatepass/compat/express-session` began: the attributes of its cookie. */
-  readonly cookie?: unknown
+  /** Notes of other parts of Gatepass, each under the name of its part. The engine does not look into them. */
+  readonly [part: string]: unknown
 }
 
 export function aboutText(about: About): string {

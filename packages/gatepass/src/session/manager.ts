@@ -8,11 +8,12 @@ import { parseData } from './changes.ts'
 import type { ClientSummary } from './client.ts'
 import { endHandle, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
+import { type SessionHooks, sessionHooks } from './hooks.ts'
 import { type Absence, type Finding, OpenSession, type Session } from './session.ts'
 import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings, timeoutsOf } from './settings.ts'
 import type { SessionId, SessionRecord, SubjectIndex, Timestamp } from './store.ts'
 import { idOf, isSessionId, secretOf } from './token.ts'
-import { type SessionStart, SessionWriter } from './writer.ts'
+import { SessionWriter } from './writer.ts'
 
 export type { SessionEvent } from './event.ts'
 export type { SessionOptions, SessionTimeouts } from './settings.ts'
@@ -36,19 +37,20 @@ const ANSWERED = Symbol('answered')
 /** Ties the records in a store to the cookie that carries their token. */
 export class SessionManager<Data extends object = SessionData> {
   readonly #settings: Settings
-  readonly #keys: Keys | undefined
   readonly #writer: SessionWriter
   readonly #save: (session: OpenSession) => Awaitable<void>
   /** Whether the store answers at once, so that a session can be opened on first use. */
   readonly synchronous: boolean
+  /** For other parts of Gatepass. */
+  readonly [sessionHooks]: SessionHooks
 
   /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
   constructor(options: SessionOptions) {
     this.#settings = sessionSettings(options)
-    this.#keys = options.keys
     this.#writer = new SessionWriter(this.#settings)
     this.#save = (session) => this.#writer.commit(session)
     this.synchronous = options.store.synchronous === true
+    this[sessionHooks] = this.#hooks(options.keys)
   }
 
   /**
@@ -65,81 +67,6 @@ export class SessionManager<Data extends object = SessionData> {
     exchange.memory.set(this, opening)
     if (known === ANSWERED) opening.close(nothing)
     return opening
-  }
-
-  /** The live record with this id, for whoever knows it otherwise than by the cookie. */
-  record(id: string): Awaitable<SessionRecord | undefined> {
-    if (!isSessionId(id)) return undefined
-    const loaded = this.#settings.store.load(id)
-    return loaded instanceof Promise ? loaded.then((record) => this.#live(record)) : this.#live(loaded)
-  }
-
-  /**
-   * Makes this the session of an exchange that nobody has opened yet, whatever its cookie says; it will set no cookie.
-   * Without a record the session is empty, and what is put into it is for this exchange alone.
-   */
-  adopt(exchange: Exchange, record: SessionRecord | undefined): void {
-    if (exchange.memory.has(this)) return
-    exchange.memory.set(
-      this,
-      record === undefined
-        ? this.#opened(exchange, { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false })
-        : this.#stored(exchange, record, false),
-    )
-  }
-
-  /** Whether something other than the cookie has named this exchange's session, or that there is none. */
-  adopted(exchange: Exchange): boolean {
-    const known = exchange.memory.get(this)
-    return known instanceof OpenSession && !known.inCookie
-  }
-
-  /**
-   * Begins a session that something other than a cookie names: a family of refresh tokens. Like a login it may end the
-   * oldest session of its subject.
-   */
-  begin(exchange: Exchange, start: SessionStart): Awaitable<SessionRecord> {
-    return this.#writer.begin(exchange, start)
-  }
-
-  /**
-   * Replaces the notes of a session that began with {@link begin}, and writes down that it was seen.
-   *
-   * @returns the record as stored; `undefined` if somebody else has changed or ended it since: then nothing was written
-   */
-  renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
-    return this.#writer.renew(record, refresh)
-  }
-
-  /** The keys that were configured. What is made with them needs a usage of its own. */
-  get keys(): Keys | undefined {
-    return this.#keys
-  }
-
-  /**
-   * Notes something for all processes, under an id that is not a session's: no cookie opens it, and no list shows it.
-   *
-   * @returns false if it is noted already; nothing is changed then
-   */
-  note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean> {
-    return this.#writer.note(id, what, expiresAt)
-  }
-
-  /** What was noted under this id. */
-  noted(id: SessionId): Awaitable<Readonly<Record<string, unknown>> | undefined> {
-    return andThen(this.#settings.store.load(id), (record) => {
-      if (record === undefined || record.expiresAt <= this.#settings.clock()) return undefined
-      return parseData(record.data)
-    })
-  }
-
-  /**
-   * The cookie that carries the token, for an exchange that is going to set it.
-   *
-   * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
-   */
-  cookieToSet(exchange: Exchange): Cookie {
-    return this.#settings.cookie.toSet(exchange)
   }
 
   /** The cookie that carries the token on a connection like this one: for a cookie notice. */
@@ -199,12 +126,6 @@ export class SessionManager<Data extends object = SessionData> {
     this.#tell({ type: 'revoked', id, count: 1 })
   }
 
-  /** Ends at once what `destroy()` has left to the commit of this exchange. */
-  async endNow(exchange: Exchange): Promise<void> {
-    const known = exchange.memory.get(this)
-    if (known instanceof OpenSession) await known.endNow()
-  }
-
   /**
    * Ends the session of a subject that a device list shows under this handle.
    *
@@ -229,6 +150,35 @@ export class SessionManager<Data extends object = SessionData> {
     const count = await index.removeBySubject(subject, options.except)
     if (count > 0) this.#tell({ type: 'revoked', subject, count })
     return count
+  }
+
+  #hooks(keys: Keys | undefined): SessionHooks {
+    const { store, clock, cookie } = this.#settings
+    const writer = this.#writer
+    const opened = (exchange: Exchange): OpenSession | undefined => {
+      const known = exchange.memory.get(this)
+      return known instanceof OpenSession ? known : undefined
+    }
+    return {
+      keys,
+      record: (id) => (isSessionId(id) ? andThen(store.load(id), (record) => this.#live(record)) : undefined),
+      adopt: (exchange, record) => {
+        if (exchange.memory.has(this)) return
+        const none = { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false } as const
+        const session = record === undefined ? this.#opened(exchange, none) : this.#stored(exchange, record, false)
+        exchange.memory.set(this, session)
+      },
+      adopted: (exchange) => opened(exchange)?.inCookie === false,
+      begin: (exchange, start) => writer.begin(exchange, start),
+      renew: (record, notes) => writer.renew(record, notes),
+      note: (id, what, expiresAt) => writer.note(id, what, expiresAt),
+      noted: (id) =>
+        andThen(store.load(id), (record) =>
+          record === undefined || record.expiresAt <= clock() ? undefined : parseData(record.data),
+        ),
+      cookieToSet: (exchange) => cookie.toSet(exchange),
+      endNow: async (exchange) => opened(exchange)?.endNow(),
+    }
   }
 
   #find(exchange: Exchange): Awaitable<OpenSession<Data>> {

@@ -7,6 +7,7 @@ import { checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, rep
 import { clientOf } from './client.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
+import type { SessionStart } from './hooks.ts'
 import { type Assignment, FLASH_KEY, type OpenSession, type SessionKeeper, type State } from './session.ts'
 import { expiryOf, noIndex, type Settings, type Timeouts, timeoutsOf } from './settings.ts'
 import type { SessionId, SessionRecord, Timestamp, WriteResult } from './store.ts'
@@ -21,15 +22,6 @@ interface Wish {
   readonly assignment: Assignment | undefined
   /** The change given to `update()`. */
   readonly change?: (data: object) => void
-}
-
-/** A session that something other than a cookie will name. */
-export interface SessionStart {
-  readonly id: SessionId
-  readonly subject: string
-  readonly login: LoginProof
-  /** What its refresh tokens are known by. */
-  readonly refresh: unknown
 }
 
 /**
@@ -80,7 +72,7 @@ export class SessionWriter implements SessionKeeper {
     if (this.#settings.index === undefined) throw noIndex(what)
   }
 
-  begin(exchange: Exchange, { id, subject, login, refresh }: SessionStart): Awaitable<SessionRecord> {
+  begin(exchange: Exchange, { id, subject, login, notes }: SessionStart): Awaitable<SessionRecord> {
     const now = this.#settings.clock()
     const record: SessionRecord = {
       id,
@@ -88,7 +80,7 @@ export class SessionWriter implements SessionKeeper {
       version: 1,
       subject,
       data: EMPTY_DATA,
-      about: aboutText({ login, client: clientOf(exchange), refresh }),
+      about: aboutText({ login, client: clientOf(exchange), ...notes }),
       createdAt: now,
       seenAt: now,
       expiresAt: expiryOf(now, now, timeoutsOf(this.#settings, login)),
@@ -110,12 +102,12 @@ export class SessionWriter implements SessionKeeper {
     return noDuplicate(() => andThen(this.#settings.store.insert(note), () => true))
   }
 
-  renew(record: SessionRecord, refresh: unknown): Awaitable<SessionRecord | undefined> {
+  renew(record: SessionRecord, notes: Readonly<Record<string, unknown>>): Awaitable<SessionRecord | undefined> {
     const about = readAbout(record.about)
     const next: SessionRecord = {
       ...record,
       version: record.version + 1,
-      about: aboutText({ ...about, refresh }),
+      about: aboutText({ ...about, ...notes }),
       ...this.#seenNow(record, timeoutsOf(this.#settings, about.login)),
     }
     return andThen(this.#settings.store.replace(next, record.version), (result) =>

@@ -5,6 +5,7 @@ import { accessTokens } from '../passport/tokens/access-tokens.ts'
 import { refreshTokens } from '../passport/tokens/refresh-tokens.ts'
 import { memorySigningKeyStore, signingKeys } from '../passport/tokens/signing-keys.ts'
 import { publicJwk } from '../protocols/jwt/jwk.ts'
+import { hooksOf } from '../session/hooks.ts'
 import { memoryStore } from '../stores/memory.ts'
 import { testClock } from '../testing/clock.ts'
 import { TestExchange, TestJar, type TestRequest } from '../testing/exchange.ts'
@@ -175,7 +176,7 @@ describe('a session can be had by cookie or by token on the same route', () => {
     const before = users.get('alice')
     change(users)
     expect(await refresh.refresh(new TestExchange(), next.token)).toEqual({ type: 'refused', reason: 'ended' })
-    expect(await auth.sessions.record(id)).toBeUndefined()
+    expect(await hooksOf(auth.sessions).record(id)).toBeUndefined()
     if (before !== undefined) users.set('alice', before)
     expect(await refresh.refresh(new TestExchange(), next.token)).toEqual({ type: 'refused', reason: 'ended' })
   })

@@ -18,6 +18,7 @@ import { ownKeySet, type VerificationKeys } from '../protocols/jwt/key-set.ts'
 import { RemoteKeys, type RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
 import { JwtVerifier, type TokenFault } from '../protocols/jwt/verifier.ts'
 import { providerFetch } from '../protocols/oauth2/provider-fetch.ts'
+import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionRecord } from '../session/store.ts'
 import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
@@ -137,7 +138,7 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
     return andThen(this.#verifier.verify(given.token), (claims) => {
       if (typeof claims === 'string') return refused(this.#realm, claims)
       if (!this.#looksUpSessions || claims.sid === undefined) return this.#conclude(exchange, claims, undefined)
-      return andThen(sessionsOf(attempt).record(claims.sid), (session) =>
+      return andThen(hooksOf(sessionsOf(attempt)).record(claims.sid), (session) =>
         session === undefined || session.subject !== claims.sub
           ? refusedToken(this.#realm, 'expired', 'The session of this token has ended.')
           : this.#conclude(exchange, claims, session),

@@ -1,6 +1,7 @@
 /** Logout at the provider: that we ask for, and that it tells us of. */
 import { describe, expect, test, vi } from 'vitest'
 import { StoreError } from '../../src/error.ts'
+import { hooksOf } from '../../src/session/hooks.ts'
 import { oidc } from '../../src/strategies/oidc.ts'
 import { testClock } from '../../src/testing/clock.ts'
 import { TestExchange } from '../../src/testing/exchange.ts'
@@ -100,9 +101,9 @@ describe('ASVS 10.5.5: a logout token', () => {
     [
       'just after the login has looked for it',
       (w, tell) => {
-        const { sessions } = w.app.gatepass
-        const noted = sessions.noted.bind(sessions)
-        vi.spyOn(sessions, 'noted').mockImplementation(async (id) => {
+        const hooks = hooksOf(w.app.gatepass.sessions)
+        const { noted } = hooks
+        vi.spyOn(hooks, 'noted').mockImplementation(async (id) => {
           const found = await noted(id)
           // What else is looked for is there: the key of the flows.
           if (found === undefined) await tell()

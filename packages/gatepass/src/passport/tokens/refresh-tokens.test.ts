@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { hooksOf } from '../../session/hooks.ts'
 import { SessionManager, type SessionOptions } from '../../session/manager.ts'
 import type { SessionRecord, SessionStore } from '../../session/store.ts'
 import { memoryStore } from '../../stores/memory.ts'
@@ -226,13 +227,13 @@ test('what the application keeps in the session of a family survives a refresh, 
   const { token, id } = await begin()
   const write = async () => {
     const exchange = new TestExchange()
-    sessions.adopt(exchange, await sessions.record(id))
+    hooksOf(sessions).adopt(exchange, await hooksOf(sessions).record(id))
     const session = await sessions.open(exchange)
     await session.update((data) => Object.assign(data, { cart: ['book'] }))
     await sessions.commit(exchange)
   }
   const [, answer] = await Promise.all([write(), refresh(token)])
-  const record = (await sessions.record(id)) as SessionRecord
+  const record = (await hooksOf(sessions).record(id)) as SessionRecord
   expect(record.data).toBe('{"cart":["book"]}')
   expect((await refresh(tokenOf(answer))).type).toBe('refreshed')
 })

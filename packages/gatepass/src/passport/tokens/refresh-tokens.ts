@@ -5,6 +5,7 @@ import { checkOptions, type OptionKinds, ProtocolError, StoreError, subjectText 
 import type { Exchange } from '../../http/exchange.ts'
 import { type LoginProof, readAbout } from '../../session/about.ts'
 import { deviceOf } from '../../session/client.ts'
+import { hooksOf } from '../../session/hooks.ts'
 import type { SessionManager } from '../../session/manager.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
 import { checkUsers, hasCurrentStamp, type Users } from '../users.ts'
@@ -80,6 +81,8 @@ interface Family {
   readonly scope?: readonly string[]
 }
 
+/** Under which name a record keeps its {@link Family}. */
+const NOTES = 'refresh'
 /** For how long the token before the current one gives the current one, in milliseconds: two tabs may ask at once. */
 const GRACE = 10_000
 const MAX_ATTEMPTS = 9
@@ -114,7 +117,7 @@ export class RefreshTokens {
    * @throws {ProtocolError} `ERR_TOKEN_SCOPE` (403) in a request that carries a token itself
    */
   async begin(exchange: Exchange, grant: RefreshGrant): Promise<Refreshed> {
-    if (this.#sessions.adopted(exchange)) throw fromToken()
+    if (hooksOf(this.#sessions).adopted(exchange)) throw fromToken()
     const [secret, generation] = [randomToken(), randomToken()]
     const now = this.#clock()
     const family: Family = {
@@ -131,9 +134,9 @@ export class RefreshTokens {
       id: familyId(secret),
       subject: subjectText('refreshTokens().begin()', grant.subject),
       login,
-      refresh: family,
+      notes: { [NOTES]: family },
     }
-    return refreshed(await this.#sessions.begin(exchange, start), family, `${secret}.${generation}`)
+    return refreshed(await hooksOf(this.#sessions).begin(exchange, start), family, `${secret}.${generation}`)
   }
 
   /**
@@ -151,7 +154,7 @@ export class RefreshTokens {
     const [, secret = '', generation = ''] = SHAPE.exec(token) ?? []
     if (secret === '') return ENDED
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const record = await this.#sessions.record(familyId(secret))
+      const record = await hooksOf(this.#sessions).record(familyId(secret))
       const family = record && familyOf(record)
       if (record === undefined || family === undefined) return ENDED
       if (family.clientId !== options.clientId) return { type: 'refused', reason: 'client' }
@@ -207,7 +210,7 @@ export class RefreshTokens {
       rotatedAt: this.#clock(),
       device: deviceOf(exchange.header('user-agent')),
     }
-    const renewed = await this.#sessions.renew(record, next)
+    const renewed = await hooksOf(this.#sessions).renew(record, { [NOTES]: next })
     return renewed && refreshed(renewed, next, `${secret}.${child}`)
   }
 
@@ -267,7 +270,7 @@ function childOf(ring: Keyring | undefined, generation: string, nonce: string): 
 
 /** `undefined`: a session of another kind. */
 function familyOf(record: SessionRecord): Family | undefined {
-  return readAbout(record.about).refresh as Family | undefined
+  return readAbout(record.about)[NOTES] as Family | undefined
 }
 
 function refreshed(record: SessionRecord, family: Family, token: string): Refreshed {

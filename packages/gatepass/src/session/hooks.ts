@@ -1,0 +1,61 @@
+import type { Awaitable } from '../awaitable.ts'
+import type { Cookie } from '../cookie/cookie.ts'
+import type { Keys } from '../crypto/keyring.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { LoginProof } from './about.ts'
+import type { SessionId, SessionRecord, Timestamp } from './store.ts'
+
+/** A session that something other than a cookie will name. */
+export interface SessionStart {
+  readonly id: SessionId
+  readonly subject: string
+  readonly login: LoginProof
+  /** Kept with the record, under the name of the part that they belong to. */
+  readonly notes: Readonly<Record<string, unknown>>
+}
+
+/** What other parts of Gatepass do with sessions, and applications do not. */
+export interface SessionHooks {
+  /** The keys that were configured. What is made with them needs a usage of its own. */
+  readonly keys: Keys | undefined
+  /** The live record with this id, where something other than the cookie names it. */
+  record(id: string): Awaitable<SessionRecord | undefined>
+  /**
+   * Makes this the session of an exchange whose session is not opened yet, whatever its cookie says; it will set no cookie.
+   * Without a record the session is empty, and what is put into it is for this exchange alone.
+   */
+  adopt(exchange: Exchange, record: SessionRecord | undefined): void
+  /** Whether something other than the cookie has named this exchange's session, or that there is none. */
+  adopted(exchange: Exchange): boolean
+  /** Begins a session that something other than a cookie names. Like a login it may end the oldest session of its subject. */
+  begin(exchange: Exchange, start: SessionStart): Awaitable<SessionRecord>
+  /**
+   * Replaces these notes of a session that began with {@link begin}, and writes down that it was seen.
+   *
+   * @returns the record as stored; `undefined` if it was changed or ended since: then nothing was written
+   */
+  renew(record: SessionRecord, notes: Readonly<Record<string, unknown>>): Awaitable<SessionRecord | undefined>
+  /**
+   * Notes something for all processes, under an id that is not a session's: no cookie opens it, and no list shows it.
+   *
+   * @returns false if it is noted already; nothing is changed then
+   */
+  note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean>
+  /** What was noted under this id. */
+  noted(id: SessionId): Awaitable<Readonly<Record<string, unknown>> | undefined>
+  /**
+   * The cookie that carries the token, for an exchange that is going to set it.
+   *
+   * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
+   */
+  cookieToSet(exchange: Exchange): Cookie
+  /** Ends at once what `destroy()` has left to the commit of this exchange. */
+  endNow(exchange: Exchange): Promise<void>
+}
+
+/** Where a session manager keeps its hooks: a symbol, so that no application meets them. */
+export const sessionHooks: unique symbol = Symbol('gatepass.sessionHooks')
+
+export function hooksOf(sessions: { readonly [sessionHooks]: SessionHooks }): SessionHooks {
+  return sessions[sessionHooks]
+}
