@@ -496,6 +496,7 @@ test.each([
   const req: FakeRequest = { session: { passport: { user: 'ada' } } }
   const next = vi.fn()
   ;(passport.session() as Verify)(req as never, {} as never, next as never)
-  await new Promise((resolve) => setTimeout(resolve, 5))
+  await vi.waitFor(() => expect(next).toHaveBeenCalled())
+  await new Promise(setImmediate)
   expect(next.mock.calls).toEqual([[expect.objectContaining({ message: 'down' })]])
 })
