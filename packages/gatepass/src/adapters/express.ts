@@ -1,12 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatepassError } from '../error.ts'
-import type {
-  BackChannelLogoutOptions,
-  LinkRouteOptions,
-  LoginRouteOptions,
-  LogoutRouteOptions,
-  RequireLoginOptions,
-} from '../passport/gatepass.ts'
+import type { RequireLoginOptions } from '../passport/guard.ts'
+import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
+import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
@@ -22,7 +18,7 @@ import {
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
-export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
+export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
 export type { Register } from '../register.ts'
 
 declare module '../register.ts' {

@@ -10,13 +10,9 @@ import type { Reply } from '../http/exchange.ts'
 import { bytesRead } from '../http/fields.ts'
 import { describesAnswer } from '../http/head.ts'
 import { exchangeOf, NodeHead, sendReply } from '../http/node.ts'
-import type {
-  BackChannelLogoutOptions,
-  LinkRouteOptions,
-  LoginRouteOptions,
-  LogoutRouteOptions,
-  RequireLoginOptions,
-} from '../passport/gatepass.ts'
+import type { RequireLoginOptions } from '../passport/guard.ts'
+import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
+import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
@@ -32,7 +28,7 @@ import {
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
-export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
+export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
 export type { Register } from '../register.ts'
 
 declare module 'fastify' {

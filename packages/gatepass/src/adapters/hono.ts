@@ -2,14 +2,10 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Awaitable } from '../awaitable.ts'
 import { GatepassError } from '../error.ts'
 import { toResponse } from '../http/fetch.ts'
-import type {
-  BackChannelLogoutOptions,
-  Gatepass,
-  LinkRouteOptions,
-  LoginRouteOptions,
-  LogoutRouteOptions,
-  RequireLoginOptions,
-} from '../passport/gatepass.ts'
+import type { Gatepass } from '../passport/gatepass.ts'
+import type { RequireLoginOptions } from '../passport/guard.ts'
+import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
+import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { Passport } from '../passport/passport.ts'
 import type { SessionData } from '../register.ts'
@@ -20,7 +16,7 @@ import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.
 
 export type { FetchPlatform } from '../http/fetch.ts'
 export { type LocationOptions, safeLocation } from '../http/location.ts'
-export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
+export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
 export type { Register } from '../register.ts'
 export type { RequestAuth } from './fetch-visits.ts'
 export type { UserLoginOptions } from './visit.ts'

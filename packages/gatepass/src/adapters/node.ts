@@ -17,7 +17,7 @@ import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } f
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export type { HttpOptions as NodeOptions } from '../http/settings.ts'
-export { allowCrossOrigin, csrfFormField } from '../passport/gatepass.ts'
+export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
 export type { Register } from '../register.ts'
 export type { UserLoginOptions } from './visit.ts'
 

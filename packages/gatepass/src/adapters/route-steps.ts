@@ -1,14 +1,10 @@
 import type { Awaitable } from '../awaitable.ts'
 import { UsageError } from '../error.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
-import type {
-  BackChannelLogoutOptions,
-  Gatepass,
-  LinkRouteOptions,
-  LoginRouteOptions,
-  LogoutRouteOptions,
-  RequireLoginOptions,
-} from '../passport/gatepass.ts'
+import type { Gatepass } from '../passport/gatepass.ts'
+import type { RequireLoginOptions } from '../passport/guard.ts'
+import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
+import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 
 /** What a route does with a request: it answers, or lets the request go on (`undefined`). */
 export type RouteStep = (exchange: Exchange) => Awaitable<Reply | undefined>

@@ -29,7 +29,7 @@ export function crossOriginReason(
   rule: OriginRule,
   presented: string | undefined = exchange.header(csrfTokenField),
 ): string | undefined {
-  if (safeMethods.has(exchange.method)) return undefined
+  if (isSafe(exchange.method)) return undefined
   const site = exchange.header('sec-fetch-site')
   const origin = exchange.header('origin')
   if (site !== undefined) return reasonBySite(site, origin, rule)
@@ -55,7 +55,15 @@ function hintFor({ originConfigured, origin }: Exchange): string {
   return `Send it from a page of this application; ${place}. Other senders belong in \`trustedOrigins\`.`
 }
 
-const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+/** Whether a request with this method changes nothing (RFC 9110 §9.2.1). */
+export function isSafe(method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'TRACE'
+}
+
+/** Whether the browser itself says which page a request comes from. */
+export function saysWhereFrom(exchange: Exchange): boolean {
+  return exchange.header('sec-fetch-site') !== undefined || exchange.header('origin') !== undefined
+}
 
 /** W3C Fetch Metadata §2.4; a value it does not define is refused. */
 function reasonBySite(site: string, origin: string | undefined, rule: OriginRule): string | undefined {

@@ -5,7 +5,8 @@ import { memoryStore } from '../stores/memory.ts'
 import { local } from '../strategies/local.ts'
 import { testClock } from '../testing/clock.ts'
 import { TestJar, type TestRequest } from '../testing/exchange.ts'
-import { allowCrossOrigin, Gatepass, type GatepassOptions } from './gatepass.ts'
+import { Gatepass, type GatepassOptions } from './gatepass.ts'
+import { allowCrossOrigin } from './own-pages.ts'
 import type { Strategy } from './strategy.ts'
 
 interface User {

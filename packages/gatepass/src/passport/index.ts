@@ -1,17 +1,12 @@
 export type { Awaitable } from '../awaitable.ts'
 export type { Exchange, Reply } from '../http/exchange.ts'
-export {
-  allowCrossOrigin,
-  type BackChannelLogoutOptions,
-  Gatepass,
-  type GatepassOptions,
-  type LinkRouteOptions,
-  type LoginRouteOptions,
-  type LogoutRouteOptions,
-  type RequireLoginOptions,
-} from './gatepass.ts'
+export { Gatepass, type GatepassOptions } from './gatepass.ts'
+export type { RequireLoginOptions } from './guard.ts'
 export type { Linking, LoginIntent } from './intent.ts'
+export type { LinkRouteOptions, LoginRouteOptions } from './login-route.ts'
+export type { BackChannelLogoutOptions, LogoutRouteOptions } from './logout-route.ts'
 export type { Failure, Found, Outcome, Pass, Redirect, Respond, Success, UserObject } from './outcome.ts'
+export { allowCrossOrigin } from './own-pages.ts'
 export {
   type Anonymity,
   type LoginOptions,

@@ -1,5 +1,6 @@
 import type { Reply } from '../../src/http/exchange.ts'
-import { Gatepass, type LoginRouteOptions } from '../../src/passport/gatepass.ts'
+import { Gatepass } from '../../src/passport/gatepass.ts'
+import type { LoginRouteOptions } from '../../src/passport/login-route.ts'
 import type { Strategy } from '../../src/passport/strategy.ts'
 import { type MemoryStore, memoryStore } from '../../src/stores/memory.ts'
 import { type TestClock, testClock } from '../../src/testing/clock.ts'

@@ -1,0 +1,99 @@
+import { type Awaitable, andThen } from '../awaitable.ts'
+import type { Exchange, Reply } from '../http/exchange.ts'
+import { isSafe } from '../http/same-origin.ts'
+import type { SessionManager } from '../session/manager.ts'
+import { ageOf } from './outcome.ts'
+import type { Passport } from './passport.ts'
+import {
+  cookieRequiredReply,
+  insufficientScopeReply,
+  loginRequiredReply,
+  loginTooOldReply,
+  refusalReply,
+  seeOther,
+  withQuery,
+} from './reply.ts'
+
+export interface RequireLoginOptions {
+  /** The login page, a path here: browsers that ask for a page are sent there, with `?next=`. Everyone else gets 401. */
+  login?: string
+  /**
+   * Seconds; an older login does not do. Session and user are then looked up again, so that a request whose body took its time
+   * is not let in by a login that has ended meanwhile; `cookie` does the same. Default any age within the session's timeouts.
+   */
+  maxAge?: number
+  /** What a token or an API key must be good for; a login in a session is good for everything. Default nothing. */
+  scope?: string
+  /**
+   * Only a login in the cookie's session does, and a token or an API key does not: for routes that issue some, since with one
+   * that was stolen the next could be had each time it expires. Default false.
+   */
+  cookie?: boolean
+}
+
+/** Decides who may pass. */
+export class Guard<User, Name extends string> {
+  readonly #passport: Passport<User, Name>
+  readonly #sessions: SessionManager<object>
+  readonly #bearer: Name | readonly Name[] | undefined
+  readonly #clock: () => number
+
+  /** @param options `bearer`: the strategies for `Authorization: Bearer` */
+  constructor(
+    passport: Passport<User, Name>,
+    sessions: SessionManager<object>,
+    options: { readonly bearer: Name | readonly Name[] | undefined; readonly clock: () => number },
+  ) {
+    this.#passport = passport
+    this.#sessions = sessions
+    this.#bearer = options.bearer
+    this.#clock = options.clock
+  }
+
+  /** `undefined` lets the request pass: a user is logged in, as recently as asked and with this scope. */
+  requireLogin(exchange: Exchange, options: RequireLoginOptions): Awaitable<Reply | undefined> {
+    const { maxAge, scope, cookie } = options
+    return andThen(this.#passport.user(exchange), (user) => {
+      if (user === undefined) return this.#refuse(exchange, options)
+      const credentials = this.#passport.credentials(exchange)
+      // The token or API key of this request; `undefined` where the session says who it is.
+      const token = credentials?.type === 'success' ? credentials : undefined
+      if (token !== undefined) {
+        if (cookie === true) return cookieRequiredReply(exchange)
+        // A text would contain each part of a scope's name.
+        const inScope = scope === undefined || (Array.isArray(token.scope) && token.scope.includes(scope))
+        if (!inScope) return insufficientScopeReply(exchange, scope)
+      }
+      if (maxAge === undefined && cookie !== true) return undefined
+      const provedAt = token === undefined ? this.#sessions.opened(exchange)?.login?.at : token.at
+      if (maxAge === undefined || ageOf(provedAt, this.#clock()) / 1000 <= maxAge) {
+        return andThen(this.#passport.stillStands(exchange), (stands) =>
+          stands ? undefined : this.#refuse(exchange, options),
+        )
+      }
+      if (token !== undefined) return loginTooOldReply(exchange, { tokenWithin: maxAge })
+      return toLoginPage(exchange, options) ?? loginTooOldReply(exchange)
+    })
+  }
+
+  /** The answer where no user is logged in. */
+  #refuse(exchange: Exchange, options: RequireLoginOptions): Awaitable<Reply> {
+    const credentials = this.#passport.credentials(exchange)
+    if (credentials?.type === 'rejection') return refusalReply(exchange, credentials)
+    const page = toLoginPage(exchange, options)
+    if (page !== undefined) return page
+    const anonymity = this.#passport.anonymity(exchange)
+    if (this.#bearer === undefined) return loginRequiredReply(exchange, anonymity)
+    // The strategies say how a request may carry its own credentials (RFC 9110 §15.5.2).
+    return this.#passport
+      .authenticate(exchange, this.#bearer)
+      .then((verdict) =>
+        loginRequiredReply(exchange, anonymity, verdict.type === 'rejection' ? verdict.challenges : []),
+      )
+  }
+}
+
+function toLoginPage(exchange: Exchange, { login }: RequireLoginOptions): Reply | undefined {
+  const asksForPage = isSafe(exchange.method) && exchange.header('accept')?.includes('text/html') === true
+  return login === undefined || !asksForPage ? undefined : seeOther(withQuery(login, { next: exchange.target }))
+}

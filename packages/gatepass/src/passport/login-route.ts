@@ -1,0 +1,170 @@
+import { UsageError } from '../error.ts'
+import type { Exchange, Reply } from '../http/exchange.ts'
+import { safeLocation } from '../http/location.ts'
+import { isSafe } from '../http/same-origin.ts'
+import type { SessionManager } from '../session/manager.ts'
+import type { Guard } from './guard.ts'
+import { LOGIN, type LoginIntent } from './intent.ts'
+import { type OwnPages, tokenInForm } from './own-pages.ts'
+import type { Passport, Verdict } from './passport.ts'
+import { loginRequiredReply, reasonOf, refusalReply, seeOther, withQuery } from './reply.ts'
+
+/** What a login route answers. */
+export interface LoginRouteOptions {
+  /** Where to go after a login, a path here. Left out, the request goes on to the next handler. */
+  success?: string
+  /** The login page, a path here; `?failure=` says why: `missing`, `invalid`, `expired`, `locked`, `denied`, `unavailable`. Left out, the answer is 401 with the reason. */
+  failure?: string
+  /**
+   * Field or query parameter that says where to go instead of `success`; only targets on this origin are followed. A login
+   * that leads to another site and back remembers it on the way, and so it does `remember`.
+   */
+  next?: string
+  /** Field or query parameter that asks for remember-me, or `true` for always. Default never. */
+  remember?: string | true
+  /** Options for the strategies. */
+  strategy?: Readonly<Record<string, unknown>>
+}
+
+/** What a route answers that adds a way to log in to the account of who is logged in. */
+export interface LinkRouteOptions {
+  /** Where to go when it is added, a path here. */
+  success: string
+  /** Where to go when it is not, a path here; `?failure=` says why. Default `success`. */
+  failure?: string
+  /** How old the login may be, in seconds. Default 600. */
+  maxAge?: number
+  /** Options for the strategy. */
+  strategy?: Readonly<Record<string, unknown>>
+}
+
+/** How old, in seconds, the login of a user may be who adds a way to log in. */
+const LINK_LOGIN_AGE = 600
+
+/** Decides what a login answers. */
+export class LoginRoute<User, Name extends string> {
+  readonly #passport: Passport<User, Name>
+  readonly #sessions: SessionManager<object>
+  readonly #ownPages: OwnPages
+  readonly #guard: Guard<User, Name>
+
+  constructor(parts: {
+    readonly passport: Passport<User, Name>
+    readonly sessions: SessionManager<object>
+    readonly ownPages: OwnPages
+    readonly guard: Guard<User, Name>
+  }) {
+    this.#passport = parts.passport
+    this.#sessions = parts.sessions
+    this.#ownPages = parts.ownPages
+    this.#guard = parts.guard
+  }
+
+  async login(
+    exchange: Exchange,
+    names: Name | readonly Name[],
+    options: LoginRouteOptions,
+  ): Promise<Reply | undefined> {
+    if (!isSafe(exchange.method) && !this.#passport.takesForeignPost(exchange, names))
+      await this.#ownPages.requireSameOrigin(exchange, tokenInForm)
+    const { next, remember } = options
+    const target =
+      next === undefined
+        ? ''
+        : safeLocation(await fieldOrParameter(exchange, next), { origin: exchange.origin, fallback: '' })
+    const remembered =
+      remember === true || (remember !== undefined && isTicked(await fieldOrParameter(exchange, remember)))
+    const intent: LoginIntent = {
+      purpose: 'login',
+      ...(target !== '' && { next: target }),
+      ...(remembered && { remember: true }),
+    }
+    return this.#authenticate(exchange, names, options, intent)
+  }
+
+  async link(exchange: Exchange, name: Name, options: LinkRouteOptions): Promise<Reply | undefined> {
+    if (isSafe(exchange.method)) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', 'A route that links an account must not answer GET', {
+        hint: 'Register it with POST, and start by a form with a button.',
+      })
+    }
+    await this.#ownPages.requireSameOrigin(exchange, tokenInForm)
+    const { success, failure = success, maxAge = LINK_LOGIN_AGE, strategy } = options
+    const refusal = await this.#guard.requireLogin(exchange, { maxAge, cookie: true })
+    if (refusal !== undefined) return refusal
+    const { subject } = await this.#sessions.open(exchange)
+    if (subject === undefined) return loginRequiredReply(exchange, 'not-logged-in')
+    const route = { success, failure, ...(strategy !== undefined && { strategy }) }
+    return this.#authenticate(exchange, name, route, { purpose: 'link', subject, next: success, failure })
+  }
+
+  /** Lets the request of this exchange in, and keeps nothing. */
+  async authenticate(
+    exchange: Exchange,
+    names: Name | readonly Name[],
+    options?: Readonly<Record<string, unknown>>,
+  ): Promise<Reply | undefined> {
+    const verdict = await this.#passport.authenticate(exchange, names, options)
+    if (verdict.type === 'success') await this.#passport.login(exchange, { ...verdict, persist: false })
+    return this.#reply(exchange, verdict, LOGIN, {})
+  }
+
+  /** @param wish what a login that begins with this request is for; one that comes back from a provider keeps its own */
+  async #authenticate(
+    exchange: Exchange,
+    names: Name | readonly Name[],
+    options: LoginRouteOptions,
+    wish: LoginIntent,
+  ): Promise<Reply | undefined> {
+    const verdict = await this.#passport.authenticate(exchange, names, options.strategy, wish)
+    const intent = 'intent' in verdict && verdict.intent !== undefined ? verdict.intent : wish
+    if (verdict.type === 'success' && intent.purpose === 'login') {
+      const remember = intent.remember === true || wish.remember === true
+      await this.#passport.login(exchange, verdict, { remember })
+    }
+    return this.#reply(exchange, verdict, intent, options)
+  }
+
+  async #reply(
+    exchange: Exchange,
+    verdict: Verdict<User>,
+    intent: LoginIntent,
+    options: LoginRouteOptions,
+  ): Promise<Reply | undefined> {
+    const { success } = options
+    switch (verdict.type) {
+      case 'success': {
+        const goesOn = intent.purpose === 'login' && success === undefined
+        const target = goesOn ? undefined : (intent.next ?? success)
+        return target === undefined ? undefined : seeOther(target)
+      }
+      case 'redirect':
+        return { ...seeOther(verdict.location), status: verdict.status ?? (isSafe(exchange.method) ? 302 : 303) }
+      case 'respond':
+        return verdict.reply
+      case 'rejection': {
+        // A callback that was opened twice, or is another tab's, changes nothing for a user who is logged in by now. All
+        // others are refused, so that a foreign callback is never a login.
+        const over = success !== undefined && verdict.failures[0]?.over === true
+        if (over && (await this.#passport.user(exchange)) !== undefined) return seeOther(success)
+        const page = intent.failure ?? options.failure
+        if (page === undefined) return refusalReply(exchange, verdict)
+        const next = intent.purpose === 'login' &&
+          intent.next !== undefined && { [options.next ?? 'next']: intent.next }
+        return seeOther(withQuery(page, { failure: reasonOf(verdict), ...next }))
+      }
+    }
+  }
+}
+
+/** What the request says under this name, in a field or in its query. */
+async function fieldOrParameter(exchange: Exchange, name: string): Promise<unknown> {
+  const field = (await exchange.fields())[name]
+  if (field !== undefined && field !== null) return field
+  const query = exchange.target.indexOf('?')
+  return query === -1 ? undefined : (new URLSearchParams(exchange.target.slice(query)).get(name) ?? undefined)
+}
+
+function isTicked(value: unknown): boolean {
+  return value === true || value === 'on' || value === 'true' || value === '1'
+}

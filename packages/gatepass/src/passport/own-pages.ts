@@ -1,0 +1,103 @@
+import { type Awaitable, andThen } from '../awaitable.ts'
+import type { AnyCookie } from '../cookie/cookies.ts'
+import type { Keys } from '../crypto/keyring.ts'
+import { GatepassError, UsageError } from '../error.ts'
+import { CsrfTokens } from '../http/csrf-token.ts'
+import type { Exchange } from '../http/exchange.ts'
+import { configuredOrigins } from '../http/origin.ts'
+import { csrfTokenField, isSafe, type OriginRule, requireSameOrigin, saysWhereFrom } from '../http/same-origin.ts'
+import type { SessionManager } from '../session/manager.ts'
+
+/**
+ * Turns the check of cross-site requests off: any site may then make a visitor's browser log in, log out, and send your
+ * forms. For applications that check by other means, or serve no browser.
+ */
+export const allowCrossOrigin: unique symbol = Symbol('gatepass.allowCrossOrigin')
+
+/** The form field that holds a token of {@link Gatepass.csrfToken}. */
+export const csrfFormField = 'csrf'
+
+/** Which pages may send requests that change something. */
+export interface OwnPagesOptions {
+  /** Origins besides our own whose pages may send unsafe requests with our cookies. Default none. */
+  trustedOrigins?: readonly string[]
+  /**
+   * Keys for the tokens of {@link Gatepass.csrfToken}, at least 32 characters each: the first signs, all are accepted.
+   * Default none: a browser too old to say where a request comes from is then refused.
+   */
+  csrfKeys?: Keys
+  /** See {@link allowCrossOrigin}. */
+  [allowCrossOrigin]?: true
+}
+
+/** Decides whether a request comes from our own pages, or from those of a trusted origin. */
+export class OwnPages {
+  readonly #origins: readonly string[]
+  readonly #trustedOrigins: readonly string[]
+  readonly #checked: boolean
+  readonly #csrf: CsrfTokens | undefined
+  readonly #sessions: SessionManager<object>
+
+  /** @param origins as browsers see this application; empty: each request's own, from its Host field */
+  constructor(options: OwnPagesOptions, origins: readonly string[], sessions: SessionManager<object>) {
+    this.#origins = origins
+    this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)
+    this.#checked = options[allowCrossOrigin] !== true
+    this.#csrf = options.csrfKeys === undefined ? undefined : new CsrfTokens(options.csrfKeys)
+    this.#sessions = sessions
+  }
+
+  /**
+   * Refuses an unsafe request (RFC 9110 §9.2.1) that does not come from our own pages, or a trusted origin's. The browser
+   * says where it comes from. Of one that says nothing, a token decides, if there are `csrfKeys`.
+   *
+   * @param tokenOf gives the token, where it is not in the header field `x-csrf-token`; called only if the token decides
+   * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
+   */
+  requireSameOrigin(exchange: Exchange, tokenOf: (exchange: Exchange) => Awaitable<unknown>): Awaitable<undefined> {
+    if (!this.#checked || isSafe(exchange.method)) return undefined
+    const rule: OriginRule = {
+      origins: this.#origins.length > 0 ? this.#origins : [exchange.origin],
+      trustedOrigins: this.#trustedOrigins,
+    }
+    const csrf = this.#csrf
+    if (csrf === undefined || saysWhereFrom(exchange)) {
+      requireSameOrigin(exchange, rule)
+      return undefined
+    }
+    return andThen(tokenOf(exchange), (token) =>
+      andThen(this.#sessions.open(exchange), ({ handle }) => {
+        const accepts = (presented: string) => csrf.accepts(exchange, handle, presented)
+        requireSameOrigin(exchange, { ...rule, token: accepts }, typeof token === 'string' ? token : undefined)
+        return undefined
+      }),
+    )
+  }
+
+  /** @throws {UsageError} `ERR_PASSPORT_OPTIONS` without `csrfKeys` */
+  token(exchange: Exchange): Awaitable<string> {
+    const csrf = this.#csrf
+    if (csrf !== undefined) return andThen(this.#sessions.open(exchange), ({ handle }) => csrf.issue(exchange, handle))
+    throw new UsageError('ERR_PASSPORT_OPTIONS', 'Tokens for forms need keys', {
+      hint: 'Give gatepass() `csrfKeys`: one key of at least 32 characters, then the retired ones.',
+    })
+  }
+
+  /** The cookies that tokens need on a connection like this one. */
+  cookiesOf(exchange: Exchange): readonly AnyCookie[] {
+    return this.#csrf === undefined ? [] : [this.#csrf.cookieOf(exchange)]
+  }
+}
+
+/** The token in the form field `csrf`. With the header field `x-csrf-token` the body is not read. */
+export function tokenInForm(exchange: Exchange): Awaitable<unknown> {
+  if (exchange.header(csrfTokenField) !== undefined) return undefined
+  return exchange.fields().then(
+    (fields) => fields[csrfFormField],
+    (error: unknown) => {
+      // A body that is neither a form nor JSON holds no token; one that is too large or malformed is refused as such.
+      if (error instanceof GatepassError && error.code === 'ERR_BODY_TYPE') return undefined
+      throw error
+    },
+  )
+}
