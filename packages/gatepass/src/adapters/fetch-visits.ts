@@ -3,7 +3,10 @@ import { describeFailure } from '../http/answer.ts'
 import { errorReply } from '../http/error-reply.ts'
 import { FetchExchange, FetchHead, type FetchPlatform, toResponse, withHead } from '../http/fetch.ts'
 import type { Answerer } from '../http/promises.ts'
+import type { Gatepass } from '../passport/gatepass.ts'
+import type { Passport } from '../passport/passport.ts'
 import type { SessionData } from '../register.ts'
+import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } from './visit.ts'
 
@@ -57,6 +60,17 @@ export type FetchVisit<User, Name extends string> = Visit<User, Name, FetchExcha
 const kVisits: unique symbol = Symbol('gatepass.visits')
 type Visited = Request & { [kVisits]?: Map<object, FetchVisit<never, never>> }
 
+/** What the middleware knows about a request, for handlers, guards and tests of your own. */
+export interface FetchAccess<User, Name extends string = string> {
+  session(request: Request): Awaitable<Session<SessionData>>
+  user(request: Request): Awaitable<User | undefined>
+  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
+  csrfToken(request: Request): Awaitable<string>
+  readonly gatepass: Gatepass<User, Name>
+  readonly sessions: SessionManager<object>
+  readonly passport: Passport<User, Name>
+}
+
 /** The visits of one `gatepass()` where a request is answered with a response. */
 export class FetchVisits<User, Name extends string> {
   readonly visits: Visits<User, Name>
@@ -78,7 +92,7 @@ export class FetchVisits<User, Name extends string> {
     return request[kVisits]?.get(this.visits) as FetchVisit<User, Name> | undefined
   }
 
-  access() {
+  access(): FetchAccess<User, Name> {
     const { core } = this.visits
     return {
       session: (request: Request) => this.of(request).reading((visit) => visit.open()),

@@ -1,15 +1,16 @@
 import type { Awaitable } from '../awaitable.ts'
 import { type FetchPlatform, toResponse } from '../http/fetch.ts'
-import type { Gatepass } from '../passport/gatepass.ts'
 import type { RequireLoginOptions } from '../passport/guard.ts'
 import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
 import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { Passport } from '../passport/passport.ts'
-import type { SessionData } from '../register.ts'
-import type { SessionManager } from '../session/manager.ts'
-import type { Session } from '../session/session.ts'
-import { type FetchGatepassOptions, FetchVisits, type RequestAuth, VisitAuth } from './fetch-visits.ts'
+import {
+  type FetchAccess,
+  type FetchGatepassOptions,
+  FetchVisits,
+  type RequestAuth,
+  VisitAuth,
+} from './fetch-visits.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export type { FetchPlatform } from '../http/fetch.ts'
@@ -24,7 +25,7 @@ export type { UserLoginOptions } from './visit.ts'
 export type FetchStep = (request: Request) => Promise<Response | undefined>
 
 /** Sessions and users for servers that answer a `Request` with a `Response`. */
-export interface FetchGatepass<User, Name extends string = string> {
+export interface FetchGatepass<User, Name extends string = string> extends FetchAccess<User, Name> {
   /**
    * Wraps what answers requests: a request from another site is refused, the session is saved before the response is given
    * out, and an error that is thrown is answered. What a request has is found by the request: `auth.session(request)`.
@@ -32,9 +33,6 @@ export interface FetchGatepass<User, Name extends string = string> {
   handler(
     listener: (request: Request) => Awaitable<Response>,
   ): (request: Request, platform?: FetchPlatform) => Promise<Response>
-  session(request: Request): Awaitable<Session<SessionData>>
-  user(request: Request): Awaitable<User | undefined>
-  csrfToken(request: Request): Awaitable<string>
   /** What a handler has of its request without waiting: `auth.of(request).user`. */
   of(request: Request): RequestAuth<User>
   /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
@@ -51,9 +49,6 @@ export interface FetchGatepass<User, Name extends string = string> {
   requireLogin(options?: RequireLoginOptions, ...none: NoMore): FetchStep
   /** Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. */
   requireSameOrigin(...none: NoMore): FetchStep
-  readonly gatepass: Gatepass<User, Name>
-  readonly sessions: SessionManager<object>
-  readonly passport: Passport<User, Name>
 }
 
 /**

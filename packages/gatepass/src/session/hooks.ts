@@ -1,6 +1,7 @@
 import type { Awaitable } from '../awaitable.ts'
 import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
+import { UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { LoginProof } from './about.ts'
 import type { SessionId, SessionRecord, Timestamp } from './store.ts'
@@ -53,9 +54,18 @@ export interface SessionHooks {
   endNow(exchange: Exchange): Promise<void>
 }
 
-/** Where a session manager keeps its hooks: a symbol, so that no application meets them. */
-export const sessionHooks: unique symbol = Symbol('gatepass.sessionHooks')
+const known = new WeakMap<object, SessionHooks>()
 
-export function hooksOf(sessions: { readonly [sessionHooks]: SessionHooks }): SessionHooks {
-  return sessions[sessionHooks]
+/** Each session manager gives its hooks here, and not as a member: no application meets them. */
+export function giveHooks(sessions: object, hooks: SessionHooks): void {
+  known.set(sessions, hooks)
+}
+
+/** @throws {UsageError} `ERR_SESSION_OPTIONS` for what is not a session manager of this copy of Gatepass */
+export function hooksOf(sessions: object): SessionHooks {
+  const hooks = known.get(sessions)
+  if (hooks !== undefined) return hooks
+  throw new UsageError('ERR_SESSION_OPTIONS', '`sessions` is not a SessionManager of this copy of gatepass', {
+    hint: 'Install gatepass once: `npm ls gatepass` shows the copies that there are.',
+  })
 }

@@ -8,7 +8,7 @@ import { parseData } from './changes.ts'
 import type { ClientSummary } from './client.ts'
 import { endHandle, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
-import { type SessionHooks, sessionHooks } from './hooks.ts'
+import { giveHooks, type SessionHooks } from './hooks.ts'
 import { type Absence, type Finding, OpenSession, type Session } from './session.ts'
 import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings, timeoutsOf } from './settings.ts'
 import type { SessionId, SessionRecord, SubjectIndex, Timestamp } from './store.ts'
@@ -41,8 +41,6 @@ export class SessionManager<Data extends object = SessionData> {
   readonly #save: (session: OpenSession) => Awaitable<void>
   /** Whether the store answers at once, so that a session can be opened on first use. */
   readonly synchronous: boolean
-  /** For other parts of Gatepass. */
-  readonly [sessionHooks]: SessionHooks
 
   /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
   constructor(options: SessionOptions) {
@@ -50,7 +48,7 @@ export class SessionManager<Data extends object = SessionData> {
     this.#writer = new SessionWriter(this.#settings)
     this.#save = (session) => this.#writer.commit(session)
     this.synchronous = options.store.synchronous === true
-    this[sessionHooks] = this.#hooks(options.keys)
+    giveHooks(this, this.#hooks(options.keys))
   }
 
   /**
