@@ -7,8 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, posix, resolve } from 'node:path'
-import { type Fault, type Files, isTest, root } from './project.ts'
-import { lineFinder, tokens } from './scan.ts'
+import { type Fault, type Files, isTest, root, sourceFile } from './project.ts'
 
 /** A piece of TypeScript in a page or a docstring. */
 export interface Block {
@@ -32,15 +31,11 @@ interface Complaint {
 export function blocksIn(files: Files): Block[] {
   return [...files].flatMap(([path, text]) => {
     if (path.endsWith('.md')) return fencesIn(path, text, 1)
-    return /^packages\/[^/]+\/src\//.test(path) && !isTest(path) ? docstringFences(path, text) : []
+    if (!/^packages\/[^/]+\/src\/.*\.ts$/.test(path) || isTest(path)) return []
+    return sourceFile(files, path).docstrings.flatMap((docstring) =>
+      fencesIn(path, docstring.text.replace(/^[ \t]*\* ?/gm, ''), docstring.line),
+    )
   })
-}
-
-function docstringFences(path: string, text: string): Block[] {
-  const lineOf = lineFinder(text)
-  return tokens(text)
-    .filter(({ kind }) => kind === 'doc')
-    .flatMap((token) => fencesIn(path, token.text.replace(/^[ \t]*\* ?/gm, ''), lineOf(token.start)))
 }
 
 const opening = /^(?<indent>\s*)(?:(?<fence>`{3,})(?<fenced>\w.*)|<!-- (?<hidden>ts\b.*))$/

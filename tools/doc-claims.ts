@@ -6,7 +6,7 @@
  */
 import { posix } from 'node:path'
 import { type Fault, type Files, isTest, packagesIn, sourceFile } from './project.ts'
-import { lineFinder, tokens } from './scan.ts'
+import { lineFinder } from './scan.ts'
 
 /** Links between pages that lead nowhere. */
 export function linkFaults(files: Files, exists: (path: string) => boolean): Fault[] {
@@ -131,7 +131,9 @@ function codesIn(text: string, pattern: RegExp): string[] {
 /** Tests that a page names, between curly quotes in the column `Test` of a table, and that do not exist. */
 export function testFaults(files: Files): Fault[] {
   const titles = new Set(
-    [...files].filter(([path]) => isTest(path) || path.includes('/testing/')).flatMap(([, text]) => titlesIn(text)),
+    [...files.keys()]
+      .filter((path) => path.endsWith('.ts') && (isTest(path) || path.includes('/testing/')))
+      .flatMap((path) => sourceFile(files, path).titles),
   )
   return [...files]
     .filter(([path]) => path.endsWith('.md'))
@@ -145,17 +147,6 @@ export function testFaults(files: Files): Fault[] {
           remedy: 'Correct the name, or write the test.',
         })),
     )
-}
-
-function titlesIn(text: string): string[] {
-  const all = tokens(text)
-  return all.flatMap((token, at) => (token.kind === 'text' && all[at - 1]?.text === '(' ? [unescaped(token.text)] : []))
-}
-
-function unescaped(text: string): string {
-  return text
-    .replace(/\\u([\da-f]{4})/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
-    .replace(/\\(.)/g, '$1')
 }
 
 function namedTests(text: string): { title: string; line: number }[] {

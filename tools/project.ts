@@ -121,7 +121,7 @@ const scanned = new WeakMap<Files, Map<string, SourceFile>>()
 export function sourceFile(files: Files, path: string): SourceFile {
   const known = scanned.get(files) ?? new Map<string, SourceFile>()
   scanned.set(files, known)
-  const found = known.get(path) ?? scan(files.get(path) ?? '')
+  const found = known.get(path) ?? scan(files.get(path) ?? '', path)
   known.set(path, found)
   return found
 }

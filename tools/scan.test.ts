@@ -102,3 +102,7 @@ const d = 1`)
     expect([...scan('function a() { /** b */ const b = 1 }').declarations.keys()]).toEqual(['a'])
   })
 })
+
+test('a file that cannot be parsed is an error that names it, and not a file without imports', () => {
+  expect(() => scan("import 'a'\nconst b = (1", 'docs/broken.ts')).toThrow('docs/broken.ts:2')
+})

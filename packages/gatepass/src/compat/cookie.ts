@@ -114,6 +114,7 @@ export function parseSetCookie(field: string, { decode = percentDecode }: ParseO
   return cookie
 }
 
+/** The functions of this module in one object, as `import cookie from 'cookie'` gives them in 0.7. */
 const cookie: {
   parse: typeof parse
   serialize: typeof stringifySetCookie
