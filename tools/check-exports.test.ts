@@ -33,7 +33,7 @@ test('a package whose entries, files and pages agree is accepted', () => {
   expect(messages()).toEqual([])
 })
 
-test('types after default are refused, since nobody would read them', () => {
+test('types after default are refused, since they would never be read', () => {
   const { types, ...rest } = cookie
   expect(messages(withEntry({ ...rest, types }))).toEqual([
     'packages/gatepass/package.json: gatepass/cookie: its conditions are gatepass:source, default, types',

@@ -239,7 +239,7 @@ function link(folder: string, name: string): string {
   return place
 }
 
-/** Why an entry cannot be loaded by people who have nothing but its package in `folder`. */
+/** Why an entry cannot be loaded where only its package is installed, in `folder`. */
 export function loadComplaint(folder: string, name: string): string | undefined {
   const program = `
     const required = require(${JSON.stringify(name)})
@@ -272,7 +272,7 @@ export function commandComplaint(home: string, command: string): string | undefi
   return runs.find(({ status }) => status !== 0)?.stderr.trim()
 }
 
-/** What TypeScript says to somebody who imports this entry from an ES module and from a CommonJS module. */
+/** What TypeScript says when this entry is imported from an ES module and from a CommonJS module. */
 export function typeComplaint(folder: string, name: string): string | undefined {
   const imports = `import * as entry from '${name}'\nexport { entry }\n`
   for (const file of ['consumer.mts', 'consumer.cts']) writeFileSync(join(folder, file), imports)

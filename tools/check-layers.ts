@@ -1,7 +1,7 @@
 /**
  * Checks who imports whom.
  *
- * Why it exists: the library stays understandable because a file can be read without the layers above it. Nothing but a
+ * Why it exists: the library stays understandable because a file can be read without the layers above it. Only a
  * check keeps it so: one import upwards compiles, works, and takes the property away. The table is that of ARCHITECTURE.md.
  */
 import { posix } from 'node:path'

@@ -51,7 +51,7 @@ describe('errors', () => {
     expect(errorFaults(files('### ERR_ONE\n### `ERR_TWO`\n', "'ERR_ONE', 'ERR_TWO'"))).toEqual([])
   })
 
-  test('a code without an entry, an entry without a code, and a code nobody throws are refused', () => {
+  test('a code without an entry, an entry without a code, and a code that is never thrown are refused', () => {
     expect(messages(errorFaults(files('### ERR_ONE\n### ERR_THREE\n', "'ERR_ONE'")))).toEqual([
       'ERR_TWO has no entry',
       'ERR_THREE is neither a code of ErrorCode nor one of the login server',

@@ -1,7 +1,7 @@
 /**
  * Prints what each entry loads, and refuses entries that load more than their idea.
  *
- * Why it exists: someone who wants cookies should not pay for sessions, and nobody should need a database driver to start.
+ * Why it exists: an application that wants cookies should not pay for sessions, and should not need a database driver to start.
  * That is lost by one convenient re-export, and nothing else would show it. The report names the chain of imports that did it.
  */
 import { stripTypeScriptTypes } from 'node:module'

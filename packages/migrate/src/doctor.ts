@@ -1,19 +1,52 @@
-import { examineProject } from './examine.ts'
-import type { Project } from './project.ts'
+import { dropIns, mentionsDropIn } from './drop-ins.ts'
+import { type Finding, fault, findingsIn } from './findings.ts'
+import { moduleUses } from './modules.ts'
+import { installed, type Project } from './project.ts'
 import { askServer } from './running-server.ts'
+import { nodesOf } from './syntax.ts'
 
 /** Prints what is wrong, or could be, with an application and its running server; returns the exit code. */
 export async function doctor(project: Project, url?: URL): Promise<0 | 1> {
-  const symptoms = [...examineProject(project), ...(url === undefined ? [] : await askServer(url))]
-  for (const { grade, where, what, advice } of symptoms)
+  const findings = [...projectFindings(project), ...(url === undefined ? [] : await askServer(url))]
+  for (const { grade, where, what, advice } of findings)
     console.log(`${grade === 'fault' ? 'FAULT ' : 'look at'} ${where}: ${what}\n        ${advice}`)
-  const faults = symptoms.filter(({ grade }) => grade === 'fault').length
-  const remarks = symptoms.length - faults
-  if (symptoms.length === 0) console.log('Nothing to find fault with.')
-  else console.log(`\n${count(faults, 'fault')}, ${count(remarks, 'remark')}`)
+  const faults = findings.filter(({ grade }) => grade === 'fault').length
+  const remarks = findings.length - faults
+  if (findings.length === 0) console.log('Nothing to find fault with.')
+  else console.log(`\n${counted(faults, 'fault')}, ${counted(remarks, 'remark')}`)
   return faults === 0 ? 0 : 1
 }
 
-function count(number: number, noun: string): string {
+function counted(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** What the sources and package.json of an application tell. */
+function projectFindings({ folder, manifest, sources }: Project): Finding[] {
+  const files = sources.flatMap(({ path, text }) => {
+    const nodes = mentionsDropIn(text) || text.includes('gatepass') ? nodesOf(path, text) : undefined
+    return nodes === undefined ? [] : [{ path, nodes }]
+  })
+  const uses = files.flatMap(({ path, nodes }) =>
+    moduleUses(nodes).map(({ specifier, line }) => ({ specifier, where: `${path}:${line}` })),
+  )
+  const faults: Finding[] = []
+  const gatepass = uses.find(({ specifier }) => /^gatepass(?:\/|$)/.test(specifier))
+  if (gatepass !== undefined && manifest.dependencies.gatepass === undefined) {
+    const advice = `Run: npm install gatepass (imported at ${gatepass.where})`
+    faults.push(fault('package.json', 'gatepass is imported and not among the dependencies', advice))
+  } else if (gatepass !== undefined && installed(folder, 'gatepass') === undefined) {
+    faults.push(fault('node_modules', 'gatepass is not installed', 'Run: npm install'))
+  }
+  // Each of two copies would have its own idea of who is logged in.
+  for (const { original, entry } of dropIns.filter(
+    ({ original }) => original === 'express-session' || original === 'passport',
+  )) {
+    const left = uses.find(({ specifier }) => specifier === original)
+    const taken = uses.find(({ specifier }) => specifier === entry)
+    if (left === undefined || taken === undefined) continue
+    const what = `imports ${original}, and ${taken.where} its drop-in`
+    faults.push(fault(left.where, what, 'Import one of them everywhere: gatepass-migrate does it.'))
+  }
+  return [...faults, ...files.flatMap(({ path, nodes }) => findingsIn(path, nodes))]
 }

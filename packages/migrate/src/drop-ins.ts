@@ -1,10 +1,10 @@
-/** A package that Gatepass can stand in for. */
+/** A package whose interface Gatepass has, too. */
 export interface DropIn {
   /** The package as applications import it now. */
   readonly original: string
   /** What they import instead. */
   readonly entry: string
-  /** What package.json asks for when an application goes back. */
+  /** The versions that package.json asks for when an application goes back. */
   readonly range: string
 }
 
@@ -21,17 +21,13 @@ export function originalOf(specifier: string): string | undefined {
   return dropIns.find(({ original, entry }) => specifier === original || specifier === entry)?.original
 }
 
-/** `forward`: to Gatepass; `back`: to the originals. */
-export type Direction = 'forward' | 'back'
-
-/** What to import instead of `specifier`; `undefined` if it is to stay. */
-export function replacementOf(specifier: string, direction: Direction): string | undefined {
-  const from = direction === 'forward' ? 'original' : 'entry'
-  const to = direction === 'forward' ? 'entry' : 'original'
-  return dropIns.find((dropIn) => dropIn[from] === specifier)?.[to]
+/** What to import instead of `specifier`; `undefined` if it stays. */
+export function replacementOf(specifier: string, back: boolean): string | undefined {
+  const dropIn = dropIns.find(({ original, entry }) => specifier === (back ? entry : original))
+  return back ? dropIn?.original : dropIn?.entry
 }
 
-/** Whether a file can concern any of these packages: parsing it costs more than looking. */
+/** Whether a file may import one of these packages: a search costs less than parsing. */
 export function mentionsDropIn(text: string): boolean {
   return dropIns.some(({ original }) => text.includes(original))
 }

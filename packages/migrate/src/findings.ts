@@ -1,165 +1,174 @@
+import type { CallExpression, NewExpression, Node } from '@babel/types'
 import { originalOf } from './drop-ins.ts'
-import { moduleNames, moduleUses } from './imports.ts'
-import { isNode, lineOf, type Node, nameOf, textOf, walk } from './syntax.ts'
+import { moduleNames, moduleUses } from './modules.ts'
+import { lineOf, nameOf, textOf } from './syntax.ts'
 
-/** Something in the application that a person has to decide. */
+/** Something in an application that a person has to decide. */
 export interface Finding {
-  readonly line: number
-  /** What is there. */
+  /** A `fault` breaks logins or opens them to others; a `remark` is for a person to judge. */
+  readonly grade: 'fault' | 'remark'
+  readonly where: string
   readonly what: string
   /** What follows from it, and what to do. */
   readonly advice: string
 }
 
+export function fault(where: string, what: string, advice: string): Finding {
+  return { grade: 'fault', where, what, advice }
+}
+
+export function remark(where: string, what: string, advice: string): Finding {
+  return { grade: 'remark', where, what, advice }
+}
+
 /** What a person should look at in one file, from top to bottom. */
-export function findingsIn(program: Node): Finding[] {
-  const names = moduleNames(program)
-  const findings: Finding[] = moduleUses(program).flatMap(({ specifier, line }) =>
-    internals.test(specifier) ? [{ line, ...privateFile(specifier) }] : [],
+export function findingsIn(path: string, nodes: readonly Node[]): Finding[] {
+  const names = moduleNames(nodes)
+  const imports = moduleUses(nodes).flatMap(({ specifier, line }) =>
+    internalFile.test(specifier)
+      ? [{ line, ...remarks.internalFile, what: `imports "${specifier}", an internal file` }]
+      : [],
   )
-  walk(program, (node) => {
-    if (node.type !== 'CallExpression' && node.type !== 'NewExpression') return
-    findings.push(...findingsAtCall(node, names).map((finding) => ({ line: lineOf(node), ...finding })))
+  const calls = nodes.flatMap((node) => {
+    if (node.type !== 'CallExpression' && node.type !== 'NewExpression') return []
+    return remarksAt(node, names).flatMap((name) => (name ? [{ line: lineOf(node), ...remarks[name] }] : []))
   })
-  return findings.sort((a, b) => a.line - b.line)
+  return [...imports, ...calls]
+    .sort((a, b) => a.line - b.line)
+    .map(({ line, what, advice }) => remark(`${path}:${line}`, what, advice))
 }
 
-type Remark = Omit<Finding, 'line'>
+const internalFile = /^(?:express-session|passport|cookie-session|cookie-parser|cookie)\/(?!package\.json$)/
 
-const internals = /^(?:express-session|passport|cookie-session|cookie-parser|cookie)\/(?!package\.json$)/
+/** Names of remarks; `false` where one does not apply. */
+type Remarks = readonly (keyof typeof remarks | false)[]
 
-function privateFile(specifier: string): Remark {
-  return {
-    what: `imports "${specifier}", an internal file`,
-    advice: 'The drop-in has no such file. Import what you need from the package itself.',
-  }
-}
-
-function findingsAtCall(node: Node, names: ReadonlyMap<string, string>): Remark[] {
-  const callee = node.callee as Node
-  const specifier = names.get(nameOf(callee) ?? nameOf(callee.object) ?? '') ?? ''
-  const argument = (node.arguments as unknown[])[0]
-  if (node.type === 'NewExpression') return oauthFindings(specifier, optionsOf(argument))
+function remarksAt(node: CallExpression | NewExpression, names: ReadonlyMap<string, string>): Remarks {
+  const { callee } = node
+  const object = callee.type === 'MemberExpression' ? callee.object : undefined
+  const specifier = names.get(nameOf(callee) ?? nameOf(object) ?? '') ?? ''
+  const [argument] = node.arguments
+  if (node.type === 'NewExpression') return strategyRemarks(specifier, optionsOf(argument))
   if (nameOf(callee) === undefined) return []
   switch (originalOf(specifier)) {
     case 'express-session':
-      return sessionFindings(argument === undefined ? new Map() : optionsOf(argument))
+      return sessionRemarks(argument === undefined ? new Map() : optionsOf(argument))
     case 'cookie-session':
-      return cookieFindings(optionsOf(argument))
+      return cookieSessionRemarks(optionsOf(argument))
     default:
       return []
   }
 }
 
 /** The options of an object literal by name; `undefined` where they come from elsewhere. */
-type Options = ReadonlyMap<string, unknown> | undefined
+type Options = ReadonlyMap<string, Node> | undefined
 
-function optionsOf(argument: unknown): Options {
-  if (!isNode(argument) || argument.type !== 'ObjectExpression') return undefined
-  const properties = argument.properties as Node[]
-  if (properties.some((property) => property.type === 'SpreadElement')) return undefined
-  return new Map(properties.map((property) => [nameOf(property.key) ?? textOf(property.key) ?? '', property.value]))
+function optionsOf(argument: Node | undefined): Options {
+  if (argument?.type !== 'ObjectExpression') return undefined
+  const options = new Map<string, Node>()
+  for (const property of argument.properties) {
+    if (property.type === 'SpreadElement') return undefined
+    const value = property.type === 'ObjectProperty' ? property.value : property
+    options.set(nameOf(property.key) ?? textOf(property.key) ?? '', value)
+  }
+  return options
 }
 
-function sessionFindings(options: Options): Remark[] {
-  if (options === undefined) return [unreadable('express-session')]
-  const cookie = optionsOf(options.get('cookie'))
+function sessionRemarks(options: Options): Remarks {
+  if (options === undefined) return ['unreadableSession']
+  const cookie = options.has('cookie') ? optionsOf(options.get('cookie')) : new Map()
   return [
-    ...when(!options.has('store'), noStore),
-    ...when(literal(options.get('secret')), secretInSource),
-    ...when(!isFalse(options.get('resave')), resave),
-    ...when(!isFalse(options.get('saveUninitialized')), saveUninitialized),
-    ...(options.has('cookie') && cookie === undefined ? [] : cookieAttributeFindings(cookie ?? new Map())),
+    !options.has('store') && 'noStore',
+    isSecretText(options.get('secret')) && 'secretInSource',
+    !isFalse(options.get('resave')) && 'resave',
+    !isFalse(options.get('saveUninitialized')) && 'saveUninitialized',
+    ...(cookie === undefined ? [] : cookieRemarks(cookie)),
   ]
 }
 
-function cookieFindings(options: Options): Remark[] {
-  if (options === undefined) return [unreadable('cookie-session')]
+function cookieSessionRemarks(options: Options): Remarks {
+  if (options === undefined) return ['unreadableCookieSession']
+  const keys = options.get('keys')
+  const isSecretList = keys?.type === 'ArrayExpression' && isSecretText(keys)
   return [
-    ...when(literal(options.get('secret')) || literalKeys(options.get('keys')), secretInSource),
-    ...when(isFalse(options.get('signed')), unsigned),
-    ...cookieAttributeFindings(options),
+    (isSecretList || isSecretText(options.get('secret'))) && 'secretInSource',
+    isFalse(options.get('signed')) && 'notSigned',
+    ...cookieRemarks(options),
   ]
 }
 
-function cookieAttributeFindings(options: NonNullable<Options>): Remark[] {
-  const sameSite = textOf(options.get('sameSite'))?.toLowerCase()
+function cookieRemarks(options: NonNullable<Options>): Remarks {
+  const sameSite = options.get('sameSite')
   return [
-    ...when(!options.has('secure') || isFalse(options.get('secure')), notSecure),
-    ...when(!options.has('sameSite') || isFalse(options.get('sameSite')), noSameSite),
-    ...when(sameSite === 'none', sameSiteNone),
-    ...when(isFalse(options.get('httpOnly')), readable),
+    (!options.has('secure') || isFalse(options.get('secure'))) && 'notSecure',
+    (sameSite === undefined || isFalse(sameSite)) && 'noSameSite',
+    textOf(sameSite)?.toLowerCase() === 'none' && 'sameSiteNone',
+    isFalse(options.get('httpOnly')) && 'notHttpOnly',
   ]
 }
 
-/** A strategy of OAuth 2 is told by its options: one with a client's identifier. */
-function oauthFindings(specifier: string, options: Options): Remark[] {
+/** A strategy with the option `clientID` is one of OAuth 2. */
+function strategyRemarks(specifier: string, options: Options): Remarks {
   const isOAuth = /^(?:@[\w-]+\/)?passport-/.test(specifier) && options?.has('clientID') === true
   const remembers = ['state', 'store', 'sessionKey'].some((name) => options?.has(name) && !isFalse(options.get(name)))
-  return when(isOAuth && !remembers, noState)
+  return [isOAuth && !remembers && 'noState']
 }
 
-const unreadable = (original: string): Remark => ({
-  what: `the options of ${original} come from elsewhere`,
-  advice: 'Look yourself for `store`, `resave`, `saveUninitialized`, and the attributes of the cookie.',
-})
-const noStore: Remark = {
-  what: 'no `store`: sessions are kept in memory',
-  advice: 'A restart logs everybody out, and a second process knows nobody. Give it a store in production.',
-}
-const secretInSource: Remark = {
-  what: 'a secret is written in the source',
-  advice:
-    'Whoever reads the code can sign cookies. Take it from the environment; put a new one first and this one second, so that nobody is logged out.',
-}
-const resave: Remark = {
-  what: '`resave` is on, or left to its default',
-  advice:
-    'It has no meaning any more: only what a request changed is written, and it never undoes another request. Set `resave: false` so that the original behaves if you go back.',
-}
-const saveUninitialized: Remark = {
-  what: '`saveUninitialized` is on, or left to its default',
-  advice: 'Every visitor and every robot gets a stored session and a cookie. Set it to false unless you need that.',
-}
-const unsigned: Remark = {
-  what: '`signed: false`',
-  advice: 'Any visitor can write the session that they like. Sign it with `keys`.',
-}
-const notSecure: Remark = {
-  what: 'the cookie is not `secure`',
-  advice: "It is sent over http, too. Set `secure: 'auto'` or true, and `trust proxy` behind a proxy.",
-}
-const noSameSite: Remark = {
-  what: 'no `sameSite`',
-  advice: "Browsers differ in what they then do. Set `sameSite: 'lax'`.",
-}
-const sameSiteNone: Remark = {
-  what: "`sameSite: 'none'`",
-  advice:
-    'Other sites can send requests as your users. Make sure that every unsafe route checks where it was called from.',
-}
-const readable: Remark = {
-  what: '`httpOnly: false`',
-  advice: 'Any script on the page can read the cookie and send it elsewhere. Leave it out.',
-}
-const noState: Remark = {
-  what: 'an OAuth 2 strategy without `state`',
-  advice: 'Another site can log your visitors in to an account of its own. Set `state: true`.',
+function isFalse(value: Node | undefined): boolean {
+  return value?.type === 'BooleanLiteral' && !value.value
 }
 
-function when(applies: boolean, remark: Remark): Remark[] {
-  return applies ? [remark] : []
+/** A text, or a list with a text in it. */
+function isSecretText(value: Node | undefined): boolean {
+  const texts = value?.type === 'ArrayExpression' ? value.elements : [value]
+  return texts.some((text) => textOf(text) !== undefined)
 }
 
-function isFalse(value: unknown): boolean {
-  return isNode(value) && value.type === 'BooleanLiteral' && value.value === false
-}
-
-function literal(value: unknown): boolean {
-  return textOf(value) !== undefined || literalKeys(value)
-}
-
-function literalKeys(value: unknown): boolean {
-  if (!isNode(value) || value.type !== 'ArrayExpression') return false
-  return (value.elements as unknown[]).some((element) => textOf(element) !== undefined)
-}
+const lookYourself = 'Look yourself for `store`, `resave`, `saveUninitialized`, and the attributes of the cookie.'
+const remarks = {
+  internalFile: {
+    what: 'imports an internal file',
+    advice: 'The drop-in has no such file. Import what you need from the package itself.',
+  },
+  unreadableSession: { what: 'the options of express-session come from elsewhere', advice: lookYourself },
+  unreadableCookieSession: { what: 'the options of cookie-session come from elsewhere', advice: lookYourself },
+  noStore: {
+    what: 'no `store`: sessions are kept in memory',
+    advice: 'A restart ends all logins, and a second process does not see them. Give it a store in production.',
+  },
+  secretInSource: {
+    what: 'a secret is written in the source',
+    advice:
+      'All who can read the code can sign cookies. Take the secret from the environment: put a new one first and this one second, so that logins stay.',
+  },
+  resave: {
+    what: '`resave` is on, or left to its default',
+    advice:
+      'The drop-in ignores it: it writes only what a request changed, and never undoes another request. Set `resave: false` so that the original behaves if you go back.',
+  },
+  saveUninitialized: {
+    what: '`saveUninitialized` is on, or left to its default',
+    advice: 'Every visitor and every robot gets a stored session and a cookie. Set it to false unless you need that.',
+  },
+  notSigned: {
+    what: '`signed: false`',
+    advice: 'Any visitor can write a session of their choice. Sign it with `keys`.',
+  },
+  notSecure: {
+    what: 'the cookie is not `secure`',
+    advice: "It is also sent over http. Set `secure: 'auto'` or true, and `trust proxy` behind a proxy.",
+  },
+  noSameSite: { what: 'no `sameSite`', advice: "Browsers differ in their default. Set `sameSite: 'lax'`." },
+  sameSiteNone: {
+    what: "`sameSite: 'none'`",
+    advice: 'Other sites can send requests as your users. Make every unsafe route check where a request comes from.',
+  },
+  notHttpOnly: {
+    what: '`httpOnly: false`',
+    advice: 'Any script on the page can read the cookie and send it elsewhere. Leave it out.',
+  },
+  noState: {
+    what: 'an OAuth 2 strategy without `state`',
+    advice: 'Another site can log your visitors in to an account of its own. Set `state: true`.',
+  },
+} as const

@@ -21,17 +21,24 @@ export interface Source {
   readonly text: string
 }
 
-/** Why a folder is no project that can be read. */
+/** Why a folder cannot be read as a project. */
 export interface Unreadable {
   readonly mistake: string
 }
 
 const SOURCE = /\.(?:[cm]?[jt]s|[jt]sx)$/
-const foreign: ReadonlySet<string> = new Set(['node_modules', 'dist', 'build', 'out', 'coverage', 'bower_components'])
-/** Nobody writes a file of this size by hand. */
+const skippedFolders: ReadonlySet<string> = new Set([
+  'node_modules',
+  'dist',
+  'build',
+  'out',
+  'coverage',
+  'bower_components',
+])
+/** Larger files come from tools. */
 const LARGEST = 2 * 1024 * 1024
 
-/** Reads package.json and all sources below it; links, hidden folders and what tools generate are left alone. */
+/** Reads package.json and all sources below it; links, hidden folders and folders of generated files are left out. */
 export function readProject(folder: string): Project | Unreadable {
   const manifest = readManifest(folder)
   if ('mistake' in manifest) return manifest
@@ -62,13 +69,14 @@ function sourceFiles(folder: string): string[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = join(folder, entry.name)
-      if (entry.isDirectory()) return entry.name.startsWith('.') || foreign.has(entry.name) ? [] : sourceFiles(path)
+      if (entry.isDirectory())
+        return entry.name.startsWith('.') || skippedFolders.has(entry.name) ? [] : sourceFiles(path)
       const isSource = entry.isFile() && SOURCE.test(entry.name)
       return isSource && statSync(path).size <= LARGEST ? [path] : []
     })
 }
 
-/** What the installed package `name` says of itself; `undefined` if it is not installed. */
+/** The package.json of the installed package `name`; `undefined` if it is not installed. */
 export function installed(folder: string, name: string): InstalledManifest | undefined {
   try {
     return JSON.parse(readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8')) as InstalledManifest

@@ -1,20 +1,20 @@
 import { type ParserPlugin, parse } from '@babel/parser'
+import type { Node } from '@babel/types'
 
-/** A node of the syntax tree, of any kind. */
-export interface Node {
-  readonly type: string
-  readonly start: number
-  readonly end: number
-  readonly loc: { readonly start: { readonly line: number } }
-  readonly [key: string]: unknown
-}
-
-/** The syntax tree of a source file; `undefined` for a file that no parser setting can read. */
-export function syntaxOf(path: string, text: string): Node | undefined {
+/** All nodes of a source file's syntax tree in the order of the text; `undefined` for a file that no parser setting can read. */
+export function nodesOf(path: string, text: string): readonly Node[] | undefined {
   for (const plugins of pluginsFor(path)) {
     try {
-      return parse(text, { sourceType: 'unambiguous', errorRecovery: true, allowReturnOutsideFunction: true, plugins })
-        .program as unknown as Node
+      const { program } = parse(text, {
+        sourceType: 'unambiguous',
+        errorRecovery: true,
+        allowReturnOutsideFunction: true,
+        plugins,
+      })
+      const nodes: Node[] = [program]
+      // The list grows while the loop reads it.
+      for (const node of nodes) nodes.push(...Object.values(node).flat().filter(isNode))
+      return nodes.sort((a, b) => (a.start ?? 0) - (b.start ?? 0))
     } catch {
       // The next setting may know this dialect.
     }
@@ -32,35 +32,21 @@ function pluginsFor(path: string): ParserPlugin[][] {
   ]
 }
 
-/** Calls `visit` for every node of the tree, outer ones first. */
-export function walk(root: Node, visit: (node: Node) => void): void {
-  visit(root)
-  for (const value of Object.values(root)) {
-    if (Array.isArray(value)) for (const item of value) walkInto(item, visit)
-    else walkInto(value, visit)
-  }
-}
-
-function walkInto(value: unknown, visit: (node: Node) => void): void {
-  if (isNode(value)) walk(value, visit)
-}
-
-export function isNode(value: unknown): value is Node {
+function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && 'type' in value && 'loc' in value && 'start' in value
 }
 
 export function lineOf(node: Node): number {
-  return node.loc.start.line
+  return node.loc?.start.line ?? 0
 }
 
 /** The text of a string literal or of a template without placeholders. */
-export function textOf(node: unknown): string | undefined {
-  if (!isNode(node)) return undefined
-  if (node.type === 'StringLiteral') return node.value as string
-  const quasis = node.type === 'TemplateLiteral' ? (node.quasis as { value: { cooked?: string } }[]) : []
-  return quasis.length === 1 ? quasis[0]?.value.cooked : undefined
+export function textOf(node: Node | null | undefined): string | undefined {
+  if (node?.type === 'StringLiteral') return node.value
+  if (node?.type !== 'TemplateLiteral' || node.quasis.length > 1) return undefined
+  return node.quasis[0]?.value.cooked ?? undefined
 }
 
-export function nameOf(node: unknown): string | undefined {
-  return isNode(node) && node.type === 'Identifier' ? (node.name as string) : undefined
+export function nameOf(node: Node | null | undefined): string | undefined {
+  return node?.type === 'Identifier' ? node.name : undefined
 }

@@ -77,12 +77,14 @@ describe('gatepass-migrate', () => {
       'data.d.ts': `import 'express-session'\n${data}`,
       'more.d.ts': `import 'express-session'\n${more}`,
       'user.d.ts': `import 'passport'\ndeclare module 'passport' {}\n`,
+      'untyped.d.ts': `declare module 'cookie-session'\n`,
     }
     const folder = application({ 'package.json': manifest({ 'express-session': '^1.19.0' }), ...files })
     await run([folder])
     expect(read(folder, 'data.d.ts')).not.toContain(`'express-session'`)
     expect(read(folder, 'more.d.ts')).toBe(`import 'gatepass/compat/express-session'\n${more}`)
     expect(read(folder, 'user.d.ts')).toContain(`declare module 'passport'`)
+    expect(read(folder, 'untyped.d.ts')).toBe(files['untyped.d.ts'])
     await run(['--back', folder])
     for (const [path, text] of Object.entries(files)) expect(read(folder, path)).toBe(text)
   })
@@ -273,7 +275,7 @@ describe('gatepass-migrate doctor --url', () => {
   }
   const examine = (url: string) => run(['doctor', application({ 'package.json': manifest({}) }), '--url', url])
 
-  test('a session cookie that scripts can read is a fault, and one for everybody a remark', async () => {
+  test('a session cookie that scripts can read is a fault, and one that every visitor gets is a remark', async () => {
     const url = await serve(() => ({ setCookie: 'connect.sid=s%3Aabc.def; Path=/' }))
     const { code, output } = await examine(url)
     expect([code, output]).toEqual([1, expect.stringContaining('cookie connect.sid: no HttpOnly')])
@@ -281,14 +283,14 @@ describe('gatepass-migrate doctor --url', () => {
     expect(output).toContain('set for a visitor who did nothing')
   })
 
-  test('a preference in a cookie is no session', async () => {
+  test('a cookie with a preference is not taken for a session', async () => {
     const url = await serve(() => ({ setCookie: 'theme=dark; Path=/' }))
     expect(await examine(url)).toEqual({ code: 0, output: 'Nothing to find fault with.\n' })
   })
 
   test('breaking on a forged cookie is a fault', async () => {
     const url = await serve((cookie) => (cookie === undefined ? {} : { status: 500 }))
-    expect((await examine(url)).output).toContain('answers 500 to cookies that nobody issued')
+    expect((await examine(url)).output).toContain('answers 500 to forged cookies')
   })
 
   test('a server that is not there is a fault', async () => {

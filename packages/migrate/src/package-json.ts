@@ -1,0 +1,75 @@
+import { dropIns } from './drop-ins.ts'
+import { installed, type Project } from './project.ts'
+
+/** One dependency in package.json that is added, removed or kept, and why. */
+export interface DependencyChange {
+  readonly name: string
+  readonly action: 'add' | 'remove' | 'keep'
+  readonly range: string
+  readonly reason: string
+}
+
+/** The sources of a project after a migration. */
+interface Migrated {
+  readonly back: boolean
+  /** Modules that a file imports instead of others. */
+  readonly imported: ReadonlySet<string>
+  /** Packages that a file still imports. */
+  readonly stillUsed: ReadonlySet<string>
+  readonly unreadable: readonly string[]
+  /** The range of versions of gatepass. */
+  readonly gatepass: string
+}
+
+export function dependencyChanges(project: Project, migrated: Migrated): DependencyChange[] {
+  const { dependencies, devDependencies } = project.manifest
+  const isDeclared = (name: string) => dependencies[name] !== undefined || devDependencies[name] !== undefined
+  const { back, imported, stillUsed, unreadable, gatepass } = migrated
+  const changes: DependencyChange[] = []
+  if (back) {
+    for (const { original: name, range } of dropIns)
+      if (imported.has(name) && !isDeclared(name))
+        changes.push({ name, action: 'add', range, reason: 'imported again' })
+    if (dependencies.gatepass !== undefined && !stillUsed.has('gatepass') && unreadable.length === 0)
+      changes.push({ name: 'gatepass', action: 'remove', range: gatepass, reason: 'nothing imports it any more' })
+    return changes
+  }
+  if (imported.size > 0 && !isDeclared('gatepass'))
+    changes.push({ name: 'gatepass', action: 'add', range: gatepass, reason: 'imported now' })
+  for (const { original: name } of dropIns) {
+    const range = dependencies[name]
+    if (range === undefined) continue
+    const kept = whyKept(project, name, migrated)
+    if (kept === undefined) changes.push({ name, action: 'remove', range, reason: 'nothing imports it any more' })
+    else changes.push({ name, action: 'keep', range, reason: kept })
+  }
+  return changes
+}
+
+function whyKept({ folder, manifest }: Project, original: string, migrated: Migrated): string | undefined {
+  if (migrated.stillUsed.has(original)) return 'the application imports it in some other way'
+  if (migrated.unreadable.length > 0) return 'not every file could be read'
+  const others = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })
+  const missing = others.find((name) => !name.startsWith('@types/') && installed(folder, name) === undefined)
+  if (missing !== undefined) return `${missing} is not installed, so it is not known whether that needs it`
+  const asking = others.find((name) => {
+    const { peerDependencies, peerDependenciesMeta } = installed(folder, name) ?? {}
+    return peerDependencies?.[original] !== undefined && peerDependenciesMeta?.[original]?.optional !== true
+  })
+  return asking === undefined ? undefined : `${asking} asks for it`
+}
+
+/** package.json with these changes, indented as before; `undefined` if nothing changes. */
+export function packageJsonWith(
+  { text, dependencies }: Project['manifest'],
+  changes: readonly DependencyChange[],
+): string | undefined {
+  const removed = new Set(changes.filter(({ action }) => action === 'remove').map(({ name }) => name))
+  const added = changes.filter(({ action }) => action === 'add').map(({ name, range }) => [name, range] as const)
+  if (removed.size + added.length === 0) return undefined
+  const entries = [...Object.entries(dependencies).filter(([name]) => !removed.has(name)), ...added]
+  const sorted = Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
+  const indent = /^[ \t]+(?=")/m.exec(text)?.[0] ?? 2
+  const changed = JSON.stringify({ ...JSON.parse(text), dependencies: sorted }, undefined, indent)
+  return changed + (text.endsWith('\n') ? '\n' : '')
+}
