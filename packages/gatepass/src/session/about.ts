@@ -4,21 +4,21 @@ import type { SessionId, SessionRecord, Timestamp } from './store.ts'
 
 /** How a login was proved, and when. */
 export interface LoginProof {
-  /** When it was proved; OpenID Connect's `auth_time`, in milliseconds. */
+  /** When the login was proved: OpenID Connect's `auth_time`, but in milliseconds. */
   readonly at: Timestamp
-  /** How: RFC 8176 values such as `pwd`, `otp`, `hwk`. */
+  /** How the login was proved: RFC 8176 values such as `pwd`, `otp`, `hwk`. */
   readonly amr: readonly string[]
   /** Name of the strategy. */
   readonly by?: string
-  /** The session at the provider that proved it, as a back-channel logout names it. */
+  /** The id of the session at the provider that proved the login. A back-channel logout names it. */
   readonly sid?: string
-  /** Fingerprint of the credentials at that time; a login under another one has ended. */
+  /** Fingerprint of the credentials at that time. When the credentials change, the login has ended. */
   readonly stamp?: string
-  /** Remember-me: the cookie outlives the browser's own session, and the `remember` timeouts count. */
+  /** Remember me: the cookie survives a restart of the browser, and the `remember` timeouts apply. */
   readonly remembered?: boolean
 }
 
-/** The engine's own notes in a record: fixed from the record's beginning to its end, and readable to an operator of the store. */
+/** The engine's own notes in a record. They do not change while the record lives, and operators of the store can read them. */
 export interface About {
   readonly login?: LoginProof | undefined
   readonly client: ClientSummary
@@ -34,12 +34,12 @@ export function aboutText(about: About): string {
 export function readAbout(text: string): About {
   const about = parse(text)
   if (about !== undefined) return about
-  throw new StoreError('ERR_STORE_SCHEMA', 'The notes of a session record cannot be read', {
-    hint: 'Something other than Gatepass wrote into the store; remove the record, and its owner logs in again.',
+  throw new StoreError('ERR_STORE_SCHEMA', 'The `about` text of a session record cannot be read', {
+    hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
   })
 }
 
-/** Without the cause if it fails: V8's message quotes the text. */
+/** Returns `undefined` for unreadable text and drops the error, because V8's message quotes the text. */
 function parse(text: string): About | undefined {
   try {
     const about: unknown = JSON.parse(text)
@@ -54,28 +54,28 @@ function isAbout(value: unknown): value is About {
   return 'client' in value
 }
 
-/** For so long a session that was moved or logged out is told from one that never was, in milliseconds. */
+/** How long a marker tells a session that was moved or logged out from one that never existed. Milliseconds. */
 const MARKER_LIFETIME = 60_000
 
-/** Why a session is no longer under its id, as the marker says that stands in its place for a minute. */
+/** Why a session is no longer under its id. The marker that replaces its record for a minute holds this. */
 export interface Ending {
   readonly ended: 'moved' | 'loggedOut'
-  /** The id under which the session goes on. */
+  /** The id that the session has moved to. */
   readonly next?: SessionId
-  /** The data keys that went along; absent where all did, since the session kept its handle. */
+  /** The data keys that the move kept. Absent if it kept all of them and the handle. */
   readonly carry?: readonly string[]
-  /** From here on the marker counts as absent, whatever the store says: a late `touch` may have prolonged it. */
+  /** From this time on the marker counts as absent, even if the store still has it: a late `touch` may have extended it. */
   readonly until: Timestamp
 }
 
-/** The marker that replaces a record. It opens nothing and holds nothing; its handle stays. */
+/** The marker that replaces a record. It opens no session and holds no data, but keeps the handle. */
 export function markerOf(record: SessionRecord, ending: Omit<Ending, 'until'>, now: Timestamp): SessionRecord {
   const until = now + MARKER_LIFETIME
   const about = JSON.stringify({ ...ending, until })
   return { ...record, version: record.version + 1, subject: null, data: '{}', about, expiresAt: until }
 }
 
-/** What a marker says; `undefined` for the record of a session. */
+/** Reads a marker; `undefined` if the record is a session. */
 export function endingOf({ about }: SessionRecord): Ending | undefined {
   return about.startsWith('{"ended":') ? (JSON.parse(about) as Ending) : undefined
 }

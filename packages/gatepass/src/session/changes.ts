@@ -1,9 +1,9 @@
 import { StoreError, UsageError } from '../error.ts'
 
-/** What one request did to a session's data: top-level keys with the JSON text of their new value, `undefined` if removed. */
+/** What one request changed: top-level keys with the JSON text of the new value, or `undefined` if the key was removed. */
 export type Changes = ReadonlyMap<string, string | undefined>
 
-/** The data a request loaded, and what it made of it. Of both, and of whatever is newest, only `carry` counts if given. */
+/** The data that a request loaded (`base`) and what it made from it (`local`). With `carry`, only these keys count. */
 export interface Edit {
   readonly base: string
   readonly local: string
@@ -14,14 +14,14 @@ type Bag = Record<string, unknown>
 
 export const EMPTY_DATA = '{}'
 
-/** The newest data with a request's edit on top, as JSON text; `undefined` for the newest if nothing of it is to be kept. */
+/** The newest data with a request's edit on top, as JSON text. Pass `undefined` as the newest data to start from none. */
 export function replay(edit: Edit, newest: string | undefined): string {
   if (newest === edit.base) return edit.local
   const changes = diff(prune(edit.base, edit.carry), edit.local)
   return rebase(newest === undefined ? EMPTY_DATA : prune(newest, edit.carry), changes)
 }
 
-/** Which top-level keys of `local` differ from those of `base`. */
+/** The top-level keys in which `local` differs from `base`. */
 export function diff(base: string, local: string): Changes {
   const changes = new Map<string, string | undefined>()
   if (base === local) return changes
@@ -35,7 +35,7 @@ export function diff(base: string, local: string): Changes {
   return changes
 }
 
-/** `newest` with `changes` on top; keys that this request left alone keep their newest value. */
+/** `newest` with `changes` on top. Keys that this request did not change keep their newest value. */
 export function rebase(newest: string, changes: Changes): string {
   if (changes.size === 0) return newest
   const data = parseData(newest)
@@ -46,7 +46,7 @@ export function rebase(newest: string, changes: Changes): string {
   return JSON.stringify(data)
 }
 
-/** Only the `carry` keys of `data`; all of it without `carry`. */
+/** The `carry` keys of `data`, or all of `data` without `carry`. */
 export function prune(data: string, carry: readonly string[] | undefined): string {
   if (carry === undefined || data === EMPTY_DATA) return data
   const bag = parseData(data)
@@ -55,10 +55,10 @@ export function prune(data: string, carry: readonly string[] | undefined): strin
 }
 
 /**
- * Reads a record's data. A key `__proto__` is dropped at every depth: it cannot do harm here, but whoever merges it into
- * another object would change that object's prototype.
+ * Parses a record's data. Keys named `__proto__` are dropped at every depth: they are harmless here, but application code
+ * that merges the data into another object would change that object's prototype.
  *
- * @throws {StoreError} `ERR_STORE_SCHEMA` if the store holds something else than a JSON object
+ * @throws {StoreError} `ERR_STORE_SCHEMA` if the text is not a JSON object
  */
 export function parseData(text: string): Bag {
   const data = text.includes('__proto__') ? parse(text, withoutProto) : parse(text)
@@ -69,7 +69,7 @@ export function parseData(text: string): Bag {
 /**
  * JSON text of a session's data.
  *
- * @throws {UsageError} `ERR_SESSION_DATA` naming the key that JSON cannot carry
+ * @throws {UsageError} `ERR_SESSION_DATA` if JSON cannot carry a value; the message names its key
  */
 export function dataText(data: object): string {
   try {
@@ -80,19 +80,19 @@ export function dataText(data: object): string {
 }
 
 /**
- * The same for data that is to be written: refuses as well what JSON would change without a word, a Map into `{}`, a
- * function into nothing.
+ * JSON text of data that will be stored. Also refuses values that JSON would change without an error: a Map becomes `{}`, a
+ * function disappears.
  *
- * @throws {UsageError} `ERR_SESSION_DATA` naming the key
+ * @throws {UsageError} `ERR_SESSION_DATA`; the message names the key
  */
 export function checkedText(data: object): string {
-  // In this order: whatever has a JSON text has no cycles.
+  // In this order: data that JSON can write has no cycles, so checkValues ends.
   const text = dataText(data)
   checkValues(data)
   return text
 }
 
-/** Top-level functions leave no trace in the JSON text and NaN is the text of null: a comparison of texts sees neither. */
+/** Finds top-level functions and NaN. A comparison of JSON texts misses them: functions leave no text, NaN becomes null. */
 export function checkTopLevel(data: object): void {
   for (const key in data) {
     const value = (data as Bag)[key]
@@ -152,13 +152,13 @@ function keyThatThrows(data: Bag): string | undefined {
 function notJson(key: string | undefined, why: string, cause?: unknown): UsageError {
   const offender = key === undefined ? 'The session data' : `The session data's key "${key}"`
   return new UsageError('ERR_SESSION_DATA', `${offender} cannot be stored: ${why}`, {
-    hint: 'Keep objects, arrays, strings, numbers, booleans and null; turn a Map into its entries, a bigint into a string.',
+    hint: 'Store objects, arrays, strings, numbers, booleans and null. Turn a Map into its entries and a bigint into a string.',
     cause,
   })
 }
 
 function unreadable(): StoreError {
   return new StoreError('ERR_STORE_SCHEMA', 'A session record does not hold a JSON object', {
-    hint: 'Something other than Gatepass wrote into the store; remove the record, and its owner logs in again.',
+    hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
   })
 }

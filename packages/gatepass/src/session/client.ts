@@ -1,6 +1,6 @@
 import type { Exchange } from '../http/exchange.ts'
 
-/** Where a session began, for the device list of its owner. */
+/** The device and address that a session began on, for the user's device list. */
 export interface ClientSummary {
   /** `Firefox on Linux`, `Safari on iPhone`, `curl`, `unknown device`. */
   readonly device: string
@@ -11,7 +11,7 @@ export function clientOf(exchange: Exchange): ClientSummary {
   return { device: deviceOf(exchange.header('user-agent')), address: exchange.remoteAddress }
 }
 
-/** Names browser and system in a User-Agent field; a guess for people, never to be relied on. */
+/** Guesses browser and system from a User-Agent field. Show the result to people; do not base decisions on it. */
 export function deviceOf(userAgent: string | undefined): string {
   const text = (userAgent ?? '').slice(0, 512)
   const program = nameIn(text, PROGRAMS)
@@ -26,7 +26,7 @@ function nameIn(text: string, names: Names): string | undefined {
   return names.find(([part]) => text.includes(part))?.[1]
 }
 
-// The first match counts: almost every browser also claims to be those below it.
+// The first match counts: almost every browser also claims to be the browsers below it.
 const PROGRAMS: Names = [
   ['Edg/', 'Edge'],
   ['EdgA/', 'Edge'],

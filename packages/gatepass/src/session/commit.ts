@@ -3,23 +3,23 @@ import { StoreError } from '../error.ts'
 import { endingOf, markerOf } from './about.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
-/** How often one write is tried, on a newer revision each time, before the request is refused. */
+/** How often one write is tried, each time on the newest revision, before the request is refused. */
 const TRIES = 24
-/** The first retries go on at once: they meet a request or two. Those after them wait, so that many do not meet again. */
+/** The first retries do not wait, since few requests compete. Later retries wait, so that many writers spread out. */
 const EAGER_RETRIES = 3
-/** Milliseconds. */
+/** Longest pause before a retry, in milliseconds. */
 const LONGEST_PAUSE = 50
 /** More moves than a session can make while its markers last. */
 const MOST_MOVES = 100
 
-/** What a record should become; called again with a newer revision if another request was faster. */
+/** Returns what a record should become. It is called again with a newer revision if another request was faster. */
 export type Revise = (newest: SessionRecord) => SessionRecord
 
 /**
- * Saves what `revise` makes of the newest revision of this record.
+ * Applies `revise` to the newest revision of this record and saves the result.
  *
- * @returns the record as stored, or `undefined` if the session has ended or moved on: then nothing was written
- * @throws {StoreError} `ERR_SESSION_CONFLICT` if others were faster every time
+ * @returns the stored record, or `undefined` if the session has ended or moved and nothing was written
+ * @throws {StoreError} `ERR_SESSION_CONFLICT` if another request was faster every time
  */
 export function saveRevision(
   store: SessionStore,
@@ -50,20 +50,19 @@ export interface Move {
   /** The record under the new id. */
   readonly succeed: Revise
   readonly insert: (record: SessionRecord) => Awaitable<void>
-  /** The data keys that go along where the session gets another handle. */
+  /** The data keys that are kept if the session gets another handle. */
   readonly carry?: readonly string[] | undefined
   readonly clock: () => Timestamp
 }
 
 /**
- * Moves a session to the record that `succeed` makes of the newest revision, under another id.
+ * Moves a session to another id, with the record that `succeed` makes from the newest revision.
  *
- * Inserts first: a crash in between leaves an orphan that expires, not a user who lost a cart. The old record is then
- * replaced, by version, with a marker that names the new one: a change made meanwhile is carried over, and a change that
- * comes later finds the way.
+ * Insert first: a crash in between leaves an orphan that expires, not a user who lost a cart. Then a marker that names the
+ * new id replaces the old record, by version. A change made in between is carried over; a later change follows the marker.
  *
- * @returns the new record, or `undefined` if the session has ended or moved on: then no new record remains
- * @throws {StoreError} `ERR_SESSION_CONFLICT` if others were faster every time
+ * @returns the new record, or `undefined` if the session has ended or moved elsewhere and no new record remains
+ * @throws {StoreError} `ERR_SESSION_CONFLICT` if another request was faster every time
  */
 export function moveRevision(
   store: SessionStore,
@@ -78,7 +77,7 @@ export function moveRevision(
   )
 }
 
-/** @param lost the record that was inserted in vain */
+/** @param lost the inserted record that is not needed, because another request changed the session first */
 async function moveAgain(
   store: SessionStore,
   lost: SessionRecord,
@@ -98,7 +97,10 @@ async function moveAgain(
   throw tooManyConflicts()
 }
 
-/** If the store fails here, no browser will ever hold the new token; its record goes too, as far as the store still answers. */
+/**
+ * Replaces the old record with a marker. If the store fails here, no browser ever gets the new token, so the new record is
+ * removed, if the store still answers.
+ */
 function leave(store: SessionStore, old: SessionRecord, next: SessionRecord, move: Move): Awaitable<WriteResult> {
   const carry = next.handle === old.handle ? undefined : move.carry
   const marker = markerOf(old, { ended: 'moved', next: next.id, ...(carry && { carry }) }, move.clock())
@@ -118,10 +120,10 @@ function leave(store: SessionStore, old: SessionRecord, next: SessionRecord, mov
   }
 }
 
-/** Where a session goes on that was moved. */
+/** The record that a moved session has now. */
 export interface Whereabouts {
   readonly record: SessionRecord
-  /** The data keys that went all the way with it; `undefined`: all of them, since its handle is the same. */
+  /** The data keys that every move on the way has kept; `undefined` means all of them, with an unchanged handle. */
   readonly carry: readonly string[] | undefined
 }
 
@@ -149,7 +151,7 @@ export async function whereabouts(
  * Ends the session that a subject knows by its public handle.
  *
  * @returns whether there was one
- * @throws {StoreError} `ERR_SESSION_CONFLICT` if others were faster every time
+ * @throws {StoreError} `ERR_SESSION_CONFLICT` if another request was faster every time
  */
 export async function endHandle(
   stores: { readonly store: SessionStore; readonly index: SubjectIndex },
@@ -161,7 +163,7 @@ export async function endHandle(
     const listed = await stores.index.listBySubject(subject)
     const records = listed.filter((record) => record.handle === handle)
     if (records.length === 0) return attempt > 0
-    // By version, so that a session that moves on to another id at this very moment is looked for again.
+    // By version: if the session moves to another id at this moment, the loop looks for it again.
     const results = await Promise.all(records.map(({ id, version }) => stores.store.remove(id, version)))
     if (results.every((result) => result === 'done')) return true
   }
@@ -169,13 +171,13 @@ export async function endHandle(
 }
 
 /**
- * The writers of one process to one record take turns: each begins with what the one before it has stored, so that they
- * meet in memory and not in the store.
+ * Lets the writers of one process to one record take turns. Each starts from what the previous one stored, so that they do
+ * not conflict in the store.
  */
 export class Turns {
   readonly #last = new Map<SessionId, Promise<SessionRecord | undefined>>()
 
-  /** @param write is given the newest revision that this process knows, and tells what it stored */
+  /** @param write receives the newest revision that this process knows, and returns the record that it stored */
   take(
     base: SessionRecord,
     write: (newest: SessionRecord) => Awaitable<SessionRecord | undefined>,
@@ -198,14 +200,14 @@ function newer(base: SessionRecord, stored: SessionRecord | undefined): SessionR
   return usable ? stored : base
 }
 
-/** The newest revision of a session that is still there under this id. */
+/** Loads the newest revision; `undefined` if the session has ended or moved. */
 async function reload(store: SessionStore, id: SessionId, attempt: number): Promise<SessionRecord | undefined> {
   await pause(attempt)
   const record = await store.load(id)
   return record === undefined || endingOf(record) !== undefined ? undefined : record
 }
 
-/** Writers of other processes that met once would meet again if they all went on at the same pace. */
+/** Waits a random time: writers of several processes that conflicted once would conflict again at the same pace. */
 function pause(attempt: number): Promise<void> | undefined {
   if (attempt <= EAGER_RETRIES) return undefined
   const longest = Math.min(2 ** (attempt - EAGER_RETRIES), LONGEST_PAUSE)
@@ -213,7 +215,7 @@ function pause(attempt: number): Promise<void> | undefined {
 }
 
 function tooManyConflicts(): StoreError {
-  return new StoreError('ERR_SESSION_CONFLICT', `A session was changed by others ${TRIES} times while it was saved`, {
-    hint: 'Too many requests of one browser write to its session at once; keep counters and logs elsewhere.',
+  return new StoreError('ERR_SESSION_CONFLICT', `Other requests changed a session ${TRIES} times while it was saved`, {
+    hint: 'Too many requests of one browser write to its session at once. Keep counters and logs elsewhere.',
   })
 }

@@ -3,8 +3,8 @@ import { GatepassError, StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
 /**
- * A store as the engine sees it: whatever is thrown is a {@link StoreError}, and whatever is promised is a real promise
- * (query builders answer with objects that merely have a `then`).
+ * Wraps an application's store for the engine. Every error becomes a {@link StoreError}, and every thenable becomes a real
+ * promise (query builders return objects that only have a `then`).
  */
 export class GuardedStore implements SessionStore {
   readonly #store: SessionStore
@@ -38,7 +38,7 @@ export class GuardedStore implements SessionStore {
   }
 }
 
-/** The same for the answers by subject. */
+/** Does the same for a SubjectIndex. */
 export class GuardedIndex implements SubjectIndex {
   readonly #index: SubjectIndex
 
@@ -59,7 +59,7 @@ export class GuardedIndex implements SubjectIndex {
   }
 }
 
-/** Calls a store, and makes whatever goes wrong a {@link StoreError}. */
+/** Calls a store and turns every error into a {@link StoreError}. */
 export function guarded<T>(call: () => Awaitable<T>, what: string = SESSIONS): Awaitable<T> {
   try {
     return failingAsStore(call(), what)
@@ -80,8 +80,8 @@ function failingAsStore<T>(answer: Awaitable<T>, what = SESSIONS): Awaitable<T> 
 
 function storeError(error: unknown, what = SESSIONS): GatepassError {
   if (error instanceof GatepassError) return error
-  return new StoreError('ERR_STORE_UNAVAILABLE', `The ${what} did not answer as it should`, {
-    hint: 'See the cause; until it works again, requests that need it are answered with 503.',
+  return new StoreError('ERR_STORE_UNAVAILABLE', `The ${what} failed`, {
+    hint: 'See the cause. Until it works again, requests that need it are answered with 503.',
     cause: error,
   })
 }

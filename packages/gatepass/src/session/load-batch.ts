@@ -1,13 +1,13 @@
-/** How much one query asks for at most. */
+/** How many ids one query loads at most. */
 const BATCH = 500
 
-/** Gathers what is asked for in one turn of the event loop, so that a hundred requests that arrive together cost one query. */
+/** Collects the loads of one turn of the event loop, so that a hundred requests that arrive together cost one query. */
 export class LoadBatch<Id extends string, Value> {
   readonly #loadAll: (ids: readonly Id[]) => Promise<ReadonlyMap<string, Value>>
   readonly #copy: (value: Value) => Value
   #waiting: Batch<Id, Value> | undefined
 
-  /** @param copy of what was loaded, so that each who asked for it has one of their own */
+  /** @param copy copies a loaded value, so that callers that loaded the same id do not share it */
   constructor(loadAll: (ids: readonly Id[]) => Promise<ReadonlyMap<string, Value>>, copy: (value: Value) => Value) {
     this.#loadAll = loadAll
     this.#copy = copy
@@ -25,7 +25,7 @@ export class LoadBatch<Id extends string, Value> {
     if (this.#waiting === undefined || this.#waiting.ids.size >= BATCH) {
       const batch: Batch<Id, Value> = { ids: new Set(), loaded: Promise.withResolvers() }
       this.#waiting = batch
-      // Not a microtask: each connection of a browser is read in a task of its own, all of them before the next `immediate`.
+      // Not a microtask: Node reads each connection in its own task, and all of them before the next `immediate`.
       setImmediate(() => this.#send(batch))
     }
     return this.#waiting

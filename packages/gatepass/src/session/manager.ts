@@ -18,28 +18,28 @@ import { SessionWriter } from './writer.ts'
 export type { SessionEvent } from './event.ts'
 export type { SessionOptions, SessionTimeouts } from './settings.ts'
 
-/** A session as a device list shows it: neither its data nor its token. */
+/** A session for a device list. It holds neither the data nor the token. */
 export interface SessionSummary {
   readonly id: SessionId
   readonly handle: string
   readonly subject: string | undefined
   readonly createdAt: Timestamp
-  /** To within the touch interval. */
+  /** When the last request used the session, to within the touch interval. */
   readonly seenAt: Timestamp
   readonly expiresAt: Timestamp
   readonly login: LoginProof | undefined
   readonly client: ClientSummary
 }
 
-/** Kept in place of a session when the response began before anybody opened one. */
+/** Stands in place of a session if the response began before the session was opened. */
 const ANSWERED = Symbol('answered')
 
-/** Ties the records in a store to the cookie that carries their token. */
+/** Opens the session that a request's cookie names, and saves it before the response is sent. */
 export class SessionManager<Data extends object = SessionData> {
   readonly #settings: Settings
   readonly #writer: SessionWriter
   readonly #save: (session: OpenSession) => Awaitable<void>
-  /** Whether the store answers at once, so that a session can be opened on first use. */
+  /** Whether the store is synchronous, so that a session can be opened on first use. */
   readonly synchronous: boolean
 
   /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
@@ -52,8 +52,8 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   /**
-   * The session of this exchange. It is loaded at most once, and only for a well-formed token; without one it is empty.
-   * Open it when the request arrives if its method is unsafe: what a late look-up finds may have ended meanwhile.
+   * Opens the session of this exchange. It is loaded at most once, and only for a well-formed token; without a token it is
+   * empty. Open it at the start of a request with an unsafe method: a session opened later may have ended since then.
    *
    * @throws {StoreError}
    */
@@ -67,30 +67,30 @@ export class SessionManager<Data extends object = SessionData> {
     return opening
   }
 
-  /** The cookie that carries the token on a connection like this one: for a cookie notice. */
+  /** The cookie that carries the token on this connection, for a cookie notice. */
   cookieOf(exchange: Exchange): Cookie {
     return this.#settings.cookie.of(exchange)
   }
 
-  /** What `open` has already given for this exchange. */
+  /** The session that `open` has already returned for this exchange. */
   opened(exchange: Exchange): Session<Data> | undefined {
     const known = exchange.memory.get(this)
     return known instanceof OpenSession ? (known as OpenSession<Data>) : undefined
   }
 
   /**
-   * Saves what this exchange changed and drafts its Set-Cookie. To be called before the response leaves; a second call
-   * does nothing. From here on the session refuses to change.
+   * Saves what this exchange changed and drafts its Set-Cookie. Call it before the response is sent. A second call does
+   * nothing. After it the session refuses changes.
    *
-   * @throws {StoreError} nothing must then leave that says otherwise
-   * @throws {ProtocolError} `ERR_SESSION_ENDED` (409) if the session has ended meanwhile, and what this exchange changed is
-   *   saved nowhere
+   * @throws {StoreError} if the changes could not be saved; the response must not claim that they were
+   * @throws {ProtocolError} `ERR_SESSION_ENDED` (409) if the session has ended in the meantime; the changes of this exchange
+   *   are not saved
    * @throws {UsageError} `ERR_SESSION_DATA`, `ERR_SESSION_TOO_LARGE`, `ERR_SESSION_INSECURE_ORIGIN`
    */
   commit(exchange: Exchange): Awaitable<void> {
     const known = exchange.memory.get(this)
     if (known instanceof OpenSession) return known.close(this.#save)
-    // Whoever opened a session that cannot be loaded hears of it; nothing of it is left to be saved.
+    // If the load fails, the caller of `open` receives the error and there is nothing to save.
     if (known instanceof Promise)
       return known.then(
         () => this.commit(exchange),
@@ -101,7 +101,7 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   /**
-   * The live sessions of a subject, the most recently begun first.
+   * Lists the live sessions of a subject, the most recently begun first.
    *
    * @throws {UsageError} `ERR_STORE_NO_INDEX`
    */
@@ -110,8 +110,8 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   /**
-   * Ends a session wherever it is in use, also where it has moved to another id a moment ago. For the session of the
-   * exchange itself, `destroy` also deletes the cookie.
+   * Ends a session, also if it has just moved to another id. It deletes no cookie: to end the session of the current
+   * exchange, call `destroy`.
    */
   async revoke(id: SessionId): Promise<void> {
     const { store, clock } = this.#settings
@@ -125,9 +125,9 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   /**
-   * Ends the session of a subject that a device list shows under this handle.
+   * Ends the session with this handle, if it belongs to this subject. A device list shows the handle.
    *
-   * @returns false if the subject has no such session, whoever else may have
+   * @returns false if the subject has no session with this handle
    * @throws {UsageError} `ERR_STORE_NO_INDEX`
    */
   async revokeHandle(subject: string, handle: string): Promise<boolean> {
@@ -138,7 +138,7 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   /**
-   * Logs a subject out everywhere, but for one session if asked.
+   * Ends all sessions of a subject, except the one in `except`.
    *
    * @returns how many sessions ended
    * @throws {UsageError} `ERR_STORE_NO_INDEX`
@@ -199,7 +199,7 @@ export class SessionManager<Data extends object = SessionData> {
 
   #load(exchange: Exchange, token: string, untagged: boolean): Awaitable<OpenSession<Data>> {
     const loaded = this.#settings.store.load(idOf(secretOf(token)))
-    // No closure where none is needed: this is the path of every request.
+    // Every request takes this path: a synchronous store costs no closure.
     if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, untagged, record))
     return this.#found(exchange, untagged, loaded)
   }
@@ -228,7 +228,7 @@ export class SessionManager<Data extends object = SessionData> {
     return this.#expired(record, this.#settings.clock()) ? undefined : record
   }
 
-  /** The store leaves expired records out, by its own clock and by the timeouts of the day when they were written. */
+  /** Checks again: the store used its own clock, and the timeouts that were configured when the record was written. */
   #expired(record: SessionRecord, now: Timestamp): boolean {
     if (record.expiresAt <= now) return true
     if (now < expiryOf(record.createdAt, record.seenAt, this.#settings.shortest)) return false
@@ -245,7 +245,7 @@ export class SessionManager<Data extends object = SessionData> {
     return this.#opened(exchange, { state: { is: 'absent' }, absence, inCookie: true, touchDue: false })
   }
 
-  /** Of two cookies one may have been planted, so neither opens a session. A logout ends what both of them name. */
+  /** An attacker may have planted one of two cookies, so neither opens a session. A logout ends the sessions of both. */
   #duplicate(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
     this.#tell({ type: 'cookie_duplicate', cookie: cookie.name }, exchange)
     const ids = exchange.cookies.rawAll(cookie.name).flatMap((raw) => {
@@ -266,7 +266,7 @@ export class SessionManager<Data extends object = SessionData> {
     return new OpenSession(this.#writer, exchange, finding)
   }
 
-  /** Whoever opens the session while it is being loaded shares that load; after a failure the next one tries again. */
+  /** Calls of `open` during a load share it. After a failed load the next call tries again. */
   #remember(exchange: Exchange, opening: Promise<OpenSession<Data>>): Promise<OpenSession<Data>> {
     const { memory } = exchange
     const answered = memory.get(this) === ANSWERED
@@ -297,7 +297,7 @@ export class SessionManager<Data extends object = SessionData> {
 
 function nothing(): void {}
 
-/** While a session moves to another id, or after a crash in between, it has two records: the one in use stands for it. */
+/** A session has two records while it moves to another id, or after a crash during a move. Keeps the one last used. */
 function onePerSession(records: readonly SessionRecord[]): SessionRecord[] {
   const sessions = new Map<string, SessionRecord>()
   for (const record of records) {

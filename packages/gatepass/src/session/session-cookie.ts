@@ -8,14 +8,14 @@ const attributes = {
   sameSite: 'lax',
   path: '/',
   encoding: 'none',
-  description: 'Finds your session again; gone after logout. Kept for longer only where you ask to be remembered.',
+  description: 'Finds your session again; deleted at logout. Kept for longer only if you ask to be remembered.',
 } as const
 
-// Browsers that know nothing of __Host-Http- still enforce __Host-, with which the name begins (RFC 6265bis §4.1.3).
+// Browsers that do not know __Host-Http- still enforce __Host-, because the name begins with it (RFC 6265bis §4.1.3).
 const overHttps = plainCookie('__Host-Http-gp', { ...attributes, secure: true })
 const onThisMachine = plainCookie('gp', { ...attributes, secure: false })
 
-/** Which cookie carries the token: the application's own, or one that suits the connection. */
+/** Chooses the cookie that carries the token: the application's own, or a default for the connection. */
 export class SessionCookie {
   readonly #own: Cookie | undefined
 
@@ -28,7 +28,7 @@ export class SessionCookie {
   }
 
   /**
-   * The cookie, for an exchange that will set it; asked before anything is stored.
+   * The cookie, for an exchange that will set it. Called before anything is stored.
    *
    * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
    */
@@ -38,22 +38,22 @@ export class SessionCookie {
   }
 
   /**
-   * At a login, takes from the browser what it may hold under the same name in another scope, from an earlier `domain` or
-   * `path` of the application's own cookie: it would come beside the new one, and of two neither counts.
+   * At a login, deletes cookies with the same name but another `domain` or `path`, which an earlier configuration may have
+   * set. The browser would send such a cookie together with the new one, and two session cookies open no session.
    */
   clearElsewhere(exchange: Exchange): void {
     const cookie = this.of(exchange)
     const sent = exchange.cookies.count(cookie.name)
-    // Our own cookies have had one scope ever, and with `__Host-` browsers know no other.
+    // The default cookies have always had one scope, and browsers allow only one scope for `__Host-`.
     if (sent === 0 || (sent === 1 && this.#own === undefined) || /^__host-/i.test(cookie.name)) return
     exchange.cookies.deleteElsewhere(cookie, scopesOf(exchange))
   }
 }
 
-/** Browsers keep one cookie per name, domain and path: more scopes than these are not asked about. */
+/** How many combinations of domain and path are deleted at most. */
 const MOST_SCOPES = 16
 
-/** Where a browser may hold a cookie that it would send with this request: the host, its parent domains, the path's prefixes. */
+/** The scopes of cookies that a browser would send with this request: its host and parent domains, with each path prefix. */
 function scopesOf(exchange: Exchange): CookieAttributes[] {
   const host = URL.canParse(exchange.origin) ? new URL(exchange.origin).hostname : ''
   const labels = /^[\d.]+$|^\[/.test(host) ? [] : host.split('.')
@@ -64,7 +64,7 @@ function scopesOf(exchange: Exchange): CookieAttributes[] {
   return scopes.slice(0, MOST_SCOPES)
 }
 
-/** Whether an origin is on the machine of the browser itself, where nobody listens in (Secure Contexts §3.1). */
+/** Whether an origin is on the browser's own machine, so that no network carries the request (Secure Contexts §3.1). */
 export function isLoopback(origin: string): boolean {
   const host = URL.canParse(origin) ? new URL(origin).hostname : ''
   return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
@@ -73,7 +73,7 @@ export function isLoopback(origin: string): boolean {
 function insecure(origin: string): UsageError {
   return new UsageError('ERR_SESSION_INSECURE_ORIGIN', `A session cookie would travel unencrypted to ${origin}`, {
     hint:
-      'Serve the application over https. If a proxy in front of it does, say so with `trustProxy`, and let the proxy send ' +
-      'X-Forwarded-Proto or Forwarded. For http in a closed network, pass a `cookie` of your own.',
+      'Serve the application over https. If a proxy in front of it does that, set `trustProxy` and let the proxy send ' +
+      'X-Forwarded-Proto or Forwarded. For http in a closed network, pass your own `cookie`.',
   })
 }

@@ -19,111 +19,112 @@ import type { SessionId, SessionRecord, Timestamp } from './store.ts'
 
 export type { LoginProof } from './about.ts'
 
-/** Why the browser's cookie led to no session. */
+/** Why the request's cookie named no session. */
 export type Absence =
   | 'no-cookie'
   | 'duplicate'
   | 'malformed'
   | 'forged'
   | 'unknown'
-  /** The request carries a token in `Authorization` that names no session: what it puts into this one is not kept. */
+  /** The request authenticates itself in `Authorization`, with a token that names no session. Its session is never stored. */
   | 'stateless'
 
-/** Data on the server about one browser, from its first stored value to logout or expiry. */
+/** Data on the server about one browser, from the first stored value to logout or expiry. */
 export interface Session<Data extends object = SessionData> {
-  /** `undefined` until something has been stored. Safe to log. */
+  /** `undefined` until something is stored. Safe to log. */
   readonly id: SessionId | undefined
-  /** Public name for device lists, 22 random characters; a rotation keeps it, another subject gets another. */
+  /** Public name for device lists, 22 random characters. A rotation keeps it. A login of another subject replaces it. */
   readonly handle: string | undefined
   /**
-   * Change it freely until the response begins; it is saved then. What other requests changed meanwhile is kept, by
-   * top-level key. Anything JSON can carry; a Date comes back as a string. If the session has ended meanwhile, the change
-   * is saved nowhere and the request is answered with 409 `ERR_SESSION_ENDED`.
+   * Change it freely until the response begins: then it is saved. Top-level keys that only other requests changed in the
+   * meantime keep their value. It holds anything that JSON can carry; a Date comes back as a string. If the session has
+   * ended in the meantime, nothing is saved and the request is answered with 409 `ERR_SESSION_ENDED`.
    */
   readonly data: Partial<Data>
-  /** Whose session this is; `undefined` before login. */
+  /** The user that this session belongs to; `undefined` before login. */
   readonly subject: string | undefined
   readonly login: LoginProof | undefined
   readonly createdAt: Timestamp | undefined
   readonly expiresAt: Timestamp | undefined
-  /** Why the browser's session cookie led to no session; `undefined` when it did. */
+  /** Why the request's cookie named no session; `undefined` if it named one. */
   readonly absence: Absence | undefined
   /**
-   * Saves at once: `change` is applied to the newest stored data, on top of what this request has changed so far. It may
-   * run more than once, and must not wait for anything.
+   * Saves at once. `change` receives the newest stored data, with the changes of this request so far. It may run more than
+   * once and must be synchronous.
    *
-   * @throws {ProtocolError} `ERR_SESSION_ENDED` (409) if the session has ended since this request began: nothing was saved
+   * @throws {ProtocolError} `ERR_SESSION_ENDED` (409) if the session has ended since this request began; nothing was saved
    * @throws {UsageError} `ERR_RESPONSE_STARTED`, `ERR_SESSION_DATA`, `ERR_SESSION_TOO_LARGE`, `ERR_SESSION_INSECURE_ORIGIN`
    * @throws {StoreError}
    */
   update(change: (data: Partial<Data>) => void): Promise<void>
   /**
-   * Same data, new token, when the response leaves. Call it whenever privileges change (session fixation).
+   * Gives the session a new token when the response is sent; the data stays. Call it when privileges change (session
+   * fixation).
    *
    * @throws {UsageError} `ERR_RESPONSE_STARTED`
    */
   rotate(): void
   /**
-   * Makes this `subject`'s session, under a new token and with a new absolute timeout. Of the data only flash messages and
-   * the keys in `carry` survive, unless it was this subject's already.
+   * Makes this the session of `subject`, with a new token and a new absolute timeout. If the session belonged to another
+   * subject or to none, only flash messages and the data keys in `carry` are kept.
    *
    * @throws {UsageError} `ERR_RESPONSE_STARTED`
    */
   assign(subject: string, proof: LoginProof, options?: { carry?: readonly string[] }): void
   /**
-   * Forgets everything and deletes the cookie, when the response leaves. Requests still running cannot bring it back;
-   * what this request stores from here on begins another session.
+   * Ends the session and deletes the cookie when the response is sent. Requests that still run cannot bring it back. Data
+   * that this request stores after the call begins a new session.
    *
-   * @param options.everywhere ends all other sessions of its subject as well
+   * @param options.everywhere also ends all other sessions of its subject
    * @throws {UsageError} `ERR_RESPONSE_STARTED`; `ERR_STORE_NO_INDEX` for `everywhere` on a store without a SubjectIndex
    */
   destroy(options?: { everywhere?: boolean }): void
 }
 
-/** Data key of the flash messages, which every login carries over. */
+/** Data key of the flash messages. Every login carries them over. */
 export const FLASH_KEY = 'flash'
 
-/** What a request did to its session, and so what its commit has to do. */
+/** What the commit has to do, from what the request did to its session. */
 export type Fate = 'none' | 'touched' | 'changed' | 'created' | 'rotated' | 'destroyed' | 'refused'
 
-/** A login decided in this request. */
+/** A login by this request that is not stored yet. */
 export interface Assignment {
   readonly subject: string
   readonly login: LoginProof
   readonly handle: string
-  /** The data keys that survive; all of them if `undefined`. */
+  /** The data keys that are kept; `undefined` keeps all of them. */
   readonly carry: readonly string[] | undefined
 }
 
-/** What has been stored for a request. */
+/** The wishes of a request that have been stored. */
 export interface Done {
   readonly edit: Edit
   readonly assignment: Assignment | undefined
 }
 
-/** What a session needs of its manager. */
+/** What a session needs from its manager. */
 export interface SessionKeeper {
   update(session: OpenSession, change: (data: object) => void): Awaitable<void>
-  /** Ends what `destroy()` left to be ended. */
+  /** Ends in the store the session that `destroy()` was called on. */
   end(session: OpenSession): Awaitable<void>
   /** @throws {UsageError} `ERR_STORE_NO_INDEX` */
   assertIndexed(what: string): void
 }
 
-/** Where a request stands with its session. */
+/** The state of a request's session. */
 export type State =
-  /** There is none. What the request stores begins one. */
+  /** The request has no session. Data that it stores begins one. */
   | { readonly is: 'absent' }
-  /** Several tokens came, which name these. What the request stores begins another one. */
+  /** The request brought several session cookies, which name these ids. Data that it stores begins a new session. */
   | { readonly is: 'ambiguous'; readonly ids: readonly SessionId[] }
-  /** The request brought its own credentials, which name none: what it stores is for itself alone. */
+  /** The request authenticates itself without a session. Data that it sets lasts until its end and is never stored. */
   | { readonly is: 'stateless' }
-  /** There is one, and this is the newest revision that the request knows. */
+  /** The session is in the store; `record` is the newest revision that this request knows. */
   | { readonly is: 'stored'; readonly record: SessionRecord }
-  /** It was moved or ended: before the request arrived (`record` is its marker), or since it was loaded as `record`. */
+  /** The session was moved or ended. `arrival`: before the request, `record` is its marker. `load`: after it loaded `record`. */
   | { readonly is: 'ended'; readonly record: SessionRecord; readonly since: 'arrival' | 'load' }
 
-/** A session that `destroy()` left to be ended, wherever it is by then. */
+/** A session that `destroy()` was called on, and that the store still has. */
 export interface Ending {
   readonly of: State
   readonly everywhere: boolean
@@ -132,15 +133,15 @@ export interface Ending {
 /** How a session was found. */
 export interface Finding {
   readonly state: State
-  /** Why the cookie led to none; `undefined` if it led to one. */
+  /** Why the cookie named no session; `undefined` if it named one. */
   readonly absence?: Absence
-  /** Whether this exchange's session cookie is this session's. */
+  /** Whether the session cookie of this exchange carries this session's token. */
   readonly inCookie: boolean
-  /** Whether being seen is to be written down. */
+  /** Whether the commit must write a new `seenAt`. */
   readonly touchDue: boolean
 }
 
-/** A session as one exchange sees it: what was loaded, and what the request wants to become of it. */
+/** A session as one exchange sees it: what was loaded, and what the request wants to change. */
 export class OpenSession<Data extends object = object> implements Session<Data> {
   readonly absence: Absence | undefined
   readonly exchange: Exchange
@@ -148,16 +149,16 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   #state: State
   #inCookie: boolean
   #touchDue: boolean
-  /** The data that this request's changes are relative to, as JSON text; it outlives the record. */
+  /** The data that this request started from, as JSON text. It is kept when the record is lost. */
   #base: string
   #data: Partial<Data> | undefined
   #about: About | undefined
-  // What the request wants, in the order in which it is done.
+  // What the request wants, in the order in which the commit does it.
   #ending: Ending | undefined
   #assignment: Assignment | undefined
   #rotating = false
   #closed = false
-  /** Work that has to be finished before the response leaves, in order. */
+  /** Work that must finish before the response is sent, one after the other. */
   #work: Promise<void> | undefined
 
   constructor(keeper: SessionKeeper, exchange: Exchange, { state, absence, inCookie, touchDue }: Finding) {
@@ -212,13 +213,13 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
 
   rotate(): void {
     this.assertOpen()
-    // A session that something other than the cookie names has no token here to be replaced.
+    // A session that the cookie does not name has no token in the cookie that could be replaced.
     if (this.#inCookie) this.#rotating = true
   }
 
   assign(subject: string, proof: LoginProof, options: { carry?: readonly string[] } = {}): void {
     this.assertOpen()
-    // Stores write UTF-8, in which two subjects that are not well-formed could become one.
+    // Stores write UTF-8, where two different ill-formed subjects could become the same text.
     if (!isKeyText(subject) || !subject.isWellFormed()) throw noSubject()
     if (!this.#inCookie) this.#leave()
     const same = subject === this.subject
@@ -239,7 +240,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (this.#data !== undefined) for (const key of Object.keys(this.#data)) delete (this.#data as Bag)[key]
   }
 
-  /** Ends at once what `destroy()` left to the end of the request. If that fails the session goes on as it was. */
+  /** Ends the destroyed session now instead of at the commit. If that fails, the session continues unchanged. */
   async endNow(): Promise<void> {
     const of = this.#ending?.of
     try {
@@ -275,17 +276,17 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#ending
   }
 
-  /** Whether this exchange's session cookie is this session's: then it is deleted with it. */
+  /** Whether the session cookie of this exchange carries this session's token. Then a logout deletes the cookie. */
   get inCookie(): boolean {
     return this.#inCookie
   }
 
-  /** Whether the session goes on under another id. */
+  /** Whether the commit moves the session to another id. */
   get moving(): boolean {
     return this.#rotating || this.#assignment !== undefined
   }
 
-  /** What is to be done now. */
+  /** What the commit has to do now. */
   fate(): Fate {
     if (this.#ending !== undefined) return 'destroyed'
     switch (this.#state.is) {
@@ -297,7 +298,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
       case 'ambiguous':
         return this.#assignment !== undefined || this.#changed() ? 'created' : 'none'
       case 'ended':
-        // A login is new authority; all else of this request was meant for a session that is no more.
+        // A login is new authority. All other changes were meant for the session that has ended.
         if (this.#assignment !== undefined) return 'created'
         return this.#changed() ? 'refused' : 'none'
       case 'stateless':
@@ -305,15 +306,15 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     }
   }
 
-  /** What this request did to the data so far. */
+  /** What this request has changed in the data so far. */
   edit(): Edit {
     if (this.#data === undefined) return { base: this.#base, local: this.#base, carry: this.#assignment?.carry }
     return { base: this.#base, local: checkedText(this.#data), carry: this.#assignment?.carry }
   }
 
-  /** Goes on from what is now stored; whatever the application has wanted since remains to be done. */
+  /** Continues from the stored record. Changes that the application made during the write remain to be stored. */
   settle(record: SessionRecord, done: Done): void {
-    // destroy() was called while this was being stored: it ends what came of it.
+    // destroy() was called during the write: it must end the record that was written.
     if (this.#ending !== undefined) {
       this.#ending = { ...this.#ending, of: { is: 'stored', record } }
       return
@@ -327,21 +328,21 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (this.#data !== undefined) this.#refresh(this.#data as Bag, done.edit.local)
   }
 
-  /** The record was touched; the rest stands. */
+  /** The record was touched. */
   seen(): void {
     this.#touchDue = false
   }
 
   /**
-   * What destroy() left was ended. What the request stores from here on begins another session, unless its own token had
-   * been ended before: then the browser may hold the cookie of a newer login by now.
+   * The destroyed session has ended in the store. Data that the request stores from now on begins a new session, unless
+   * the token had been ended by another request: then the browser may already hold the cookie of a newer login.
    */
   ended(state: State): void {
     this.#ending = undefined
     if (this.#state.is === 'absent') this.#state = state
   }
 
-  /** The session was ended or moved elsewhere; a login of this request stands. */
+  /** Another request ended or moved the session. A login of this request remains. */
   lose(): void {
     if (this.#state.is !== 'stored') return
     this.#state = { is: 'ended', record: this.#state.record, since: 'load' }
@@ -349,7 +350,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     this.#rotating = false
   }
 
-  /** Lets `save` run as the last thing that happens to this session, once. */
+  /** Runs `save` once, after all work on this session; from now on the session refuses changes. */
   close(save: (session: OpenSession) => Awaitable<void>): Awaitable<void> {
     if (this.#closed) return this.#work
     this.#closed = true
@@ -361,14 +362,14 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (!this.#closed) return
     throw new UsageError(
       'ERR_RESPONSE_STARTED',
-      'The session was saved when the response began, and cannot change now',
+      'The session was saved when the response began and cannot change now',
       {
         hint: 'Change the session before the first byte of the response, or in a later request.',
       },
     )
   }
 
-  /** Updates of one exchange wait for each other, awaited or not, and the commit waits for them. */
+  /** Runs the updates of one exchange one after the other, awaited or not. The commit waits for all of them. */
   #inTurn(act: () => Awaitable<void>): Promise<void> {
     const before = this.#work
     const turn = before === undefined ? (async () => act())() : before.then(act)
@@ -376,7 +377,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return turn
   }
 
-  /** The caller that started the work hears of its failure; those that only wait for it need not. */
+  /** The caller that started the work receives its error. Work that waits in line behind it does not. */
   #follow(work: Awaitable<void>): Awaitable<void> {
     if (work instanceof Promise) this.#work = work.catch(() => {})
     return work
@@ -388,7 +389,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (this.#data !== undefined) Object.assign(this.#data, parseData(record.data))
   }
 
-  /** Lets go of a session that a token named, so that a login begins one of its own, in a cookie. */
+  /** Leaves the session that an access token named, so that a login begins its own session, in a cookie. */
   #leave(): void {
     this.#inCookie = true
     this.#state = { is: 'absent' }
@@ -396,7 +397,10 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     this.#base = EMPTY_DATA
   }
 
-  /** Makes the data what is stored, with what was changed since it was `saved`, in place: the application may hold parts of it. */
+  /**
+   * Updates the data to what is stored, keeping the changes made since `saved`. It changes the object in place, because the
+   * application may hold parts of it.
+   */
   #refresh(data: Bag, saved: string): void {
     const local = dataText(data)
     const fresh = rebase(prune(this.#base, this.#assignment?.carry), diff(saved, local))
@@ -415,7 +419,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return false
   }
 
-  /** Drops all data but these keys, and says which keys of the loaded data may count from here on. */
+  /** Drops all data except these keys. Returns the keys of the loaded data that still count. */
   #carried(keys: readonly string[]): readonly string[] {
     const data = this.data as Bag
     for (const key of Object.keys(data)) if (!keys.includes(key)) delete data[key]
@@ -428,7 +432,7 @@ type Bag = Record<string, unknown>
 function noSubject(): UsageError {
   return new UsageError(
     'ERR_PASSPORT_SUBJECT',
-    'A session can only be assigned to a subject that is well-formed text and not empty',
+    'A session can only be assigned to a subject that is non-empty, well-formed text',
     {
       hint: 'Use the primary key of the user, as a string.',
     },

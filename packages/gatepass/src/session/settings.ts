@@ -10,46 +10,47 @@ import { SessionCookie } from './session-cookie.ts'
 import { hasSubjectIndex, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
 import { SessionTokens } from './token.ts'
 
-/** When a session ends by itself. Seconds, ten years at most. */
+/** When a session ends without a logout. Seconds, ten years at most. */
 export interface SessionTimeouts {
-  /** After so long without a request; not longer than the absolute timeout. */
+  /** Ends a session that received no request for this long. Must not be longer than `absoluteTimeout`. */
   idleTimeout?: number
-  /** So long after it began, however much it is used; a login begins it again. */
+  /** Ends a session this long after it began, even while it is used. Each login starts the time again. */
   absoluteTimeout?: number
 }
 
 export interface SessionOptions extends SessionTimeouts {
   store: SessionStore
   /**
-   * Carries the token. Default: `__Host-Http-gp` (Secure, HttpOnly, SameSite=Lax, Path=/) over https, `gp` over http on
-   * the browser's own machine; over http elsewhere a session cannot begin. A cookie of your own is used as it is.
+   * The cookie that carries the token. Default over https: `__Host-Http-gp` (Secure, HttpOnly, SameSite=Lax, Path=/).
+   * Default over http on the browser's own machine: `gp`. Over http elsewhere a session cannot begin. Your own cookie is
+   * used unchanged.
    */
   cookie?: Cookie
   /**
-   * With keys every token carries a tag, so that a forged one is refused without asking the store. The first writes, all
-   * read: keep a retired key for the longest absolute timeout. Tokens without a tag are then refused, unless `keysSince`
-   * says that there may be some.
+   * With keys, every token carries a tag, so that a forged token is refused without a store call. The first key writes
+   * tags, all keys read them: keep a retired key for the longest absolute timeout. Tokens without a tag are refused,
+   * unless `keysSince` allows them.
    */
   keys?: Keys
   /**
-   * When `keys` was first configured, if sessions existed before: those that began earlier keep their untagged tokens. Once
-   * all of these have reached their absolute timeout it has no effect any more.
+   * The date when `keys` was first configured, if sessions existed before. Sessions that began earlier keep their untagged
+   * tokens. The option has no effect once all of these have reached their absolute timeout.
    */
   keysSince?: Date
   /** Default 24 hours. */
   idleTimeout?: number
   /** Default 7 days. */
   absoluteTimeout?: number
-  /** Timeouts of a session whose login is to be remembered: 14 and 30 days. */
+  /** Timeouts of a session whose login is remembered. Default 14 days idle, 30 days absolute. */
   remember?: SessionTimeouts
-  /** Seconds; how seldom being seen is written down. Default 60, or a 20th of the shortest idle timeout if that is less. */
+  /** Seconds between two writes of `seenAt`. Default 60, or a 20th of the shortest idle timeout if that is less. */
   touchInterval?: number
-  /** How many sessions a subject may have; a login beyond that ends the oldest. Default 20, if the store has a SubjectIndex. */
+  /** How many sessions a subject may have. One more login ends the oldest. Default 20, if the store has a SubjectIndex. */
   perSubject?: number
-  /** Bytes of a session's data as JSON. Default 1 MiB. */
+  /** Maximum size of a session's data as JSON, in bytes. Default 1 MiB. */
   dataLimit?: number
   clock?: () => Timestamp
-  /** Told what happens to sessions; holds no secrets. What it throws is printed as a warning and otherwise ignored. */
+  /** Receives every session event. Events contain no secrets. An error that it throws only prints a warning. */
   onEvent?: (event: SessionEvent, exchange: Exchange | undefined) => void
 }
 
@@ -75,7 +76,7 @@ export interface Timeouts {
   readonly absolute: number
 }
 
-/** Options once checked, with every default in place; durations in milliseconds. */
+/** The checked options, with all defaults filled in. Durations are in milliseconds. */
 export interface Settings {
   readonly store: SessionStore
   readonly index: SubjectIndex | undefined
@@ -84,7 +85,7 @@ export interface Settings {
   readonly keysSince: Timestamp
   readonly standard: Timeouts
   readonly remembered: Timeouts
-  /** Whoever is within these is within any. */
+  /** The smaller of both timeouts: inside these, `about` need not be parsed. */
   readonly shortest: Timeouts
   readonly touchInterval: number
   readonly perSubject: number
@@ -127,19 +128,19 @@ export function sessionSettings(options: SessionOptions): Settings {
   }
 }
 
-/** Which timeouts count for a session with this login. */
+/** The timeouts that apply to a session with this login. */
 export function timeoutsOf(settings: Settings, login: LoginProof | undefined): Timeouts {
   return login?.remembered === true ? settings.remembered : settings.standard
 }
 
-/** When a session that began at `createdAt` and was seen at `seenAt` ends by itself. */
+/** When a session that began at `createdAt` and was last seen at `seenAt` times out. */
 export function expiryOf(createdAt: Timestamp, seenAt: Timestamp, timeouts: Timeouts): Timestamp {
   return Math.min(seenAt + timeouts.idle, createdAt + timeouts.absolute)
 }
 
 export function noIndex(what: string): UsageError {
   return new UsageError('ERR_STORE_NO_INDEX', `${what} needs a store that can find sessions by subject`, {
-    hint: 'Use a store that implements SubjectIndex, as all of ours do.',
+    hint: 'Use a store that implements SubjectIndex. All stores of gatepass do.',
   })
 }
 
@@ -148,7 +149,7 @@ const STORE_METHODS = ['load', 'insert', 'replace', 'touch', 'remove'] as const
 function checkStore(store: SessionStore): void {
   const missing = STORE_METHODS.filter((name) => typeof store?.[name] !== 'function')
   if (missing.length === 0) return
-  throw new UsageError('ERR_SESSION_OPTIONS', `\`store\` is no SessionStore: it lacks ${missing.join(', ')}`, {
+  throw new UsageError('ERR_SESSION_OPTIONS', `\`store\` is not a SessionStore: it has no ${missing.join('(), ')}()`, {
     hint: "For example `store: sqliteStore('app.db')` from gatepass/stores/sqlite.",
   })
 }
@@ -159,14 +160,14 @@ function checkCookie(cookie: unknown): void {
   if (cookie === undefined || fits) return
   throw new UsageError(
     'ERR_SESSION_OPTIONS',
-    `sessions: \`cookie\` is ${kindOf(cookie)}, and not a cookie of gatepass/cookie`,
+    `sessions: \`cookie\` is ${kindOf(cookie)}, not a cookie of gatepass/cookie`,
     {
-      hint: "cookie: plainCookie('__Host-session', { encoding: 'none' }); when a session ends is for idleTimeout and absoluteTimeout.",
+      hint: "For example cookie: plainCookie('__Host-session', { encoding: 'none' }). Set the session's lifetime with idleTimeout and absoluteTimeout.",
     },
   )
 }
 
-/** What is not given fits what is: only who names both can name an idle timeout that has no effect. */
+/** A default idle timeout is shortened to the absolute timeout; a given one that is longer is an error. */
 function timeouts(given: SessionTimeouts, defaults: Required<SessionTimeouts>): Timeouts {
   const absolute = duration('absoluteTimeout', given.absoluteTimeout ?? defaults.absoluteTimeout)
   const idle = duration('idleTimeout', given.idleTimeout ?? Math.min(defaults.idleTimeout, absolute))
@@ -174,17 +175,17 @@ function timeouts(given: SessionTimeouts, defaults: Required<SessionTimeouts>): 
   throw new UsageError(
     'ERR_SESSION_OPTIONS',
     `\`idleTimeout\` (${idle} s) is longer than \`absoluteTimeout\` (${absolute} s), so it would have no effect`,
-    { hint: 'Both are in seconds, not in milliseconds. Give both where sessions are to last that long.' },
+    { hint: 'Both are in seconds, not in milliseconds. If sessions should last that long, set both options.' },
   )
 }
 
-/** A session that is used must never seem idle, so being seen is written down more often than the idle timeout passes. */
+/** The touch interval must be shorter than the idle timeout, or a session that is in use would expire. */
 function touchInterval(options: SessionOptions, idle: number): number {
   if (options.touchInterval === undefined) return Math.min(MINUTE * 1000, Math.round(idle / 20))
   const interval = inMilliseconds(duration('touchInterval', options.touchInterval, 0))
   if (interval < idle) return interval
-  throw new UsageError('ERR_SESSION_OPTIONS', '`touchInterval` is not below the idle timeout', {
-    hint: 'Leave it out, or take a tenth of the idle timeout at most.',
+  throw new UsageError('ERR_SESSION_OPTIONS', '`touchInterval` is not shorter than the idle timeout', {
+    hint: 'Leave it out, or set it to at most a tenth of the idle timeout.',
   })
 }
 

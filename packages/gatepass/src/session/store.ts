@@ -1,7 +1,7 @@
 import type { Awaitable } from '../awaitable.ts'
 
 declare const sessionId: unique symbol
-/** SHA-256 of the token in the cookie, 64 hex digits: names a session without granting access to it; safe to log. */
+/** SHA-256 of the token in the cookie, 64 hex digits. It names a session but does not open it, so it is safe to log. */
 export type SessionId = string & { readonly [sessionId]: true }
 
 /** Milliseconds since the Unix epoch. */
@@ -11,93 +11,94 @@ export type Timestamp = number
 export interface SessionRecord {
   readonly id: SessionId
   /**
-   * The session's public name, the same under every id it has: up to 64 letters, digits, `-` and `_`. While a session moves
-   * to another id, two records have it.
+   * The session's public name: up to 64 letters, digits, `-` and `_`. It stays the same when the session moves to another
+   * id, and during such a move two records have it.
    */
   readonly handle: string
-  /** 1 when inserted, then +1 with every replace. */
+  /** 1 when inserted; every replace adds 1. */
   readonly version: number
-  /** Whose session this is; null before login. The index behind "log out everywhere". */
+  /** The user that the session belongs to; null before login. "Log out everywhere" finds sessions by it. */
   readonly subject: string | null
-  /** The application's data as JSON text; a store never looks inside. */
+  /** The application's data as JSON text. A store never parses it. */
   readonly data: string
-  /** The engine's own notes as JSON text (how the login was proved, device); a store never looks inside. */
+  /** The engine's own notes as JSON text (how the login was proved, device). A store never parses them. */
   readonly about: string
-  /** When it began: at the first stored value, and again at each login. The absolute timeout counts from here. */
+  /** When the session began: at the first stored value, and again at each login. The absolute timeout starts here. */
   readonly createdAt: Timestamp
-  /** When it was last seen, to within the touch interval. */
+  /** When the last request used the session, to within the touch interval. */
   readonly seenAt: Timestamp
   readonly expiresAt: Timestamp
 }
 
-/** `gone`: removed or expired since it was loaded. `conflict`: replaced by somebody else since. */
+/** `gone`: the record was removed or expired after it was loaded. `conflict`: another request has replaced it. */
 export type WriteResult = 'done' | 'conflict' | 'gone'
 
 /**
  * Where session records live. Four rules make lost updates and resurrected sessions impossible:
  *
  * 1. Only `insert` creates a record.
- * 2. `replace` and a versioned `remove` act atomically, and only on the version they name.
+ * 2. `replace`, and `remove` with a version, are atomic and act only on the version they name.
  * 3. `touch` moves the expiry of a live record later; it creates nothing and changes nothing but `seenAt` and `expiresAt`.
- * 4. To every method an expired record is an absent one.
+ * 4. Every method treats an expired record as absent.
  *
- * Whatever goes wrong is thrown as a {@link StoreError} (`ERR_STORE_UNAVAILABLE`), and then nothing was acknowledged.
+ * A method that fails throws a {@link StoreError} (`ERR_STORE_UNAVAILABLE`). Then the caller must not assume that anything
+ * was written.
  */
 export interface SessionStore {
-  /** True when every method answers with a value rather than a promise: sessions can then be loaded on first use. */
+  /** True if every method returns a value and never a promise. Sessions can then be loaded on first use. */
   readonly synchronous?: boolean
   load(id: SessionId): Awaitable<SessionRecord | undefined>
   /** @throws {StoreError} `ERR_STORE_DUPLICATE` if a live record has this id, `ERR_STORE_FULL` if there is no room */
   insert(record: SessionRecord): Awaitable<void>
-  /** `id`, `handle` and `createdAt` of a record never change; all else is replaced, and `record.version` is `expectedVersion + 1`. */
+  /** Replaces all but `id`, `handle` and `createdAt`, which never change. `record.version` is `expectedVersion + 1`. */
   replace(record: SessionRecord, expectedVersion: number): Awaitable<WriteResult>
-  /** Never moves an expiry or `seenAt` back; does not count as a new version. */
+  /** Never moves `expiresAt` or `seenAt` back, and keeps the version. */
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult>
-  /** Without a version: unconditional, and `done` even if nothing was there. */
+  /** Without a version it removes any record, and returns `done` even if there was none. */
   remove(id: SessionId, expectedVersion?: number): Awaitable<WriteResult>
 }
 
-/** What a store may offer besides: answers for a device list, for "log out everywhere", and a limit of sessions. */
+/** Optional methods of a store: for device lists, for "log out everywhere" and for a limit of sessions per subject. */
 export interface SubjectIndex {
-  /** Live records only, the most recently begun first. */
+  /** Returns live records only, the most recently begun first. */
   listBySubject(subject: string): Awaitable<SessionRecord[]>
   /** @returns how many live records were removed */
   removeBySubject(subject: string, except?: SessionId): Awaitable<number>
   /**
-   * Inserts, and removes the oldest live sessions of the same subject beyond `limit` (at least 1, the new one included, which
-   * always stays). Records with the same handle are one session, as old as the youngest of them: a session that is just
-   * being moved to another id takes no room twice. A record without a subject is inserted and nothing else.
+   * Inserts a record, then removes the oldest live sessions of the same subject until `limit` remain. `limit` is at least 1
+   * and includes the new session, which always stays. Records with the same handle count as one session, as old as the
+   * youngest of them: a session that is moving to another id counts once. A record without a subject is only inserted.
    *
-   * Where the engine can, that is one atomic step. Where it cannot, the limit holds once every login has been answered, two
-   * at once never end each other, and what a crash leaves undone the next login does.
+   * A store does this in one atomic step if its database can. Otherwise the limit holds once every login has been answered,
+   * two logins at the same time never end each other, and the next login finishes what a crash left undone.
    *
    * @returns how many records were removed
    */
   insertWithin(record: SessionRecord, limit: number): Awaitable<number>
 }
 
-/** Is told which records are no longer what they were. */
+/** Receives the ids of records that have changed. */
 export interface ChangeListener {
-  /** This record was replaced, touched or removed, by this process or another. May come more often than that. */
+  /** This process or another has replaced, touched or removed the record. It may be called without a change, too. */
   changed(id: SessionId): void
-  /** From now on nothing is missed. */
+  /** From now on every change is reported. */
   up(): void
-  /** From now on something may be missed, or come late. */
+  /** From now on changes may be missed or reported late. */
   down(): void
 }
 
-/** What a store may offer besides: word of what other processes did, for a cache in front of it. */
+/** Optional method of a store: reports the changes of other processes, for a cache in front of the store. */
 export interface ChangeFeed {
   /**
-   * Tells of every record that any process replaces, touches or removes, once the change can be loaded; insertions are not
-   * told. It begins with `up`, as soon as it listens, and connects again by itself after a `down`.
+   * Reports every record that any process replaces, touches or removes, once the change can be loaded. Insertions are not
+   * reported. It calls `up` as soon as it listens, and reconnects after a `down`.
    *
-   * @returns ends it
+   * @returns a function that ends the subscription
    */
   subscribe(listener: ChangeListener): Awaitable<() => Awaitable<void>>
 }
 
-/** Whether a store can answer by subject. */
+/** Whether a store can find sessions by subject. */
 export function hasSubjectIndex(store: SessionStore): store is SessionStore & SubjectIndex {
   return 'listBySubject' in store && 'removeBySubject' in store && 'insertWithin' in store
 }

@@ -3,21 +3,21 @@ import { checkKeys, Keyring, type Keys } from '../crypto/keyring.ts'
 import { randomToken, sha256Hex } from '../crypto/random.ts'
 import type { SessionId } from './store.ts'
 
-/** 32 bytes in base64url, the last character canonical, so that one session has one token; then perhaps a tag. */
+/** 32 bytes in base64url, then an optional tag. The last character is canonical, so that one session has one token. */
 const SHAPE = /^[\w-]{42}[AEIMQUYcgkosw048](?:\.[\w-]{16})?$/
 const SECRET_LENGTH = 43
 const TAG_LENGTH = 16
 
 /**
- * What a token turned out to be: `genuine`; `untagged` from a time without keys, if it is genuine; `malformed` and
- * `forged` nothing of ours.
+ * The verdict on a token. `genuine`: its form and tag are right. `untagged`: its form is right but it has no tag, so it
+ * may be from a time without keys. `malformed`, `forged`: Gatepass did not make it.
  */
 export type TokenReading = 'genuine' | 'untagged' | 'malformed' | 'forged'
 
 /**
- * Writes and reads the tokens of session cookies: a secret of 256 random bits and, with keys, a tag over it of 96 bits.
- * The secret alone names the session. The tag tells a forgery without asking the store, and changes with the keys
- * while the session stays the same.
+ * Writes and reads the tokens of session cookies: a secret of 256 random bits and, with keys, a 96-bit tag over it. The
+ * secret alone names the session. The tag reveals a forgery without a store call. New keys change the tag and not the
+ * session.
  */
 export class SessionTokens {
   readonly #rings: readonly Keyring[]
@@ -48,17 +48,17 @@ export class SessionTokens {
   }
 }
 
-/** A new secret; `SessionTokens.write` makes the token of it. */
+/** Makes a new secret. `SessionTokens.write` makes a token from it. */
 export function mintSecret(): string {
   return randomToken()
 }
 
-/** The secret within a token that has been read. */
+/** The secret in a token that {@link SessionTokens.read} accepted. */
 export function secretOf(token: string): string {
   return token.length === SECRET_LENGTH ? token : token.slice(0, SECRET_LENGTH)
 }
 
-/** Names the session of a secret without granting access to it. */
+/** The session id of a secret. The id does not open the session. */
 export function idOf(secret: string): SessionId {
   return sha256Hex(secret) as SessionId
 }

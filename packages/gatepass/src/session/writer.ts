@@ -13,10 +13,10 @@ import { expiryOf, noIndex, type Settings, type Timeouts, timeoutsOf } from './s
 import type { SessionId, SessionRecord, Timestamp, WriteResult } from './store.ts'
 import { idOf, mintSecret } from './token.ts'
 
-/** Browsers keep no cookie longer (RFC 6265bis §5.6.2). Seconds. */
+/** Browsers limit the lifetime of a cookie to this (RFC 6265bis §5.6.2). Seconds. */
 const LONGEST_COOKIE = 400 * 24 * 60 * 60
 
-/** What a request wants at one moment; the application may go on to change its session while that is being stored. */
+/** What a request wants when a write begins. The application may change its session again during the write. */
 interface Wish {
   readonly edit: Edit
   readonly assignment: Assignment | undefined
@@ -25,12 +25,12 @@ interface Wish {
 }
 
 /**
- * Writes what a request did to its session: to the store, and as a cookie.
+ * Writes what a request did to its session, to the store and as a cookie.
  *
- * Where requests overlap, these rules hold. A session that moves or is logged out leaves a marker for a minute. A change
- * follows the markers to where its session is now, or is refused with 409. A login never fails for want of a session: it
- * begins its own. A logout follows its session, but never to another login. Only a login, a rotation that won, a logout
- * that ended the very session of its token, and the first write of a visitor write the cookie.
+ * These rules hold when requests overlap. A session that moves or is logged out leaves a marker for a minute. A change
+ * follows the markers to the id where its session is now, or is refused with 409. A login whose session has ended begins a
+ * new one. A logout follows its session, but never to another login. Only four things write the cookie: a login, a rotation
+ * that was first, a logout that ended the session of its own token, and the first write of a visitor.
  */
 export class SessionWriter implements SessionKeeper {
   readonly #settings: Settings
@@ -91,7 +91,7 @@ export class SessionWriter implements SessionKeeper {
     })
   }
 
-  /** A record that is not a session, once under its id. */
+  /** Inserts a record that is not a session. @returns false if the id is taken */
   note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean> {
     const now = this.#settings.clock()
     const note: SessionRecord = {
@@ -115,7 +115,7 @@ export class SessionWriter implements SessionKeeper {
     )
   }
 
-  /** @returns false if the session has ended elsewhere: then nothing was written */
+  /** @returns false if the session has ended elsewhere; nothing was written */
   #write(session: OpenSession, wish: Wish): Awaitable<boolean> {
     const { state } = session
     switch (state.is) {
@@ -157,8 +157,8 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /**
-   * Saves a change where the session is by now. Under another handle it is a session with a login, in which a request
-   * from before may change only what that login would have carried over, and of which it gets to see nothing else.
+   * Saves a change under the id that the session has moved to. If its handle changed, a login moved it: then this request
+   * sees and changes only the data keys that the login carried over.
    */
   async #saveElsewhere(session: OpenSession, { id, handle }: SessionRecord, wish: Wish): Promise<boolean> {
     const { store, clock } = this.#settings
@@ -200,7 +200,7 @@ export class SessionWriter implements SessionKeeper {
     const moved = this.#turns.take(base, (newest) =>
       moveRevision(store, newest, {
         succeed: (record) => this.#successor(session, wish, record, secret),
-        // The old record makes room for the new one, unless it was another subject's or had none.
+        // If the subject stays the same, the new record replaces the old one and does not count against the limit.
         insert: (record) => (record.subject === base.subject ? store.insert(record) : this.#insert(record, exchange)),
         carry: wish.assignment?.carry,
         clock,
@@ -216,7 +216,7 @@ export class SessionWriter implements SessionKeeper {
     })
   }
 
-  /** Another request has moved or ended the session first. A rotation that lost gives out no token. */
+  /** Another request moved or ended the session first. Then a rotation sends no token. */
   #moveTooLate(session: OpenSession, base: SessionRecord, wish: Wish): Promise<boolean> {
     session.lose()
     if (wish.assignment === undefined) return this.#saveElsewhere(session, base, wish)
@@ -224,8 +224,8 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /**
-   * A login whose session was moved or ended begins one of its own. If it had loaded the session live, it takes along what
-   * a login carries over; all of it if the session went on as this subject's.
+   * A login whose session was moved or ended begins a new session. If this request had loaded the live session, the new one
+   * takes the data that a login carries over, or all data if the moved session belongs to the same subject.
    */
   async #loginElsewhere(
     session: OpenSession,
@@ -241,7 +241,7 @@ export class SessionWriter implements SessionKeeper {
     return this.#create(session, wish, newData({ ...wish, edit }, there.record.data))
   }
 
-  /** That a session was seen is no reason to refuse a request: if it cannot be written now, a later one writes it. */
+  /** A failed touch does not fail the request: a later request writes `seenAt`. */
   #touch(session: OpenSession): Awaitable<void> {
     const { record } = session
     if (record === undefined) return undefined
@@ -256,7 +256,7 @@ export class SessionWriter implements SessionKeeper {
     }
   }
 
-  /** Requests that come together all find the touch due; one of them writes it, and the others wait for that. */
+  /** Of simultaneous requests that all find the touch due, one writes it and the others wait for that write. */
   #touchOnce(record: SessionRecord, timeouts: Timeouts): Awaitable<WriteResult> {
     const { id } = record
     const underWay = this.#touching.get(id)
@@ -283,8 +283,8 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /**
-   * Ends a session wherever it has moved to, as long as its handle is the same: a logout never ends another login. The
-   * cookie is deleted only with the very session that its token named; otherwise it may be a newer login's by now.
+   * Ends a session at the id that it has moved to, if its handle is the same: a logout never ends another login. The cookie
+   * is deleted only if the session still had the id of its token. Otherwise the browser may already hold a newer cookie.
    */
   async #endElsewhere(session: OpenSession, of: State, everywhere: boolean): Promise<void> {
     const { store, clock, index } = this.#settings
@@ -303,7 +303,7 @@ export class SessionWriter implements SessionKeeper {
     }
     if (of.is === 'stored' && subject === null) {
       subject = of.record.subject
-      // A marker lasts a minute only. Where a request took longer, the session is still known by its handle.
+      // A marker lasts only a minute. If the request took longer, the handle still finds the session.
       if (subject !== null && index !== undefined) await endHandle({ store, index }, subject, of.record.handle)
     }
     session.ended(own || of.is !== 'stored' ? afterEnd(of) : { is: 'ended', record: of.record, since: 'load' })
@@ -317,7 +317,7 @@ export class SessionWriter implements SessionKeeper {
     return of.is === 'stored' || of.is === 'ended' ? [of.record] : []
   }
 
-  /** @returns `undefined` if the session is not there any more */
+  /** @returns `undefined` if the session is no longer in the store */
   #endRevision(record: SessionRecord): Awaitable<SessionRecord | undefined> {
     const { store, clock } = this.#settings
     return this.#turns.take(record, (base) =>
@@ -331,8 +331,8 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /**
-   * Nothing of what was answered 2xx is lost, so a change that cannot be stored is an error. A flash message alone is not:
-   * the login or logout that it speaks of has been answered by then.
+   * A change that cannot be stored is an error, because everything that was answered with 2xx must be stored. A flash message
+   * alone is not an error: the login or logout that it describes has already been answered.
    */
   #refuse(session: OpenSession): void {
     const { exchange, state } = session
@@ -345,7 +345,7 @@ export class SessionWriter implements SessionKeeper {
     return { ...newest, version: newest.version + 1, data: this.#fitting(data), ...this.#seenNow(newest, timeouts) }
   }
 
-  /** A clock that is behind for a moment shortens nothing. */
+  /** A clock that runs behind never shortens a session. */
   #seenNow(record: SessionRecord, timeouts: Timeouts): Pick<SessionRecord, 'seenAt' | 'expiresAt'> {
     const seenAt = Math.max(this.#settings.clock(), record.seenAt)
     return { seenAt, expiresAt: expiryOf(record.createdAt, seenAt, timeouts) }
@@ -357,7 +357,7 @@ export class SessionWriter implements SessionKeeper {
     const now = this.#settings.clock()
     return {
       id: idOf(made.secret),
-      // A session that was ended or moved by its handle stays so.
+      // The new session must not have the handle of a session that was ended or moved.
       handle:
         handle === undefined || (state.is === 'ended' && state.record.handle === handle) ? randomHandle() : handle,
       version: 1,
@@ -370,7 +370,7 @@ export class SessionWriter implements SessionKeeper {
     }
   }
 
-  /** The same session under another id; a login begins its absolute timeout again. */
+  /** The record of the same session under another id. A login starts the absolute timeout again. */
   #successor(session: OpenSession, wish: Wish, old: SessionRecord, secret: string): SessionRecord {
     const data = this.#fitting(newData(wish, old.data))
     if (wish.assignment !== undefined) return this.#firstRecord(session, wish, { secret, data })
@@ -378,7 +378,7 @@ export class SessionWriter implements SessionKeeper {
     return { ...old, id: idOf(secret), version: 1, data, ...this.#seenNow(old, timeouts) }
   }
 
-  /** A record that joins those of its subject may push the oldest out. */
+  /** Inserts a record and, at the limit, ends the oldest sessions of its subject. */
   #insert(record: SessionRecord, exchange: Exchange): Awaitable<void> {
     const { index, perSubject, store } = this.#settings
     const { subject } = record
@@ -397,8 +397,8 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /**
-   * A remembered login's cookie lasts until the absolute timeout, and so is never written again to last longer: a late
-   * response could bring an old token back into the browser. That the session may end sooner is the server's business.
+   * The cookie of a remembered login lasts until the absolute timeout, so it never needs to be written again: a late
+   * response could bring an old token back into the browser. The server may end the session earlier.
    */
   #maxAge(record: SessionRecord, login: LoginProof | undefined): number | undefined {
     if (login?.remembered !== true) return undefined
@@ -408,10 +408,10 @@ export class SessionWriter implements SessionKeeper {
 
   #fitting(data: string): string {
     const { dataLimit } = this.#settings
-    // No character takes more than three bytes of UTF-8 for one unit of UTF-16.
+    // One UTF-16 unit takes at most three bytes in UTF-8.
     if (data.length * 3 <= dataLimit || Buffer.byteLength(data) <= dataLimit) return data
     throw new UsageError('ERR_SESSION_TOO_LARGE', `The session data would take more than ${dataLimit} bytes`, {
-      hint: 'Keep large things in a database and their key in the session, or raise `dataLimit`.',
+      hint: 'Keep large values in a database and their key in the session, or raise `dataLimit`.',
     })
   }
 
@@ -424,7 +424,7 @@ function wishOf(session: OpenSession): Wish {
   return { edit: session.edit(), assignment: session.assignment }
 }
 
-/** The data to store, made of the newest that is stored, or of none. */
+/** The data to store: the request's changes on top of the newest stored data. */
 function newData({ edit, change }: Wish, newest: string | undefined): string {
   const data = replay(edit, newest)
   return change === undefined ? data : applied(change, data)
@@ -439,7 +439,7 @@ function lost(session: OpenSession): false {
   return false
 }
 
-/** What a request may do after its logout: begin another session, unless its token had been ended before it arrived. */
+/** The state after a logout. The request may begin a new session, unless its token had ended before it arrived. */
 function afterEnd(of: State): State {
   return of.is === 'ended' ? of : { is: 'absent' }
 }
@@ -455,11 +455,11 @@ function applied(change: (data: object) => void, data: string): string {
 function mustNotWait(answer: Promise<unknown>): UsageError {
   answer.catch(() => {})
   return new UsageError('ERR_SESSION_DATA', 'The change given to update() returned a promise', {
-    hint: 'Wait for whatever you need before update(), and only change the data in it.',
+    hint: 'Await what you need before you call update(), and only change the data inside it.',
   })
 }
 
-/** Whether what was to be inserted was the first of its id. */
+/** Runs `insert`; false if a record with the same id exists. */
 function noDuplicate(insert: () => Awaitable<boolean>): Awaitable<boolean> {
   const known = (error: unknown): false => {
     if (error instanceof StoreError && error.code === 'ERR_STORE_DUPLICATE') return false
@@ -474,8 +474,8 @@ function noDuplicate(insert: () => Awaitable<boolean>): Awaitable<boolean> {
 }
 
 function endedMeanwhile(): ProtocolError {
-  return new ProtocolError('ERR_SESSION_ENDED', 'The session ended while this request was at work; nothing was saved', {
-    hint: 'It was logged out, revoked or taken over by a login elsewhere, or it expired. Open the page again.',
+  return new ProtocolError('ERR_SESSION_ENDED', 'The session ended while this request was running; nothing was saved', {
+    hint: 'It was logged out, revoked, replaced by another login, or it expired. Open the page again.',
     status: 409,
   })
 }
