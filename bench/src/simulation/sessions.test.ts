@@ -107,7 +107,9 @@ class CountingStore {
   }
 
   replace(record: SessionRecord, version: number) {
-    return this.#told('change', record.id, this.#store.replace(record, version))
+    // A logout puts a marker in the place of the session.
+    const operation = record.about.startsWith('{"ended":') ? 'logout' : 'change'
+    return this.#told(operation, record.id, this.#store.replace(record, version))
   }
 
   touch(id: SessionId, seenAt: number, expiresAt: number) {
@@ -115,7 +117,7 @@ class CountingStore {
   }
 
   remove(id: SessionId, version?: number) {
-    return this.#told('logout', id, this.#store.remove(id, version))
+    return this.#store.remove(id, version)
   }
 
   listBySubject(subject: string) {

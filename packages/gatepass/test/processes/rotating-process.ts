@@ -1,11 +1,11 @@
 /**
  * A server process that stops in the middle of a rotation: `<engine> <address> before|after`, a token on standard input.
- * It gives the session of the token another one, and when the store is about to remove the old record, or just has, it
- * writes a line and goes no further.
+ * It gives the session of the token another one, and when the store is about to put the marker in the place of the old
+ * record, or just has, it writes a line and goes no further.
  */
 import { once } from 'node:events'
 import { SessionManager } from '../../src/session/manager.ts'
-import type { SessionId, SessionStore, WriteResult } from '../../src/session/store.ts'
+import type { SessionRecord, SessionStore, WriteResult } from '../../src/session/store.ts'
 import { TestJar } from '../../src/testing/exchange.ts'
 import { type EngineName, storeOn } from './stores.ts'
 
@@ -22,12 +22,12 @@ function stop(): Promise<never> {
 const stopping: SessionStore = {
   load: (id) => store.load(id),
   insert: (record) => store.insert(record),
-  replace: (record, version) => store.replace(record, version),
-  touch: (id, seenAt, expiresAt) => store.touch(id, seenAt, expiresAt),
-  async remove(id: SessionId, version?: number): Promise<WriteResult> {
-    if (moment === 'after') await store.remove(id, version)
+  async replace(record: SessionRecord, version: number): Promise<WriteResult> {
+    if (moment === 'after') await store.replace(record, version)
     return stop()
   },
+  touch: (id, seenAt, expiresAt) => store.touch(id, seenAt, expiresAt),
+  remove: (id, version) => store.remove(id, version),
 }
 
 const jar = new TestJar()
