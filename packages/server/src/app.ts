@@ -1,42 +1,30 @@
-import { statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { join } from 'node:path'
-import { type Exchange, type SessionEvent, type SessionId, StoreError, type Strategy } from 'gatepass'
-import { gatepass } from 'gatepass/node'
-import { type Passwords, passwords } from 'gatepass/password'
-import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
-import { local } from 'gatepass/strategies/local'
-import { type Account, Accounts, stampOf } from './accounts/accounts.ts'
-import { beginServing, LONGEST_WAIT, openDatabase } from './accounts/database.ts'
-import { parseEmailAddress } from './accounts/email-address.ts'
-import { Identities } from './accounts/identities.ts'
-import { migrate } from './accounts/migrations.ts'
-import { Audit, type AuditDetails, type AuditEvent } from './audit.ts'
-import type { Config } from './config.ts'
-import { ErrorLog } from './error-log.ts'
-import { Front } from './front.ts'
-import { KnownDevices } from './known-device.ts'
-import { Limits } from './limits.ts'
-import type { Log } from './log.ts'
-import { type Problem, problemOf, registrationClosed, tooManyTries } from './problem.ts'
-import type { ProviderConfig } from './provider-config.ts'
-import { providerStrategies, type StrategySettings } from './providers/strategies.ts'
+import type { Exchange } from 'gatepass'
+import { accountRoutes } from './account/routes.ts'
+import type { Stores } from './accounts/stores.ts'
+import { createAuth } from './auth.ts'
+import { deviceRoutes } from './devices/routes.ts'
+import { KnownDevices } from './login/known-devices.ts'
+import { Limits } from './login/limits.ts'
+import { logoutRoutes } from './login/logout.ts'
+import { passwordStrategy, passwordsOf } from './login/password.ts'
+import { loginRoutes } from './login/routes.ts'
+import { Audit } from './operation/audit.ts'
+import { ErrorLog } from './operation/error-log.ts'
+import { healthRoutes } from './operation/health.ts'
+import type { Log } from './operation/log.ts'
+import { providerRoutes } from './providers/routes.ts'
+import { providerStrategies } from './providers/strategies.ts'
 import { WhoseAccount } from './providers/whose-account.ts'
-import { refuse } from './refusal.ts'
-import { router } from './router.ts'
-import { accountRoutes } from './routes/account.ts'
-import { assetRoutes } from './routes/assets.ts'
-import { healthRoutes } from './routes/health.ts'
-import { identityRoutes } from './routes/identities.ts'
-import { loginRoutes } from './routes/login.ts'
-import { logoutRoutes } from './routes/logout.ts'
-import { providerRoutes } from './routes/provider.ts'
-import { registerRoutes } from './routes/register.ts'
-import { sessionRoutes } from './routes/session.ts'
-import { sessionsRoutes } from './routes/sessions.ts'
-import { type Keys, Pseudonyms } from './secrets.ts'
-import type { Site } from './site.ts'
-import { visitOf } from './visit.ts'
+import { registerRoutes } from './register/routes.ts'
+import type { Config } from './settings/config.ts'
+import type { ProviderConfig } from './settings/provider-config.ts'
+import { type Keys, Pseudonyms } from './settings/secrets.ts'
+import { assetRoutes } from './web/assets.ts'
+import { RequestHandler } from './web/handler.ts'
+import { Pages } from './web/pages.ts'
+import { type Problem, registrationClosed, tooManyTries } from './web/problem.ts'
+import { router } from './web/router.ts'
 
 export interface AppOptions {
   readonly config: Config
@@ -55,210 +43,42 @@ export interface AppOptions {
 /** What answers requests. */
 export type App = (req: IncomingMessage, res: ServerResponse) => void
 
-/** Accounts and sessions, in one file. */
-export interface Stores {
-  readonly accounts: Accounts
-  readonly identities: Identities
-  readonly sessions: SqliteStore
-  /** @throws {StoreError} if a table cannot be read, or the file is not the one under its name any more */
-  check(): Promise<void>
-  close(): Promise<void>
-}
-
-export async function openStores({ data }: Pick<Config, 'data'>, clock: () => number): Promise<Stores> {
-  const file = join(data, 'gatepass.db')
-  const database = openDatabase(file)
-  const accounts = new Accounts(database, clock)
-  try {
-    await migrate(database)
-    const sessions = sqliteStore(file, { clock, busyTimeout: LONGEST_WAIT })
-    await beginServing(database)
-    const { ino } = statSync(file)
-    return {
-      accounts,
-      identities: new Identities(database, clock),
-      sessions,
-      check: async () => {
-        if (statSync(file, { throwIfNoEntry: false })?.ino !== ino) throw fileGone(file)
-        await accounts.check()
-        await sessions.load(NO_SESSION)
-      },
-      close: async () => {
-        sessions.close()
-        await accounts.close()
-      },
-    }
-  } catch (error) {
-    await accounts.close()
-    throw error
-  }
-}
-
-/** Of a session that never was: the table is asked for it to see that it answers. */
-const NO_SESSION = '' as SessionId
-
-/** SQLite goes on with a file that was removed: what is acknowledged then is lost with the process. */
-function fileGone(file: string): StoreError {
-  return new StoreError('ERR_STORE_UNAVAILABLE', `${file} was removed or replaced while the server runs`, {
-    hint: 'Stop the server, restore a backup, and start it again.',
-  })
-}
-
 /** Puts everything together: the only place that knows all the parts. */
-export function createApp(options: AppOptions): App {
-  const { config, keys, origins, stores, providers, log, stopping, clock } = options
+export function createApp({ config, keys, origins, stores, providers, log, stopping, clock }: AppOptions): App {
+  const { accounts, identities } = stores
+  const [origin] = origins
   const audit = new Audit(log, new Pseudonyms(keys, 'log'))
-  const chosenPasswords = passwordsOf(config, log)
-  const limits = new Limits(config.limits)
-  const strategies = [
-    localStrategy(stores.accounts, chosenPasswords, log),
-    ...providerStrategies(providers, { decide: decisionsOf(options, limits), onEvent: providerLog(log), clock }),
-  ]
-  const https = origins[0].startsWith('https:')
   const errors = new ErrorLog(log, clock)
-  const site: Site = {
-    config,
-    origin: origins[0],
-    auth: authOf(options, { audit, strategies, errors }),
-    accounts: stores.accounts,
-    identities: stores.identities,
-    providers,
-    passwords: chosenPasswords,
-    limits,
-    devices: new KnownDevices(keys, { https }),
-    accountNames: new Pseudonyms(keys, 'account'),
-    audit,
-    check: () => stores.check(),
-    errors,
-    clock,
-    stopping,
-  }
-  const front = new Front(site, { origins, answer: routesOf(site) })
-  return (req, res) => front.handle(req, res)
-}
+  const limits = new Limits(config.limits)
+  const passwords = passwordsOf(config, log)
+  const knownDevices = new KnownDevices(keys, { https: origin.startsWith('https:') })
+  const accountNames = new Pseudonyms(keys, 'account')
 
-/** Sessions and logins, as the library keeps them. */
-function authOf(
-  { config, keys, origins, stores, clock }: AppOptions,
-  { audit, strategies, errors }: { audit: Audit; strategies: readonly Strategy<Account, string>[]; errors: ErrorLog },
-): Site['auth'] {
-  const { idleTimeout, absoluteTimeout, rememberIdleTimeout, rememberAbsoluteTimeout, perAccount } = config.session
-  return gatepass({
-    origin: origins,
-    ...(config.trustProxy !== undefined && { trustProxy: config.trustProxy }),
-    trustedOrigins: config.trustedOrigins,
-    csrfKeys: keys,
-    clock,
-    onError: (error) => errors.record(error, undefined),
-    sessions: {
-      store: stores.sessions,
-      keys,
-      clock,
-      idleTimeout,
-      absoluteTimeout,
-      remember: { idleTimeout: rememberIdleTimeout, absoluteTimeout: rememberAbsoluteTimeout },
-      perSubject: perAccount,
-      onEvent: (event, exchange) => recordSessionEvent(audit, event, exchange),
-    },
-    users: {
-      subject: (account: Account) => account.id,
-      find: async (id) => stores.accounts.byId(id),
-      stamp: stampOf,
-    },
-    strategies,
-  })
-}
-
-function routesOf(site: Site): ReturnType<typeof router> {
-  return router({
-    routes: [
-      ...accountRoutes(site),
-      ...loginRoutes(site),
-      ...registerRoutes(site),
-      ...logoutRoutes(site),
-      ...providerRoutes(site),
-      ...identityRoutes(site),
-      ...sessionRoutes(site),
-      ...sessionsRoutes(site),
-      ...healthRoutes(site),
-      ...assetRoutes(),
-    ],
-    refuse: (visit, problem) => refuse(site, visit, problem),
-    failed: (visit, error) => {
-      site.errors.record(error, visit.requestId)
-      return refuse(site, visit, problemOf(error))
-    },
-  })
-}
-
-function passwordsOf({ name, password }: Config, log: Log): Passwords {
-  return passwords({
-    minimum: password.minLength,
-    contextWords: [name, 'gatepass', ...password.words],
-    onEvent: (event) => log.warn({ event: `password_${event.type}`, ...('error' in event && { err: event.error }) }),
-  })
-}
-
-function localStrategy(accounts: Accounts, chosenPasswords: Passwords, log: Log): Strategy<Account, 'local'> {
-  return local<Account>({
-    fields: { name: ['email', 'username'] },
-    passwords: chosenPasswords,
-    find: async (typed) => {
-      const email = parseEmailAddress(typed)
-      const account = email && (await accounts.byEmail(email.key))
-      // A disabled password is like none: it takes as long to say no, and says the same.
-      return account && { user: account, hash: account.passwordDisabled ? undefined : account.passwordHash }
-    },
-    rehash: (account, { from, to }) => accounts.rehash(account.id, { from, to }),
-    onEvent: ({ type, error }) => log.warn({ event: type, err: error }),
-  })
-}
-
-/** Whose account an identity opens, with the limits that registering has. */
-function decisionsOf({ config, stores }: AppOptions, limits: Limits): StrategySettings['decide'] {
-  const whose = new WhoseAccount(stores.accounts, stores.identities)
-  const admission = async ({ remoteAddress }: Exchange): Promise<Problem | undefined> => {
+  const admitNewAccount = async ({ remoteAddress }: Exchange): Promise<Problem | undefined> => {
     if (!config.registration) return registrationClosed
     const wait = await limits.admitRegistration(remoteAddress)
     return wait === undefined ? undefined : tooManyTries(wait)
   }
-  return (provider, identity, { linking, exchange }) =>
-    linking === undefined
-      ? whose.toLogIn(provider, identity, () => admission(exchange))
-      : whose.toLink(provider, identity, linking)
-}
+  const whose = new WhoseAccount(accounts, identities, admitNewAccount)
+  const strategies = [
+    passwordStrategy(accounts, passwords, log),
+    ...providerStrategies(providers, { whose, log, clock }),
+  ]
+  const auth = createAuth({ config, keys, origins, stores, strategies, audit, errors, clock })
+  const { name: siteName, registration } = config
+  const pages = new Pages({ auth, siteName, registration, providers })
 
-/** What exactly was wrong is for operators; whoever logs in is told what to do. What we decided ourselves is in the audit. */
-function providerLog(log: Log): StrategySettings['onEvent'] {
-  return ({ strategy, code, error }) => {
-    if (code !== 'ERR_OAUTH_ACCOUNT') log.warn({ event: 'provider_refused', provider: strategy, err: error })
-  }
-}
-
-function recordSessionEvent(audit: Audit, event: SessionEvent, exchange: Exchange | undefined): void {
-  const [name, details] = auditOf(event)
-  audit.record(name, exchange && visitOf(exchange), details)
-}
-
-function auditOf(event: SessionEvent): [AuditEvent, AuditDetails] {
-  switch (event.type) {
-    case 'created':
-      return ['session_created', { sessionId: event.id, userId: event.subject }]
-    case 'rotated':
-      return ['session_renewed', { sessionId: event.id, userId: event.subject }]
-    case 'ended':
-      return ['session_logout', { sessionId: event.id, userId: event.subject }]
-    case 'revoked':
-      return ['session_ended', { sessionId: event.id, userId: event.subject, count: event.count }]
-    case 'evicted':
-      return ['excess_sessions_exceeded', { userId: event.subject, count: event.count }]
-    case 'discarded':
-      return ['session_expired', { sessionId: event.id, reason: 'ended_meanwhile' }]
-    case 'touch_failed':
-      return ['session_touch_failed', { sessionId: event.id }]
-    case 'cookie_duplicate':
-      return ['cookie_duplicate', { reason: 'session_cookie' }]
-    case 'token_forged':
-      return ['cookie_forged', { reason: 'session_cookie' }]
-  }
+  const routes = [
+    ...accountRoutes({ auth, pages, identities, clock }),
+    ...loginRoutes({ auth, pages, origin, accounts, limits, knownDevices, accountNames, audit }),
+    ...logoutRoutes({ auth }),
+    ...registerRoutes({ config, pages, accounts, passwords, limits, audit }),
+    ...providerRoutes({ auth, pages, origin, providers, identities, limits, knownDevices, audit }),
+    ...deviceRoutes({ auth, pages, audit, clock }),
+    ...healthRoutes({ stores, stopping }),
+    ...assetRoutes(),
+  ]
+  const answer = router({ routes, refuse: (request, problem) => pages.refuse(request, problem) })
+  const handler = new RequestHandler({ auth, pages, audit, errors, origins, answer, stopping })
+  return (req, res) => handler.handle(req, res)
 }

@@ -7,21 +7,20 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { json, page } from './answer.ts'
-import { type App, createApp, openStores, type Stores } from './app.ts'
-import { answerTunnel, UnreadableRequests } from './client-error.ts'
-import type { Config } from './config.ts'
-import type { Log } from './log.ts'
-import { loopbackOrigins } from './origin.ts'
-import { errorPage } from './pages/error.ts'
-import { starting } from './problem.ts'
-import type { ProviderConfig } from './provider-config.ts'
-import { problemBody, problemHeaders } from './refusal.ts'
-import { LARGEST_READABLE_HEAD } from './request-check.ts'
-import { assetAt } from './routes/assets.ts'
-import { type Keys, ownKeys } from './secrets.ts'
-import { securityHeaders, setHeaders } from './security-headers.ts'
-import { send } from './send.ts'
+import { openStores, type Stores } from './accounts/stores.ts'
+import { type App, createApp } from './app.ts'
+import type { Log } from './operation/log.ts'
+import type { Config } from './settings/config.ts'
+import { loopbackOrigins } from './settings/origin.ts'
+import type { ProviderConfig } from './settings/provider-config.ts'
+import { type Keys, ownKeys } from './settings/secrets.ts'
+import { page, send } from './web/answer.ts'
+import { assetAt } from './web/assets.ts'
+import { answerTunnel, UnreadableRequests } from './web/client-error.ts'
+import { errorPage } from './web/error-page.ts'
+import { problemHeaders, problemJson, starting } from './web/problem.ts'
+import { LARGEST_READABLE_HEAD } from './web/request-check.ts'
+import { securityHeaders, setHeaders } from './web/security-headers.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -144,11 +143,10 @@ async function answerStarting(
   const frame = { siteName: name, registration: false, providers: [], account: undefined, formToken: undefined }
   const wantsPage = req.headers.accept?.includes('text/html') === true
   setHeaders(res, { ...securityHeaders({ https }), Connection: 'close' })
-  const headers = problemHeaders(starting)
-  const view = { problem: starting, requestId: undefined, path: '/', ways: [] }
+  const view = { problem: starting, requestId: undefined, path: '/', nextSteps: [] }
   const refusal = wantsPage
-    ? page(503, errorPage(frame, view), { ...headers, Refresh: '1' })
-    : json(503, problemBody(starting), headers)
+    ? page(503, errorPage(frame, view), { ...problemHeaders(starting), Refresh: '1' })
+    : problemJson(starting)
   await send(res, assetAt(req.url) ?? (await refusal))
 }
 

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { readConfig } from '../src/config.ts'
-import { newKey } from '../src/secrets.ts'
+import { readConfig } from '../src/settings/config.ts'
+import { newKey } from '../src/settings/secrets.ts'
 import {
   ADA,
   BOB,

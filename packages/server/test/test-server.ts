@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type Config, readConfig } from '../src/config.ts'
-import { openLog } from '../src/log.ts'
+import { openLog } from '../src/operation/log.ts'
 import { startPretendProviders } from '../src/providers/pretend.ts'
 import { type MoreProviders, type ServerOptions, type ServerPlace, startServer } from '../src/server.ts'
+import { type Config, readConfig } from '../src/settings/config.ts'
 import { Visitor } from './visitor.ts'
 
 export interface TestServer {

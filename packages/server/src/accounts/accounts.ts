@@ -217,6 +217,11 @@ export function stampOf({ passwordVersion }: Account): string {
   return String(passwordVersion)
 }
 
+/** The account as its owner sees it, in JSON. */
+export function publicUser({ id, email, name }: Account): object {
+  return { id, email: email ?? null, name: name === '' ? null : name }
+}
+
 export function accountOf(row: AccountRow): Account {
   return {
     id: row.id,

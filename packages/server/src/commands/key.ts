@@ -1,4 +1,4 @@
-import { newKey } from '../secrets.ts'
+import { newKey } from '../settings/secrets.ts'
 import { DONE, MISUSED, type Output } from './output.ts'
 
 /** `gatepass key`: what GATEPASS_KEYS wants. */

@@ -1,8 +1,8 @@
 import { GatepassError } from 'gatepass'
-import { type Config, type ConfigProblem, readConfig } from '../config.ts'
-import { openLog } from '../log.ts'
-import { isLoopbackAddress } from '../origin.ts'
+import { openLog } from '../operation/log.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
+import { type Config, type ConfigProblem, readConfig } from '../settings/config.ts'
+import { isLoopbackAddress } from '../settings/origin.ts'
 import { readFlags } from './arguments.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseEmailAddress } from '../accounts/email-address.ts'
-import { openStores, type Stores } from '../app.ts'
+import { openStores, type Stores } from '../accounts/stores.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
 import { dataFailure } from './start.ts'
 

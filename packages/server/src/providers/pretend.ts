@@ -1,5 +1,5 @@
 import { type PretendClient, pretendFacebook, pretendGoogle } from 'gatepass/testing/providers'
-import type { ProviderConfig } from '../provider-config.ts'
+import type { ProviderConfig } from '../settings/provider-config.ts'
 import { callbackPath } from './strategies.ts'
 
 /** Providers on this machine, so that every button works where nobody is registered anywhere. */

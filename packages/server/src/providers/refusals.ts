@@ -1,5 +1,5 @@
 import type { Rejection } from 'gatepass'
-import { linkEnded, type Problem } from '../problem.ts'
+import { linkEnded, type Problem } from '../web/problem.ts'
 
 /** What a person is told when a provider brought nobody in, by the first thing that was wrong. */
 export function providerProblem({ failures }: Rejection, label: string): Problem {

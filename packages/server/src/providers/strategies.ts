@@ -4,22 +4,15 @@ import { facebook } from 'gatepass/strategies/facebook'
 import { github } from 'gatepass/strategies/github'
 import { google } from 'gatepass/strategies/google'
 import { microsoft } from 'gatepass/strategies/microsoft'
-import {
-  type AccountRequest,
-  type Identity,
-  type OAuthEvent,
-  oidc,
-  type ProviderCallOptions,
-  type ProviderLoginOptions,
-} from 'gatepass/strategies/oidc'
+import { oidc, type ProviderCallOptions, type ProviderLoginOptions } from 'gatepass/strategies/oidc'
 import type { Account } from '../accounts/accounts.ts'
-import type { ProviderConfig } from '../provider-config.ts'
-import type { Decision } from './whose-account.ts'
+import type { Log } from '../operation/log.ts'
+import type { ProviderConfig } from '../settings/provider-config.ts'
+import type { Decision, WhoseAccount } from './whose-account.ts'
 
 export interface StrategySettings {
-  /** Whose account an identity opens. @param provider its name in the configuration */
-  decide(provider: string, identity: Identity, request: AccountRequest): Promise<Decision>
-  onEvent(event: OAuthEvent, exchange: Exchange): void
+  readonly whose: WhoseAccount
+  readonly log: Log
   /** Epoch milliseconds. */
   readonly clock: () => number
 }
@@ -34,16 +27,25 @@ export function providerStrategies(
 
 type CommonOptions = ProviderLoginOptions<Account> & { clientSecret: string }
 
-function optionsFor({ name, clientId, clientSecret }: ProviderConfig, settings: StrategySettings): CommonOptions {
+function optionsFor(
+  { name, clientId, clientSecret }: ProviderConfig,
+  { whose, log, clock }: StrategySettings,
+): CommonOptions {
   return {
     clientId,
     clientSecret,
     callback: callbackPath(name),
-    clock: settings.clock,
-    onEvent: settings.onEvent,
-    account: async (identity, request) => {
-      const decision = await settings.decide(name, identity, request)
-      decisions.set(request.exchange, decision)
+    clock,
+    // The person is told what to do; what exactly was wrong is for operators. Our own refusals are in the audit.
+    onEvent: ({ strategy, code, error }) => {
+      if (code !== 'ERR_OAUTH_ACCOUNT') log.warn({ event: 'provider_refused', provider: strategy, err: error })
+    },
+    account: async (identity, { linking, exchange }) => {
+      const decision =
+        linking === undefined
+          ? await whose.toLogIn(name, identity, exchange)
+          : await whose.toLink(name, identity, linking)
+      decisions.set(exchange, decision)
       return decision.type === 'opened' ? decision.account : undefined
     },
   }
@@ -83,8 +85,8 @@ function strategyFor(provider: ProviderConfig, options: CommonOptions): Strategy
   }
 }
 
-/** How the provider is told that somebody is to prove anew who they are, where it can be told. */
-export function askAnew({ kind }: ProviderConfig): ProviderCallOptions {
+/** How the provider is told that the person must prove again who they are, where it can be told. */
+export function askAgain({ kind }: ProviderConfig): ProviderCallOptions {
   switch (kind) {
     case 'google':
       // Google has no `login`; this, at least, is not passed without a click.

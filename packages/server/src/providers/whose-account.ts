@@ -1,10 +1,10 @@
-import type { Linking } from 'gatepass'
+import type { Exchange, Linking } from 'gatepass'
 import type { Identity } from 'gatepass/strategies/oidc'
 import { type Account, type Accounts, stampOf } from '../accounts/accounts.ts'
 import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.ts'
 import type { GivenIdentity, Identities } from '../accounts/identities.ts'
 import { isPersonName } from '../accounts/person-name.ts'
-import { accountDisabled, emailInUse, identityTaken, linkEnded, type Problem, unsettled } from '../problem.ts'
+import { accountDisabled, emailInUse, identityTaken, linkEnded, type Problem, unsettled } from '../web/problem.ts'
 
 /** What an identity opens, and what had to be done for it. */
 export interface Opened {
@@ -21,10 +21,10 @@ export interface Opened {
 
 export type Decision = Opened | { readonly type: 'refused'; readonly problem: Problem }
 
-/** Why no account is to be made now, if so. */
-export type Admission = () => Promise<Problem | undefined>
+/** Why an account may not be made now; `undefined`: it may. */
+export type Admission = (exchange: Exchange) => Promise<Problem | undefined>
 
-/** How often a decision is begun anew because somebody else changed what it rested on. */
+/** How often a decision begins again because another request changed what it rested on. */
 const MOST_TRIES = 3
 
 /**
@@ -34,18 +34,21 @@ const MOST_TRIES = 3
 export class WhoseAccount {
   readonly #accounts: Accounts
   readonly #identities: Identities
+  readonly #admission: Admission
 
-  constructor(accounts: Accounts, identities: Identities) {
+  /** @param admission asked before an account is made */
+  constructor(accounts: Accounts, identities: Identities, admission: Admission) {
     this.#accounts = accounts
     this.#identities = identities
+    this.#admission = admission
   }
 
-  /** For somebody who logs in. @param admission asked before an account is made */
-  async toLogIn(provider: string, identity: Identity, admission: Admission): Promise<Decision> {
+  /** For a person who logs in. */
+  async toLogIn(provider: string, identity: Identity, exchange: Exchange): Promise<Decision> {
     const given = { ...identity, provider }
     const email = parseEmailAddress(identity.email)
     for (let tries = 0; tries < MOST_TRIES; tries++) {
-      const decision = (await this.#known(given)) ?? (await this.#new(given, email, admission))
+      const decision = (await this.#known(given)) ?? (await this.#new(given, email, exchange))
       if (decision !== undefined) return decision
     }
     return refused(unsettled)
@@ -76,15 +79,15 @@ export class WhoseAccount {
     return account === 'disabled' ? refused(accountDisabled) : { type: 'opened', account, how: 'known' }
   }
 
-  /** `undefined`: somebody was faster. */
+  /** `undefined`: another request was faster. */
   async #new(
     given: GivenIdentity & Identity,
     email: EmailAddress | undefined,
-    admission: Admission,
+    exchange: Exchange,
   ): Promise<Decision | undefined> {
     const existing = email && (await this.#accounts.byEmail(email.key))
-    if (existing === undefined) return this.#create(given, email, admission)
-    // Whoever has the address at a provider that does not run the mailbox may have typed it, or had it once.
+    if (existing === undefined) return this.#create(given, email, exchange)
+    // A provider that does not run the mailbox proves nothing: the person may have typed the address, or had it once.
     if (!given.emailAuthoritative) return refused(emailInUse)
     if (!existing.emailVerified) return this.#reclaim(given, existing)
     return (await this.#identities.add(given, existing))
@@ -93,8 +96,8 @@ export class WhoseAccount {
   }
 
   /**
-   * The first proof of a mailbox. Whoever made the account did not prove that it is theirs, and may have made it to wait
-   * for its owner: nothing that they left opens it any more.
+   * The first proof of a mailbox. The person who made the account did not prove that it is theirs, and may have made it
+   * to wait for its owner: nothing that they left opens it any more.
    */
   async #reclaim(given: GivenIdentity & Identity, existing: Account): Promise<Decision | undefined> {
     const account = await this.#accounts.giveToMailboxOwner(existing.id, { name: nameOf(given) })
@@ -105,15 +108,15 @@ export class WhoseAccount {
   async #create(
     given: GivenIdentity & Identity,
     email: EmailAddress | undefined,
-    admission: Admission,
+    exchange: Exchange,
   ): Promise<Decision | undefined> {
-    const problem = await admission()
+    const problem = await this.#admission(exchange)
     if (problem !== undefined) return refused(problem)
     const emailProved = email !== undefined && given.emailAuthoritative
     const made = await this.#identities.open(given, { email, emailProved, name: nameOf(given) })
     const decision = await this.#known(given)
     if (decision?.type === 'opened') return { ...decision, ...(made && { how: 'created', emailProved }) }
-    // Nor can a disabled account be had anew by way of its address.
+    // A disabled account cannot be opened again by its address either.
     return decision ?? (email === undefined ? undefined : refused(emailInUse))
   }
 }

@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto'
+import { type Cookie, type Exchange, sealedCookie } from 'gatepass'
+import { type Keys, Pseudonyms } from '../settings/secrets.ts'
+
+interface Device {
+  readonly id: string
+  /** Pseudonym of the account that logged in here last. */
+  readonly account: string
+}
+
+const HALF_A_YEAR = 180 * 86_400
+
+/** Recognises browsers that an account's owner has used, so that strangers who guess do not lock the owner out. */
+export class KnownDevices {
+  readonly #cookie: Cookie<Device>
+  readonly #accountNames: Pseudonyms
+
+  constructor(keys: Keys, { https }: { https: boolean }) {
+    this.#accountNames = new Pseudonyms(keys, 'account')
+    this.#cookie = sealedCookie<Device>(https ? '__Host-gp-dev' : 'gp-dev', {
+      keys,
+      secure: https,
+      maxAge: HALF_A_YEAR,
+      description: 'Recognises this browser when somebody else tries to guess your password.',
+    })
+  }
+
+  /** This browser's name among the devices of the account, if it has been one of them. @param account what it is known by */
+  find(exchange: Exchange, account: string): string | undefined {
+    const device = exchange.cookies.get(this.#cookie)
+    if (typeof device?.id !== 'string' || typeof device.account !== 'string') return undefined
+    return this.#accountNames.isOf(device.account, account) ? device.id : undefined
+  }
+
+  /** After a login: this browser is the account's. */
+  remember(exchange: Exchange, account: string): void {
+    const id = this.find(exchange, account) ?? randomBytes(16).toString('base64url')
+    exchange.cookies.set(this.#cookie, { id, account: this.#accountNames.of(account) })
+  }
+}

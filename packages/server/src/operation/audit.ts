@@ -1,0 +1,113 @@
+import type { SessionEvent } from 'gatepass'
+import type { Pseudonyms } from '../settings/secrets.ts'
+import type { Log } from './log.ts'
+
+/** What can be worth knowing afterwards (OWASP Logging Vocabulary, and a few of its kind). */
+export type AuditEvent =
+  | 'authn_login_success'
+  | 'authn_login_successafterfail'
+  | 'authn_login_fail'
+  | 'authn_login_fail_max'
+  | 'authn_login_lock'
+  | 'authz_fail'
+  | 'user_created'
+  | 'user_password_enabled'
+  | 'user_email_verified'
+  | 'user_reclaimed'
+  | 'link_added'
+  | 'link_removed'
+  | 'link_fail'
+  | 'session_created'
+  | 'session_renewed'
+  | 'session_expired'
+  | 'session_logout'
+  | 'session_ended'
+  | 'excess_rate_limit_exceeded'
+  | 'excess_sessions_exceeded'
+  | 'malicious_csrf'
+  | 'malicious_direct_reference'
+  | 'input_validation_fail'
+  | 'session_touch_failed'
+  | 'cookie_duplicate'
+  | 'cookie_forged'
+
+/** Where an event came from; a request is one. */
+export interface AuditOrigin {
+  readonly requestId: string
+  readonly address: string | undefined
+  readonly userAgent: string | undefined
+}
+
+export interface AuditDetails {
+  readonly userId?: string | undefined
+  /** The session's id; written as a pseudonym only. */
+  readonly sessionId?: string | undefined
+  /** What was typed as an address; written as a pseudonym only, since people type passwords there. */
+  readonly identifier?: string | undefined
+  readonly amr?: readonly string[]
+  /** As the configuration calls it. */
+  readonly provider?: string | undefined
+  /** A word from the code, never from the request. */
+  readonly reason?: string
+  readonly count?: number
+}
+
+const failures = /_fail|_lock|^excess_|^malicious_|duplicate|forged/
+
+/** Writes who did what: one line per event, joined by `requestId`, `userId` and `sidHash`; nothing in it opens anything. */
+export class Audit {
+  readonly #log: Log
+  readonly #pseudonyms: Pseudonyms
+
+  constructor(log: Log, pseudonyms: Pseudonyms) {
+    this.#log = log
+    this.#pseudonyms = pseudonyms
+  }
+
+  record(event: AuditEvent, origin: AuditOrigin | undefined, details: AuditDetails = {}): void {
+    const failed = failures.test(event)
+    const { sessionId, identifier, ...plain } = details
+    this.#log[failed ? 'warn' : 'info']({
+      event,
+      result: failed ? 'failure' : 'success',
+      ...plain,
+      sidHash: this.#pseudonym(sessionId),
+      identifierHash: this.#pseudonym(identifier),
+      ip: origin?.address,
+      uaHash: this.#pseudonym(origin?.userAgent),
+      requestId: origin?.requestId,
+    })
+  }
+
+  recordSession(event: SessionEvent, origin: AuditOrigin | undefined): void {
+    const [name, details] = auditOf(event)
+    this.record(name, origin, details)
+  }
+
+  #pseudonym(value: string | undefined): string | undefined {
+    return value === undefined ? undefined : this.#pseudonyms.of(value)
+  }
+}
+
+function auditOf(event: SessionEvent): [AuditEvent, AuditDetails] {
+  switch (event.type) {
+    case 'created':
+      return ['session_created', { sessionId: event.id, userId: event.subject }]
+    case 'rotated':
+      return ['session_renewed', { sessionId: event.id, userId: event.subject }]
+    case 'ended':
+      return ['session_logout', { sessionId: event.id, userId: event.subject }]
+    case 'revoked':
+      return ['session_ended', { sessionId: event.id, userId: event.subject, count: event.count }]
+    case 'evicted':
+      return ['excess_sessions_exceeded', { userId: event.subject, count: event.count }]
+    case 'discarded':
+      return ['session_expired', { sessionId: event.id, reason: 'ended_meanwhile' }]
+    case 'touch_failed':
+      return ['session_touch_failed', { sessionId: event.id }]
+    case 'cookie_duplicate':
+      return ['cookie_duplicate', { reason: 'session_cookie' }]
+    case 'token_forged':
+      return ['cookie_forged', { reason: 'session_cookie' }]
+  }
+}

@@ -1,0 +1,225 @@
+import type { LoginIntent, Reply, Verdict } from 'gatepass'
+import { type Account, publicUser } from '../accounts/accounts.ts'
+import { parseEmailAddress } from '../accounts/email-address.ts'
+import type { Identities } from '../accounts/identities.ts'
+import type { Auth } from '../auth.ts'
+import type { KnownDevices } from '../login/known-devices.ts'
+import type { Limits } from '../login/limits.ts'
+import type { Audit } from '../operation/audit.ts'
+import type { ProviderConfig } from '../settings/provider-config.ts'
+import { json, noContent, page, seeOther } from '../web/answer.ts'
+import { errorPage, type NextStep } from '../web/error-page.ts'
+import { recentLogin, returnTarget } from '../web/login-required.ts'
+import { leaveNotice } from '../web/notices.ts'
+import type { Pages } from '../web/pages.ts'
+import {
+  emailInUse,
+  identityNotFound,
+  identityTaken,
+  lastLoginMethod,
+  linkEnded,
+  type Problem,
+  problemHeaders,
+  problemJson,
+  tooManyTries,
+} from '../web/problem.ts'
+import type { ServerRequest } from '../web/request.ts'
+import type { Parameters, Route } from '../web/router.ts'
+import { confirmPage, toProviderPage } from './pages.ts'
+import { providerProblem } from './refusals.ts'
+import { askAgain, callbackPath, decisionOf } from './strategies.ts'
+import type { Opened } from './whose-account.ts'
+
+export interface ProviderDeps {
+  readonly auth: Auth
+  readonly pages: Pages
+  /** As browsers see this server. */
+  readonly origin: string
+  readonly providers: readonly ProviderConfig[]
+  readonly identities: Identities
+  readonly limits: Limits
+  readonly knownDevices: KnownDevices
+  readonly audit: Audit
+}
+
+type Success = Extract<Verdict<Account>, { type: 'success' }>
+type Rejection = Extract<Verdict<Account>, { type: 'rejection' }>
+
+/** The way to each provider and back, and what adds a provider to an account and removes it. */
+export function providerRoutes(deps: ProviderDeps): Route[] {
+  const { auth, pages, origin, providers, identities, limits, knownDevices, audit } = deps
+  return [
+    ...providers.flatMap((provider): Route[] => {
+      const { name } = provider
+      const callback = (request: ServerRequest) => finishLogin(request, provider)
+      return [
+        { method: 'GET', path: `/auth/${name}`, answer: (request) => beginLogin(request, provider) },
+        { method: 'GET', path: callbackPath(name), answer: callback },
+        { method: 'POST', path: callbackPath(name), answer: callback },
+        {
+          method: 'POST',
+          path: `/account/identities/${name}/link`,
+          page: '/account',
+          answer: (request) => beginLink(request, provider),
+        },
+      ]
+    }),
+    { method: 'POST', path: '/account/identities/:handle/unlink', page: '/account', answer: unlink },
+  ]
+
+  async function beginLogin(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
+    const intent: LoginIntent = { purpose: 'login', next: returnTarget(request.query('next'), origin) }
+    const wishes = request.query('again') === undefined ? {} : askAgain(provider)
+    const verdict = await auth.passport.authenticate(request.exchange, provider.name, { ...wishes }, intent)
+    switch (verdict.type) {
+      case 'redirect':
+        return seeOther(verdict.location, noReferrer)
+      case 'respond':
+        // Another site sent the person here; only a click on our page goes on.
+        return page(200, confirmPage(pages.plainFrame, { label: provider.label, href: request.exchange.target }))
+      default:
+        return conclude(request, provider, verdict, intent)
+    }
+  }
+
+  /** Linking is a POST of ours with a recent login: another page cannot link, nor a passer-by at an open screen. */
+  async function beginLink(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
+    const recent = await recentLogin(deps, request, '/account')
+    if ('answer' in recent) return recent.answer
+    const intent: LoginIntent = { purpose: 'link', subject: recent.account.id, next: '/account' }
+    const verdict = await auth.passport.authenticate(request.exchange, provider.name, {}, intent)
+    switch (verdict.type) {
+      case 'redirect': {
+        const { location } = verdict
+        if (!request.wantsPage) return json(200, { location })
+        // Not by a redirect: browsers apply `form-action` to where a form is sent on to (CSP 3 §6.4.1.1).
+        return page(200, toProviderPage(pages.plainFrame, { label: provider.label, location }), noReferrer)
+      }
+      case 'respond':
+        return responseOf(verdict.reply)
+      default:
+        return conclude(request, provider, verdict, intent)
+    }
+  }
+
+  async function finishLogin(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
+    const attempt = await limits.admitCallback(request.address)
+    if (!attempt.admitted) {
+      audit.record('excess_rate_limit_exceeded', request, { reason: 'callback' })
+      return refusal(request, provider, tooManyTries(attempt.retryAfter))
+    }
+    let refused = false
+    try {
+      const verdict = await auth.passport.authenticate(request.exchange, provider.name)
+      // A provider that does not answer says nothing about the visitor.
+      refused = verdict.type === 'rejection' && verdict.failures[0]?.reason !== 'unavailable'
+      if (verdict.type === 'redirect') return seeOther(verdict.location, noReferrer)
+      if (verdict.type === 'respond') return responseOf(verdict.reply)
+      return await conclude(request, provider, verdict, verdict.intent)
+    } finally {
+      if (!refused) await attempt.undecided()
+    }
+  }
+
+  async function conclude(
+    request: ServerRequest,
+    provider: ProviderConfig,
+    verdict: Success | Rejection,
+    intent: LoginIntent | undefined,
+  ): Promise<Response> {
+    const linking = intent?.purpose === 'link'
+    const decision = decisionOf(request.exchange)
+    if (verdict.type === 'rejection') {
+      const problem = decision?.type === 'refused' ? decision.problem : providerProblem(verdict, provider.label)
+      const details = { userId: intent?.subject, provider: provider.name, reason: problem.code }
+      audit.record(linking ? 'link_fail' : 'authn_login_fail', request, details)
+      return refusal(request, provider, problem, intent?.next)
+    }
+    const opened: Opened =
+      decision?.type === 'opened' ? decision : { type: 'opened', account: verdict.user, how: 'known' }
+    const { account, how, emailProved = false } = opened
+    if (!linking) await logIn(request, verdict, { account, how })
+    const details = { userId: account.id, provider: provider.name }
+    if (how === 'created') audit.record('user_created', request, details)
+    if (how === 'reclaimed') audit.record('user_reclaimed', request, { ...details, reason: 'mailbox_proved' })
+    if (how !== 'known') audit.record('link_added', request, details)
+    if (emailProved) audit.record('user_email_verified', request, details)
+    if (linking) {
+      leaveNotice(request.exchange, 'linked')
+      return seeOther('/account', noReferrer)
+    }
+    audit.record('authn_login_success', request, { ...details, amr: verdict.amr ?? [] })
+    if (!request.wantsPage) return json(200, { user: publicUser(account) })
+    if (how !== 'reclaimed') return seeOther(verdict.intent?.next ?? '/account', noReferrer)
+    leaveNotice(request.exchange, 'reclaimed')
+    return seeOther('/account', noReferrer)
+  }
+
+  async function logIn(
+    request: ServerRequest,
+    verdict: Success,
+    { account, how }: Pick<Opened, 'account' | 'how'>,
+  ): Promise<void> {
+    // The password's new version has ended them already; they need not stay in the list.
+    if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
+    await auth.login(request.node, verdict)
+    // An unconfirmed address may be another person's: guesses at that account must stay limited on this device.
+    const email = account.emailVerified ? parseEmailAddress(account.email) : undefined
+    if (email !== undefined) knownDevices.remember(request.exchange, email.key)
+  }
+
+  async function refusal(
+    request: ServerRequest,
+    provider: ProviderConfig,
+    problem: Problem,
+    next?: string,
+  ): Promise<Response> {
+    if (!request.wantsPage) return problemJson(problem)
+    // What this request knows of its session is older than the provider's answer.
+    const loggedIn = problem.code !== linkEnded.code && (await pages.frame(request)).account !== undefined
+    const nextSteps = loggedIn ? [toAccount] : stepsAfter(problem, provider, next)
+    const view = { problem, requestId: request.requestId, path: request.path, nextSteps }
+    // Without forms: the page's own address may hold a code, which a form would send on.
+    return page(problem.status, errorPage(pages.plainFrame, view), { ...problemHeaders(problem), ...noReferrer })
+  }
+
+  /** Another account's identity is answered like one that does not exist. */
+  async function unlink(request: ServerRequest, { handle = '' }: Parameters): Promise<Response> {
+    const recent = await recentLogin(deps, request, '/account')
+    if ('answer' in recent) return recent.answer
+    const { account } = recent
+    const { id: session } = await auth.session(request.node)
+    const configured = providers.map(({ name }) => name)
+    const provider = await identities.remove(account, { handle, configured, session })
+    if (provider !== undefined) {
+      audit.record('link_removed', request, { userId: account.id, provider })
+      if (!request.wantsPage) return noContent()
+      leaveNotice(request.exchange, 'unlinked')
+      return seeOther('/account')
+    }
+    const left = await identities.list(account)
+    if (left.some((identity) => identity.handle === handle)) return pages.refuse(request, lastLoginMethod)
+    audit.record('malicious_direct_reference', request, { userId: account.id, reason: 'identity_handle' })
+    return pages.refuse(request, identityNotFound)
+  }
+}
+
+const toAccount: NextStep = { href: '/account', text: 'To your account' }
+
+function stepsAfter({ code }: Problem, { name, label }: ProviderConfig, next: string | undefined): NextStep[] {
+  const query = next === undefined || next === '/account' ? '' : `?next=${encodeURIComponent(next)}`
+  const again = { href: `/auth/${name}${query}`, text: `Try again with ${label}` }
+  if (code === emailInUse.code || code === identityTaken.code || code === linkEnded.code)
+    return [{ href: '/login?next=%2Faccount', text: 'Log in' }]
+  const other = { href: `/login${query}`, text: 'Log in another way' }
+  return code.startsWith('ERR_O') ? [again, other] : [other]
+}
+
+/** Addresses that lead to a provider and back hold what other sites must not see (RFC 9700 §4.2.4). */
+const noReferrer: Readonly<Record<string, string>> = { 'Referrer-Policy': 'no-referrer' }
+
+/** What the library answers by itself. */
+function responseOf({ status, headers, body }: Reply): Response {
+  const fields = Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')])
+  return new Response(body ?? null, { status, headers: fields })
+}

@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { errorPage } from './error-page.ts'
+import { malformedRequest, methodNotAllowed, type Problem, problemHeaders, tooManyFields } from './problem.ts'
+import { areCookiesToBlame, LARGEST_READABLE_HEAD } from './request-check.ts'
+import { securityHeaders } from './security-headers.ts'
+
+interface ClientError extends Error {
+  readonly code?: string
+  readonly rawPacket?: Buffer
+}
+
+/** What is known of a connection when it sends what cannot be read. */
+interface Connection {
+  /** What came since the last request; `undefined` once a body came, which could look like a request. */
+  head: Buffer[] | undefined
+  bytes: number
+  readonly exchanges: Set<{ readonly req: IncomingMessage; readonly res: ServerResponse }>
+  refused: boolean
+}
+
+/** Answers what is not an HTTP request, or too much of one; there is no exchange for it, so the answer is written as it is. */
+export class UnreadableRequests {
+  readonly #https: boolean
+  readonly #connections = new WeakMap<Duplex, Connection>()
+
+  constructor({ https }: { https: boolean }) {
+    this.#https = https
+  }
+
+  /** A connection begins. */
+  watch(socket: Duplex): void {
+    const connection: Connection = { head: [], bytes: 0, exchanges: new Set(), refused: false }
+    this.#connections.set(socket, connection)
+    // Before Node reads it: it keeps nothing of a head that is too large, and the last packet does not say whose fault it was.
+    socket.prependListener('data', (packet: Buffer) => {
+      if (connection.bytes > LARGEST_READABLE_HEAD) return
+      connection.bytes += packet.length
+      connection.head?.push(packet)
+    })
+  }
+
+  /** A request was read, up to its body. */
+  read(req: IncomingMessage, res: ServerResponse): void {
+    const connection = this.#connections.get(req.socket)
+    if (connection === undefined) return
+    const hasBody = req.headers['transfer-encoding'] !== undefined || req.headers['content-length'] !== undefined
+    connection.head = hasBody ? undefined : connection.head && []
+    connection.bytes = 0
+    const exchange = { req, res }
+    connection.exchanges.add(exchange)
+    res.once('close', () => connection.exchanges.delete(exchange))
+  }
+
+  answer(error: ClientError, socket: Duplex): void {
+    const connection = this.#connections.get(socket)
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+    } else if (connection?.refused !== true) {
+      if (connection !== undefined) connection.refused = true
+      const refusal = (): void => refuse(socket, problemOf(error, connection), this.#https)
+      // What came before it was read whole is answered first, in its order.
+      const before = [...(connection?.exchanges ?? [])].findLast(({ req }) => req.complete)
+      if (before === undefined) refusal()
+      else before.res.once('close', () => (socket.writable ? refusal() : socket.destroy()))
+    }
+  }
+}
+
+/** Answers CONNECT, which asks for a tunnel to elsewhere; a proxy does that, and this is none. */
+export function answerTunnel(socket: Duplex, { https }: { https: boolean }): void {
+  // Node leaves the socket to us, and with it what may still go wrong there.
+  socket.on('error', () => socket.destroy())
+  refuse(socket, unknownMethod, https)
+}
+
+function refuse(socket: Duplex, problem: Problem, https: boolean): void {
+  const markup = errorPage(
+    { siteName: 'Gatepass', registration: false, providers: [], account: undefined, formToken: undefined },
+    { problem, requestId: undefined, path: '/' },
+  )
+  socket.end(message(problem, String(markup), { ...securityHeaders({ https }), ...problemHeaders(problem) }))
+}
+
+const unknownMethod = methodNotAllowed(['GET', 'HEAD', 'POST', 'DELETE'])
+
+function problemOf(error: ClientError, connection: Connection | undefined): Problem {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return tooManyFields({ cookies: cookiesAreToBlame(connection?.head) })
+    case 'HPE_INVALID_METHOD':
+      return unknownMethod
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { status: 408, code: 'ERR_REQUEST_TIMEOUT', message: 'The request did not arrive in time.' }
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return { status: 413, code: 'ERR_BODY_TOO_LARGE', message: 'The request is larger than it may be.' }
+    default:
+      return malformedRequest
+  }
+}
+
+/** By the request line and the fields as far as they came. Who sends several requests at once is not a browser. */
+function cookiesAreToBlame(head: readonly Buffer[] | undefined): boolean {
+  const text = Buffer.concat(head ?? []).toString('latin1')
+  const firstLine = text.indexOf('\r\n')
+  const [, cookies = ''] = /\r\ncookie:([^\r\n]*)/i.exec(text) ?? []
+  return firstLine > 0 && areCookiesToBlame({ target: firstLine, cookies: cookies.length })
+}
+
+const reasons: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+}
+
+function message({ status }: Problem, body: string, headers: Readonly<Record<string, string>>): string {
+  const fields = {
+    ...headers,
+    'Content-Type': 'text/html; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(body)),
+    Date: new Date().toUTCString(),
+    Connection: 'close',
+  }
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`)
+  return `${[`HTTP/1.1 ${status} ${reasons[status] ?? ''}`, ...lines].join('\r\n')}\r\n\r\n${body}`
+}

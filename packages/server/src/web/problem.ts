@@ -1,0 +1,234 @@
+import { GatepassError, UsageError } from 'gatepass'
+import { json } from './answer.ts'
+
+/** Why a request gets no other answer; everything in it may be shown to whoever asked. */
+export interface Problem {
+  readonly status: number
+  /** Never renamed; what programs look at. */
+  readonly code: string
+  readonly message: string
+  readonly hint?: string | undefined
+  /** Seconds. */
+  readonly retryAfter?: number | undefined
+  /** Above the message on a page; default by the status. */
+  readonly title?: string
+  /** What was wrong with which field of a form. */
+  readonly fields?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const notFound: Problem = {
+  status: 404,
+  code: 'ERR_NOT_FOUND',
+  message: 'There is nothing at this address.',
+}
+
+export const sessionNotFound: Problem = {
+  status: 404,
+  code: 'ERR_SESSION_NOT_FOUND',
+  message: 'You have no such session.',
+  hint: 'It may have ended already; GET /auth/sessions lists those that have not.',
+}
+
+/** A challenge no browser knows: it says what a person has to do, and opens no window (RFC 9110 §15.5.2). */
+export const loginChallenge: Readonly<Record<string, string>> = {
+  'WWW-Authenticate': 'Cookie realm="login", form-action="/login"',
+}
+
+export const loginRequired: Problem = {
+  status: 401,
+  code: 'ERR_LOGIN_REQUIRED',
+  message: 'Nobody is logged in.',
+  hint: 'Log in at /login, or with POST /auth/login.',
+  headers: loginChallenge,
+}
+
+/** One answer for every login that fails: which part was wrong, and whether there is such an account, is nobody's business. */
+export const loginRefused: Problem = {
+  status: 401,
+  code: 'ERR_LOGIN_REFUSED',
+  message: 'The e-mail address or the password is not right.',
+  headers: loginChallenge,
+}
+
+export const registrationClosed: Problem = {
+  status: 403,
+  code: 'ERR_REGISTRATION_CLOSED',
+  message: 'New accounts cannot be made here.',
+}
+
+export const loginTooOld: Problem = {
+  status: 401,
+  code: 'ERR_LOGIN_TOO_OLD',
+  message: 'This needs a login of the last ten minutes.',
+  hint: 'Log in again, then repeat the request.',
+  headers: loginChallenge,
+}
+
+export const emailInUse: Problem = {
+  status: 409,
+  code: 'ERR_EMAIL_IN_USE',
+  title: 'This address has an account',
+  message: 'There is an account here with the same e-mail address, and nothing was changed.',
+  hint: 'Log in to it the way you know. Then link this way to log in on your account page: from then on, both open it.',
+}
+
+export const identityTaken: Problem = {
+  status: 409,
+  code: 'ERR_IDENTITY_TAKEN',
+  title: 'It opens another account',
+  message: 'This way to log in belongs to another account here, so it was not linked to yours.',
+  hint: 'Log in with it to see which account that is. Unlink it there, if it has another way in, and then link it here.',
+}
+
+export const linkEnded: Problem = {
+  status: 403,
+  code: 'ERR_OAUTH_LINK_ENDED',
+  title: 'Your login has ended',
+  message: 'The login with which you began to link this way to log in has ended, so it was not linked.',
+  hint: 'Log in again, and link it on your account page.',
+}
+
+export const accountDisabled: Problem = {
+  status: 403,
+  code: 'ERR_ACCOUNT_DISABLED',
+  title: 'This account is closed',
+  message: 'The account that this opens cannot be used.',
+  hint: 'Ask whoever runs this place.',
+}
+
+export const identityNotFound: Problem = {
+  status: 404,
+  code: 'ERR_IDENTITY_NOT_FOUND',
+  message: 'Your account has no such way to log in.',
+  hint: 'It may have been unlinked already.',
+}
+
+export const lastLoginMethod: Problem = {
+  status: 409,
+  code: 'ERR_LAST_WAY_IN',
+  title: 'That is the only way in',
+  message: 'Without it nobody could log in to your account any more, so it was not unlinked.',
+  hint: 'Link another way to log in first.',
+}
+
+/** Somebody else changed the same things at the same moment, again and again. */
+export const unsettled: Problem = {
+  status: 503,
+  code: 'ERR_ACCOUNT_BUSY',
+  message: 'This account is being changed by somebody else at this moment.',
+  hint: 'Try again in a moment.',
+  retryAfter: 1,
+}
+
+export const malformedRequest: Problem = {
+  status: 400,
+  code: 'ERR_REQUEST_MALFORMED',
+  message: 'This request cannot be understood.',
+}
+
+export const crossSite: Problem = {
+  status: 403,
+  code: 'ERR_CROSS_ORIGIN',
+  message: 'This request did not come from a page of this site.',
+  hint: 'Open the page again and repeat what you did. Programs send an Origin field with the address of this server.',
+}
+
+export const internalProblem: Problem = {
+  status: 500,
+  code: 'ERR_INTERNAL',
+  message: 'Something is broken on this server.',
+  hint: 'It was noted. Try again later.',
+}
+
+export const starting: Problem = {
+  status: 503,
+  code: 'ERR_STARTING',
+  message: 'This server is starting.',
+  hint: 'Try again in a moment.',
+  retryAfter: 1,
+}
+
+const unavailable: Omit<Problem, 'code' | 'retryAfter'> = {
+  status: 503,
+  message: 'This cannot be answered right now; nothing was changed.',
+  hint: 'Try again in a moment.',
+}
+
+export function methodNotAllowed(methods: readonly string[]): Problem {
+  return {
+    status: 405,
+    code: 'ERR_METHOD_NOT_ALLOWED',
+    message: 'This address does not answer that method.',
+    hint: `Use ${methods.join(' or ')}.`,
+    headers: { Allow: methods.join(', ') },
+  }
+}
+
+/** @param cookies whether they were too much: then every further request would fail in the same way, so they are removed */
+export function tooManyFields({ cookies }: { cookies: boolean }): Problem {
+  return {
+    status: 431,
+    code: 'ERR_HEADERS_TOO_LARGE',
+    message: 'The browser sent more than this server reads.',
+    hint: cookies
+      ? 'The cookies of this site were too many; they are being removed. Load the page again, and log in.'
+      : 'If it happens again, remove the cookies of this site in the settings of the browser.',
+    headers: { Connection: 'close', ...(cookies && { 'Clear-Site-Data': '"cookies"' }) },
+  }
+}
+
+export function misdirected(host: string): Problem {
+  return {
+    status: 421,
+    code: 'ERR_HOST_UNKNOWN',
+    message: 'This server is not known by that name.',
+    hint: `It answers as ${host}. A proxy in front must send the Host field on as it came.`,
+  }
+}
+
+export function tooManyTries(retryAfter: number): Problem {
+  return {
+    status: 429,
+    code: 'ERR_TOO_MANY_TRIES',
+    message: 'Too many tries.',
+    hint: `Try again in ${inWords(retryAfter)}.`,
+    retryAfter,
+  }
+}
+
+export function invalidInput(fields: Readonly<Record<string, string>>): Problem {
+  return {
+    status: 400,
+    code: 'ERR_INPUT',
+    message: 'Some of what was entered cannot be accepted.',
+    hint: Object.values(fields).join(' '),
+    fields,
+  }
+}
+
+/** A problem as programs read it. */
+export function problemJson(problem: Problem): Response {
+  const { status, code, message, hint, fields } = problem
+  const error = { code, message, ...(hint !== undefined && { hint }), ...(fields !== undefined && { fields }) }
+  return json(status, { error }, problemHeaders(problem))
+}
+
+export function problemHeaders({ retryAfter, headers }: Problem): Record<string, string> {
+  return { ...headers, ...(retryAfter !== undefined && { 'Retry-After': String(Math.max(1, Math.ceil(retryAfter))) }) }
+}
+
+/** What may be told of an error; the rest belongs in the log. */
+export function problemOf(error: unknown): Problem {
+  if (!(error instanceof GatepassError) || error instanceof UsageError) return internalProblem
+  const { status, code, message, hint, retryAfter } = error
+  if (code === 'ERR_CROSS_ORIGIN') return crossSite
+  return status >= 500
+    ? { ...unavailable, code, retryAfter: retryAfter ?? 1 }
+    : { status, code, message, hint, retryAfter }
+}
+
+function inWords(seconds: number): string {
+  if (seconds < 90) return seconds === 1 ? 'one second' : `${seconds} seconds`
+  return `${Math.ceil(seconds / 60)} minutes`
+}
