@@ -3,18 +3,18 @@ import { GatepassError } from '../error.ts'
 import type { Reply } from './exchange.ts'
 import { originVary } from './same-origin.ts'
 
-/** The head of an answer, on any server. Names of fields are in any case, as HTTP has them. */
+/** The head of an answer, on any server. Field names are case-insensitive. */
 export interface AnswerHead {
   status: number
-  /** The values of a field, one for each line of it; none where it is not set. */
+  /** The values of a field, one for each line. Empty if the field is not set. */
   get(name: string): readonly string[]
-  /** Replaces a field; a list becomes a line for each value. */
+  /** Replaces a field. A list becomes one line for each value. */
   set(name: string, value: string | readonly string[]): void
   remove(name: string): void
   names(): readonly string[]
 }
 
-/** Writes the head of a reply; cookies and `Vary` that are there already stay. */
+/** Writes the head of a reply. Cookies and `Vary` fields that are already set stay. */
 export function writeReply(head: AnswerHead, reply: Reply): void {
   for (const name of replacedFields) head.remove(name)
   head.status = reply.status
@@ -26,35 +26,35 @@ export function writeReply(head: AnswerHead, reply: Reply): void {
   }
 }
 
-/** What an earlier draft of the answer said about its body. */
+/** Fields that described the body of an earlier draft of the answer. */
 const replacedFields = ['content-length', 'content-encoding', 'etag', 'last-modified']
 
 /**
- * Adds what was drafted to the Set-Cookie fields; then the answer is one browser's, and no cache may keep it: `Vary: Cookie`,
- * and `Cache-Control: no-store` unless the application has set one with `private` or `no-store`.
+ * Adds the drafted cookies as Set-Cookie fields. An answer with cookies is for one browser and must not be cached: it gets
+ * `Vary: Cookie`, and `Cache-Control: no-store` unless the application has set `private` or `no-store`.
  */
 export function writeCookies(head: AnswerHead, cookies: Cookies): void {
   if (!cookies.changed) return
   addCookies(head, cookies.setCookieFields())
   addVary(head, 'Cookie')
   if (!uncacheable.test(head.get('cache-control').join())) head.set('Cache-Control', 'no-store')
-  // RFC 9213: to the caches it is meant for, such a field overrides Cache-Control.
+  // RFC 9213: these fields override Cache-Control in the caches that they name.
   for (const name of head.names()) if (targeted.test(name)) head.set(name, 'no-store')
 }
 
-/** The answer is one person's (RFC 9111 §3.5): unless the application has said who may keep it, no cache may. */
+/** Forbids caching of an answer for one user (RFC 9111 §3.5), unless the application has set Cache-Control. */
 export function keepFromCaches(head: AnswerHead): void {
   if (head.get('cache-control').length === 0) head.set('Cache-Control', 'private, no-store')
 }
 
-/** Says of the answer to an error when to come back, and what the answer depends on. */
+/** Adds Retry-After to the answer to an error, and `Vary` if the error depends on the request's origin. */
 export function describeFailure(head: AnswerHead, error: unknown): void {
   if (!(error instanceof GatepassError)) return
   if (error.retryAfter !== undefined) head.set('Retry-After', String(Math.ceil(error.retryAfter)))
   if (error.code === 'ERR_CROSS_ORIGIN') addVary(head, originVary)
 }
 
-/** Adds request fields to `Vary` (RFC 9110 §12.5.5): those that are there stay, and `*` covers all. */
+/** Adds request fields to `Vary` (RFC 9110 §12.5.5). Fields that it already names stay, and `*` covers all. */
 export function addVary(head: AnswerHead, fields: string): void {
   const before = namesIn(head.get('vary').join(','))
   const known = new Set(before.map((name) => name.toLowerCase()))

@@ -3,21 +3,21 @@ import { ProtocolError } from '../error.ts'
 import { repeatsMember } from '../protocols/jwt/json-object.ts'
 import { isUtf8, parseContentType } from './content-type.ts'
 
-/** What a form or a JSON object says, without a prototype: any name is just a name. */
+/** The fields of a form or a JSON object. The object has no prototype, so that every name is safe. */
 export type Fields = Readonly<Record<string, unknown>>
 
-/** How a body is written, as the fields of its request say. */
+/** The format of a body, from the header fields of its request. */
 export interface BodyFormat {
   readonly type: string | undefined
   readonly encoding: string | undefined
 }
 
-/** Of a request without a body. */
+/** The fields of a request without a body. */
 export const noFields: Fields = Object.freeze(Object.create(null))
 
 /**
- * The fields in a body: of an HTML form (WHATWG URL §5.1) or a JSON object. A form field that was sent several times is an
- * array; read a field that must be one text with {@link oneText}.
+ * Parses the body of an HTML form (WHATWG URL §5.1) or a JSON object. A form field that was sent several times is an array.
+ * Use {@link oneText} to read a field that must be one text.
  *
  * @throws {ProtocolError} `ERR_BODY_TYPE` (415), `ERR_BODY_MALFORMED` (400)
  */
@@ -26,9 +26,9 @@ export function fieldsIn(body: Uint8Array | string, format: BodyFormat): Fields 
 }
 
 /**
- * The text of a field that can have only one; `undefined` if there is none, or something else.
+ * The text of a field that must have one value; `undefined` if it is missing or not text.
  *
- * @throws {ProtocolError} `ERR_BODY_MALFORMED` for a list: of two values another reader may take the other one
+ * @throws {ProtocolError} `ERR_BODY_MALFORMED` for a list, because another reader could use another one of its values
  */
 export function oneText(fields: Fields, name: string): string | undefined {
   const value = Object.hasOwn(fields, name) ? fields[name] : undefined
@@ -37,7 +37,7 @@ export function oneText(fields: Fields, name: string): string | undefined {
 }
 
 /**
- * What reads a body of this format; asked before the body is read.
+ * The parser for a body of this format. Call it before the body is read.
  *
  * @throws {ProtocolError} `ERR_BODY_TYPE` (415)
  */
@@ -98,7 +98,7 @@ function jsonFields(text: string): Fields {
   } catch {
     throw malformed('The body is not JSON')
   }
-  // Of two values another reader may take the other one: a proxy that checks logins, a schema, a log.
+  // Another reader (a proxy that checks logins, a schema, a log) could use the other one of two values.
   if (repeatsMember(text)) throw malformed('The JSON body names a member twice')
   return fieldsOf(value)
 }
@@ -113,7 +113,7 @@ export function fieldsOf(value: unknown): Fields {
 
 const deepest = 32
 
-/** Refuses what would overflow the stack of whoever walks it, and takes away what would change a prototype when copied. */
+/** Refuses deep nesting, which could overflow the stack, and removes `__proto__`, which could change a prototype when copied. */
 function checked(value: unknown, depth: number): unknown {
   if (typeof value === 'string' && !value.isWellFormed()) throw malformed('A text in the body is not Unicode')
   if (typeof value !== 'object' || value === null) return value

@@ -2,13 +2,13 @@
 export interface ContentType {
   /** Lower case: `application/json`. */
   readonly type: string
-  /** By lower-case name. */
+  /** The parameters by lower-case name. */
   readonly parameters: ReadonlyMap<string, string>
 }
 
 /**
- * Reads a Content-Type field whole; `undefined` if any part of it is malformed or a parameter is repeated. An empty
- * parameter (`application/json;`) says nothing (RFC 9110 §5.6.6).
+ * Parses a whole Content-Type field; `undefined` if any part of it is malformed or a parameter is repeated. An empty
+ * parameter (`application/json;`) is ignored (RFC 9110 §5.6.6).
  */
 export function parseContentType(field: string): ContentType | undefined {
   const type = mediaType.exec(field)?.[0]
@@ -29,7 +29,7 @@ export function parseContentType(field: string): ContentType | undefined {
   return { type: type.toLowerCase(), parameters }
 }
 
-/** Whether `charset` means UTF-8, by any of the names that browsers (WHATWG Encoding §4.2) and programs have for it. */
+/** Whether `charset` means UTF-8, by any name that browsers (WHATWG Encoding §4.2) or programs use for it. */
 export function isUtf8(charset: string): boolean {
   return utf8Names.has(
     charset

@@ -4,8 +4,8 @@ import { randomHandle } from '../crypto/random.ts'
 import type { Exchange } from './exchange.ts'
 
 /**
- * Proves that a request comes from a page of ours where the browser does not say so itself (neither Sec-Fetch-Site nor
- * Origin). A token is bound to the session; before there is one, to a cookie that only our own pages make a browser send.
+ * Tokens that prove that a page of our own sent a request, for browsers that send neither Sec-Fetch-Site nor Origin. A token
+ * is bound to the session. Before there is a session, it is bound to a SameSite=Strict cookie.
  */
 export class CsrfTokens {
   readonly #keyring: Keyring
@@ -16,16 +16,16 @@ export class CsrfTokens {
   }
 
   /**
-   * A token for a form or a script, another one each time, so that a compressed page does not reveal it byte by byte
-   * (BREACH). Without a session it drafts the cookie it is bound to.
+   * Makes a token for a form or a script. Each call makes a different token, so that a compressed page does not reveal it
+   * byte by byte (BREACH). Without a session it also drafts the cookie that the token is bound to.
    *
-   * @param session public handle of the session, `undefined` while nothing is stored
+   * @param session public handle of the session; `undefined` while nothing is stored
    */
   issue(exchange: Exchange, session: string | undefined): string {
     return this.#sign(randomHandle(), session ?? browserOf(exchange))
   }
 
-  /** Whether `presented` was issued to this session, or to this browser before it had one. */
+  /** Whether `presented` was issued to this session, or to this browser while it has no session. */
   accepts(exchange: Exchange, session: string | undefined, presented: unknown): boolean {
     if (typeof presented !== 'string' || !tokenShape.test(presented)) return false
     const binding = session ?? knownBrowser(exchange)
@@ -34,7 +34,7 @@ export class CsrfTokens {
     return this.#keyring.verify(`${nonce}.${binding}`, signature) !== undefined
   }
 
-  /** The cookie that a token is bound to before there is a session. */
+  /** The cookie that a token is bound to while there is no session. */
   cookieOf(exchange: Exchange): Cookie {
     return cookieOf(exchange)
   }
@@ -59,7 +59,7 @@ function cookieOf(exchange: Exchange): Cookie {
   return exchange.secure ? overHttps : onThisMachine
 }
 
-/** What the browser was given before it had a session; of two values sent, neither is believed. */
+/** The value of the cookie that the browser has for its tokens. If it sends two, an attacker may have set one: neither counts. */
 function knownBrowser(exchange: Exchange): string | undefined {
   const cookie = cookieOf(exchange)
   const known = exchange.cookies.get(cookie)

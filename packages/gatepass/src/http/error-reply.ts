@@ -1,13 +1,13 @@
 import { type ErrorCode, GatepassError, UsageError } from '../error.ts'
 import type { Exchange, Reply } from './exchange.ts'
 
-/** What a refusal or an error tells the one who asked. */
+/** What the client is told about a refusal or an error. */
 export interface Problem {
   readonly status: number
   readonly code: ErrorCode
   readonly message: string
   readonly hint?: string | undefined
-  /** Seconds; becomes Retry-After. */
+  /** Sent as Retry-After, in seconds. */
   readonly retryAfter?: number | undefined
   /** WWW-Authenticate challenges (RFC 9110 §11.6.1). */
   readonly challenges?: readonly string[]
@@ -32,13 +32,13 @@ export function problemReply(exchange: Exchange, problem: Problem): Reply {
   }
 }
 
-/** The answer to a thrown error. What only the developer may know stays out: it belongs in the log. */
+/** The reply to a thrown error. It leaves out details that are only for the developer; these belong in the log. */
 export function errorReply(exchange: Exchange, error: unknown): Reply {
   if (!(error instanceof GatepassError) || error instanceof UsageError) {
     return problemReply(exchange, { status: 500, code: 'ERR_INTERNAL', message: 'Something is broken on this server.' })
   }
   const { status, code, hint, retryAfter } = error
   const message =
-    status >= 500 ? 'This cannot be answered right now; nothing was changed. Try again shortly.' : error.message
+    status >= 500 ? 'This request cannot be answered right now. Nothing was changed. Try again shortly.' : error.message
   return problemReply(exchange, { status, code, message, hint: status >= 500 ? undefined : hint, retryAfter })
 }

@@ -8,17 +8,17 @@ import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
 import { type Client, clientBehind, plainAddress } from './proxy.ts'
 import type { HttpSettings } from './settings.ts'
 
-/** What a platform knows of a request besides the request itself. */
+/** What a platform knows about a request besides the request itself. */
 export interface FetchPlatform {
-  /** The address that the connection comes from. Without it a trusted proxy cannot be told, and no forwarded field is read. */
+  /** The address of the peer. Without it a trusted proxy cannot be recognized, and no forwarded field is read. */
   readonly address?: string | undefined
-  /** The body again, where a framework has read it already and kept it. */
+  /** Returns the body if the framework has already read and kept it. */
   readonly body?: (() => Promise<ArrayBuffer>) | undefined
-  /** Whether the response can still get a cookie; default: always. */
+  /** Whether the response can still get a cookie. Default: always. */
   readonly writable?: () => boolean
 }
 
-/** A request of the fetch standard, read no further than asked. */
+/** An exchange over a request of the fetch standard. It reads only what is asked for. */
 export class FetchExchange implements PromisingExchange {
   readonly request: Request
   readonly #settings: HttpSettings
@@ -76,7 +76,7 @@ export class FetchExchange implements PromisingExchange {
   fields(): Promise<Fields> {
     if (this.#fields === undefined) {
       this.#fields = this.#readFields()
-      // Of a body that an application asks for and does not wait for, the rest of the request needs to hear nothing.
+      // An application may ask for the body and not wait for it: its failure must not end the process.
       this.#fields.catch(() => {})
     }
     return this.#fields
@@ -114,7 +114,7 @@ export class FetchExchange implements PromisingExchange {
   get #behind(): Client {
     const { trust } = this.#settings
     const { address } = this.#platform
-    this.#client ??= trust ? clientBehind(trust, address, (name) => this.header(name)) : nobody
+    this.#client ??= trust ? clientBehind(trust, address, (name) => this.header(name)) : unknownClient
     return this.#client
   }
 
@@ -137,19 +137,19 @@ export class FetchExchange implements PromisingExchange {
     }
     if (request.body === null) return noFields
     const parse = parserFor(format)
-    // A copy: the application may read the body as well.
+    // From a clone, because the application may read the body as well.
     const bytes = await readBody(request.clone(), bodyLimit)
     return bytes.length === 0 ? noFields : parse(textOf(bytes))
   }
 }
 
 function readAlready(): UsageError {
-  return new UsageError('ERR_BODY_READ', 'The body was read before the fields of the login were', {
+  return new UsageError('ERR_BODY_READ', 'The body was read before the fields of the login could be read', {
     hint: 'Read a clone of the request: `await request.clone().formData()`.',
   })
 }
 
-const nobody: Client = { address: undefined, proto: undefined, host: undefined }
+const unknownClient: Client = { address: undefined, proto: undefined, host: undefined }
 
 async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
@@ -178,7 +178,7 @@ async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   return bytes
 }
 
-/** The head of a Response that is still to be made. */
+/** The head of a Response that is not made yet. */
 export class FetchHead implements AnswerHead {
   status: number
   readonly headers: Headers
@@ -208,12 +208,12 @@ export class FetchHead implements AnswerHead {
   }
 }
 
-/** The response with another head. Its body is the same: a stream goes on from where it is. */
+/** Returns the response with another head and the same body. A stream continues from its position. */
 export function withHead(response: Response, { status, headers }: FetchHead): Response {
   return new Response(response.body, { status, statusText: response.statusText, headers })
 }
 
-/** A reply as a response, with what `head` says already. */
+/** Turns a reply into a response, on top of the fields that `head` already has. */
 export function toResponse(reply: Reply, head: FetchHead = new FetchHead()): Response {
   writeReply(head, reply)
   return new Response(reply.body ?? null, { status: head.status, headers: head.headers })

@@ -14,10 +14,11 @@ import {
 import type { NodeRequest, NodeResponse } from './response-gate.ts'
 
 /**
- * The fields in the body of a request: of an HTML form (WHATWG URL §5.1) or a JSON object. A form field that was sent
- * several times is an array; read a field that must be one text with {@link oneText}.
+ * Reads the body of a request: an HTML form (WHATWG URL §5.1) or a JSON object. A form field that was sent several times is
+ * an array. Use {@link oneText} to read a field that must be one text.
  *
- * What a body parser has read already is taken from `req.body`, and what is read here is left there for those that follow.
+ * If a body parser has read the body, its result is taken from `req.body`. Otherwise the fields are left in `req.body` for
+ * later middleware.
  *
  * @param limit bytes
  * @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413), `ERR_BODY_TYPE` (415), `ERR_BODY_MALFORMED` (400)
@@ -34,7 +35,7 @@ export async function readFields(req: NodeRequest, res: NodeResponse, limit: num
   return fields
 }
 
-/** The body of a request that was read here: for a framework that then wants to read it by itself. */
+/** The bytes that {@link readFields} read, for a framework that reads the body afterwards. */
 export function bytesRead(req: NodeRequest): Uint8Array | undefined {
   return (req as { [kBytes]?: Uint8Array })[kBytes]
 }
@@ -46,9 +47,9 @@ function hasBody(req: NodeRequest): boolean {
   return req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0
 }
 
-// ── bodies that somebody else has read ───────────────────────────────────────────────────────────────────────────────
+// ── bodies that a parser has read ────────────────────────────────────────────────────────────────────────────────────
 
-// Express 4's parsers leave an empty object where they have read nothing.
+// Express 4's parsers leave an empty object if they have read nothing.
 function isFilled(body: unknown): boolean {
   if (typeof body === 'string' || Array.isArray(body)) return true
   return typeof body === 'object' && body !== null && Object.keys(body).length > 0
@@ -65,7 +66,7 @@ function formatOf({ headers }: NodeRequest): BodyFormat {
   return { type: headers['content-type'], encoding: headers['content-encoding'] }
 }
 
-/** In the way of body parsers, which then know that there is nothing left to read. */
+/** Leaves the fields as a body parser would, so that later parsers do not read the body again. */
 function leaveBody(req: NodeRequest, fields: Fields, bytes: Uint8Array): void {
   Object.assign(req, { body: fields, _body: true, [kBytes]: bytes })
 }
@@ -93,7 +94,7 @@ function readBody(req: NodeRequest, res: NodeResponse, limit: number): Promise<B
   })
 }
 
-/** The rest is not read, so the connection cannot serve another request. */
+/** Stops reading. The rest of the body stays unread, so the connection cannot serve another request. */
 function refuseRest(req: NodeRequest, res: NodeResponse, limit: number): ProtocolError {
   req.pause()
   if (!('stream' in req) && !res.headersSent) res.setHeader('Connection', 'close')

@@ -1,4 +1,4 @@
-/** What can be said before the body: enough of a response of `node:http` or `node:http2` to say it. */
+/** The methods of a `node:http` or `node:http2` response that set its head. */
 export interface Head {
   statusCode: number
   statusMessage: string
@@ -9,8 +9,8 @@ export interface Head {
 }
 
 /**
- * Does what `writeHead` would with its arguments, in all their forms, short of sending: fields replace what was set before,
- * and a list may repeat a name.
+ * Applies the arguments of `writeHead`, in all their forms, without sending. Fields replace earlier ones, and a list may
+ * repeat a name.
  */
 export function applyHead(res: Head, [status, ...rest]: unknown[]): void {
   const message = typeof rest[0] === 'string' ? rest[0] : undefined
@@ -21,13 +21,13 @@ export function applyHead(res: Head, [status, ...rest]: unknown[]): void {
 }
 
 function applyStatus(res: Head, status: number, message: string | undefined): void {
-  // The setter of HTTP/2 checks by itself.
+  // The HTTP/2 setter checks the status itself.
   if (!isHttp2(res)) checkStatus(status, message)
   res.statusCode = Math.trunc(status)
   if (message !== undefined && !isHttp2(res)) res.statusMessage = message
 }
 
-/** Refuses what Node would refuse when it writes the status line. */
+/** Throws for a status that Node would refuse when it writes the status line. */
 export function checkStatus(status: number, message: string | undefined): void {
   if (!(status >= 100 && status < 1000))
     throw nodeError(RangeError, 'ERR_HTTP_INVALID_STATUS_CODE', 'Invalid status code')
@@ -39,7 +39,7 @@ function applyFields(res: Head, fields: object): void {
   for (const [name, value] of Object.entries(fields)) if (name !== '') res.setHeader(name, value)
 }
 
-/** Pairs, or names and values in turn: they replace what was set before, and may repeat a name among themselves. */
+/** Applies a list of pairs, or of alternating names and values. They replace earlier fields and may repeat a name. */
 function applyFieldList(res: Head, fields: readonly unknown[]): void {
   const pairs = (Array.isArray(fields[0]) ? fields : inPairs(fields)) as [string, string | string[]][]
   for (const [name] of pairs) if (typeof name === 'string') res.removeHeader(name)
@@ -53,8 +53,8 @@ function inPairs(fields: readonly unknown[]): unknown[][] {
 }
 
 /**
- * Takes back what was said about an answer that will not be sent, and sets the status of the one that will. What holds for
- * every answer (security headers, CORS) stays.
+ * Removes the fields that described an answer that will not be sent, and sets the status of the new answer. Fields for all
+ * answers (security headers, CORS) stay.
  */
 export function clearHead(res: Head, status: number): void {
   for (const name of res.getHeaderNames()) if (describesAnswer(name)) res.removeHeader(name)
@@ -62,7 +62,7 @@ export function clearHead(res: Head, status: number): void {
   if (!isHttp2(res)) res.statusMessage = ''
 }
 
-/** Whether a header field says something about one answer, rather than about all of them. */
+/** Whether a header field describes one answer and not all answers. */
 export function describesAnswer(name: string): boolean {
   return answerFields.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'))
 }
@@ -92,7 +92,7 @@ export function isHttp2(res: object): boolean {
   return 'stream' in res
 }
 
-/** An error as Node would have thrown it at this call, so that whoever knows Node's codes knows it. */
+/** The error that Node would have thrown at this call, with Node's code. */
 export function nodeError(
   kind: ErrorConstructor | RangeErrorConstructor | TypeErrorConstructor,
   code: string,

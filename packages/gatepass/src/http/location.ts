@@ -3,17 +3,17 @@ import { originOf } from './origin.ts'
 export interface LocationOptions {
   /** The origin to stay on: `https://app.example`. */
   origin: string
-  /** Other origins that may be gone to. */
+  /** Other origins that a redirect may go to. */
   allowed?: readonly string[]
-  /** Where to go when the target is not acceptable. */
+  /** The target to use if the given one is refused. */
   fallback: string
 }
 
 /**
- * A redirect target that stays on the origin, or on one that is listed; anything else becomes the fallback.
+ * Returns `target` if it stays on the origin or on an allowed one, otherwise the fallback.
  *
- * The WHATWG URL parser decides, as it does in the browser that will follow. The result is what that parser wrote, so it
- * is ASCII without control characters, and fit for a header.
+ * The WHATWG URL parser decides, as it does in the browser that follows the redirect. The result is the parser's output: it
+ * is ASCII without control characters, so it can be put into a header.
  */
 export function safeLocation(target: unknown, options: LocationOptions): string {
   const { origin, allowed = [], fallback } = options
@@ -26,7 +26,7 @@ export function safeLocation(target: unknown, options: LocationOptions): string 
 const longestTarget = 2048
 const controls = /[\u0000-\u0020\u007f-\u009f\u2028\u2029\\]/
 
-// The parser drops tabs and line breaks and takes a backslash for a slash: no honest target has either.
+// The parser drops tabs and line breaks and reads a backslash as a slash. No honest target contains them.
 function parseTarget(target: string, origin: string): URL | undefined {
   if (target === '' || target.length > longestTarget || controls.test(target)) return undefined
   const url = URL.parse(target, origin)
@@ -34,7 +34,7 @@ function parseTarget(target: string, origin: string): URL | undefined {
   return url.username === '' && url.password === '' ? url : undefined
 }
 
-// `/.//evil.example` has the path `//evil.example`, which a browser reads as another host; so it is read a second time.
+// `/.//evil.example` has the path `//evil.example`, which a browser reads as another host. So the path is parsed again.
 function pathOn(origin: string, url: URL): string | undefined {
   const path = url.pathname + url.search + url.hash
   if (encodedAuthority.test(path)) return undefined

@@ -11,7 +11,7 @@ import { type Client, clientBehind, plainAddress } from './proxy.ts'
 import { headIsOpen, type NodeRequest, type NodeResponse, setHeaderInFinish } from './response-gate.ts'
 import type { HttpSettings } from './settings.ts'
 
-/** The exchange of a request; one per request, made when first asked for. */
+/** The exchange of a request. There is one per request, made at the first call. */
 export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: HttpSettings): NodeExchange {
   const request = req as NodeRequest & { [kExchange]?: NodeExchange }
   const known = request[kExchange]
@@ -23,7 +23,7 @@ export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: HttpSe
 
 const kExchange: unique symbol = Symbol('gatepass.exchange')
 
-/** A request of `node:http` or `node:http2`, read no further than asked. */
+/** An exchange over a request of `node:http` or `node:http2`. It reads only what is asked for. */
 export class NodeExchange implements PromisingExchange {
   readonly #req: NodeRequest
   readonly #res: NodeResponse
@@ -42,7 +42,7 @@ export class NodeExchange implements PromisingExchange {
     this.#settings = settings
   }
 
-  /** For code of others, which knows requests of Node and nothing else. */
+  /** Node's request, for third-party code that needs it. */
   get request(): NodeRequest {
     return this.#req
   }
@@ -55,7 +55,7 @@ export class NodeExchange implements PromisingExchange {
     return this.#req.method ?? 'GET'
   }
 
-  /** With `req.originalUrl`, where a router has cut its mount path off `req.url`. */
+  /** Prefers `req.originalUrl`, because a router cuts its mount path off `req.url`. */
   get target(): string {
     const { originalUrl, url } = this.#req as { originalUrl?: string; url?: string }
     const target = originalUrl ?? url ?? '/'
@@ -81,7 +81,7 @@ export class NodeExchange implements PromisingExchange {
     return this.#origin
   }
 
-  /** Host and port that the browser asked for, after the trusted-proxy rule and as sent; `undefined` if there are none, or two. */
+  /** Host and port that the browser asked for, as sent or as trusted proxies report it; `undefined` if none or two were sent. */
   get host(): string | undefined {
     return this.#behind.host ?? hostOf(this.#req)
   }
@@ -137,7 +137,9 @@ export class NodeExchange implements PromisingExchange {
 
   get #behind(): Client {
     const { trust } = this.#settings
-    this.#client ??= trust ? clientBehind(trust, this.#req.socket?.remoteAddress, (name) => this.header(name)) : nobody
+    this.#client ??= trust
+      ? clientBehind(trust, this.#req.socket?.remoteAddress, (name) => this.header(name))
+      : unknownClient
     return this.#client
   }
 
@@ -146,7 +148,7 @@ export class NodeExchange implements PromisingExchange {
     return this.#behind.proto ?? (encrypted === true ? 'https' : 'http')
   }
 
-  /** For a request that names no host: the address it arrived at. */
+  /** The origin of a request that names no host: the address that it arrived at. */
   #localOrigin(): string {
     const { localAddress = 'localhost', localPort = 0 } = this.#req.socket ?? {}
     const address = plainAddress(localAddress) ?? localAddress
@@ -156,29 +158,29 @@ export class NodeExchange implements PromisingExchange {
     )
   }
 
-  /** Of several such lines Node gives the first; what stands before us may have gone by another. */
+  /** Joins several lines. Node returns only the first, and a proxy in front may have used another one. */
   #authorization(first: string | string[] | undefined): string | undefined {
     const lines = linesOf(this.#req, 'authorization')
     return lines.length > 1 ? lines.join(', ') : first?.toString()
   }
 
-  /** HTTP/2 says `:authority` where HTTP/1 says `Host` (RFC 9113 §8.3.1). */
+  /** HTTP/2 has `:authority` in place of HTTP/1's `Host` (RFC 9113 §8.3.1). */
   #pseudoHeader(name: string): string | undefined {
     const authority = name === 'host' ? this.#req.headers[':authority'] : undefined
     return typeof authority === 'string' ? authority : undefined
   }
 }
 
-const nobody: Client = { address: undefined, proto: undefined, host: undefined }
+const unknownClient: Client = { address: undefined, proto: undefined, host: undefined }
 
-/** The authority of the request (RFC 9112 §3.2.2): an absolute target's goes before Host; two Host fields are none. */
+/** The authority of the request (RFC 9112 §3.2.2). An absolute target overrides Host. Two Host fields count as none. */
 function hostOf(req: NodeRequest): string | undefined {
   const authority = absoluteTarget.exec(req.url ?? '')?.[1] ?? req.headers[':authority']
   if (typeof authority === 'string') return authority
   return linesOf(req, 'host').length === 1 ? req.headers.host : undefined
 }
 
-/** The values of a field as they were sent, line by line. */
+/** The values of a field as they were sent, one for each line. */
 function linesOf(req: NodeRequest, field: string): string[] {
   const lines: string[] = []
   for (let n = 0; n < req.rawHeaders.length; n += 2) {
@@ -197,7 +199,7 @@ function originForm(target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-/** The head of a response of Node's. */
+/** The head of a Node response. */
 export class NodeHead implements AnswerHead {
   readonly #res: NodeResponse
 
@@ -232,7 +234,7 @@ export class NodeHead implements AnswerHead {
   }
 }
 
-/** Answers with a reply. */
+/** Sends a reply as the whole answer. */
 export function sendReply(res: NodeResponse, reply: Reply): void {
   writeReply(new NodeHead(res), reply)
   ;(res as ServerResponse).end(reply.body)

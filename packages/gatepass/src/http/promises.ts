@@ -1,41 +1,42 @@
 import type { Awaitable } from '../awaitable.ts'
 import type { Exchange } from './exchange.ts'
 
-/** Answers a request with an error, or says elsewhere that there was one, when its answer has begun. */
+/** Answers a request with an error, or reports the error if the answer has begun. */
 export interface Answerer {
-  /** Whether the answer was given. */
+  /** Whether the answer has begun. */
   readonly answered: boolean
   next(error: unknown): void
   report(error: unknown): void
 }
 
-/** An exchange whose promises its server looks after. */
+/** An exchange that keeps track of the promises it gave the application. */
 export interface PromisingExchange extends Exchange {
-  /** Who answers for what is promised within this request; without one, promises are handed out as they are. */
+  /** Receives the errors of unawaited promises. Without it, promises are passed on unchanged. */
   answerer: Answerer | undefined
-  /** What the application was promised; `undefined` until something was. */
+  /** The promises of this request; `undefined` before the first one. */
   readonly promises: Promises | undefined
   promised<T>(work: Promise<T>): Promise<T>
-  /** The same for what changes nothing. */
+  /** Does the same for work that changes nothing: the response does not wait for it. */
   reading<T>(work: Promise<T>): Promise<T>
 }
 
 /**
- * What an application was promised within one request, in case it forgets an `await`: the response waits for what changes
- * something, and tells its failure. A rejection that no code listens to is answered, or reported; it does not end the process.
+ * Keeps the promises that one request gave the application, in case it forgets an `await`. The response waits for work that
+ * changes something, and fails if the work fails. A rejection without a listener becomes the answer or is reported; it does
+ * not end the process.
  */
 export class Promises {
   readonly #answerer: Answerer
   readonly #pending = new Set<Promise<void>>()
   readonly #rejected: Rejected[] = []
-  /** Whether the answer waits for what is pending. */
+  /** Whether the answer waits for pending work. */
   #waited = false
 
   constructor(answerer: Answerer) {
     this.#answerer = answerer
   }
 
-  /** For what changes something: until it is done, the response must not say so. */
+  /** Registers work that changes something. The response waits for it. */
   change<T>(work: Promise<T>): Promise<T> {
     const promise = this.#promised(work)
     const done = observe(
@@ -51,7 +52,7 @@ export class Promises {
     return promise
   }
 
-  /** For what reads something: an answer that does not use it is not wrong. */
+  /** Registers work that only reads. The response does not wait for it: an answer that does not use it is still right. */
   reading<T>(work: Promise<T>): Promise<T> {
     const promise = this.#promised(work)
     observe(promise, nothing, nothing)
@@ -59,9 +60,9 @@ export class Promises {
   }
 
   /**
-   * To be called when the response begins.
+   * Waits for pending changes. Call it when the response begins.
    *
-   * @throws the first failure that no code listens to, or that came while the response waited
+   * @throws the first error without a listener, or the first error that came while the response waited
    */
   settle(): Awaitable<void> {
     if (this.#pending.size === 0) return this.#settled()
@@ -76,7 +77,7 @@ export class Promises {
     if (failure !== undefined) throw failure.error
   }
 
-  /** What is made of it by `then`, `catch` or `finally` is heard as well, or told at once: no further code will answer. */
+  /** Also tracks promises derived with `then`, `catch` or `finally`. Their unheard errors are reported at once. */
   #promised<T>(work: Promise<T>): Heard<T> {
     return new Heard<T>((resolve) => resolve(work)).follow((next) => {
       const promise = this.#promised(next)
@@ -86,7 +87,7 @@ export class Promises {
   }
 
   #tellUnheard(promise: Heard<unknown>, error: unknown): void {
-    // A listener may be added until then, as Node allows it.
+    // As in Node, a listener may still be added before the next turn of the event loop.
     setImmediate(() => {
       if (promise.heard) return
       if (this.#answerer.answered) this.#answerer.report(error)
@@ -101,7 +102,7 @@ interface Rejected {
   readonly waited: boolean
 }
 
-/** A promise that knows whether code listens to it. */
+/** A promise that knows whether code has called its `then`. */
 class Heard<T> extends Promise<T> {
   heard = false
   #follow: (<Next>(next: Promise<Next>) => Promise<Next>) | undefined = undefined
@@ -110,13 +111,13 @@ class Heard<T> extends Promise<T> {
     return Promise
   }
 
-  /** Lets `follow` make the promises that come of this one. */
+  /** Lets `follow` wrap the promises that are derived from this one. */
   follow(follow: <Next>(next: Promise<Next>) => Promise<Next>): this {
     this.#follow = follow
     return this
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: it is the one of a promise, and says that it was called
+  // biome-ignore lint/suspicious/noThenProperty: this overrides a promise's own `then`, to note that it was called
   override then<A = T, B = never>(
     fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
@@ -127,7 +128,7 @@ class Heard<T> extends Promise<T> {
   }
 }
 
-/** Listens without being counted as a listener. */
+/** Adds a listener that does not count as a listener of the application. */
 function observe<T>(promise: Promise<T>, done: () => void, failed: (error: unknown) => void): Promise<void> {
   return Promise.prototype.then.call(promise, done, failed) as Promise<void>
 }

@@ -1,26 +1,26 @@
 import { BlockList, isIP } from 'node:net'
 import { UsageError } from '../error.ts'
 
-/** Which proxies stand in front of the application, and in which fields they say for whom they speak. */
+/** Which proxies stand in front of the application, and in which fields they name the client. */
 export interface ProxyOptions {
   /**
    * How many proxies stand in front, or their addresses, networks (`10.0.0.0/8`) or the names `loopback`, `linklocal`,
-   * `uniquelocal`. Default: none, and no forwarded field is read.
+   * `uniquelocal`. Default: no proxy, and no forwarded field is read.
    */
   trustProxy?: number | readonly string[]
-  /** Which family of fields they write: `X-Forwarded-*` (default), or `Forwarded` (RFC 7239). The other is not read. */
+  /** Which fields the proxies write: `X-Forwarded-*` (default), or `Forwarded` (RFC 7239). The other kind is not read. */
   proxyHeaders?: 'x-forwarded' | 'forwarded'
 }
 
-/** Proxy options, checked and ready. */
+/** The checked proxy options. */
 export interface ProxyTrust {
   trusts(address: string, hop: number): boolean
-  /** With a count, a shorter list than the count did not come through all of the proxies. */
+  /** The number of proxies, if configured. A request with a shorter list did not come through all of them. */
   readonly count: number | undefined
   readonly family: 'x-forwarded' | 'forwarded'
 }
 
-/** What is known about the browser's own connection; `undefined` where no trusted proxy says. */
+/** The browser's own connection, as trusted proxies report it; `undefined` where none reports it. */
 export interface Client {
   readonly address: string | undefined
   readonly proto: 'http' | 'https' | undefined
@@ -28,21 +28,21 @@ export interface Client {
 }
 
 /**
- * Checks proxy options; `undefined` when no proxy is trusted.
+ * Checks the proxy options; `undefined` if no proxy is trusted.
  *
- * @throws {UsageError} `ERR_HTTP_PROXY` naming the entry and what to write
+ * @throws {UsageError} `ERR_HTTP_PROXY`; names the entry and what to write
  */
 export function proxyTrust(options: ProxyOptions): ProxyTrust | undefined {
   const { trustProxy = 0, proxyHeaders: family = 'x-forwarded' } = options
   if (family !== 'x-forwarded' && family !== 'forwarded') {
-    throw proxyError('`proxyHeaders` is neither of its two values', "Write proxyHeaders: 'x-forwarded' or 'forwarded'.")
+    throw proxyError('`proxyHeaders` is not one of its two values', "Write proxyHeaders: 'x-forwarded' or 'forwarded'.")
   }
   if (typeof trustProxy === 'number') return trustByCount(trustProxy, family)
   if (Array.isArray(trustProxy)) return trustByAddress(trustProxy, family)
   throw proxyError('`trustProxy` is neither a number nor a list', countHint)
 }
 
-/** What the trusted proxies say about the client that connected to the outermost of them. */
+/** What the trusted proxies report about the client that connected to the outermost of them. */
 export function clientBehind(
   trust: ProxyTrust,
   peer: string | undefined,
@@ -53,7 +53,7 @@ export function clientBehind(
   return trust.family === 'forwarded' ? byForwarded(trust, address, header) : byXForwarded(trust, address, header)
 }
 
-/** An address without port, brackets and zone, in its one spelling; `undefined` if it is none. */
+/** An IP address in its canonical spelling, without port, brackets and zone; `undefined` if `text` is not an address. */
 export function plainAddress(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const bare = portless.exec(text)?.slice(1).find(Boolean) ?? text
@@ -91,7 +91,7 @@ const named: Readonly<Record<string, readonly string[]>> = {
 }
 
 function addNetwork(networks: BlockList, entry: unknown, option: string): void {
-  if (typeof entry !== 'string') throw proxyError(`\`${option}\` is not a text`, countHint)
+  if (typeof entry !== 'string') throw proxyError(`\`${option}\` is not a string`, countHint)
   const group = Object.hasOwn(named, entry) ? named[entry] : undefined
   for (const network of group ?? [entry]) {
     const [address = '', prefix, ...rest] = network.split('/')
@@ -113,7 +113,7 @@ function proxyError(message: string, hint: string): UsageError {
 
 const rememberedAddresses = 1000
 
-// A look-up in a BlockList makes a native object each time; requests come from the same few proxies.
+// Each look-up in a BlockList makes a native object, and requests come from the same few proxies.
 function remembered(check: (address: string) => boolean): (address: string) => boolean {
   const known = new Map<string, boolean>()
   return (address) => {
@@ -130,9 +130,9 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6'
 }
 
-// ── what they say ────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── what proxies report ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Walks from the nearest hop outward, as far as each is trusted. */
+/** Walks from the nearest hop outward, as long as each hop is trusted. */
 function walk(
   trust: ProxyTrust,
   peer: string,
@@ -159,14 +159,14 @@ function byXForwarded(trust: ProxyTrust, peer: string, header: (name: string) =>
   }
 }
 
-/** The element that the outermost trusted hop wrote; where hops replace the list instead of extending it, its first. */
+/** The element that the outermost trusted hop wrote. If hops replace the list instead of extending it, its first element. */
 function saidBy<Element>(list: readonly Element[], hops: number): Element | undefined {
   return list[Math.max(0, list.length - hops)]
 }
 
 /**
- * As many elements of a list as there can be proxies, from its end: these append, and what stands before is the sender's,
- * who may send 16 KiB of commas.
+ * The last elements of a list, at most as many as there can be proxies. Proxies append; everything before is from the
+ * sender, which may send 16 KiB of commas.
  */
 function lastElements(field: string | undefined): string[] {
   const elements: string[] = []
@@ -195,7 +195,7 @@ function byForwarded(trust: ProxyTrust, peer: string, header: (name: string) => 
   return { address, proto: schemeOf(said?.get('proto')), host: said?.get('host') }
 }
 
-/** As many elements of a Forwarded field as there can be proxies, from its end; a comma in quotes separates none. */
+/** The last elements of a Forwarded field, at most as many as there can be proxies. A quoted comma does not separate. */
 function lastForwarded(field: string): string {
   const starts: number[] = []
   let commas = 0
@@ -209,7 +209,7 @@ function lastForwarded(field: string): string {
   return commas < mostProxies ? field : field.slice(starts[commas % mostProxies])
 }
 
-/** The elements of a Forwarded field (RFC 7239 §4), parameters by lower-case name; `undefined` if it is malformed. */
+/** Parses a Forwarded field (RFC 7239 §4) into elements with parameters by lower-case name; `undefined` if malformed. */
 export function parseForwarded(field: string): ReadonlyMap<string, string>[] | undefined {
   const elements: Map<string, string>[] = []
   let element = new Map<string, string>()
@@ -230,16 +230,16 @@ export function parseForwarded(field: string): ReadonlyMap<string, string>[] | u
   return elements
 }
 
-/** RFC 7239 has four, and lets others be added. */
+/** RFC 7239 defines four parameters and allows others. */
 const mostParameters = 32
 
 const forwardedPair =
   /[ \t]*([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*([;,]|$)/y
 
-/** `[2001:db8::1]:4711`, `192.0.2.1:80`, and a zone after `%`. */
+/** Matches `[2001:db8::1]:4711`, `192.0.2.1:80`, and an address with a zone after `%`. */
 const portless = /^(?:\[([^\]]*)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}|([^%[\]]+)%[^%]*)$/
 
-/** One spelling for each IPv6 address, so that a limit per address cannot be walked around; a mapped IPv4 address as IPv4. */
+/** The one spelling of an IPv6 address, so that other spellings cannot evade a limit per address. A mapped IPv4 becomes IPv4. */
 function canonical(address: string): string {
   const dotted = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (dotted !== undefined) return dotted

@@ -12,18 +12,18 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest
 export type NodeResponse = ServerResponse | Http2ServerResponse
 
 /**
- * From here on nothing of `res` leaves before `finish` has succeeded. If it fails, nothing has left and `failed(error)`
- * may answer anew: what described the failed answer (Content-*, Set-Cookie, caching, Location) is gone, and the status is
- * the error's own, or 500.
+ * Holds back everything that is sent on `res` until `finish` has succeeded. If `finish` fails, nothing was sent and
+ * `failed(error)` may send a new answer. The fields that described the failed answer (Content-*, Set-Cookie, caching,
+ * Location) are removed, and the status is that of the error, or 500.
  *
- * `finish` runs once, at the first `write`, `flushHeaders` or `end`; armed again, the second runs after the first. The
- * answer given then is the one that leaves: until it does, later answers and later changes of its head are ignored with a
- * warning. Within a `finish` that takes its time, header fields are set with {@link setHeaderInFinish}.
+ * `finish` runs once, at the first `write`, `flushHeaders` or `end`. A second `beforeResponse` adds its `finish` after the
+ * first. The answer that started `finish` is the one that is sent: until then, later answers and changes of the head are
+ * ignored with a warning. An asynchronous `finish` sets header fields with {@link setHeaderInFinish}.
  *
- * There is no time limit here: a `finish` that never settles holds the response until the client goes. What is written
- * past the response, to `res.socket` or `res.stream`, is not held.
+ * There is no time limit: a `finish` that never settles holds the response until the client disconnects. Writes that bypass
+ * the response, to `res.socket` or `res.stream`, are not held.
  *
- * @throws {UsageError} `ERR_RESPONSE_STARTED` if the answer was given already
+ * @throws {UsageError} `ERR_RESPONSE_STARTED` if the answer has begun
  */
 export function beforeResponse(
   res: NodeResponse,
@@ -48,8 +48,8 @@ function arm(res: GatedResponse, finish: Step['finish'], failed: Step['failed'])
 }
 
 /**
- * Has an answer that began before its end wait for `work`, if that has anything to do when the end comes: of what changes
- * while a body streams, only the head can know nothing. `work` sees to its own failures.
+ * Delays `end()` of a streaming response until `work` settles, so that session changes made while streaming are saved.
+ * `work` returns `undefined` if there is nothing to wait for, and handles its own errors.
  */
 export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | undefined): void {
   const gate = gateOf(res as unknown as GatedResponse)
@@ -57,8 +57,8 @@ export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | unde
 }
 
 /**
- * Has `work` run before every `finish`; if it fails, the response fails as it does with `finish`. A response without a gate
- * gets one, which tells `failed`. One whose answer was given already is left alone.
+ * Runs `work` before every `finish`. If it fails, the response fails as if `finish` had failed. A response without a gate
+ * gets one that calls `failed`. A response whose answer has begun is left alone.
  */
 export function beforeFinish(res: NodeResponse, work: () => Awaitable<void>, failed: (error: unknown) => void): void {
   const response = res as unknown as GatedResponse
@@ -69,7 +69,7 @@ export function beforeFinish(res: NodeResponse, work: () => Awaitable<void>, fai
   gate.first = first === undefined ? work : () => andThen(first(), work)
 }
 
-/** Sets a header field from within `finish`, when to everyone else the head counts as sent. */
+/** Sets a header field from within `finish`, while all other code sees the head as sent. */
 export function setHeaderInFinish(res: NodeResponse, name: string, value: string | readonly string[]): void {
   const response = res as unknown as GatedResponse
   const frozen = response[kGate]?.frozen
@@ -77,7 +77,7 @@ export function setHeaderInFinish(res: NodeResponse, name: string, value: string
   else frozen.setHeader.call(response, name, value)
 }
 
-/** Whether header fields can still be set, if only by {@link setHeaderInFinish}. */
+/** Whether header fields can still be set, at least with {@link setHeaderInFinish}. */
 export function headIsOpen(res: NodeResponse): boolean {
   const phase = (res as unknown as GatedResponse)[kGate]?.phase
   return phase === 'armed' || phase === 'finishing' || !res.headersSent
@@ -88,7 +88,7 @@ type Encoding = BufferEncoding | Callback | undefined
 type Send<Result> = (this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback) => Result
 type SetField = (this: GatedResponse, name: string, value: number | string | readonly string[]) => GatedResponse
 
-/** The response as its callers may use it, which is more freely than its declared overloads say. */
+/** The response as callers may use it: more freely than its declared overloads allow. */
 type GatedResponse = Omit<ServerResponse, keyof GatedMethods> & GatedMethods
 interface GatedMethods {
   [kGate]?: Gate
@@ -119,12 +119,12 @@ interface Call {
 const kGate: unique symbol = Symbol('gatepass.responseGate')
 
 /**
- * `armed`: nothing was sent yet. `finishing`: `finish` runs, and what is sent is held. `open`: it has succeeded, calls go
- * through. `failed`: what its producer still sends is dropped, and one new answer goes through.
+ * `armed`: nothing was sent yet. `finishing`: `finish` runs, and calls are held. `open`: `finish` has succeeded, and calls
+ * pass. `failed`: calls of the failed answer are dropped, and one new answer passes.
  */
 type Phase = 'armed' | 'finishing' | 'open' | 'failed'
 
-/** What one response's gate remembers, the methods below it among it. */
+/** State of one gated response, including the methods it replaced. */
 class Gate implements Step {
   phase: Phase = 'armed'
   readonly finish: () => Awaitable<void>
@@ -137,12 +137,12 @@ class Gate implements Step {
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   late: (() => Promise<unknown> | undefined)[] | undefined = undefined
-  /** What comes before every `finish`. */
+  /** Runs before every `finish`. */
   first: (() => Awaitable<void>) | undefined = undefined
-  /** The end that waits for what was late; whatever ends the answer again comes after it. */
+  /** The `end` that waits for `late`. Another `end` call runs after it. */
   ending: Promise<unknown> | undefined = undefined
   frozen: FrozenHead | undefined = undefined
-  /** Whether a change that came after the answer was told. */
+  /** Whether the warning about a change after the answer was printed. */
   warned = false
   failure: Failure | undefined = undefined
 
@@ -158,13 +158,13 @@ class Gate implements Step {
 
 interface Failure {
   readonly error: Error
-  /** Whether the failed answer was given to its end, so that nothing more can come of it. */
+  /** Whether the failed answer has ended, so that nothing more of it will come. */
   abandoned: boolean
-  /** Whether the new answer was given to its end. */
+  /** Whether the new answer has ended. */
   answered: boolean
 }
 
-// ── what the response's methods are from then on; never restored, because others may have wrapped them ──────────────
+// ── the replaced methods of a response; never restored, because other code may have wrapped them ─────────────────────
 
 function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
   const gate = gateOf(this)
@@ -197,7 +197,7 @@ function flushHeaders(this: GatedResponse): void {
   }
 }
 
-/** Applies status and fields at once, so that `finish` can add to them, and leaves the sending to what follows. */
+/** Applies status and fields at once, so that `finish` can add to them. A later call sends them. */
 function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
   const gate = gateOf(this)
   if (gate.phase === 'open') return gate.writeHead.apply(this, args)
@@ -205,7 +205,7 @@ function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
   return this
 }
 
-// ── the first thing sent starts `finish` ─────────────────────────────────────────────────────────────────────────────
+// ── the first call that sends starts `finish`────────────────────────────────────────────────────────────────────────────
 
 function pass(res: GatedResponse, gate: Gate): void {
   if (gate.phase === 'armed') start(res, gate)
@@ -229,7 +229,7 @@ function start(res: GatedResponse, gate: Gate): void {
   } else release(res, gate)
 }
 
-/** The step that is running: the one to be told if it fails. */
+/** The running step. If it fails, its `failed` is called. */
 interface Steps {
   current: Step
 }
@@ -244,7 +244,7 @@ function finishAll(steps: Steps): Awaitable<void> {
   })
 }
 
-// ── while `finish` takes its time ────────────────────────────────────────────────────────────────────────────────────
+// ── while `finish` is running ────────────────────────────────────────────────────────────────────────────────────────
 
 function hold(res: GatedResponse, gate: Gate, call: Call): void {
   if (answerIsHeld(gate)) ignore(res, gate, call)
@@ -254,17 +254,17 @@ function hold(res: GatedResponse, gate: Gate, call: Call): void {
   }
 }
 
-/** What comes after the answer. Node would emit an error that no code listens to, and end the process. */
+/** Ignores a call after the answer. Node would emit an error that has no listener, which ends the process. */
 function ignore(res: GatedResponse, gate: Gate, call: Call): void {
   warnLate(gate)
-  callBack(res, call, nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'The answer was given already'))
+  callBack(res, call, nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'The answer has already ended'))
 }
 
 function answerIsHeld(gate: Gate): boolean {
   return gate.phase === 'finishing' && gate.held?.at(-1)?.method === 'end'
 }
 
-/** The head as it was when the first thing was sent, and the methods that changed it. */
+/** The head at the time of the first call that sends, and the methods that change it. */
 interface FrozenHead {
   readonly statusCode: number
   readonly statusMessage: string | undefined
@@ -273,7 +273,7 @@ interface FrozenHead {
   readonly removeHeader: GatedResponse['removeHeader']
 }
 
-/** To the application the head has left, as it would have without a gate: what it sets now belongs to no answer. */
+/** Makes the head look sent to the application, as it would be without a gate. Later changes do not reach the answer. */
 function freezeHead(res: GatedResponse, gate: Gate): void {
   gate.frozen = {
     statusCode: res.statusCode,
@@ -285,7 +285,7 @@ function freezeHead(res: GatedResponse, gate: Gate): void {
   res.setHeader = setHeader
   res.appendHeader = appendHeader
   res.removeHeader = removeHeader
-  // One at a time: Object.defineProperties takes twice as long.
+  // Object.defineProperties takes twice as long as these two calls.
   Object.defineProperty(res, 'headersSent', headersSent)
   Object.defineProperty(res, 'writableEnded', writableEnded)
 }
@@ -328,19 +328,19 @@ function changeable(res: GatedResponse): FrozenHead | undefined {
   return undefined
 }
 
-// A missing `return` after an answer is a common mistake. Thrown here, its error would make Express cut the connection
-// before the held answer has left; without a gate that answer was already on its way.
+// A missing `return` after an answer is a common mistake. An error thrown here would make Express close the connection
+// before the held answer is sent. Without a gate, that answer would already be on its way.
 function warnLate(gate: Gate): void {
   if (gate.warned) return
   gate.warned = true
-  process.emitWarning('A response was changed after its answer was given; the change was ignored', {
+  process.emitWarning('A response was changed after it was answered; the change was ignored', {
     type: 'GatepassWarning',
     code: 'ERR_RESPONSE_STARTED',
-    detail: 'Answer a request once: look for a missing `return` after the first answer.',
+    detail: 'Answer a request only once. Look for a missing `return` after the first answer.',
   })
 }
 
-// ── when it has succeeded ────────────────────────────────────────────────────────────────────────────────────────────
+// ── when `finish` succeeded ──────────────────────────────────────────────────────────────────────────────────────────
 
 function release(res: GatedResponse, gate: Gate): void {
   gate.phase = 'open'
@@ -381,7 +381,7 @@ function endOnce(res: GatedResponse, gate: Gate, args: Parameters<GatedResponse[
   return res
 }
 
-/** A held write has answered `false`, so its writer waits for `drain`; Node emits it only where its own buffer was full. */
+/** Emits `drain` for a held write, which returned `false`. Node emits it only if its own buffer was full. */
 function drainWhenDrained(res: GatedResponse, gate: Gate): void {
   process.nextTick(() => {
     if (res.writableNeedDrain || res.destroyed) return
@@ -393,8 +393,8 @@ function drainWhenDrained(res: GatedResponse, gate: Gate): void {
 }
 
 /**
- * Below a wrapper of `on` (compression) the listeners of `drain` move to the wrapper's own stream, which does not know that
- * a write was held: so the gate remembers them.
+ * Remembers the listeners of `drain`. A wrapper of `on` (compression) moves them to its own stream, which does not know that
+ * a write was held.
  */
 function noteDrainListeners(res: GatedResponse, gate: Gate): void {
   const { on } = res
@@ -404,22 +404,22 @@ function noteDrainListeners(res: GatedResponse, gate: Gate): void {
   }
 }
 
-// ── when it has failed ───────────────────────────────────────────────────────────────────────────────────────────────
+// ── when `finish` failed ─────────────────────────────────────────────────────────────────────────────────────────────
 
 function fail(res: GatedResponse, gate: Gate, step: Step, error: unknown): void {
   const held = gate.held ?? []
-  // What `failed` is told must be an error: to Express, `next(undefined)` means that all is well.
+  // `failed` must receive an error: in Express, `next(undefined)` means success.
   const failure = error instanceof Error ? error : new Error('The response could not be finished', { cause: error })
   gate.failure = { error: failure, abandoned: held.at(-1)?.method === 'end', answered: false }
   gate.phase = 'failed'
   gate.held = undefined
   for (const call of held) callBack(res, call, failure)
   if (!res.headersSent) clearHead(res, failure instanceof GatepassError ? failure.status : 500)
-  answerAnew(res)
+  useNewAnswerMethods(res)
   answering.run(gate, () => step.failed(failure))
 }
 
-/** The one who answered has gone on, so an error of the new answer can be told to the client only: the connection breaks. */
+/** Fails after the answering code has returned. If the new answer fails too, the connection closes. */
 function failLater(res: GatedResponse, gate: Gate, step: Step, error: unknown): void {
   try {
     fail(res, gate, step, error)
@@ -428,7 +428,7 @@ function failLater(res: GatedResponse, gate: Gate, step: Step, error: unknown): 
   }
 }
 
-/** Whatever comes of `failed` is the new answer; on the same response the producer of the failed one may still be at work. */
+/** Marks code that `failed` started: its calls are the new answer. The producer of the failed answer may still be running. */
 const answering = new AsyncLocalStorage<Gate>()
 
 function isNewAnswer(gate: Gate): boolean {
@@ -436,36 +436,36 @@ function isNewAnswer(gate: Gate): boolean {
 }
 
 /**
- * Puts the new answer's methods in front of everything: a wrapper around the old ones (compression) has seen the failed
- * answer end and would swallow the new one. What such a wrapper still sends arrives at the old methods, and is dropped.
+ * Puts the methods of the new answer in front of all wrappers. A wrapper of the old methods (compression) has seen the failed
+ * answer end and would swallow the new one. Its late calls reach the old methods and are dropped.
  */
-function answerAnew(res: GatedResponse): void {
-  res.writeHead = writeHeadAnew
-  res.write = writeAnew
-  res.end = endAnew
-  res.flushHeaders = flushHeadersAnew
+function useNewAnswerMethods(res: GatedResponse): void {
+  res.writeHead = writeNewHead
+  res.write = writeNewAnswer
+  res.end = endNewAnswer
+  res.flushHeaders = flushNewHeaders
 }
 
-function writeHeadAnew(this: GatedResponse, ...args: unknown[]): GatedResponse {
+function writeNewHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
   const gate = gateOf(this)
   return isNewAnswer(gate) ? gate.writeHead.apply(this, args) : this
 }
 
-function flushHeadersAnew(this: GatedResponse): void {
+function flushNewHeaders(this: GatedResponse): void {
   const gate = gateOf(this)
   if (isNewAnswer(gate)) gate.flushHeaders.call(this)
 }
 
-function writeAnew(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
+function writeNewAnswer(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
   const gate = gateOf(this)
   const answered = gate.failure?.answered === true
   if (!answered && isNewAnswer(gate)) return gate.write.call(this, chunk, encoding, callback)
   drop(this, encoding, callback)
-  // A late producer is let run dry; before the new answer it is made to wait.
+  // After the new answer a late producer may write to its end. Before it, `false` makes the producer wait.
   return answered
 }
 
-function endAnew(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
+function endNewAnswer(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
   const gate = gateOf(this)
   const { failure } = gate
   if (failure === undefined) return this
@@ -495,7 +495,8 @@ function callBack(res: GatedResponse, call: Call, error: Error): void {
 
 // ── details ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// Node refuses these when it sends. Who sends must hear it now, as without a gate: while another answer can be given.
+// Node would refuse these when it sends them. The caller must get the error now, as without a gate, while another answer is
+// still possible.
 
 function checkChunk(res: GatedResponse, chunk: unknown, encoding: Encoding): void {
   if (chunk === null) throw nodeError(TypeError, 'ERR_STREAM_NULL_VALUES', 'A chunk may not be null')
@@ -527,6 +528,6 @@ function gateOf(res: GatedResponse): Gate {
 
 function startedError(): UsageError {
   return new UsageError('ERR_RESPONSE_STARTED', 'The response was already answered', {
-    hint: 'Put the session middleware before whatever answers, and ask for the session before you answer.',
+    hint: 'Put the session middleware before the code that answers, and open the session before you answer.',
   })
 }

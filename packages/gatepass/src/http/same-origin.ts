@@ -2,27 +2,27 @@ import { ProtocolError } from '../error.ts'
 import type { Exchange } from './exchange.ts'
 import { originOf } from './origin.ts'
 
-/** Whose unsafe requests are taken. */
+/** Which origins may send unsafe requests. */
 export interface OriginRule {
   /** The application's own origins. */
   origins: readonly string[]
   /** Other origins whose pages may send requests with our cookies. */
   trustedOrigins?: readonly string[]
-  /** Whether a token belongs to this session; asked only when the browser says nothing about where the request is from. */
+  /** Whether a token belongs to this session. Called only if the request has neither Sec-Fetch-Site nor Origin. */
   token?: (presented: string) => boolean
 }
 
-/** The request fields that decide, for the `Vary` of a response that depends on them. */
+/** The request fields that the rule reads, for the `Vary` of a response that depends on them. */
 export const originVary = 'Sec-Fetch-Site, Origin'
 
-/** The field in which a script presents its token. */
+/** The header field in which a script sends its token. */
 export const csrfTokenField = 'x-csrf-token'
 
 /**
- * Why the request may not proceed: it is unsafe (RFC 9110 §9.2.1) and not known to come from our own pages or a trusted
- * origin's. `undefined` when it may.
+ * Why a request is refused: it is unsafe (RFC 9110 §9.2.1), and nothing shows that a page of our own or of a trusted origin
+ * sent it. `undefined` if it is allowed.
  *
- * @param presented the token, if not in the field `x-csrf-token`: from a form
+ * @param presented the token of a form; default: the field `x-csrf-token`
  */
 export function crossOriginReason(
   exchange: Exchange,
@@ -37,7 +37,7 @@ export function crossOriginReason(
   return reasonByToken(presented, rule)
 }
 
-/** @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403) when the request may not proceed */
+/** @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403) if {@link crossOriginReason} has a reason */
 export function requireSameOrigin(exchange: Exchange, rule: OriginRule, presented?: string): void {
   const reason = crossOriginReason(exchange, rule, presented)
   if (reason === undefined) return
@@ -47,29 +47,29 @@ export function requireSameOrigin(exchange: Exchange, rule: OriginRule, presente
   })
 }
 
-/** Behind a proxy that is not known, what a browser takes for our address is another one than the request names. */
+/** Behind a proxy that is not configured, the browser's address for us differs from the one that the request names. */
 function hintFor({ originConfigured, origin }: Exchange): string {
   const place = originConfigured
-    ? 'its address is the option `origin`'
-    : `its address was taken for ${origin}. If browsers know it by another, set \`origin\` to that, or \`trustProxy\` where a proxy stands in front`
-  return `Send it from a page of this application; ${place}. Other senders belong in \`trustedOrigins\`.`
+    ? 'its address is set by the option `origin`'
+    : `its address is assumed to be ${origin}. If browsers use another address, set \`origin\` to it, or set \`trustProxy\` if a proxy stands in front`
+  return `Send it from a page of this application; ${place}. List other senders in \`trustedOrigins\`.`
 }
 
-/** Whether a request with this method changes nothing (RFC 9110 §9.2.1). */
+/** Whether the method is safe: a request with it changes nothing (RFC 9110 §9.2.1). */
 export function isSafe(method: string): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'TRACE'
 }
 
-/** Whether the browser itself says which page a request comes from. */
+/** Whether the browser sent a field that names the request's source: Sec-Fetch-Site or Origin. */
 export function saysWhereFrom(exchange: Exchange): boolean {
   return exchange.header('sec-fetch-site') !== undefined || exchange.header('origin') !== undefined
 }
 
-/** W3C Fetch Metadata §2.4; a value it does not define is refused. */
+/** Decides by Sec-Fetch-Site (W3C Fetch Metadata §2.4). A value that the specification does not define is refused. */
 function reasonBySite(site: string, origin: string | undefined, rule: OriginRule): string | undefined {
   switch (site) {
     case 'same-origin':
-      // A page under `Referrer-Policy: no-referrer` sends `Origin: null` to itself as well (Fetch §3.2.2).
+      // A page with `Referrer-Policy: no-referrer` sends `Origin: null` to its own origin, too (Fetch §3.2.2).
       return origin === undefined || origin === 'null' ? undefined : reasonByOrigin(origin, rule.origins, rule)
     case 'none':
       return origin === undefined ? undefined : reasonByOrigin(origin, rule.origins, rule)

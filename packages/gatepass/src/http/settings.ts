@@ -3,16 +3,16 @@ import { kindOf, type OptionKinds, UsageError } from '../error.ts'
 import { configuredOrigins } from './origin.ts'
 import { type ProxyOptions, type ProxyTrust, proxyTrust } from './proxy.ts'
 
-/** What the application knows about where it stands. */
+/** How the application is reached, and what it accepts. */
 export interface HttpOptions extends ProxyOptions {
   /**
-   * The application's own origin, or origins, as browsers see it: `https://app.example`. Default: taken from the Host
-   * field and the connection, which is what the sender says.
+   * The application's own origin or origins, as browsers see them: `https://app.example`. Default: taken from the Host
+   * field and the connection, so a sender can choose it.
    */
   origin?: string | readonly string[]
-  /** Bytes of a form or JSON body; default 16 KiB. */
+  /** Maximum size of a form or JSON body, in bytes. Default 16 KiB. */
   bodyLimit?: number
-  /** What every visitor agreed to, or the cookie that says what this one did. Default: nobody asks, every cookie is allowed. */
+  /** The consent of all visitors, or the cookie that holds each visitor's consent. Default: every cookie is allowed. */
   consent?: CookiesOptions['consent']
 }
 
@@ -24,21 +24,21 @@ export const httpOptions: OptionKinds<HttpOptions> = {
   consent: 'any',
 }
 
-/** {@link HttpOptions}, checked and ready. */
+/** The checked {@link HttpOptions}, with all defaults filled in. */
 export interface HttpSettings {
-  /** As configured; empty: each request's own. */
+  /** The configured origins. Empty if none is configured; then each request names its own. */
   readonly origins: readonly string[]
   readonly trust: ProxyTrust | undefined
   readonly bodyLimit: number
   readonly consent: CookiesOptions['consent']
 }
 
-/** @throws {UsageError} `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`, `ERR_HTTP_OPTIONS` naming the option and what to write */
+/** @throws {UsageError} `ERR_HTTP_ORIGIN`, `ERR_HTTP_PROXY`, `ERR_HTTP_OPTIONS`; names the option and what to write */
 export function httpSettings(options: HttpOptions = {}): HttpSettings {
   const { bodyLimit = 16 * 1024 } = options
   if (!Number.isInteger(bodyLimit) || bodyLimit < 1) {
     throw new UsageError('ERR_HTTP_OPTIONS', '`bodyLimit` is not a number of bytes', {
-      hint: 'Write how many bytes a form may have: bodyLimit: 16384.',
+      hint: 'Set the maximum size of a form in bytes: bodyLimit: 16384.',
     })
   }
   checkConsent(options.consent)
@@ -50,7 +50,7 @@ export function httpSettings(options: HttpOptions = {}): HttpSettings {
   }
 }
 
-/** The choice of all visitors, or the cookie with that of each: as objects they have `purposes` or `decode`. */
+/** Accepts a consent for all visitors (an object with `purposes`) or a consent cookie (an object with `decode`). */
 function checkConsent(consent: unknown): void {
   if (consent === undefined || (typeof consent === 'object' && consent !== null)) {
     const { purposes, decode } = (consent ?? { purposes: [] }) as { purposes?: unknown; decode?: unknown }
