@@ -1,16 +1,15 @@
 import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
-import { BUCKET_WIDTH, ExpiryBuckets } from './memory/expiry-buckets.ts'
-import { IdTable } from './memory/id-table.ts'
-import { placeOf, Rows } from './memory/rows.ts'
-import { SubjectTable } from './memory/subject-table.ts'
 import { sessionCount, sessionLimit, storeClock } from './options.ts'
 
-const ABSENT = -1
-/** Rows that one slice of sweeping looks at: well under a millisecond. */
-const SWEEP_SLICE = 500
-/** Rows put in order for one eviction. */
-const EVICTION_LOOKS = 64
+/** Milliseconds between two rounds of sweeping. */
+const SWEEP_PAUSE = 30_000
+/** What a slice of sweeping may cost, in sessions looked at: about a millisecond. */
+const SWEEP_SLICE = 5000
+/** Removing a session costs about as much as looking at ten. */
+const REMOVAL = 10
+/** What looking for an expired session may cost an `insert` into a full store. */
+const FULL_SLICE = 100
 
 export interface MemoryStoreOptions {
   /** Default `Date.now`. */
@@ -38,13 +37,14 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   readonly synchronous = true
   readonly #clock: () => Timestamp
   readonly #maxSessions: number
-  readonly #rows = new Rows()
-  readonly #ids = new IdTable(this.#rows)
-  readonly #subjects = new SubjectTable()
-  readonly #anonymous = new ExpiryBuckets(this.#rows)
-  readonly #owned = new ExpiryBuckets(this.#rows)
-  #size = 0
-  #sweeper: NodeJS.Timeout | undefined
+  /** Sessions without a subject and those with one, each about in the order in which they expire. */
+  readonly #anonymous = new ShardedMap<SessionId, Packed>()
+  readonly #logins = new ShardedMap<SessionId, Packed>()
+  /** Most subjects have one session: it is kept as it is, since a Set takes 150 bytes. */
+  readonly #subjects = new ShardedMap<string, SessionId | Set<SessionId>>()
+  /** The sessions that this round of sweeping has not looked at yet. */
+  #round: Iterator<[SessionId, Packed]> | undefined
+  #timer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: MemoryStoreOptions = {}) {
@@ -55,66 +55,70 @@ export class MemoryStore implements SessionStore, SubjectIndex {
 
   /** Sessions in memory, with those that have expired and are not swept yet. */
   get size(): number {
-    return this.#size
+    return this.#anonymous.size + this.#logins.size
   }
 
   load(id: SessionId): SessionRecord | undefined {
-    const row = this.#live(id)
-    return row === ABSENT ? undefined : this.#record(row, id)
+    const packed = this.#anonymous.get(id) ?? this.#logins.get(id)
+    if (packed === undefined) return undefined
+    const record = unpack(id, packed)
+    if (record.expiresAt > this.#clock()) return record
+    this.#remove(record)
+    return undefined
   }
 
   insert(record: SessionRecord): void {
-    this.#refuseDuplicate(record.id)
+    this.#refuseDuplicate(record)
     this.#makeRoom()
     this.#add(record)
   }
 
   replace(record: SessionRecord, expectedVersion: number): WriteResult {
-    const row = this.#live(record.id)
-    if (row === ABSENT) return 'gone'
-    if (this.#version(row) !== expectedVersion) return 'conflict'
-    this.#leaveIndexes(row)
-    this.#write(row, record, expectedVersion + 1)
-    this.#enterIndexes(row)
+    const stored = this.load(record.id)
+    if (stored?.version !== expectedVersion) return whyNot(stored)
+    const { handle, createdAt } = stored
+    this.#remove(stored)
+    this.#add({ ...record, version: expectedVersion + 1, handle, createdAt })
     return 'done'
   }
 
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): WriteResult {
-    const row = this.#live(id)
-    if (row === ABSENT) return 'gone'
-    const page = this.#rows.page(row)
-    const at = placeOf(row)
-    page.seenAt[at] = Math.max(page.seenAt[at] as number, seenAt)
-    page.expiresAt[at] = Math.max(page.expiresAt[at] as number, expiresAt)
+    const stored = this.load(id)
+    if (stored === undefined) return 'gone'
+    const later = { seenAt: Math.max(seenAt, stored.seenAt), expiresAt: Math.max(expiresAt, stored.expiresAt) }
+    this.#remove(stored)
+    this.#add({ ...stored, ...later })
     return 'done'
   }
 
   remove(id: SessionId, expectedVersion?: number): WriteResult {
-    const row = this.#live(id)
-    if (row === ABSENT) return expectedVersion === undefined ? 'done' : 'gone'
-    if (expectedVersion !== undefined && this.#version(row) !== expectedVersion) return 'conflict'
-    this.#drop(row)
+    const stored = this.load(id)
+    if (expectedVersion !== undefined && stored?.version !== expectedVersion) return whyNot(stored)
+    if (stored !== undefined) this.#remove(stored)
     return 'done'
   }
 
   listBySubject(subject: string): SessionRecord[] {
-    const records = this.#liveRowsOf(subject).map((row) => this.#record(row, this.#ids.idOf(row)))
+    const ids = this.#subjects.get(subject) ?? []
+    const records = (typeof ids === 'string' ? [ids] : [...ids]).flatMap((id) => this.load(id) ?? [])
     return records.sort((a, b) => b.createdAt - a.createdAt)
   }
 
   removeBySubject(subject: string, except?: SessionId): number {
-    const kept = except === undefined ? ABSENT : this.#ids.find(except)
-    const rows = this.#liveRowsOf(subject).filter((row) => row !== kept)
-    for (const row of rows) this.#drop(row)
-    return rows.length
+    const ended = this.listBySubject(subject).filter(({ id }) => id !== except)
+    for (const record of ended) this.#remove(record)
+    return ended.length
   }
 
   insertWithin(record: SessionRecord, limit: number): number {
-    this.#refuseDuplicate(record.id)
-    const surplus = record.subject === null ? [] : this.#oldestBeside(record, record.subject, sessionLimit(limit) - 1)
+    this.#refuseDuplicate(record)
+    const { subject, handle } = record
+    const others = subject === null ? [] : this.listBySubject(subject).filter((other) => other.handle !== handle)
+    const kept = [...new Set(others.map((other) => other.handle))].slice(0, sessionLimit(limit) - 1)
+    const surplus = others.filter((other) => !kept.includes(other.handle))
     // Where something is removed there is room; where nothing is, a full store throws before anything has changed.
     if (surplus.length === 0) this.#makeRoom()
-    for (const row of surplus) this.#drop(row)
+    for (const other of surplus) this.#remove(other)
     this.#add(record)
     return surplus.length
   }
@@ -123,156 +127,159 @@ export class MemoryStore implements SessionStore, SubjectIndex {
    * Frees the memory of some expired sessions. It runs by itself as long as there are sessions and the store is not
    * closed; what it has not reached yet is absent all the same.
    *
-   * @returns whether there are more
+   * @returns whether this round has more to look at
    */
   sweep(): boolean {
-    const now = this.#clock()
-    for (let looked = 0; looked < SWEEP_SLICE; looked++) {
-      const buckets = this.#anonymous.due(now) === ABSENT ? this.#owned : this.#anonymous
-      const row = buckets.due(now)
-      if (row === ABSENT) return false
-      if (this.#expired(row, now)) this.#drop(row)
-      else buckets.move(row)
-    }
-    return true
+    return this.#sweepSlice(SWEEP_SLICE)
   }
 
   /** Stops sweeping. What is stored can still be read and written. */
   close(): void {
     this.#closed = true
-    clearTimeout(this.#sweeper)
-    this.#sweeper = undefined
+    clearTimeout(this.#timer)
   }
 
-  /** The row of a live session; an expired one that is met is dropped on the way. */
-  #live(id: SessionId): number {
-    const row = this.#ids.find(id)
-    if (row === ABSENT || !this.#expired(row, this.#clock())) return row
-    this.#drop(row)
-    return ABSENT
+  #refuseDuplicate({ id }: SessionRecord): void {
+    if (this.load(id) === undefined) return
+    throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
   }
 
-  // Not `<=`: an expiry that is no number is one that is over.
-  #expired(row: number, now: Timestamp): boolean {
-    return !(this.#rows.expiresAt(row) > now)
-  }
-
-  #version(row: number): number {
-    return this.#rows.page(row).version[placeOf(row)] as number
-  }
-
-  #record(row: number, id: SessionId): SessionRecord {
-    const page = this.#rows.page(row)
-    const at = placeOf(row)
-    return {
-      id,
-      handle: page.handle[at] as string,
-      version: page.version[at] as number,
-      subject: page.subject[at] ?? null,
-      data: page.data[at] as string,
-      about: page.about[at] as string,
-      createdAt: page.createdAt[at] as number,
-      seenAt: page.seenAt[at] as number,
-      expiresAt: page.expiresAt[at] as number,
-    }
-  }
-
-  #liveRowsOf(subject: string): number[] {
-    const now = this.#clock()
-    return [...this.#subjects.rowsOf(subject)].filter((row) => !this.#expired(row, now))
-  }
-
-  /** The rows of the subject's other sessions but the `kept` youngest. */
-  #oldestBeside({ handle }: SessionRecord, subject: string, kept: number): number[] {
-    const created = (row: number) => this.#rows.page(row).createdAt[placeOf(row)] as number
-    const name = (row: number) => this.#rows.page(row).handle[placeOf(row)] as string
-    const others = this.#liveRowsOf(subject).filter((row) => name(row) !== handle)
-    const sessions = new Set(others.sort((a, b) => created(b) - created(a)).map(name))
-    const surplus = new Set([...sessions].slice(kept))
-    return others.filter((row) => surplus.has(name(row)))
-  }
-
-  #refuseDuplicate(id: SessionId): void {
-    if (this.#live(id) !== ABSENT)
-      throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
-  }
-
-  #add(record: SessionRecord): void {
-    const row = this.#rows.allocate()
-    this.#ids.add(record.id, row)
-    const page = this.#rows.page(row)
-    page.handle[placeOf(row)] = record.handle
-    page.createdAt[placeOf(row)] = record.createdAt
-    this.#write(row, record, record.version)
-    this.#enterIndexes(row)
-    this.#size++
-    this.#sweeper ??= this.#closed ? undefined : this.#sweepIn(BUCKET_WIDTH)
-  }
-
-  /** Everything but `id`, `handle` and `createdAt`. */
-  #write(row: number, record: SessionRecord, version: number): void {
-    const page = this.#rows.page(row)
-    const at = placeOf(row)
-    page.version[at] = version
-    page.subject[at] = record.subject
-    page.data[at] = record.data
-    page.about[at] = record.about
-    page.seenAt[at] = record.seenAt
-    page.expiresAt[at] = record.expiresAt
-  }
-
-  #enterIndexes(row: number): void {
-    const subject = this.#rows.subject(row)
-    if (subject !== null) this.#subjects.add(subject, row)
-    this.#bucketsOf(subject).add(row)
-  }
-
-  #leaveIndexes(row: number): void {
-    const subject = this.#rows.subject(row)
-    if (subject !== null) this.#subjects.delete(subject, row)
-    this.#bucketsOf(subject).delete(row)
-  }
-
-  #bucketsOf(subject: string | null): ExpiryBuckets {
-    return subject === null ? this.#anonymous : this.#owned
-  }
-
-  #drop(row: number): void {
-    this.#leaveIndexes(row)
-    this.#ids.delete(row)
-    this.#rows.release(row)
-    this.#size--
-  }
-
+  /** A login is never removed for a new session. */
   #makeRoom(): void {
-    if (this.#size < this.#maxSessions) return
-    this.sweep()
-    if (this.#size < this.#maxSessions) return
-    this.#drop(this.#dispensable())
-  }
-
-  /** An anonymous session that is about the first to expire. Nobody's login makes room for a stranger. */
-  #dispensable(): number {
-    const anonymous = this.#anonymous.earliest(EVICTION_LOOKS)
-    if (anonymous !== ABSENT) return anonymous
-    const expired = this.#owned.expiredNow(this.#clock(), SWEEP_SLICE)
-    if (expired !== ABSENT) return expired
-    throw this.#full()
-  }
-
-  #full(): StoreError {
-    return new StoreError('ERR_STORE_FULL', `${this.#maxSessions} sessions are stored, all of them logins`, {
+    if (this.size < this.#maxSessions) return
+    this.#sweepSlice(FULL_SLICE)
+    if (this.size < this.#maxSessions) return
+    const [first] = this.#anonymous.firsts().sort(([, a], [, b]) => expiryOf(a) - expiryOf(b))
+    if (first !== undefined) {
+      this.#anonymous.delete(first[0])
+      return
+    }
+    throw new StoreError('ERR_STORE_FULL', `${this.#maxSessions} sessions are stored, all of them logins`, {
       hint: 'Raise `maxSessions` as far as the memory goes, lower the timeouts, or take a store outside the process.',
     })
   }
 
-  #sweepIn(milliseconds: number): NodeJS.Timeout {
-    return setTimeout(() => this.#sweepOn(), milliseconds).unref()
+  #add(record: SessionRecord): void {
+    const { id, subject } = record
+    if (subject === null) this.#anonymous.set(id, pack(record))
+    else {
+      this.#logins.set(id, pack(record))
+      const ids = this.#subjects.get(subject)
+      if (typeof ids === 'object') ids.add(id)
+      else this.#subjects.set(subject, ids === undefined ? id : new Set([ids, id]))
+    }
+    if (!this.#closed) this.#timer ??= this.#sweepIn(SWEEP_PAUSE)
+  }
+
+  #remove({ id, subject }: SessionRecord): void {
+    if (subject === null) {
+      this.#anonymous.delete(id)
+      return
+    }
+    this.#logins.delete(id)
+    const ids = this.#subjects.get(subject)
+    if (typeof ids === 'object' && ids.size > 1) ids.delete(id)
+    else this.#subjects.delete(subject)
+  }
+
+  #sweepSlice(most: number): boolean {
+    const now = this.#clock()
+    this.#round ??= this.#all()
+    for (let cost = 0; cost < most; cost++) {
+      const { value, done } = this.#round.next()
+      if (done === true) {
+        this.#round = undefined
+        return false
+      }
+      const [id, packed] = value
+      if (expiryOf(packed) > now) continue
+      this.#remove(unpack(id, packed))
+      cost += REMOVAL
+    }
+    return true
+  }
+
+  *#all(): Generator<[SessionId, Packed], undefined> {
+    yield* this.#anonymous.entries()
+    yield* this.#logins.entries()
   }
 
   /** One slice per turn of the event loop, so that requests get their turn in between. */
-  #sweepOn(): void {
-    const more = this.sweep()
-    this.#sweeper = this.#size === 0 ? undefined : this.#sweepIn(more ? 0 : BUCKET_WIDTH)
+  #sweepIn(milliseconds: number): NodeJS.Timeout {
+    const sweep = () => {
+      const more = this.sweep()
+      this.#timer = this.size === 0 ? undefined : this.#sweepIn(more ? 0 : SWEEP_PAUSE)
+    }
+    return setTimeout(sweep, milliseconds).unref()
+  }
+}
+
+function whyNot(stored: SessionRecord | undefined): WriteResult {
+  return stored === undefined ? 'gone' : 'conflict'
+}
+
+/**
+ * A record without its id as one text: as an object, with its boxed numbers, it would take 150 bytes more. The first line is
+ * JSON that begins with the expiry, then come `about` and `data` as they are.
+ */
+type Packed = string
+
+function pack({ handle, version, subject, data, about, createdAt, seenAt, expiresAt }: SessionRecord): Packed {
+  const head = JSON.stringify([expiresAt, seenAt, createdAt, version, handle, subject, about.length])
+  // `join` copies; texts put together with `+` would be kept as they are, beside the text they make.
+  return [head, '\n', about, data].join('')
+}
+
+function unpack(id: SessionId, packed: Packed): SessionRecord {
+  const start = packed.indexOf('\n') + 1
+  const head = JSON.parse(packed.slice(0, start)) as [number, number, number, number, string, string | null, number]
+  const [expiresAt, seenAt, createdAt, version, handle, subject, length] = head
+  const [about, data] = [packed.slice(start, start + length), packed.slice(start + length)]
+  return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }
+}
+
+function expiryOf(packed: Packed): Timestamp {
+  return Number.parseFloat(packed.slice(1, 25))
+}
+
+const SHARDS = 64
+
+/** A Map in parts: one Map of a million keys stops the process for 40 ms when it grows, a part for less than 1 ms. */
+class ShardedMap<Key extends string, Value> {
+  readonly #maps: readonly Map<Key, Value>[] = Array.from({ length: SHARDS }, () => new Map())
+
+  get size(): number {
+    return this.#maps.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  get(key: Key): Value | undefined {
+    return this.#mapOf(key).get(key)
+  }
+
+  set(key: Key, value: Value): void {
+    this.#mapOf(key).set(key, value)
+  }
+
+  delete(key: Key): void {
+    this.#mapOf(key).delete(key)
+  }
+
+  *entries(): Generator<[Key, Value], undefined> {
+    for (const map of this.#maps) yield* map
+  }
+
+  /** The first of each part, in the order in which they were set. */
+  firsts(): [Key, Value][] {
+    return this.#maps.flatMap((map) => {
+      for (const entry of map) return [entry]
+      return []
+    })
+  }
+
+  /** By the last characters: ids are hashes, and subjects mostly differ at their ends. A bad spread costs time to grow only. */
+  #mapOf(key: Key): Map<Key, Value> {
+    const end = key.length - 1
+    const part = (key.charCodeAt(end) * 31 + key.charCodeAt(end - 1) * 5) % SHARDS
+    return this.#maps[part || 0] as Map<Key, Value>
   }
 }
