@@ -3,7 +3,7 @@ import type { AnyCookie } from '../cookie/cookies.ts'
 import { parseCookie } from '../cookie/parse.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import { randomToken, sha256Hex } from '../crypto/random.ts'
-import { ProtocolError, StoreError } from '../error.ts'
+import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
@@ -179,6 +179,22 @@ export class BrowserLoginFlow implements LoginFlow {
     }
     return taken
   }
+}
+
+/** The flow of a Passport without sessions: a strategy that needs one cannot work there. */
+export const withoutSessions: Omit<LoginFlow, 'intent'> = {
+  unknown: false,
+  async start(): Promise<string> {
+    throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy has to remember something between two requests', {
+      hint: 'Give `sessions` to Passport.',
+    })
+  },
+  async finish(): Promise<undefined> {
+    return undefined
+  },
+  async linking(): Promise<undefined> {
+    return undefined
+  },
 }
 
 /** The cookies of logins under way, for a cookie notice. */

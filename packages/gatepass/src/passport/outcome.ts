@@ -98,8 +98,8 @@ export function userFrom<User>(callback: string, returned: Found<User>): User | 
  * @throws {UsageError} `ERR_PASSPORT_USER`
  */
 export function requireUser(giver: string, given: unknown): void {
-  const user = userFrom(giver, given as Found<object>)
-  if (user === undefined || isFailure(user)) throw notAUser(giver, user === undefined ? kindOf(given) : 'a failure')
+  const kind = kindOf(given)
+  if (kind !== 'an object' || isFailure(given)) throw notAUser(giver, isFailure(given) ? 'a failure' : kind)
 }
 
 function notAUser(callback: string, kind: string): UsageError {

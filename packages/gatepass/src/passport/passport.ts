@@ -8,19 +8,10 @@ import { hooksOf, type SessionHooks } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
-import { BrowserLoginFlow } from './flow.ts'
+import { BrowserLoginFlow, withoutSessions } from './flow.ts'
 import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
-import {
-  ageOf,
-  CLOCKS_APART,
-  type Failure,
-  type Outcome,
-  type Redirect,
-  type Respond,
-  requireUser,
-  type Success,
-} from './outcome.ts'
-import type { Attempt, EndedLogin, LoginFlow, Strategy } from './strategy.ts'
+import { ageOf, CLOCKS_APART, type Failure, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
+import { type Attempt, type EndedLogin, type LoginFlow, type Strategy, strategiesByName } from './strategy.ts'
 import { checkUsers, hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
 /** Every strategy that was asked refused, or none felt concerned; what each said is kept in the order of asking. */
@@ -106,7 +97,6 @@ export class Passport<User, Name extends string = string> {
     checkUsers(options.users)
     this.#users = options.users
     this.#strategies = strategiesByName(options.strategies)
-    requireOwnCallbacks(options.strategies)
     this.#sessions = options.sessions
     this.#carry = options.carry ?? []
     this.#clock = options.clock ?? Date.now
@@ -125,13 +115,29 @@ export class Passport<User, Name extends string = string> {
     wish: LoginIntent = LOGIN,
   ): Promise<Verdict<User>> {
     const failures: Rejection['failures'][number][] = []
-    const begun = wish.purpose === 'link' ? await this.#begun(exchange, wish) : wish
+    const sessions = this.#sessions
+    let begun = wish
+    if (wish.purpose === 'link' && sessions !== undefined) {
+      // A link is bound to the session and the credentials that it begins with.
+      const { handle: session, login } = await sessions.open(exchange)
+      const stamp = login?.stamp
+      begun = { ...wish, ...(session !== undefined && { session }), ...(stamp !== undefined && { stamp }) }
+    }
     let intent = begun
     for (const strategy of this.#named(names)) {
-      const flow = this.#flow(exchange, strategy.name, intent)
-      const attempt: Attempt = { flow, options, sessions: this.#sessions, clock: this.#clock }
+      const owner = { strategy: strategy.name, intent, clock: this.#clock }
+      const flow: LoginFlow =
+        sessions === undefined
+          ? { ...withoutSessions, intent }
+          : new BrowserLoginFlow(exchange, sessions, { ...owner, linking: (link) => this.#linking(exchange, link) })
+      const attempt: Attempt = { flow, options, sessions, clock: this.#clock }
       const concluded = settled(strategy.authenticate(exchange, attempt))
-      const outcome = this.#standing(concluded instanceof Promise ? await concluded : concluded)
+      let outcome = concluded instanceof Promise ? await concluded : concluded
+      if (outcome.type === 'success' && outcome.session !== undefined && this.#users.stamp !== undefined) {
+        // Credentials that name a session end as it does when the password changes.
+        const { login } = readAbout(outcome.session.about)
+        if (!hasCurrentStamp(this.#users, outcome.user, login)) outcome = OUTDATED
+      }
       intent = flow.intent
       switch (outcome.type) {
         case 'success':
@@ -174,10 +180,21 @@ export class Passport<User, Name extends string = string> {
     }
     requireUser('login()', user)
     if (success.persist !== false) {
-      const session = await this.#required(exchange)
+      if (this.#sessions === undefined) {
+        throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'A login cannot be kept without sessions', {
+          hint: 'Give `sessions` to Passport, or let the strategy return `persist: false`.',
+        })
+      }
+      const session = await this.#sessions.open(exchange)
+      const now = this.#clock()
+      const age = ageOf(success.at, now)
+      // A strategy that does not say when proved it now, by a form or by a way to a provider and back. With a token in
+      // `Authorization` it did not, so the age is unknown. A login of unknown age is one of 1970.
+      const provedNow = success.strategy === undefined || authorizationOf(exchange) === undefined
+      const at = success.at === undefined && provedNow ? now : Number.isFinite(age) ? now - age : 0
       const stamp = stampOf(this.#users, user)
       const proof = {
-        at: this.#provedAt(exchange, success),
+        at,
         amr: success.amr ?? [],
         ...(success.strategy !== undefined && { by: success.strategy }),
         ...(success.sid !== undefined && { sid: success.sid }),
@@ -185,10 +202,16 @@ export class Passport<User, Name extends string = string> {
         ...(options.remember === true && { remembered: true }),
       }
       session.assign(subjectOf(this.#users, user), proof, { carry: this.#carry })
-      if (await this.#endedAtProvider(session, success)) {
-        session.destroy()
-        this.#nobody(exchange, 'not-logged-in')
-        return
+      if (success.strategy !== undefined && success.sid !== undefined) {
+        // The provider may have said meanwhile that this login has ended there. The session is stored first: `list` tells of
+        // a word that comes from then on, and an earlier one has left a note.
+        await session.update(() => {})
+        const { at: endedAt } = (await this.#hooks?.noted(endedLoginId(success.strategy, success.sid))) ?? {}
+        if (typeof endedAt === 'number' && this.#clock() <= endedAt + CLOCKS_APART) {
+          session.destroy()
+          this.#nobody(exchange, 'not-logged-in')
+          return
+        }
       }
     }
     const own = success.persist === false ? { own: success } : { ownLogin: true as const }
@@ -235,24 +258,38 @@ export class Passport<User, Name extends string = string> {
     exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Finding<User>)
   }
 
-  /**
-   * When a login that is kept was proved. A strategy that does not say proved it now, by a form or by a way to a provider and
-   * back. With a token in `Authorization` it did not: 1970, since its age is unknown.
-   */
-  #provedAt(exchange: Exchange, { at, strategy }: { at?: Timestamp | undefined; strategy?: string }): Timestamp {
-    const now = this.#clock()
-    if (at === undefined) return strategy === undefined || authorizationOf(exchange) === undefined ? now : 0
-    const age = ageOf(at, now)
-    return Number.isFinite(age) ? now - age : 0
-  }
-
   /** The logged-in user; looked up at most once per exchange, and at once where store and `users.find` answer at once. */
   user(exchange: Exchange): Awaitable<User | undefined> {
     const known = this.#known(exchange)
     if (known !== undefined) return known instanceof Promise ? known : known.user
     if (this.#sessions === undefined) return this.#nobody(exchange, 'no-sessions')
-    const user = andThen(this.#sessions.open(exchange), (session) => this.#userOf(exchange, session))
-    return user instanceof Promise ? this.#looking(exchange, user) : user
+    const user = andThen(this.#sessions.open(exchange), (session) => {
+      const { subject } = session
+      if (subject === undefined) return this.#nobody(exchange, session.absence ?? 'not-logged-in')
+      return andThen(settled(this.#users.find(subject)), (found) => {
+        // A logout, or another login, may have come in while the application looked.
+        const decided = this.#known(exchange)
+        if (decided !== undefined && !(decided instanceof Promise)) return decided.user
+        if (found === undefined || found === null || found === false) {
+          return this.#ended(exchange, session, 'user-gone')
+        }
+        requireUser('users.find', found)
+        if (this.#users.stamp !== undefined && !hasCurrentStamp(this.#users, found, session.login)) {
+          return this.#ended(exchange, session, 'credentials-changed')
+        }
+        exchange.memory.set(this, { user: found, anonymity: undefined } satisfies Finding<User>)
+        return found
+      })
+    })
+    if (!(user instanceof Promise)) return user
+    // Calls in the meantime share the lookup; after a failure the next one tries again.
+    const { memory } = exchange
+    const looking = user.catch((error: unknown) => {
+      if (memory.get(this) === looking) memory.delete(this)
+      throw error
+    })
+    memory.set(this, looking)
+    return looking
   }
 
   /**
@@ -283,34 +320,6 @@ export class Passport<User, Name extends string = string> {
     return exchange.memory.get(this) as Finding<User> | Promise<User | undefined> | undefined
   }
 
-  /** Whoever asks meanwhile shares the lookup; after a failure the next one tries again. */
-  #looking(exchange: Exchange, user: Promise<User | undefined>): Promise<User | undefined> {
-    const { memory } = exchange
-    const looking = user.catch((error: unknown) => {
-      if (memory.get(this) === looking) memory.delete(this)
-      throw error
-    })
-    memory.set(this, looking)
-    return looking
-  }
-
-  #userOf(exchange: Exchange, session: Session<object>): Awaitable<User | undefined> {
-    const { subject } = session
-    if (subject === undefined) return this.#nobody(exchange, session.absence ?? 'not-logged-in')
-    return andThen(settled(this.#users.find(subject)), (user) => this.#checked(exchange, session, user))
-  }
-
-  #checked(exchange: Exchange, session: Session<object>, user: User | undefined | null | false): User | undefined {
-    // A logout, or another login, may have come in while the application looked.
-    const decided = this.#known(exchange)
-    if (decided !== undefined && !(decided instanceof Promise)) return decided.user
-    if (user === undefined || user === null || user === false) return this.#ended(exchange, session, 'user-gone')
-    requireUser('users.find', user)
-    if (!hasCurrentStamp(this.#users, user, session.login)) return this.#ended(exchange, session, 'credentials-changed')
-    exchange.memory.set(this, { user, anonymity: undefined } satisfies Finding<User>)
-    return user
-  }
-
   #ended(exchange: Exchange, session: Session<object>, anonymity: Anonymity): undefined {
     try {
       session.destroy()
@@ -326,24 +335,6 @@ export class Passport<User, Name extends string = string> {
     return undefined
   }
 
-  /** Credentials that name a session end as it does when the password changes. */
-  #standing(outcome: Outcome<User>): Outcome<User> {
-    if (outcome.type !== 'success' || outcome.session === undefined || this.#users.stamp === undefined) return outcome
-    const { login } = readAbout(outcome.session.about)
-    return hasCurrentStamp(this.#users, outcome.user, login) ? outcome : OUTDATED
-  }
-
-  /**
-   * Whether the provider has said meanwhile that this login has ended there. The session is stored first: of a word that comes
-   * from then on `list` tells, and an earlier one has left a note.
-   */
-  async #endedAtProvider(session: Session<object>, { strategy, sid }: LoginAtProvider): Promise<boolean> {
-    if (strategy === undefined || sid === undefined) return false
-    await session.update(() => {})
-    const { at } = (await this.#hooks?.noted(endedLoginId(strategy, sid))) ?? {}
-    return typeof at === 'number' && this.#clock() <= at + CLOCKS_APART
-  }
-
   /**
    * Notes that a login has ended at its provider, for logins that are on their way back from there. To be called before the
    * sessions that it began are ended.
@@ -351,30 +342,6 @@ export class Passport<User, Name extends string = string> {
   async noteEndedLogin(strategy: string, { sid, issuedAt }: EndedLogin): Promise<void> {
     if (sid === undefined) return
     await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN)
-  }
-
-  #required(exchange: Exchange): Awaitable<Session<object>> {
-    if (this.#sessions !== undefined) return this.#sessions.open(exchange)
-    throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'A login cannot be kept without sessions', {
-      hint: 'Give `sessions` to Passport, or let the strategy return `persist: false`.',
-    })
-  }
-
-  #flow(exchange: Exchange, strategy: string, intent: LoginIntent): LoginFlow {
-    if (this.#sessions === undefined) return { ...withoutSessions, intent }
-    const linking = (begun: LoginIntent) => this.#linking(exchange, begun)
-    return new BrowserLoginFlow(exchange, this.#sessions, { strategy, intent, linking, clock: this.#clock })
-  }
-
-  /** A link is bound to the session and the credentials that it begins with. */
-  async #begun(exchange: Exchange, wish: LoginIntent): Promise<LoginIntent> {
-    if (this.#sessions === undefined) return wish
-    const { handle: session, login } = await this.#sessions.open(exchange)
-    return {
-      ...wish,
-      ...(session !== undefined && { session }),
-      ...(login?.stamp !== undefined && { stamp: login.stamp }),
-    }
   }
 
   /** Asks store and application anew: what this exchange knows may be older than the provider's answer. */
@@ -456,11 +423,6 @@ export class Passport<User, Name extends string = string> {
 /** How long a login may take to come back from its provider, in milliseconds. */
 const LONGEST_LOGIN = 600_000
 
-interface LoginAtProvider {
-  readonly strategy?: string
-  readonly sid?: string
-}
-
 function endedLoginId(strategy: string, sid: string): SessionId {
   return sha256Hex(`gatepass:ended-login:${JSON.stringify([strategy, sid])}`) as SessionId
 }
@@ -485,73 +447,6 @@ function withoutSession(): ProtocolError {
     status: 403,
     hint: 'Revoke the API key, let the token expire, or log out with the session cookie and without Authorization.',
   })
-}
-
-/** The flow of a Passport without sessions: a strategy that needs one cannot work there. */
-const withoutSessions: Omit<LoginFlow, 'intent'> = {
-  unknown: false,
-  async start(): Promise<string> {
-    throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy has to remember something between two requests', {
-      hint: 'Give `sessions` to Passport.',
-    })
-  },
-  async finish(): Promise<undefined> {
-    return undefined
-  },
-  async linking(): Promise<undefined> {
-    return undefined
-  },
-}
-
-function strategiesByName<User>(strategies: readonly Strategy<User>[]): ReadonlyMap<string, Strategy<User>> {
-  if (!Array.isArray(strategies)) {
-    throw new UsageError('ERR_PASSPORT_OPTIONS', `\`strategies\` is ${kindOf(strategies)}, not a list`, {
-      hint: 'strategies: [local({ find })]',
-    })
-  }
-  const byName = new Map<string, Strategy<User>>()
-  for (const strategy of strategies) {
-    if (typeof strategy?.authenticate !== 'function') {
-      throw new UsageError(
-        'ERR_PASSPORT_OPTIONS',
-        `\`strategies\` has ${kindOf(strategy)} that has no authenticate()`,
-        {
-          hint: 'Call what makes the strategy: local({ find }). A strategy made for Passport goes into fromPassport().',
-        },
-      )
-    }
-    if (typeof strategy.name !== 'string' || strategy.name === '' || byName.has(strategy.name)) {
-      throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategy name "${strategy.name}" is empty or used twice`, {
-        hint: 'Give every strategy a name of its own.',
-      })
-    }
-    byName.set(strategy.name, strategy)
-  }
-  return byName
-}
-
-/** Where `iss` is not sent, the callback alone tells which provider answers (mix-up, RFC 9700 §4.4.2.2). */
-function requireOwnCallbacks(strategies: readonly Strategy<unknown>[]): void {
-  const known: { name: string; callback: string }[] = []
-  for (const { name, callback } of strategies) {
-    if (callback === undefined) continue
-    const other = known.find((one) => samePlace(one.callback, callback))
-    if (other !== undefined) {
-      throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategies "${other.name}" and "${name}" share ${callback}`, {
-        hint: `Give each a callback of its own: '/auth/${other.name}/callback', '/auth/${name}/callback'.`,
-      })
-    }
-    known.push({ name, callback })
-  }
-}
-
-/** Of a path only a request says where it is, so it may be any address with that path. */
-function samePlace(one: string, other: string): boolean {
-  return one === other || pathOf(one) === other || one === pathOf(other)
-}
-
-function pathOf(address: string): string | undefined {
-  return address.startsWith('/') ? address : URL.parse(address)?.pathname
 }
 
 function rejection(failures: Rejection['failures']): Rejection {

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../awaitable.ts'
+import { kindOf, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Timestamp } from '../session/store.ts'
@@ -63,4 +64,61 @@ export interface Strategy<User, Name extends string = string> {
   endedLogin?(exchange: Exchange, end: (ended: EndedLogin) => Promise<void>): Promise<void>
   /** Where the browser has to go to log out at the provider, too; `undefined` if nowhere. */
   logoutLocation?(login: { sid: string | undefined; returnTo: string | undefined }): Promise<string | undefined>
+}
+
+/**
+ * The strategies of an application under their names.
+ *
+ * @throws {UsageError} `ERR_PASSPORT_OPTIONS` if one is not a strategy or has no name, or two share a name or a callback
+ */
+export function strategiesByName<User>(strategies: readonly Strategy<User>[]): ReadonlyMap<string, Strategy<User>> {
+  if (!Array.isArray(strategies)) {
+    throw new UsageError('ERR_PASSPORT_OPTIONS', `\`strategies\` is ${kindOf(strategies)}, not a list`, {
+      hint: 'strategies: [local({ find })]',
+    })
+  }
+  const byName = new Map<string, Strategy<User>>()
+  for (const strategy of strategies) {
+    if (typeof strategy?.authenticate !== 'function') {
+      throw new UsageError(
+        'ERR_PASSPORT_OPTIONS',
+        `\`strategies\` has ${kindOf(strategy)} that has no authenticate()`,
+        {
+          hint: 'Call what makes the strategy: local({ find }). A strategy made for Passport goes into fromPassport().',
+        },
+      )
+    }
+    if (typeof strategy.name !== 'string' || strategy.name === '' || byName.has(strategy.name)) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategy name "${strategy.name}" is empty or used twice`, {
+        hint: 'Give every strategy a name of its own.',
+      })
+    }
+    byName.set(strategy.name, strategy)
+  }
+  requireOwnCallbacks(strategies)
+  return byName
+}
+
+/** Where `iss` is not sent, the callback alone tells which provider answers (mix-up, RFC 9700 §4.4.2.2). */
+function requireOwnCallbacks(strategies: readonly Strategy<unknown>[]): void {
+  const known: { name: string; callback: string }[] = []
+  for (const { name, callback } of strategies) {
+    if (callback === undefined) continue
+    const other = known.find((one) => samePlace(one.callback, callback))
+    if (other !== undefined) {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategies "${other.name}" and "${name}" share ${callback}`, {
+        hint: `Give each a callback of its own: '/auth/${other.name}/callback', '/auth/${name}/callback'.`,
+      })
+    }
+    known.push({ name, callback })
+  }
+}
+
+/** Of a path only a request says where it is, so it may be any address with that path. */
+function samePlace(one: string, other: string): boolean {
+  return one === other || pathOf(one) === other || one === pathOf(other)
+}
+
+function pathOf(address: string): string | undefined {
+  return address.startsWith('/') ? address : URL.parse(address)?.pathname
 }
