@@ -171,7 +171,7 @@ function enter<User, Name extends string>(
   const raw: Logged = request.raw
   raw[kLog] = request.log
   run(
-    () => visits.admit(request.raw, reply.raw, (error) => answerAnew(visits.of(request.raw), reply, error)),
+    () => visits.begin(request.raw, reply.raw, (error) => answerAnew(visits.of(request.raw), reply, error)),
     () => next(),
     (error) => next(failure(reply, error)),
   )

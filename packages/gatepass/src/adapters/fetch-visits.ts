@@ -96,7 +96,7 @@ export class FetchVisits<User, Name extends string> {
     const { core } = this.visits
     return {
       session: (request: Request) => this.of(request).reading((visit) => visit.open()),
-      user: (request: Request) => this.of(request).reading((visit) => visit.findUser()),
+      user: (request: Request) => this.of(request).reading(({ exchange }) => core.passport.user(exchange)),
       csrfToken: (request: Request) => this.of(request).reading(({ exchange }) => core.csrfToken(exchange)),
       gatepass: core,
       sessions: core.sessions,

@@ -206,7 +206,7 @@ export class NodeVisits<User, Name extends string> {
     return {
       exchange: (req) => this.of(req).exchange,
       session: (req) => this.of(req).reading((visit) => visit.open()),
-      user: (req) => this.of(req).reading((visit) => visit.findUser()),
+      user: (req) => this.of(req).reading(({ exchange }) => core.passport.user(exchange)),
       csrfToken: (req) => this.of(req).reading(({ exchange }) => core.csrfToken(exchange)),
       gatepass: core,
       sessions: core.sessions,
@@ -221,7 +221,7 @@ export class NodeVisits<User, Name extends string> {
     }
     let ready: Awaitable<unknown>
     try {
-      ready = this.admit(req, res, failed)
+      ready = this.begin(req, res, failed)
     } catch (error) {
       failed(error)
       return
@@ -235,9 +235,25 @@ export class NodeVisits<User, Name extends string> {
    *
    * @param failed told why the session could not be saved, when nothing of the response has left
    */
-  admit(req: IncomingMessage, res: ServerResponse, failed: (error: unknown) => void): Awaitable<unknown> {
+  begin(req: Visited, res: ServerResponse, failed: NextFunction): Awaitable<unknown> {
     if (this.#find(req) !== undefined) return undefined
-    return this.visits.admit(this.#begin(req, res, failed))
+    const exchange = exchangeOf(req, res, this.visits.settings)
+    const visit: NodeVisit<User, Name> = new Visit(this.visits, exchange, new NodeAnswerer(this, req, res, failed))
+    // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
+    const earlier = req[kVisit]
+    if (earlier !== undefined) {
+      this.visits.mustDiffer(exchange, earlier.visits)
+      exchange.memory.set(earlier.visits, earlier)
+    }
+    req[kVisit] = visit as NodeVisit<unknown, string>
+    this.#equip(req)
+    const finish = (): Awaitable<void> => {
+      const finished = visit.finish(new NodeHead(res))
+      return this.#inDevelopment ? andThen(finished, () => this.#warnOfLateChanges(visit, res)) : finished
+    }
+    // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
+    beforeResponse(res, finish, failed)
+    return this.visits.admit(visit)
   }
 
   serve(req: IncomingMessage, res: ServerResponse, listener: () => unknown): void {
@@ -266,29 +282,9 @@ export class NodeVisits<User, Name extends string> {
     return visit as NodeVisit<User, Name> | undefined
   }
 
-  #begin(req: Visited, res: ServerResponse, next: NextFunction): NodeVisit<User, Name> {
-    const exchange = exchangeOf(req, res, this.visits.settings)
-    const visit: NodeVisit<User, Name> = new Visit(this.visits, exchange, new NodeAnswerer(this, req, res, next))
-    // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
-    const earlier = req[kVisit]
-    if (earlier !== undefined) {
-      this.visits.mustDiffer(exchange, earlier.visits)
-      exchange.memory.set(earlier.visits, earlier)
-    }
-    req[kVisit] = visit as NodeVisit<unknown, string>
-    this.#equip(req)
-    // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
-    beforeResponse(res, () => this.#finish(visit, res), next)
-    return visit
-  }
-
-  #finish(visit: NodeVisit<User, Name>, res: ServerResponse): Awaitable<void> {
-    return andThen(visit.finish(new NodeHead(res)), () => this.#warnOfLateChanges(visit, res))
-  }
-
-  /** What changes in a session after it was saved is lost, and nothing else shows it. In production nothing is compared. */
+  /** What changes in a session after it was saved is lost, and nothing else shows it. */
   #warnOfLateChanges({ visits, exchange }: NodeVisit<User, Name>, res: ServerResponse): void {
-    if (!this.#inDevelopment || visits.warned('ERR_RESPONSE_STARTED')) return
+    if (visits.warned('ERR_RESPONSE_STARTED')) return
     const session = visits.core.sessions.opened(exchange)
     if (session === undefined || session.absence === 'stateless') return
     const saved = textOf(session.data)

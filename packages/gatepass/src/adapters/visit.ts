@@ -44,7 +44,7 @@ export class Visits<User, Name extends string> {
   admit(visit: Visit<User, Name>): Awaitable<unknown> {
     const { exchange } = visit
     return andThen(this.core.admit(exchange), () =>
-      this.#onDemand || exchange.header('cookie') === undefined ? undefined : visit.findUser(),
+      this.#onDemand || exchange.header('cookie') === undefined ? undefined : this.core.passport.user(exchange),
     )
   }
 
@@ -107,10 +107,6 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
     return this.visits.core.sessions.open(this.exchange) as Awaitable<Session<SessionData>>
   }
 
-  findUser(): Awaitable<User | undefined> {
-    return this.visits.core.passport.user(this.exchange)
-  }
-
   loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
     const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
     return this.login(success, options)
@@ -134,7 +130,7 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
   }
 
   get user(): User | undefined {
-    const user = this.findUser()
+    const user = this.visits.core.passport.user(this.exchange)
     if (!(user instanceof Promise)) return user
     user.catch(() => {})
     throw new UsageError('ERR_PASSPORT_USER_PENDING', 'The user has not been looked up yet', {
@@ -147,18 +143,18 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
    * that it was: it leaves as it is, and the failure is reported.
    */
   finish(head: AnswerHead): Awaitable<void> {
-    const { promises } = this.exchange
+    const { exchange } = this
+    const { promises } = exchange
+    const { sessions } = this.visits.core
     const saysFailed = head.status >= 400
-    if (promises === undefined && !saysFailed) return this.#save(head)
+    if (promises === undefined && !saysFailed) {
+      return andThen(sessions.commit(exchange), () => this.#writeHeaders(head))
+    }
     const reported = (step: () => Awaitable<void>): Awaitable<void> =>
       saysFailed ? orElse(step, (error) => this.#answerer.report(error)) : step()
     const kept = promises === undefined ? undefined : reported(() => promises.settle())
-    return andThen(kept, () =>
-      andThen(
-        reported(() => this.#save(head)),
-        () => (saysFailed ? this.#writeHeaders(head) : undefined),
-      ),
-    )
+    const saved = andThen(kept, () => reported(() => sessions.commit(exchange)))
+    return andThen(saved, () => this.#writeHeaders(head))
   }
 
   #change(change: () => Promise<void>): Promise<void> {
@@ -174,10 +170,6 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
     throw new UsageError('ERR_RESPONSE_STARTED', 'The response has left already, so its cookie cannot change', {
       hint: 'Await login() and logout() before you send anything.',
     })
-  }
-
-  #save(head: AnswerHead): Awaitable<void> {
-    return andThen(this.visits.core.sessions.commit(this.exchange), () => this.#writeHeaders(head))
   }
 
   /** No cache may keep a page for one person (RFC 9111 §3.5), unless the application said which may. */

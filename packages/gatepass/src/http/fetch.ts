@@ -1,4 +1,4 @@
-import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
+import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
 import { type BodyFormat, type Fields, fieldsIn, malformed, noFields, parserFor, textOf, tooLarge } from './body.ts'
@@ -57,11 +57,11 @@ export class FetchExchange implements PromisingExchange {
 
   get origin(): string {
     const { origins } = this.#settings
-    this.#origin ??= findOrigin(origins, {
+    this.#origin ??= findOrigin(origins, () => ({
       scheme: this.#scheme,
       hosts: [this.#behind.host, this.#url.host],
       local: () => this.#url.origin,
-    })
+    }))
     return this.#origin
   }
 
@@ -91,7 +91,12 @@ export class FetchExchange implements PromisingExchange {
   }
 
   get cookies(): Cookies {
-    this.#cookies ??= new Cookies(this.header('cookie'), this.#cookieOptions())
+    if (this.#cookies === undefined) {
+      const { consent } = this.#settings
+      const { writable } = this.#platform
+      const options = { ...(consent !== undefined && { consent }), ...(writable !== undefined && { writable }) }
+      this.#cookies = new Cookies(this.header('cookie'), options)
+    }
     return this.#cookies
   }
 
@@ -103,12 +108,6 @@ export class FetchExchange implements PromisingExchange {
   #promising(): Promises | undefined {
     if (this.answerer !== undefined) this.promises ??= new Promises(this.answerer)
     return this.promises
-  }
-
-  #cookieOptions(): CookiesOptions {
-    const { consent } = this.#settings
-    const { writable } = this.#platform
-    return { ...(consent !== undefined && { consent }), ...(writable !== undefined && { writable }) }
   }
 
   get #behind(): Client {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
+import { Cookies } from '../cookie/cookies.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
 import type { Fields } from './body.ts'
 import type { Reply } from './exchange.ts'
@@ -73,11 +73,11 @@ export class NodeExchange implements PromisingExchange {
 
   get origin(): string {
     const { origins } = this.#settings
-    this.#origin ??= findOrigin(origins, {
+    this.#origin ??= findOrigin(origins, () => ({
       scheme: this.#scheme,
       hosts: [this.#behind.host, hostOf(this.#req)],
       local: () => this.#localOrigin(),
-    })
+    }))
     return this.#origin
   }
 
@@ -120,19 +120,18 @@ export class NodeExchange implements PromisingExchange {
   }
 
   get cookies(): Cookies {
-    this.#cookies ??= new Cookies(this.#req.headers.cookie, this.#cookieOptions())
+    if (this.#cookies === undefined) {
+      const { consent } = this.#settings
+      const writable = (): boolean => headIsOpen(this.#res)
+      const options = consent === undefined ? { writable } : { consent, writable }
+      this.#cookies = new Cookies(this.#req.headers.cookie, options)
+    }
     return this.#cookies
   }
 
   get memory(): Map<object, unknown> {
     this.#memory ??= new Map()
     return this.#memory
-  }
-
-  #cookieOptions(): CookiesOptions {
-    const { consent } = this.#settings
-    const writable = (): boolean => headIsOpen(this.#res)
-    return consent === undefined ? { writable } : { consent, writable }
   }
 
   get #behind(): Client {

@@ -20,9 +20,10 @@ export interface Arrival {
 }
 
 /** The origin of a request: the configured one; among several, the one that it names; with none, the one that it names. */
-export function findOrigin(configured: readonly string[], { scheme, hosts, local }: Arrival): string {
+export function findOrigin(configured: readonly string[], arrival: () => Arrival): string {
   const [only, ...others] = configured
   if (only !== undefined && others.length === 0) return only
+  const { scheme, hosts, local } = arrival()
   let seen: string | undefined
   for (const host of hosts) seen ??= host === undefined ? undefined : originOf(`${scheme}://${host}`)
   if (only === undefined) return seen ?? local()

@@ -169,7 +169,7 @@ interface Failure {
 function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
   const gate = gateOf(this)
   if (gate.phase === 'armed' || gate.phase === 'finishing') checkChunk(this, chunk, encoding)
-  pass(this, gate)
+  if (gate.phase === 'armed') start(this, gate)
   if (gate.phase === 'open') {
     if (!this.writableEnded) return gate.write.call(this, chunk, encoding, callback)
     ignore(this, gate, { method: 'write', chunk, encoding, callback })
@@ -181,7 +181,7 @@ function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callba
 function end(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
   const gate = gateOf(this)
   if (gate.phase === 'armed' || gate.phase === 'finishing') checkLastChunk(this, chunk, encoding)
-  pass(this, gate)
+  if (gate.phase === 'armed') start(this, gate)
   if (gate.phase === 'open') return endNow(this, gate, chunk, encoding, callback)
   if (gate.failure !== undefined) abandon(this, gate.failure, chunk, encoding, callback)
   else hold(this, gate, { method: 'end', chunk, encoding, callback })
@@ -190,7 +190,7 @@ function end(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback
 
 function flushHeaders(this: GatedResponse): void {
   const gate = gateOf(this)
-  pass(this, gate)
+  if (gate.phase === 'armed') start(this, gate)
   if (gate.phase === 'open') gate.flushHeaders.call(this)
   else if (gate.phase === 'finishing') {
     hold(this, gate, { method: 'flushHeaders', chunk: undefined, encoding: undefined, callback: undefined })
@@ -206,10 +206,6 @@ function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
 }
 
 // ── the first call that sends starts `finish`────────────────────────────────────────────────────────────────────────────
-
-function pass(res: GatedResponse, gate: Gate): void {
-  if (gate.phase === 'armed') start(res, gate)
-}
 
 function start(res: GatedResponse, gate: Gate): void {
   if (!isHttp2(res)) checkStatus(res.statusCode, res.statusMessage)
