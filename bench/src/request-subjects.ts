@@ -40,6 +40,7 @@ const [express, fastify] = ['Express bare', 'Fastify bare']
 
 const [third, tenth] = [1 / 3, 1 / 10]
 
+// The drop-ins on connect-redis and connect-pg-simple ask for one session at a time, so they may miss their goals.
 // Each drop-in beside what it stands in for, and PostgreSQL last: it goes on writing when its row is over.
 const peers: readonly { variant: string; title: string; over: string; goal?: Goal }[] = [
   { variant: '@fastify/session memory', title: '@fastify/session, memory, Fastify', over: fastify },

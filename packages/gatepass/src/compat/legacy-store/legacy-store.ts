@@ -2,14 +2,12 @@ import { type Awaitable, andThen } from '../../awaitable.ts'
 import { sha256Hex } from '../../crypto/random.ts'
 import { StoreError } from '../../error.ts'
 import { parseData } from '../../session/changes.ts'
-import { LoadBatch } from '../../session/load-batch.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp, WriteResult } from '../../session/store.ts'
 import { called } from '../express-session/called.ts'
 import { Cookie } from '../express-session/cookie.ts'
 import { cookieOf, hasCookie, idleUntil, notesOf } from '../express-session/notes.ts'
 import type { SessionLike, Store } from '../express-session/store.ts'
 import { Turns } from '../express-session/turns.ts'
-import { type ReadMany, readMany, revived } from './read-many.ts'
 
 /** What is asked of a store for express-session; every one on npm has it. */
 export type ExpressSessionStore = Pick<Store, 'get' | 'set' | 'destroy' | 'touch'>
@@ -35,32 +33,28 @@ export class LegacyStore implements SessionStore {
   readonly #clock: () => Timestamp
   /** Of the writes of one session, by whichever middleware on this store. */
   readonly #turns: Turns
-  readonly #reads: LoadBatch<string, unknown> | undefined
 
   constructor(store: ExpressSessionStore, clock: () => Timestamp = Date.now) {
     this.#store = store
     this.#clock = clock
     this.#turns = turnsOf.get(store) ?? new Turns()
     turnsOf.set(store, this.#turns)
-    const many = readMany(store)
-    if (many !== undefined) this.#reads = new LoadBatch((ids) => this.#getAll(many, ids), structuredClone)
   }
 
   load(id: SessionId): Awaitable<SessionRecord | undefined> {
     return andThen(this.find(id), whole)
   }
 
-  /** As `load`, but of a session that express-session has written the record is worked out as far as it is looked at. */
+  /** Like `load`; the members of a record that express-session wrote are worked out when they are read. */
   find(id: string): Awaitable<SessionRecord | undefined> {
-    const session = this.#reads === undefined ? this.#get(id) : this.#getWithOthers(this.#reads, id)
-    return andThen(session, (found) => (found ? recordOf(id as SessionId, found, this.#clock()) : undefined))
+    return andThen(this.#get(id), (found) => (found ? recordOf(id as SessionId, found, this.#clock()) : undefined))
   }
 
   insert(record: SessionRecord): Awaitable<void> {
     return this.#turns.take(record.id, () => {
       // express-session stores a new session without a look at what is there, and some stores count on it.
       if (hasCookie(record)) return this.#set(record)
-      return andThen(this.#now(record.id), (other) => {
+      return andThen(this.load(record.id), (other) => {
         if (other !== undefined) throw duplicate()
         return this.#set(record)
       })
@@ -75,7 +69,7 @@ export class LegacyStore implements SessionStore {
 
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Awaitable<WriteResult> {
     return this.#turns.take(id, () =>
-      andThen(this.#now(id), (record) => {
+      andThen(this.load(id), (record) => {
         if (record === undefined) return 'gone'
         const times = { seenAt: Math.max(seenAt, record.seenAt), expiresAt: Math.max(expiresAt, record.expiresAt) }
         return andThen(this.#set({ ...record, ...times }), () => 'done')
@@ -97,38 +91,11 @@ export class LegacyStore implements SessionStore {
 
   #ifStill(id: SessionId, version: number, write: (record: SessionRecord) => Awaitable<void>): Awaitable<WriteResult> {
     return this.#turns.take(id, () =>
-      andThen(this.#now(id), (record): Awaitable<WriteResult> => {
+      andThen(this.load(id), (record): Awaitable<WriteResult> => {
         if (record === undefined) return 'gone'
         return record.version === version ? andThen(write(record), () => 'done') : 'conflict'
       }),
     )
-  }
-
-  /** Before a write, without waiting for others who read. */
-  #now(id: SessionId): Awaitable<SessionRecord | undefined> {
-    return andThen(this.#get(id), (session) => (session ? whole(recordOf(id, session, this.#clock())) : undefined))
-  }
-
-  #getWithOthers(reads: LoadBatch<string, unknown>, id: string): Promise<SessionLike | null | undefined> {
-    return reads.load(id).then((raw) => {
-      try {
-        if (raw !== undefined) return revived(raw)
-      } catch {
-        // What cannot be read is the store's business: some remove it.
-      }
-      return this.#get(id)
-    })
-  }
-
-  /** What this does not find is asked for one by one: what the store itself says counts. */
-  async #getAll(many: ReadMany, ids: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
-    const [only = '', ...others] = ids
-    if (others.length === 0) return new Map([[only, (await this.#get(only)) ?? null]])
-    try {
-      return await many(ids)
-    } catch {
-      return new Map()
-    }
   }
 
   #get(id: string): Awaitable<SessionLike | null | undefined> {

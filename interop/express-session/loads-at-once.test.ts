@@ -3,7 +3,7 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import session from 'gatepass/compat/express-session'
 import { legacyStore } from 'gatepass/compat/legacy-store'
 import type { SessionId } from 'gatepass/session'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Anything, original } from './site.ts'
 import { type Kind, theirs } from './stores.ts'
 
@@ -43,22 +43,6 @@ describe.each(theirs.filter(({ name }) => !name.startsWith('session-file-store')
 describe.each(theirs.filter(({ name }) => name.startsWith('connect-')))('$name', (kind) => {
   const note = kind.missing === undefined ? '' : ` (SKIPPED: ${kind.missing})`
 
-  test.skipIf(kind.missing)(
-    `one alone is read as the store reads it, several at once by one command${note}`,
-    async () => {
-      const store = await filled(kind, Object.fromEntries(ids.map((id) => [id, sessionOf(id)])))
-      const commands = store.client
-        ? [vi.spyOn(store.client, 'get'), vi.spyOn(store.client, 'mGet')]
-        : [vi.spyOn(store, 'query')]
-      const count = () => commands.reduce((sum, command) => sum + command.mock.calls.length, 0)
-      const sessions = legacyStore(store)
-      await sessions.load('one' as SessionId)
-      expect(count()).toBe(1)
-      await Promise.all(ids.map((id) => sessions.load(id as SessionId)))
-      expect(count()).toBe(2)
-    },
-  )
-
   test.skipIf(kind.missing)(`one that has expired is not among them${note}`, async () => {
     const store = await filled(kind, {
       live: sessionOf('live', new Date(Date.now() + 60_000)),
@@ -69,49 +53,13 @@ describe.each(theirs.filter(({ name }) => name.startsWith('connect-')))('$name',
     expect(found.map((record) => record !== undefined)).toEqual([true, false])
   })
 
-  test.skipIf(kind.missing)(`whoever asks for the same session at once has one of their own${note}`, async () => {
+  test.skipIf(kind.missing)(`two requests that load the same session at once have a session each${note}`, async () => {
     const store = await filled(kind, { one: sessionOf('one'), two: sessionOf('two') })
     const middleware = session({ secret: 's', resave: false, saveUninitialized: false, store })
     const requests = await Promise.all(['one', 'one', 'two'].map((sid) => opened(middleware, sid)))
     const [first, second] = requests.map((req) => req.session)
     first.cart.items.push('changed')
     expect(second.cart.items).toEqual(['one'])
-  })
-
-  test.skipIf(kind.missing)(`a class of the same name with another \`get\` is asked by that${note}`, async () => {
-    const store = await filled(kind, { one: sessionOf('one'), two: sessionOf('two') })
-    const { name } = store.constructor
-    const Revoking = {
-      [name]: class extends Object.getPrototypeOf(store).constructor {
-        get(_sid: string, told: (error: null, session: null) => void): void {
-          told(null, null)
-        }
-      },
-    }[name] as { readonly prototype: object }
-    const sessions = legacyStore(Object.setPrototypeOf(store, Revoking.prototype))
-    const found = await Promise.all(['one', 'two'].map((id) => sessions.load(id as SessionId)))
-    expect(found).toEqual([undefined, undefined])
-  })
-
-  test.skipIf(kind.missing)(`where many cannot be read at once, each is read alone${note}`, async () => {
-    const store = await filled(kind, { one: sessionOf('one'), two: sessionOf('two') })
-    if (store.client) vi.spyOn(store.client, 'mGet').mockRejectedValue(new Error('NOPERM'))
-    else {
-      const query = store.query.bind(store)
-      store.query = (text: string, ...rest: unknown[]) =>
-        query(text.replace('json_object_agg', 'no_such_function'), ...rest)
-    }
-    const sessions = legacyStore(store)
-    const found = await Promise.all(['one', 'two', 'nobody'].map((id) => sessions.load(id as SessionId)))
-    expect(found.map((record) => record && JSON.parse(record.data).name)).toEqual(['one', 'two', undefined])
-  })
-
-  test.skipIf(kind.missing)(`a store with a \`get\` of its own is asked by that${note}`, async () => {
-    const store = await filled(kind, { one: sessionOf('one'), two: sessionOf('two') })
-    store.get = vi.fn((_sid: string, told: (error: null, session: Anything) => void) => told(null, sessionOf('ours')))
-    const sessions = legacyStore(store)
-    const found = await Promise.all(['one', 'two'].map((id) => sessions.load(id as SessionId)))
-    expect(found.map((record) => record && JSON.parse(record.data).name)).toEqual(['ours', 'ours'])
   })
 })
 
