@@ -72,8 +72,5 @@ function addCookies(head: AnswerHead, fields: readonly string[]): void {
 }
 
 function namesIn(list: string): string[] {
-  return list
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '')
+  return list.match(/[^\s,]+/g) ?? []
 }

@@ -25,13 +25,20 @@ import type { NodeRequest, NodeResponse } from './response-gate.ts'
  */
 export async function readFields(req: NodeRequest, res: NodeResponse, limit: number): Promise<Fields> {
   if (req.method === 'GET' || req.method === 'HEAD') return noFields
+  const format: BodyFormat = { type: req.headers['content-type'], encoding: req.headers['content-encoding'] }
   const { body } = req as { body?: unknown }
-  if (req.readableDidRead || isFilled(body)) return parsedFields(req, body)
+  if (req.readableDidRead || isFilled(body)) {
+    if (typeof body === 'string' || body instanceof Uint8Array) {
+      return body.length === 0 ? noFields : fieldsIn(body, format)
+    }
+    return body === undefined || body === null ? noFields : fieldsOf(body)
+  }
   if (!hasBody(req)) return noFields
-  const parse = parserFor(formatOf(req))
+  const parse = parserFor(format)
   const bytes = await readBody(req, res, limit)
   const fields = parse(textOf(bytes))
-  leaveBody(req, fields, bytes)
+  // As a body parser would leave them, so that later parsers do not read the body again.
+  Object.assign(req, { body: fields, _body: true, [kBytes]: bytes })
   return fields
 }
 
@@ -47,31 +54,11 @@ function hasBody(req: NodeRequest): boolean {
   return req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0
 }
 
-// ── bodies that a parser has read ────────────────────────────────────────────────────────────────────────────────────
-
-// Express 4's parsers leave an empty object if they have read nothing.
+/** Whether a body parser has left a body. Express 4's parsers leave an empty object if they have read nothing. */
 function isFilled(body: unknown): boolean {
   if (typeof body === 'string' || Array.isArray(body)) return true
   return typeof body === 'object' && body !== null && Object.keys(body).length > 0
 }
-
-function parsedFields(req: NodeRequest, body: unknown): Fields {
-  if (typeof body === 'string' || body instanceof Uint8Array) {
-    return body.length === 0 ? noFields : fieldsIn(body, formatOf(req))
-  }
-  return body === undefined || body === null ? noFields : fieldsOf(body)
-}
-
-function formatOf({ headers }: NodeRequest): BodyFormat {
-  return { type: headers['content-type'], encoding: headers['content-encoding'] }
-}
-
-/** Leaves the fields as a body parser would, so that later parsers do not read the body again. */
-function leaveBody(req: NodeRequest, fields: Fields, bytes: Uint8Array): void {
-  Object.assign(req, { body: fields, _body: true, [kBytes]: bytes })
-}
-
-// ── bodies that we read ──────────────────────────────────────────────────────────────────────────────────────────────
 
 function readBody(req: NodeRequest, res: NodeResponse, limit: number): Promise<Buffer> {
   if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(refuseRest(req, res, limit))

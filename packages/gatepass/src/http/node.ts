@@ -92,9 +92,16 @@ export class NodeExchange implements PromisingExchange {
 
   header(name: string): string | undefined {
     const value = this.#req.headers[name]
-    if (name === 'authorization') return this.#authorization(value)
+    if (name === 'authorization') {
+      // Several lines are joined. Node returns only the first, and a proxy in front may have used another one.
+      const lines = linesOf(this.#req, name)
+      return lines.length > 1 ? lines.join(', ') : value?.toString()
+    }
     if (typeof value === 'string') return value
-    return value === undefined ? this.#pseudoHeader(name) : value.join(', ')
+    if (value !== undefined) return value.join(', ')
+    // HTTP/2 has `:authority` in place of HTTP/1's `Host` (RFC 9113 §8.3.1).
+    const authority = name === 'host' ? this.#req.headers[':authority'] : undefined
+    return typeof authority === 'string' ? authority : undefined
   }
 
   fields(): Promise<Fields> {
@@ -155,18 +162,6 @@ export class NodeExchange implements PromisingExchange {
     return (
       originOf(`${this.#scheme}://${address.includes(':') ? `[${address}]` : address}${port}`) ?? 'http://localhost'
     )
-  }
-
-  /** Joins several lines. Node returns only the first, and a proxy in front may have used another one. */
-  #authorization(first: string | string[] | undefined): string | undefined {
-    const lines = linesOf(this.#req, 'authorization')
-    return lines.length > 1 ? lines.join(', ') : first?.toString()
-  }
-
-  /** HTTP/2 has `:authority` in place of HTTP/1's `Host` (RFC 9113 §8.3.1). */
-  #pseudoHeader(name: string): string | undefined {
-    const authority = name === 'host' ? this.#req.headers[':authority'] : undefined
-    return typeof authority === 'string' ? authority : undefined
   }
 }
 

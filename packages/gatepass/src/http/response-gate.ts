@@ -180,7 +180,10 @@ function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callba
 
 function end(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
   const gate = gateOf(this)
-  if (gate.phase === 'armed' || gate.phase === 'finishing') checkLastChunk(this, chunk, encoding)
+  if (gate.phase === 'armed' || gate.phase === 'finishing') {
+    const absent = isHttp2(this) ? chunk === undefined || chunk === null : !chunk
+    if (!absent && typeof chunk !== 'function') checkChunk(this, chunk, encoding)
+  }
   if (gate.phase === 'armed') start(this, gate)
   if (gate.phase === 'open') return endNow(this, gate, chunk, encoding, callback)
   if (gate.failure !== undefined) abandon(this, gate.failure, chunk, encoding, callback)
@@ -505,11 +508,6 @@ function checkChunk(res: GatedResponse, chunk: unknown, encoding: Encoding): voi
   if (!encoding || typeof encoding === 'function' || Buffer.isEncoding(encoding)) return
   if (typeof chunk === 'string' || (encoding as unknown) !== 'buffer')
     throw nodeError(TypeError, 'ERR_UNKNOWN_ENCODING', 'The encoding of the chunk is unknown')
-}
-
-function checkLastChunk(res: GatedResponse, chunk: unknown, encoding: Encoding): void {
-  const absent = isHttp2(res) ? chunk === undefined || chunk === null : !chunk
-  if (!absent && typeof chunk !== 'function') checkChunk(res, chunk, encoding)
 }
 
 function lastOf(step: Step): Step {

@@ -1,6 +1,6 @@
 import type { Awaitable } from '../awaitable.ts'
 import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
-import { type Fields, oneText } from '../http/body.ts'
+import { oneText } from '../http/body.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type Failure, type Found, isFailure, type Success, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
@@ -67,13 +67,16 @@ export function local<User extends UserObject>(
   checkOptions('local()', options, localOptions, 'ERR_PASSPORT_OPTIONS')
   checkOptions('fields of local()', fields, fieldOptions, 'ERR_PASSPORT_OPTIONS')
   const prove = proof('local()', options)
-  const { names, password } = fieldNames(fields)
+  const { name = ['username', 'email'], password: passwordField = 'password' } = fields
+  const nameFields = typeof name === 'string' ? [name] : name
   return {
     name: 'local',
     async authenticate(exchange, attempt) {
       const fields = await exchange.fields()
-      const credentials = readCredentials(fields, names, password)
-      return credentials === undefined ? MISSING : prove(credentials, exchange, attempt)
+      // Texts only: `{"username": {"$ne": ""}}` must not reach a query.
+      const [name] = nameFields.flatMap((field) => oneText(fields, field) || [])
+      const password = oneText(fields, passwordField)
+      return name === undefined || !password ? MISSING : prove({ name, password }, exchange, attempt)
     },
   }
 }
@@ -105,15 +108,18 @@ export function proof<User extends UserObject>(
     'verify' in options && options.verify
       ? options.verify.bind(options)
       : accountVerifier(options as LocalAccounts<User>)
-  return async (credentials, exchange, attempt) => {
+  return async ({ name, password }, exchange, attempt) => {
     // Before an account is looked up, so that the answer is the same for every name.
-    if (!acceptable(credentials)) return INVALID
-    const user = userFrom('`verify`', await verify(credentials.name, credentials.password, exchange))
+    if (!NAME.test(name) || !name.isWellFormed() || passwordBytes(password) === undefined) return INVALID
+    const user = userFrom('`verify`', await verify(name, password, exchange))
     if (user === undefined) return INVALID
     if (isFailure(user)) return user
     return { type: 'success', user, amr: ['pwd'], ...(attempt?.clock && { at: attempt.clock() }) }
   }
 }
+
+// A control character is in no name, and a NUL is an error to some databases.
+const NAME = /^[^\x00-\x1f\x7f]{1,256}$/
 
 /** Before a password, after it, and once more for another login that renewed the hash at the same moment. */
 const MOST_LOOKS = 3
@@ -139,8 +145,15 @@ function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
       const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
       if (account === undefined || !ok) return undefined
       if (account.failure) return account.failure
-      right.push(account.hash, ...(rehash === undefined ? [] : [rehash]))
-      if (rehash !== undefined) await storeRehash(accounts, account, rehash)
+      right.push(account.hash)
+      if (rehash === undefined) continue
+      right.push(rehash)
+      try {
+        await accounts.rehash?.(account.user, { from: account.hash ?? '', to: rehash })
+      } catch (error) {
+        // The password was right: a database that cannot be written to is no reason to turn its owner away.
+        accounts.onEvent?.({ type: 'rehash_failed', error })
+      }
     }
     return undefined
   }
@@ -166,43 +179,8 @@ function checkedAccount<User>(account: LocalAccount<User> | undefined | null | f
   )
 }
 
-async function storeRehash<User>(
-  accounts: LocalAccounts<User>,
-  { user, hash: from = '' }: LocalAccount<User>,
-  to: string,
-) {
-  try {
-    await accounts.rehash?.(user, { from, to })
-  } catch (error) {
-    // The password was right: a database that cannot be written to is no reason to turn its owner away.
-    accounts.onEvent?.({ type: 'rehash_failed', error })
-  }
-}
-
-/** What somebody typed. */
+/** A name and a password, as typed. */
 export interface Credentials {
   readonly name: string
   readonly password: string
 }
-
-function fieldNames({ name = ['username', 'email'], password = 'password' }: LocalFields) {
-  return { names: typeof name === 'string' ? [name] : name, password }
-}
-
-function readCredentials(fields: Fields, names: readonly string[], passwordField: string): Credentials | undefined {
-  const name = names.map((field) => filled(fields, field)).find((value) => value !== undefined)
-  const password = filled(fields, passwordField)
-  return name === undefined || password === undefined ? undefined : { name, password }
-}
-
-/** A field's text. Objects are not names: `{"username": {"$ne": ""}}` must not reach a query. */
-function filled(fields: Fields, field: string): string | undefined {
-  return oneText(fields, field) || undefined
-}
-
-function acceptable({ name, password }: Credentials): boolean {
-  return NAME.test(name) && name.isWellFormed() && passwordBytes(password) !== undefined
-}
-
-// A control character is in no name, and a NUL is an error to some databases.
-const NAME = /^[^\x00-\x1f\x7f]{1,256}$/

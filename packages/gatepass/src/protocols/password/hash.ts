@@ -56,7 +56,10 @@ export class Hasher {
       await this.hash(password)
       return false
     }
-    if (stored.scheme === 'bcrypt') return this.#matchesBcrypt(password, stored)
+    if (stored.scheme === 'bcrypt') {
+      const bcrypt = this.#kdfs.bcrypt ?? missing('bcrypt', '@node-rs/bcrypt', '')
+      return this.#queue.run(() => bcrypt(password, stored.text))
+    }
     return equalTags(await this.#derive(password, stored), stored.tag)
   }
 
@@ -65,11 +68,26 @@ export class Hasher {
     const current = this.#current
     if (stored.scheme === 'bcrypt' || stored.scheme === 'pbkdf2' || stored.pepper !== current.pepper) return true
     if (stored.salt.length < SALT_BYTES || stored.tag.length < TAG_BYTES) return true
-    return stored.scheme === 'argon2' ? weakerArgon2(stored, current) : weakerScrypt(stored, current)
+    if (stored.scheme === 'scrypt') {
+      if (current.scheme === 'argon2') return true
+      return stored.rounds < current.rounds || stored.blockSize < current.blockSize
+    }
+    if (current.scheme === 'scrypt') return false
+    return stored.variant !== current.variant || stored.memory < current.memory || stored.passes < current.passes
   }
 
   async #derive(password: Uint8Array, hash: Exclude<StoredHash, BcryptHash>): Promise<Uint8Array> {
-    const key = this.#pepperKey(hash.pepper)
+    const { pepper } = hash
+    const key = pepper === undefined ? undefined : this.#peppers.get(pepper)
+    if (pepper !== undefined && key === undefined) {
+      throw new UsageError(
+        'ERR_PASSWORD_PEPPER',
+        `A stored hash needs the pepper "${pepper}", which is not configured`,
+        {
+          hint: 'Put it behind the current one: `pepper: [current, retired]`. Without its key the hash cannot be verified.',
+        },
+      )
+    }
     const compute = this.#computation(password, hash)
     const tag = await this.#queue.run(compute)
     return key === undefined ? tag : keyedTag(key, tag)
@@ -90,21 +108,6 @@ export class Hasher {
         return () => this.#kdfs.pbkdf2(work)
     }
   }
-
-  async #matchesBcrypt(password: Uint8Array, stored: BcryptHash): Promise<boolean> {
-    const bcrypt = this.#kdfs.bcrypt ?? missing('bcrypt', '@node-rs/bcrypt', '')
-    return this.#queue.run(() => bcrypt(password, stored.text))
-  }
-
-  #pepperKey(id: string | undefined): string | undefined {
-    const key = id === undefined ? undefined : this.#peppers.get(id)
-    if (id !== undefined && key === undefined) {
-      throw new UsageError('ERR_PASSWORD_PEPPER', `A stored hash needs the pepper "${id}", which is not configured`, {
-        hint: 'Put it behind the current one: `pepper: [current, retired]`. Without its key the hash cannot be verified.',
-      })
-    }
-    return key
-  }
 }
 
 const SALT_BYTES = 16
@@ -115,19 +118,6 @@ const SCRYPT = { scheme: 'scrypt', rounds: 2 ** 17, blockSize: 8, lanes: 1 } as 
 // bcrypt reads 72 bytes and stops at NUL: anything behind would be accepted whatever it is.
 function bcryptCanTell(password: Uint8Array): boolean {
   return password.length <= 72 && !password.includes(0)
-}
-
-type Current = Omit<Argon2Hash, 'salt' | 'tag'> | Omit<ScryptHash, 'salt' | 'tag'>
-
-function weakerArgon2(stored: Argon2Hash, current: Current): boolean {
-  if (current.scheme !== 'argon2') return false
-  if (stored.variant !== current.variant) return true
-  return stored.memory < current.memory || stored.passes < current.passes
-}
-
-function weakerScrypt(stored: ScryptHash, current: Current): boolean {
-  if (current.scheme !== 'scrypt') return true
-  return stored.rounds < current.rounds || stored.blockSize < current.blockSize
 }
 
 function argon2Cost({ memory = 19_456, passes = 2 }: HashCost): Omit<Argon2Hash, 'salt' | 'tag' | 'pepper'> {

@@ -1,7 +1,7 @@
 import { installedKdfs, type Kdfs } from '../../crypto/kdf.ts'
 import { checkOptions, type OptionKinds, ProtocolError } from '../../error.ts'
 import { Hasher, type HasherOptions } from './hash.ts'
-import { affordable, parseHash, type StoredHash } from './phc.ts'
+import { affordable, parseHash } from './phc.ts'
 import { PasswordPolicy, type PasswordProblem, type PolicyOptions } from './policy.ts'
 import { type QueueOptions, sharedQueue, WorkQueue } from './queue.ts'
 import { passwordBytes } from './text.ts'
@@ -103,8 +103,13 @@ export class HashedPasswords implements Passwords {
   async verify(password: string, stored: string | undefined): Promise<Verification> {
     const ok = await this.matches(password, stored)
     if (!ok || stored === undefined || !this.needsRehash(stored)) return { ok }
-    const rehash = await this.#rehash(password)
-    return rehash === undefined ? { ok } : { ok, rehash }
+    try {
+      return { ok, rehash: await this.hash(password) }
+    } catch (error) {
+      // The password was right: a full queue is no reason to turn its owner away.
+      this.#report({ type: 'rehash_skipped', error })
+      return { ok }
+    }
   }
 
   /** `verify` without the new hash. */
@@ -112,7 +117,12 @@ export class HashedPasswords implements Passwords {
     const bytes = passwordBytes(password)
     // Before anything that depends on the user, so that it says the same of everybody.
     if (bytes === undefined) return false
-    return this.#hasher.matches(bytes, stored === undefined ? undefined : this.#read(stored))
+    const hash = stored === undefined ? undefined : parseHash(stored)
+    const usable = hash !== undefined && affordable(hash)
+    if (stored !== undefined && !usable) {
+      this.#report({ type: 'hash_unusable', reason: hash === undefined ? 'malformed' : 'excessive' })
+    }
+    return this.#hasher.matches(bytes, usable ? hash : undefined)
   }
 
   needsRehash(stored: string): boolean {
@@ -122,23 +132,6 @@ export class HashedPasswords implements Passwords {
 
   check(password: string, about: readonly (string | undefined)[] = []): Promise<PasswordProblem | undefined> {
     return this.#policy.check(password, about)
-  }
-
-  #read(stored: string): StoredHash | undefined {
-    const hash = parseHash(stored)
-    if (hash !== undefined && affordable(hash)) return hash
-    this.#report({ type: 'hash_unusable', reason: hash === undefined ? 'malformed' : 'excessive' })
-    return undefined
-  }
-
-  async #rehash(password: string): Promise<string | undefined> {
-    try {
-      return await this.hash(password)
-    } catch (error) {
-      // The password was right: a full queue is no reason to turn its owner away.
-      this.#report({ type: 'rehash_skipped', error })
-      return undefined
-    }
   }
 }
 
