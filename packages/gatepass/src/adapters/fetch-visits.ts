@@ -57,15 +57,16 @@ export class VisitAuth<User> implements RequestAuth<User> {
 /** What a request that is answered with a response and one `gatepass()` share. */
 export type FetchVisit<User, Name extends string> = Visit<User, Name, FetchExchange>
 
+/** What a visit is found by: the request, or what a framework has in its place. */
+export type VisitKey = object & { [kVisits]?: Map<object, FetchVisit<never, never>> }
 const kVisits: unique symbol = Symbol('gatepass.visits')
-type Visited = Request & { [kVisits]?: Map<object, FetchVisit<never, never>> }
 
 /** What the middleware knows about a request, for handlers, guards and tests of your own. */
-export interface FetchAccess<User, Name extends string = string> {
-  session(request: Request): Awaitable<Session<SessionData>>
-  user(request: Request): Awaitable<User | undefined>
+export interface FetchAccess<User, Name extends string = string, Key = Request> {
+  session(request: Key): Awaitable<Session<SessionData>>
+  user(request: Key): Awaitable<User | undefined>
   /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
-  csrfToken(request: Request): Awaitable<string>
+  csrfToken(request: Key): Awaitable<string>
   readonly gatepass: Gatepass<User, Name>
   readonly sessions: SessionManager<object>
   readonly passport: Passport<User, Name>
@@ -82,22 +83,22 @@ export class FetchVisits<User, Name extends string> {
   }
 
   /** The request's visit, which `begin` began. */
-  of(request: Request): FetchVisit<User, Name> {
-    const visit = this.find(request)
+  of(key: VisitKey): FetchVisit<User, Name> {
+    const visit = this.find(key)
     if (visit === undefined) throw notMounted('auth.handler(…), or app.use(auth) in Hono')
     return visit
   }
 
-  find(request: Visited): FetchVisit<User, Name> | undefined {
-    return request[kVisits]?.get(this.visits) as FetchVisit<User, Name> | undefined
+  find(key: VisitKey): FetchVisit<User, Name> | undefined {
+    return key[kVisits]?.get(this.visits) as FetchVisit<User, Name> | undefined
   }
 
-  access(): FetchAccess<User, Name> {
+  access(): FetchAccess<User, Name, VisitKey> {
     const { core } = this.visits
     return {
-      session: (request: Request) => this.of(request).reading((visit) => visit.open()),
-      user: (request: Request) => this.of(request).reading(({ exchange }) => core.passport.user(exchange)),
-      csrfToken: (request: Request) => this.of(request).reading(({ exchange }) => core.csrfToken(exchange)),
+      session: (key) => this.of(key).reading((visit) => visit.open()),
+      user: (key) => this.of(key).reading(({ exchange }) => core.passport.user(exchange)),
+      csrfToken: (key) => this.of(key).reading(({ exchange }) => core.csrfToken(exchange)),
       gatepass: core,
       sessions: core.sessions,
       passport: core.passport,
@@ -105,16 +106,25 @@ export class FetchVisits<User, Name extends string> {
   }
 
   /** What a request and this `gatepass()` share; no handler may run before `visits.admit(visit)` has let it in. */
-  begin(request: Visited, platform?: FetchPlatform): FetchVisit<User, Name> {
-    const known = request[kVisits] ?? new Map<object, FetchVisit<never, never>>()
+  begin(request: Request, platform: FetchPlatform = {}, key: VisitKey = request): FetchVisit<User, Name> {
+    const known = key[kVisits] ?? new Map<object, FetchVisit<never, never>>()
     const earlier = [...known.values()].at(-1)
     const exchange = earlier?.exchange ?? new FetchExchange(request, this.visits.settings, platform)
     if (earlier !== undefined) this.visits.mustDiffer(exchange, earlier.visits as Visits<unknown, string>)
+    if (this.visits.settings.trust !== undefined && platform.address === undefined) this.#warnOfAddress()
     const answerer = exchange.answerer ?? new FetchAnswerer((error) => this.report(error, request))
     const visit: FetchVisit<User, Name> = new Visit(this.visits, exchange, answerer)
     known.set(this.visits, visit as FetchVisit<never, never>)
-    request[kVisits] = known
+    key[kVisits] = known
     return visit
+  }
+
+  #warnOfAddress(): void {
+    this.visits.warnOnce(
+      'ERR_HTTP_PROXY',
+      'A proxy is trusted, and the address of the connection is not known: its forwarded fields are not read',
+      'Give the second argument of the handler: { address }, the address that the connection comes from.',
+    )
   }
 
   /** The response that may be given out: the session is saved, and its cookie is in the head. */
@@ -138,10 +148,12 @@ export class FetchVisits<User, Name extends string> {
     const begun = this.find(request)
     if (begun !== undefined) return listener(request)
     const visit = this.begin(request, platform)
+    const response = await this.#answer(visit, request, listener)
     try {
-      return await this.finished(visit, await this.#answer(visit, request, listener))
+      return await this.finished(visit, response)
     } catch (error) {
       // The session could not be saved, so what the application answered is not true.
+      response.body?.cancel().catch(() => {})
       return this.fail(visit, error)
     }
   }

@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Awaitable } from '../awaitable.ts'
-import { GatepassError } from '../error.ts'
+import { GatepassError, UsageError } from '../error.ts'
 import { toResponse } from '../http/fetch.ts'
 import type { Gatepass } from '../passport/gatepass.ts'
 import type { RequireLoginOptions } from '../passport/guard.ts'
@@ -53,7 +53,10 @@ export interface HonoGatepass<User, Name extends string = string> extends Middle
   requireLogin(options?: RequireLoginOptions, ...none: NoMore): HonoStep
   /** Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. */
   requireSameOrigin(...none: NoMore): HonoStep
-  /** Answers errors of Gatepass as guards answer refusals; for `app.onError`. Others go on to be thrown. */
+  /**
+   * Answers errors of Gatepass as guards answer refusals; for `app.onError`. Other errors are reported and answered with 500,
+   * unless they have a response of their own (`HTTPException`).
+   */
   errors(...none: NoMore): (error: Error, c: Context) => Response
   readonly gatepass: Gatepass<User, Name>
   readonly sessions: SessionManager<object>
@@ -84,41 +87,55 @@ export function gatepass<User extends UserObject, const Name extends string = st
 ): HonoGatepass<User, Name> {
   const { address, ...rest } = options
   const visits = new FetchVisits<User, Name>(rest)
-  const { core } = visits.visits
+  const { core, settings } = visits.visits
+  if (settings.trust !== undefined && address === undefined) throw addressMissing()
   const access = visits.access()
   const steps = routeSteps(core)
   const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
     makerOf(name, (...given: Given): HonoStep => {
       const step = stepOf(...given)
       return async (c, next) => {
-        const reply = await step(visits.of(c.req.raw).exchange)
+        const visit = visits.of(c)
+        const reply = await answerable(visit, async () => step(visit.exchange))
         return reply === undefined ? next() : toResponse(reply)
       }
     })
 
-  const middleware: MiddlewareHandler<HonoEnv<User>> = async (c, next) => {
-    if (visits.find(c.req.raw) !== undefined) return next()
-    const visit = visits.begin(c.req.raw, {
-      address: address?.(c),
-      body: () => c.req.arrayBuffer(),
-    })
-    c.set('auth', new VisitAuth(visit))
-    await visits.visits.admit(visit)
-    await next()
-    await finish(c, visit)
+  /** Where the application has no error handler of its own, Hono asks an error for its response. */
+  async function answerable<T>(visit: FetchVisit<User, Name>, step: () => Awaitable<T>): Promise<T> {
+    try {
+      return await step()
+    } catch (error) {
+      if (error instanceof GatepassError) Object.assign(error, { getResponse: () => visits.fail(visit, error) })
+      throw error
+    }
   }
 
-  async function finish(c: Context, visit: FetchVisit<User, Name>): Promise<void> {
+  const middleware: MiddlewareHandler<HonoEnv<User>> = async (c, next) => {
+    if (visits.find(c) !== undefined) return next()
+    const platform = { address: address?.(c), current: () => c.req.raw, body: () => bodyAgain(c) }
+    const visit = visits.begin(c.req.raw, platform, c)
+    c.set('auth', new VisitAuth(visit))
+    await answerable(visit, () => visits.visits.admit(visit))
+    await next()
+    // Of a handler that gave no response Hono says so itself.
+    if (!c.finalized) return
     const { res } = c
-    // Assigned anew, a response would keep the fields of the one before it.
+    const finished = await answerable(visit, () => visits.finished(visit, res)).catch((error: unknown) => {
+      res.body?.cancel().catch(() => {})
+      // The error handler's response would get the fields of this one.
+      c.res = undefined
+      throw error
+    })
+    if (finished === res) return
     c.res = undefined
-    c.res = await visits.finished(visit, res)
+    c.res = finished
   }
 
   return Object.assign(middleware, {
-    session: (c: Context) => access.session(c.req.raw),
-    user: (c: Context) => access.user(c.req.raw),
-    csrfToken: (c: Context) => access.csrfToken(c.req.raw),
+    session: (c: Context) => access.session(c),
+    user: (c: Context) => access.user(c),
+    csrfToken: (c: Context) => access.csrfToken(c),
     login: maker('login', steps.login),
     link: maker('link', steps.link),
     logout: maker('logout', steps.logout),
@@ -127,11 +144,29 @@ export function gatepass<User extends UserObject, const Name extends string = st
     requireLogin: maker('requireLogin', steps.requireLogin),
     requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
     errors: makerOf('errors', () => (error: Error, c: Context): Response => {
-      if (!(error instanceof GatepassError)) throw error
-      return visits.fail(visits.find(c.req.raw) ?? visits.begin(c.req.raw), error)
+      const own = !(error instanceof GatepassError) && 'getResponse' in error
+      if (own) return (error as Error & { getResponse(): Response }).getResponse()
+      return visits.fail(visits.find(c) ?? visits.begin(c.req.raw, {}, c), error)
     }),
     gatepass: core,
     sessions: core.sessions,
     passport: core.passport,
   })
+}
+
+/** A form that was read as FormData is written again as it came; Hono would write it as multipart. */
+async function bodyAgain(c: Context): Promise<ArrayBuffer | Uint8Array> {
+  if (c.req.bodyCache.formData === undefined) return c.req.arrayBuffer()
+  const pairs = [...(await c.req.formData())].filter((pair): pair is [string, string] => typeof pair[1] === 'string')
+  return new TextEncoder().encode(new URLSearchParams(pairs).toString())
+}
+
+function addressMissing(): UsageError {
+  return new UsageError(
+    'ERR_HTTP_PROXY',
+    '`trustProxy` needs `address`: Hono does not know where a connection comes from',
+    {
+      hint: "Write address: (c) => getConnInfo(c).remote.address, with the getConnInfo of your platform's adapter.",
+    },
+  )
 }

@@ -76,9 +76,10 @@ export function noHandler<Given extends unknown[], Answer>(
   }
 }
 
-/** Whether a framework, and not the application, calls with this. */
+/** Whether a framework, and not the application, calls with this: a request, a context of Hono, or an error. */
 function isRequest(given: unknown): boolean {
-  return typeof given === 'object' && given !== null && 'headers' in given && 'method' in given
+  if (typeof given !== 'object' || given === null) return false
+  return given instanceof Error || 'req' in given || ('headers' in given && 'method' in given)
 }
 
 function notCalled(name: string): UsageError {

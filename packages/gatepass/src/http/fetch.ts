@@ -1,7 +1,7 @@
 import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
-import { type BodyFormat, type Fields, fieldsIn, malformed, noFields, parserFor, textOf, tooLarge } from './body.ts'
+import { type Fields, fieldsIn, malformed, noFields, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin } from './origin.ts'
 import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
@@ -12,9 +12,11 @@ import type { HttpSettings } from './settings.ts'
 export interface FetchPlatform {
   /** The address of the peer. Without it a trusted proxy cannot be recognized, and no forwarded field is read. */
   readonly address?: string | undefined
+  /** The request as it is now, where a framework lets middleware put another in its place. */
+  readonly current?: (() => Request) | undefined
   /** Returns the body if the framework has already read and kept it. */
-  readonly body?: (() => Promise<ArrayBuffer>) | undefined
-  /** Whether the response can still get a cookie. Default: always. */
+  readonly body?: (() => Promise<ArrayBuffer | Uint8Array>) | undefined
+  /** Whether the response can still get a cookie; Default: always. */
   readonly writable?: () => boolean
 }
 
@@ -122,23 +124,20 @@ export class FetchExchange implements PromisingExchange {
   }
 
   async #readFields(): Promise<Fields> {
-    const { request } = this
+    const request = this.#platform.current?.() ?? this.request
     if (request.method === 'GET' || request.method === 'HEAD') return noFields
     const { bodyLimit } = this.#settings
-    const format: BodyFormat = { type: this.header('content-type'), encoding: this.header('content-encoding') }
     if (Number(this.header('content-length') ?? 0) > bodyLimit) throw tooLarge(bodyLimit)
-    if (request.bodyUsed) {
-      const { body } = this.#platform
-      if (body === undefined) throw readAlready()
-      const bytes = new Uint8Array(await body())
-      if (bytes.length > bodyLimit) throw tooLarge(bodyLimit)
-      return bytes.length === 0 ? noFields : fieldsIn(bytes, format)
-    }
-    if (request.body === null) return noFields
-    const parse = parserFor(format)
-    // From a clone, because the application may read the body as well.
-    const bytes = await readBody(request.clone(), bodyLimit)
-    return bytes.length === 0 ? noFields : parse(textOf(bytes))
+    const bytes = request.bodyUsed ? await this.#readAgain() : await readBody(request, bodyLimit)
+    if (bytes.length > bodyLimit) throw tooLarge(bodyLimit)
+    const format = { type: this.header('content-type'), encoding: this.header('content-encoding') }
+    return bytes.length === 0 ? noFields : fieldsIn(bytes, format)
+  }
+
+  async #readAgain(): Promise<Uint8Array> {
+    const { body } = this.#platform
+    if (body === undefined) throw readAlready()
+    return new Uint8Array(await body())
   }
 }
 
@@ -150,10 +149,11 @@ function readAlready(): UsageError {
 
 const unknownClient: Client = { address: undefined, proto: undefined, host: undefined }
 
+/** Reads a copy: the application may read the body as well. */
 async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
-  const reader = request.body?.getReader()
+  const reader = request.body === null ? undefined : request.clone().body?.getReader()
   if (reader === undefined) return new Uint8Array()
   try {
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
@@ -177,14 +177,16 @@ async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   return bytes
 }
 
-/** The head of a Response that is not made yet. */
+/** The head of a response that was not given out yet. It is changed in place where the response lets that be. */
 export class FetchHead implements AnswerHead {
   status: number
-  readonly headers: Headers
+  headers: Headers
+  /** Whether the response's own fields could not be changed, as those of one that was fetched cannot. */
+  copied = false
 
   constructor(response?: Response) {
     this.status = response?.status ?? 200
-    this.headers = new Headers(response?.headers)
+    this.headers = response?.headers ?? new Headers()
   }
 
   get(name: string): readonly string[] {
@@ -194,12 +196,18 @@ export class FetchHead implements AnswerHead {
   }
 
   set(name: string, value: string | readonly string[]): void {
-    this.headers.delete(name)
+    this.remove(name)
     for (const line of typeof value === 'string' ? [value] : value) this.headers.append(name, line)
   }
 
   remove(name: string): void {
-    this.headers.delete(name)
+    try {
+      this.headers.delete(name)
+    } catch {
+      this.headers = new Headers(this.headers)
+      this.copied = true
+      this.headers.delete(name)
+    }
   }
 
   names(): readonly string[] {
@@ -207,9 +215,12 @@ export class FetchHead implements AnswerHead {
   }
 }
 
-/** Returns the response with another head and the same body. A stream continues from its position. */
-export function withHead(response: Response, { status, headers }: FetchHead): Response {
-  return new Response(response.body, { status, statusText: response.statusText, headers })
+/** The response with this head. Its body is the same: a stream goes on from where it is. */
+export function withHead(response: Response, { headers, copied }: FetchHead): Response {
+  // A response that hands the connection over (101), or stands for a failed one, cannot be made again.
+  if (!copied || response.status < 200) return response
+  const { status, statusText, body } = response
+  return new Response(body, { status, statusText, headers })
 }
 
 /** Turns a reply into a response, on top of the fields that `head` already has. */

@@ -1,0 +1,192 @@
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { describe, expect, test, vi } from 'vitest'
+import { gatepass as fetchGatepass } from '../../src/adapters/fetch.ts'
+import { gatepass, type HonoEnv, type HonoGatepassOptions } from '../../src/adapters/hono.ts'
+import { StoreError } from '../../src/error.ts'
+import type { SessionStore } from '../../src/session/store.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { local } from '../../src/strategies/local.ts'
+
+interface User {
+  readonly id: string
+}
+const users = { find: (id: string): User => ({ id }), subject: (user: User) => user.id }
+const origin = 'https://app.example'
+const own = { origin, 'sec-fetch-site': 'same-origin' }
+const form = { ...own, 'content-type': 'application/x-www-form-urlencoded' }
+const login = 'username=ada&password=correct+horse'
+
+function brokenStore(): SessionStore {
+  const down = () => {
+    throw new StoreError('ERR_STORE_UNAVAILABLE', 'down')
+  }
+  return { synchronous: true, load: () => undefined, insert: down, replace: down, touch: down, remove: down }
+}
+
+describe('an application of Hono', () => {
+  function application(options: Partial<HonoGatepassOptions<User, 'local'>> = {}) {
+    const reported: unknown[] = []
+    const auth = gatepass({
+      sessions: { store: memoryStore() },
+      users,
+      strategies: [local({ verify: (id, password) => (password === 'correct horse' ? { id } : undefined) })],
+      onError: (error) => reported.push(error),
+      ...options,
+    })
+    const app = new Hono<HonoEnv<User>>()
+    app.use(auth)
+    const ask = (path: string, init: RequestInit = {}) => app.request(`${origin}${path}`, init)
+    return { app, auth, ask, reported }
+  }
+
+  test('has its own errors answered as they say, and others reported, with the session saved', async () => {
+    const { app, auth, ask, reported } = application()
+    app.onError(auth.errors())
+    app.get('/forbidden', (c) => {
+      c.var.auth.session.data.seen = true
+      throw new HTTPException(403, { message: 'not for you' })
+    })
+    app.get('/broken', () => {
+      throw new Error('boom')
+    })
+    const forbidden = await ask('/forbidden')
+    expect([forbidden.status, await forbidden.text()]).toEqual([403, 'not for you'])
+    expect(forbidden.headers.getSetCookie()).toHaveLength(1)
+    expect((await ask('/broken')).status).toBe(500)
+    expect(reported).toEqual([new Error('boom')])
+  })
+
+  test('refuses another site with 403 also without an error handler of its own', async () => {
+    const { app, ask } = application()
+    app.post('/', (c) => c.text('done'))
+    const headers = { cookie: 'a=b', origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+    const response = await ask('/', { method: 'POST', headers })
+    expect(response.status).toBe(403)
+    expect(response.headers.get('vary')).toContain('Origin')
+  })
+
+  test('logs in where middleware has put another request in the place of the first, or has read the form', async () => {
+    const readers: Record<string, (c: Context) => Promise<unknown>> = {
+      formData: (c) => c.req.formData(),
+      parseBody: (c) => c.req.parseBody(),
+      text: (c) => c.req.text(),
+      nothing: async () => {},
+    }
+    for (const [what, read] of Object.entries(readers)) {
+      const { app, auth, ask } = application()
+      app.use(bodyLimit({ maxSize: 1000 }))
+      app.use(async (c, next) => {
+        await read(c)
+        await next()
+      })
+      app.post('/login', auth.login('local'), (c) => c.text(c.var.auth.user?.id ?? 'nobody'))
+      const chunked = new Blob([login]).stream()
+      const streamed = { method: 'POST', headers: form, body: chunked, duplex: 'half' } as RequestInit
+      for (const init of [{ method: 'POST', headers: form, body: login }, streamed]) {
+        expect(await (await ask('/login', init)).text(), what).toBe('ada')
+      }
+    }
+  })
+
+  test.each(['requireLogin', 'logout', 'requireSameOrigin'] as const)(
+    'hears at once that %s was registered without being called',
+    async (name) => {
+      const { app, auth, ask } = application()
+      app.onError(auth.errors())
+      app.get('/', auth[name] as never, (c) => c.text('reached'))
+      expect((await ask('/')).status).toBe(500)
+    },
+  )
+
+  test('hears that its error handler was registered without being called', () => {
+    const { auth } = application()
+    expect(() => (auth.errors as (error: Error) => unknown)(new Error('boom'))).toThrow(
+      expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' }),
+    )
+  })
+
+  test('hears from Hono of a handler that gives no response', async () => {
+    const { app, ask } = application()
+    app.get('/', (() => {}) as never)
+    const silent = vi.spyOn(console, 'error').mockImplementation(() => {})
+    expect((await ask('/')).status).toBe(500)
+    silent.mockRestore()
+  })
+
+  test('must say how the address is known if it trusts a proxy, and then sets Secure cookies behind TLS', async () => {
+    expect(() => application({ trustProxy: 1 })).toThrow(expect.objectContaining({ code: 'ERR_HTTP_PROXY' }))
+    const { app, auth } = application({ trustProxy: 1, address: () => '127.0.0.1' })
+    app.post('/login', auth.login('local'), (c) => c.text('in'))
+    const forwarded = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'app.example' }
+    const response = await app.request('http://127.0.0.1/login', {
+      method: 'POST',
+      headers: { ...form, ...forwarded },
+      body: login,
+    })
+    expect(response.headers.getSetCookie().join()).toMatch(/^__Host-Http-gp=.*Secure/)
+  })
+})
+
+describe('a handler of the fetch standard', () => {
+  const options = { users, onError: () => {} }
+
+  test('gives its response out as it is where there is nothing to add', async () => {
+    const auth = fetchGatepass({ ...options, sessions: { store: memoryStore() } })
+    const response = new Response('hello')
+    expect(await auth.handler(() => response)(new Request(origin))).toBe(response)
+    const failed = Response.error()
+    expect(await auth.handler(() => failed)(new Request(origin))).toBe(failed)
+  })
+
+  test('may answer with a response that it has fetched, whose fields cannot be changed', async () => {
+    const auth = fetchGatepass({ ...options, sessions: { store: memoryStore() } })
+    const fetched = await fetch('data:text/plain,hello')
+    const answer = auth.handler((request) => {
+      auth.of(request).session.data.seen = true
+      return fetched
+    })
+    const response = await answer(new Request(origin))
+    expect(response.headers.getSetCookie()).toHaveLength(1)
+    expect(await response.text()).toBe('hello')
+  })
+
+  test('whose session cannot be saved answers 503, and lets go of the body that nobody will read', async () => {
+    const auth = fetchGatepass({ ...options, sessions: { store: brokenStore() } })
+    const cancelled = vi.fn()
+    const answer = auth.handler((request) => {
+      auth.of(request).session.data.seen = true
+      return new Response(new ReadableStream({ cancel: cancelled }))
+    })
+    const response = await answer(new Request(origin))
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
+    expect(response.headers.getSetCookie()).toEqual([])
+    expect(cancelled).toHaveBeenCalledOnce()
+  })
+
+  test('warns once if a proxy is trusted and the address of the connection is not known', async () => {
+    const auth = fetchGatepass({ ...options, sessions: { store: memoryStore() }, trustProxy: 1 })
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const answer = auth.handler(() => new Response('hello'))
+    for (let n = 0; n < 2; n++) await answer(new Request(origin))
+    await answer(new Request(origin), { address: '127.0.0.1' })
+    expect(warned.mock.calls).toHaveLength(1)
+    warned.mockRestore()
+  })
+
+  test('that has read the body of a login says so', async () => {
+    const auth = fetchGatepass({
+      ...options,
+      sessions: { store: memoryStore() },
+      strategies: [local({ verify: (id) => ({ id }) })],
+    })
+    const step = auth.login('local')
+    const answer = auth.handler(async (request) => {
+      await request.text()
+      return (await step(request)) ?? new Response('in')
+    })
+    const response = await answer(new Request(`${origin}/login`, { method: 'POST', headers: form, body: login }))
+    expect(response.status).toBe(500)
+  })
+})
