@@ -51,6 +51,15 @@ test('a short password is refused with the reason', async () => {
   expect(await response.text()).toMatch(/15/)
 })
 
+test('of two visitors who take one name at once, one gets it', async () => {
+  const other = new TestBrowser(browser.origin)
+  const texts = await Promise.all(
+    [browser, other].map(async (visitor) => (await visitor.fetch('/register', { form })).text()),
+  )
+  expect(texts.filter((text) => text.includes('Hello ada'))).toHaveLength(1)
+  expect(texts.filter((text) => text.includes('Choose another name'))).toHaveLength(1)
+})
+
 test('a page of somebody else can neither log in nor register a visitor', async () => {
   const headers = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }
   for (const path of ['/register', '/login']) expect((await browser.fetch(path, { form, headers })).status).toBe(403)

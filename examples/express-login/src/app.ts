@@ -79,11 +79,7 @@ export function createApp(file: string): { app: Express; store: SqliteStore } {
   app.post('/register', auth.requireSameOrigin(), async (req, res) => {
     const { username, password } = req.body as { username?: unknown; password?: unknown }
     if (typeof username !== 'string' || typeof password !== 'string' || username === '' || byName(username)) {
-      return page(
-        res.status(400),
-        'Register',
-        `<p role="alert">Choose another name.</p>${form('/register', 'Register', 'new-password')}`,
-      )
+      return nameTaken(res)
     }
     const problem = await secrets.check(password, [username])
     if (problem !== undefined) {
@@ -93,18 +89,24 @@ export function createApp(file: string): { app: Express; store: SqliteStore } {
         `<p role="alert">${escaped(problem.message)}</p>${form('/register', 'Register', 'new-password')}`,
       )
     }
-    const account = {
-      id: randomUUID(),
-      name: username,
-      hash: await secrets.hash(password),
-      passwordChangedAt: Date.now(),
-    }
+    const hash = await secrets.hash(password)
+    // Another request may have taken the name meanwhile. In a database the unique key of the table says so.
+    if (byName(username)) return nameTaken(res)
+    const account = { id: randomUUID(), name: username, hash, passwordChangedAt: Date.now() }
     accounts.set(account.id, account)
     await req.login(account, { amr: ['pwd'] })
     res.redirect(303, '/')
   })
 
   return { app, store }
+}
+
+function nameTaken(res: Response): void {
+  page(
+    res.status(400),
+    'Register',
+    `<p role="alert">Choose another name.</p>${form('/register', 'Register', 'new-password')}`,
+  )
 }
 
 function page(res: Response, title: string, body: string): void {

@@ -568,6 +568,22 @@ test('a store for express-session is told of a session that is only read, once a
   expect(touched).toBe(1)
 })
 
+test('a touch that fails cuts off no answer that is still being written', async () => {
+  const store = new MemoryStore()
+  store.touch = (_sid, _session, callback) => void callback?.(new Error('down'))
+  const browser = await site(
+    (req, res) => {
+      if (req.url === '/') return count(req, res)
+      res.write('a')
+      setImmediate(() => res.end('b'))
+      return undefined
+    },
+    { store },
+  )
+  await browser.fetch('/')
+  expect(await textOf(browser, '/stream')).toBe('ab')
+})
+
 test('a cookie that nobody signed asks no store, and a session that nobody used leaves nothing', async () => {
   const store = new MemoryStore()
   store.get = () => {

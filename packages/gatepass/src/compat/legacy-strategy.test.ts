@@ -298,6 +298,14 @@ describe('where a request is', () => {
     expect(absolute).toMatchObject({ ...app, url: '/in' })
   })
 
+  test('hides no field in which a proxy says who asks', async () => {
+    const who = named(function (req) {
+      this.success({ id: String(req.headers['x-forwarded-user']) }, { user: req.headers['x-forwarded-user'] })
+    })
+    const said = await told({ origin: 'https://app.example' }, '/in', { ...forged, 'x-forwarded-user': 'ada' }, who)
+    expect(said).toEqual({ user: 'ada' })
+  })
+
   test('is what a trusted proxy says, where there is one', async () => {
     const said = {
       'x-forwarded-host': 'app.example:8443',

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { type Awaitable, andThen, orElse } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { beforeEnd, beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
@@ -219,10 +220,12 @@ export class Visit implements SessionKeeper {
     return isReceived && this.#stored !== session ? this.#touch(record, session) : true
   }
 
-  /** Nothing is lost if this fails: the answer leaves, and the error is told, as by express-session. */
+  /** Nothing is lost if this fails: the answer leaves, and the error is told when it has, as by express-session. */
   #touch(record: SessionRecord, session: Session): Awaitable<boolean> {
+    const { res, next } = this.#handling
     const failed = (error: unknown) => {
-      setImmediate(this.#handling.next, error)
+      // Told earlier, Express would cut an answer off that is still being written.
+      ;(res as ServerResponse).once('close', () => next(error))
       return true
     }
     try {

@@ -22,9 +22,7 @@ export async function requestFor(exchange: NodeExchange, session: object | undef
 function placeOf(exchange: NodeExchange): Record<string, unknown> {
   const { request, target, secure, remoteAddress } = exchange
   const { host, hostname } = new URL(exchange.origin)
-  const kept = Object.entries(request.headers).filter(
-    ([name]) => !/^(?:forwarded$|x-forwarded-|:authority$)/.test(name),
-  )
+  const kept = Object.entries(request.headers).filter(([name]) => !saysWhere.test(name))
   const headers = { ...Object.fromEntries(kept), host }
   const socket = request.socket && Object.create(request.socket, own(['encrypted', 'remoteAddress']))
   if (socket) Object.assign(socket, { encrypted: secure, remoteAddress })
@@ -36,6 +34,9 @@ function placeOf(exchange: NodeExchange): Record<string, unknown> {
     url: request.url?.startsWith('/') ? request.url : target,
   }
 }
+
+/** Not `X-Forwarded-User` and its like, in which a proxy says who asks. */
+const saysWhere = /^(?::authority|forwarded|x-forwarded-(?:by|for|host|port|prefix|proto|protocol|scheme|server|ssl))$/
 
 /** Members of its own, whatever the framework's accessors of these names would do. */
 function own(names: readonly string[]): PropertyDescriptorMap {
