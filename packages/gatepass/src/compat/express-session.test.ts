@@ -23,6 +23,7 @@ async function site(handler: Handler, options: SessionOptions = {}): Promise<Tes
   const middleware = session({ secret, resave: false, saveUninitialized: false, ...options })
   const server = createServer((req, res) =>
     middleware(req, res, async (error) => {
+      if (error && res.headersSent) return undefined
       if (error) return res.writeHead(res.statusCode < 400 ? 500 : res.statusCode).end((error as Error).message)
       const answer = await handler(req as Req, res)
       if (answer !== undefined) res.end(String(answer))
