@@ -1,14 +1,14 @@
 import { type Cookie, type CookieOptions, type CookiePurpose, declareCookie } from './cookie.ts'
 
-/** A purpose the visitor has to agree to. */
+/** A purpose that needs the visitor's consent. */
 export type OptionalPurpose = Exclude<CookiePurpose, 'necessary'>
 
-/** What the visitor agreed to. What is necessary needs no agreement. */
+/** The purposes that the visitor agreed to. `necessary` needs no consent. */
 export interface Consent {
   readonly purposes: readonly OptionalPurpose[]
 }
 
-/** The visitor's choice: `consentTo('statistics')`; `consentTo()` is a no to everything that is not necessary. */
+/** Makes a consent: `consentTo('statistics')`. `consentTo()` refuses everything that is not necessary. */
 export function consentTo(...purposes: readonly OptionalPurpose[]): Consent {
   return { purposes: optionalPurposes.filter((purpose) => purposes.includes(purpose)) }
 }
@@ -16,7 +16,7 @@ export function consentTo(...purposes: readonly OptionalPurpose[]): Consent {
 export interface ConsentCookieOptions extends Omit<CookieOptions, 'purpose'> {
   /** Default `__Host-consent`. */
   name?: string
-  /** Counts the wordings of your cookie notice: a choice made under another number is asked for again. Default 1. */
+  /** Version of your cookie notice. A choice made under another version counts as not made. Default 1. */
   version?: number
 }
 
@@ -24,7 +24,7 @@ const optionalPurposes: readonly OptionalPurpose[] = ['preferences', 'statistics
 const halfYear = 180 * 24 * 60 * 60
 
 /**
- * Declares the cookie that remembers the visitor's choice for 180 days. Absent: not asked yet.
+ * Declares the cookie that remembers the visitor's choice for 180 days. Without the cookie, the visitor has not chosen yet.
  *
  * @throws {UsageError} `ERR_COOKIE_…` if the name or an attribute cannot be written
  */

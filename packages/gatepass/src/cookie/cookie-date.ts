@@ -9,7 +9,7 @@ interface DateParts {
   year?: number
 }
 
-/** Reads a date as loosely as browsers do (RFC 6265bis §5.1.1); `undefined` where they see none. */
+/** Parses a date as browsers do (RFC 6265bis §5.1.1); `undefined` if they find no date in it. */
 export function parseCookieDate(text: string): Date | undefined {
   const parts: DateParts = {}
   for (const word of text.split(delimiters)) readWord(parts, word)
@@ -18,7 +18,7 @@ export function parseCookieDate(text: string): Date | undefined {
   return dateOf(fullYear(year), month, day, time)
 }
 
-/** Each word is the first part it can be that has not been found yet. */
+/** Reads a word as the first part that it fits and that is still missing. */
 function readWord(parts: DateParts, word: string): void {
   readers.some((read) => read(parts, word))
 }
@@ -58,6 +58,6 @@ function dateOf(year: number, month: number, day: number, time: readonly [number
   const [hour, minute, second] = time
   if (year < 1601 || hour > 23 || minute > 59 || second > 59) return undefined
   const date = new Date(Date.UTC(year, month, day, hour, minute, second))
-  // A day the month does not have would have moved into the next one.
+  // If the month does not have this day, Date.UTC has moved to the next month.
   return date.getUTCDate() === day ? date : undefined
 }

@@ -6,78 +6,78 @@ import { type CookieExpiry, checkLifetime, expiryOf, readExpiry, writeExpiry } f
 import { type CookieAttributes, checkAttributes, checkName } from './grammar.ts'
 import { type StandardSchema, validate } from './standard-schema.ts'
 
-/** What a cookie is for, as the visitor is asked; all but `necessary` need agreement. */
+/** What a cookie is for. All purposes except `necessary` need the visitor's consent. */
 export type CookiePurpose = 'necessary' | 'preferences' | 'statistics' | 'marketing'
 
-/** A cookie the application owns: its name, its attributes, and how its value is written, protected and read. */
+/** A cookie of the application: its name, its attributes, and how its value is written, protected and read. */
 export interface Cookie<Value = string> {
   readonly name: string
   readonly attributes: Readonly<CookieAttributes>
   readonly purpose: CookiePurpose
-  /** What it does, for the cookie notice. */
+  /** What the cookie does, for the cookie notice. */
   readonly description?: string
-  /** Whether the name sent twice means absent rather than the first: somebody else may have planted one of the two. */
+  /** Whether two cookies with this name count as none, because an attacker may have planted one. Default: the first counts. */
   readonly single?: boolean
   /**
-   * @param expiry when this one copy ends, where its attributes differ from the cookie's; for kinds that hold their expiry
+   * @param expiry when this one copy expires, if its attributes differ from the cookie's; for kinds that contain their expiry
    * @throws {UsageError} `ERR_COOKIE_VALUE`, `ERR_COOKIE_TOO_LARGE`
    */
   encode(value: Value, expiry?: CookieExpiry): string
-  /** `undefined` for anything `encode` cannot have written: forged, cut short, expired or malformed. Never throws. */
+  /** `undefined` for everything that `encode` cannot have written, and for expired values. Never throws. */
   decode(raw: string): Value | undefined
-  /** Whether `raw`, which decodes, was written under a retired key and should be written again. */
+  /** Whether a retired key wrote `raw`, so that it should be written again. `raw` must be decodable. */
   outdated?(raw: string): boolean
-  /** When `raw`, which decodes, ends. */
+  /** When `raw` expires. `raw` must be decodable. */
   expiry?(raw: string): CookieExpiry
 }
 
 /**
- * What every kind of cookie takes. Unless told otherwise a cookie has `Path=/`, `Secure`, `HttpOnly` and `SameSite=Lax`,
- * and ends when the browser is closed.
+ * The options of every kind of cookie. By default a cookie has `Path=/`, `Secure`, `HttpOnly` and `SameSite=Lax`, and the
+ * browser deletes it when it is closed.
  */
 export interface CookieOptions extends CookieAttributes {
-  /** What it is for, as the visitor is asked; default `necessary`. */
+  /** What the cookie is for. Default `necessary`, which needs no consent. */
   purpose?: CookiePurpose
-  /** What it does, for the cookie notice. */
+  /** What the cookie does, for the cookie notice. */
   description?: string
 }
 
 export interface PlainCookieOptions extends CookieOptions {
   /**
-   * `percent` (default): any text, percent-encoded where the grammar needs it. `none`: the value as it is, for tokens;
-   * there is then one spelling of it, and text that needs encoding is refused.
+   * `percent` (default): any text, percent-encoded where the grammar needs it. `none`: the value unchanged, for tokens. Then
+   * each value has one spelling, and text that needs encoding is refused.
    */
   encoding?: 'percent' | 'none'
 }
 
 export interface JsonCookieOptions<Value> extends CookieOptions {
-  /** Decides on reading what is a value; synchronous. zod, valibot, arktype, or whatever implements Standard Schema. */
+  /** Validates the value when it is read; must be synchronous. Use zod, valibot, arktype or another Standard Schema. */
   schema: StandardSchema<Value>
 }
 
 export interface SignedCookieOptions extends CookieOptions {
-  /** Secrets of at least 32 random characters: the first writes, all read. To rotate, put a new one in front. */
+  /** Secrets of at least 32 random characters. The first key writes, all keys read. To rotate, add a new key at the front. */
   keys: Keys
   /**
-   * What the value is used for, where the name does not say: what was written for one usage is not read for another.
-   * Part of the cryptography, and nothing the visitor is asked about; for that see `purpose`.
+   * What the value is used for, if the name does not make it unique. A value written for one usage cannot be read for
+   * another. This is part of the cryptography; what the visitor consents to is `purpose`.
    */
   usage?: string
-  /** Seconds after which a value is refused, whatever the browser does; default `maxAge`. */
+  /** Seconds after which a value is refused, even if the browser still sends it. Default `maxAge`. */
   lifetime?: number
-  /** Epoch milliseconds; default `Date.now`. */
+  /** Epoch milliseconds. Default `Date.now`. */
   clock?: () => number
 }
 
 export interface SealedCookieOptions<Value> extends SignedCookieOptions {
-  /** Seconds after which a value is refused, whatever the browser does; default `maxAge`, or else 24 hours. */
+  /** Seconds after which a value is refused, even if the browser still sends it. Default `maxAge`, or 24 hours without it. */
   lifetime?: number
-  /** Decides on reading whether a value still has the shape this version of the program expects; synchronous. */
+  /** Checks when it is read that a value still has the shape that this version of the program expects; must be synchronous. */
   schema?: StandardSchema<Value>
 }
 
 /**
- * Declares a cookie that holds text which anybody can read and change: a preference, or a token that is looked up.
+ * Declares a cookie with text that the browser's user can read and change: a preference, or a token that is looked up.
  *
  * @throws {UsageError} `ERR_COOKIE_…` if the name or an attribute cannot be written
  */
@@ -89,9 +89,9 @@ export function plainCookie(name: string, options: PlainCookieOptions = {}): Coo
 }
 
 /**
- * Declares a cookie that holds JSON which anybody can read and change; what does not satisfy the schema is absent.
+ * Declares a cookie with JSON that the browser's user can read and change. If the schema refuses a value, it counts as absent.
  *
- * @throws {UsageError} `ERR_COOKIE_…` if the name or an attribute cannot be written; on reading, `ERR_COOKIE_SCHEMA` if
+ * @throws {UsageError} `ERR_COOKIE_…` if the name or an attribute cannot be written; when it is read, `ERR_COOKIE_SCHEMA` if
  * the schema is asynchronous
  */
 export function jsonCookie<Value>(name: string, options: JsonCookieOptions<Value>): Cookie<Value> {
@@ -108,8 +108,8 @@ export function jsonCookie<Value>(name: string, options: JsonCookieOptions<Value
 }
 
 /**
- * Declares a cookie that holds text which anybody can read and nobody else can write: HMAC-SHA-256 over name, value and
- * expiry. Sent twice, it is absent.
+ * Declares a cookie with text that the browser's user can read but not change: HMAC-SHA-256 over name, value and expiry. If
+ * it is sent twice, it counts as absent.
  *
  * @throws {UsageError} `ERR_COOKIE_…` if the name, an attribute or a key cannot be used
  */
@@ -135,7 +135,7 @@ export function signedCookie(name: string, options: SignedCookieOptions): Cookie
   }
 }
 
-// A signed value is `<text>.<expiry>.<signature>`, the signature 43 characters long.
+// A signed value is `<text>.<expiry>.<signature>`; the signature has 43 characters.
 const macSize = 44
 
 function signedTextEnd(raw: string): number {
@@ -146,15 +146,16 @@ function signedExpiry(raw: string): CookieExpiry {
   return readExpiry(raw.slice(signedTextEnd(raw) + 1, -macSize))
 }
 
-/** Bytes of a sealed value: leaves room for name and attributes in what proxies and browsers take. */
+/** Maximum size of a sealed value in bytes. Leaves room for name and attributes in what proxies and browsers accept. */
 const maxSealedSize = 3800
 const sealedLifetime = 24 * 60 * 60
 
 /**
- * Declares a cookie that holds JSON which nobody else can read or write: AES-256-GCM, bound to the name, with the expiry
- * inside. Sent twice, it is absent. It cannot be taken back before it expires: do not keep a login in it alone.
+ * Declares a cookie with JSON that only the server can read and write: AES-256-GCM, bound to the name, with the expiry
+ * inside. If it is sent twice, it counts as absent. It cannot be revoked before it expires, so a login in it alone cannot be
+ * ended by the server.
  *
- * @throws {UsageError} `ERR_COOKIE_…` if the name, an attribute or a key cannot be used; on writing, `ERR_COOKIE_TOO_LARGE`
+ * @throws {UsageError} `ERR_COOKIE_…` if the name, an attribute or a key cannot be used; when it is written, `ERR_COOKIE_TOO_LARGE`
  * if the sealed value takes more than 3,800 bytes
  */
 export function sealedCookie<Value>(name: string, options: SealedCookieOptions<Value>): Cookie<Value> {
@@ -201,7 +202,7 @@ function checkSealedSize(name: string, sealed: string): string {
     'ERR_COOKIE_TOO_LARGE',
     `The value for cookie ${name} takes ${sealed.length} bytes when sealed`,
     {
-      hint: `Keep it below ${maxSealedSize} bytes: keep the data in a session, on the server.`,
+      hint: `The limit is ${maxSealedSize} bytes. Keep the data in a session, on the server.`,
     },
   )
 }
@@ -224,7 +225,7 @@ const cookieOptions: OptionKinds<CookieOptions> = {
   description: 'string',
 }
 
-/** The part of a cookie that does not depend on its kind; checked here, so that a mistake shows when the program starts. */
+/** The part of a cookie that every kind has. It is checked here, so that mistakes show when the program starts. */
 export function declareCookie(name: string, options: CookieOptions): Omit<Cookie, 'encode' | 'decode'> {
   checkOptions(`the cookie ${name}`, options, cookieOptions, 'ERR_COOKIE_ATTRIBUTE')
   const { purpose = 'necessary', description, ...given } = options

@@ -6,32 +6,32 @@ import type { CookieAttributes } from './grammar.ts'
 import { countCookie, readCookie, readCookies } from './parse.ts'
 import { serializeSetCookie } from './serialize.ts'
 
-/** A cookie of any kind, where its value does not matter. */
+/** A cookie of any kind, for code that does not use its value. */
 export type AnyCookie = Pick<Cookie, 'name' | 'attributes' | 'purpose' | 'description'>
 
 export interface CookiesOptions {
-  /** What the visitor agreed to, or the cookie that says so. Default: nobody asks, and every cookie is allowed. */
+  /** What the visitor agreed to, or the cookie that holds it. Default: every cookie is allowed. */
   consent?: Consent | Cookie<Consent>
-  /** Whether the response can still set cookies; default: always. */
+  /** Whether the response can still set cookies. Default: always. */
   writable?: () => boolean
-  /** Epoch milliseconds; default `Date.now`. */
+  /** Epoch milliseconds. Default `Date.now`. */
   clock?: () => number
 }
 
-/** What will be said about one cookie: the value it then has, and the field that says so. */
+/** A cookie to be set: its value from then on, and its Set-Cookie field. */
 interface Draft {
   readonly raw: string | undefined
   readonly field: string
 }
 
-/** The cookies of one exchange: those the browser sent, and those to set on the response. */
+/** The cookies of one exchange: those that the browser sent, and those to set on the response. */
 export class Cookies {
   readonly #header: string | undefined
   readonly #options: CookiesOptions | undefined
-  /** Chosen during this exchange, where no cookie keeps it. */
+  /** The consent given during this exchange, if no cookie keeps it. */
   #consent: Consent | undefined
   #drafts: Map<string, Draft> | undefined
-  /** Removals in other scopes than the cookie's own. */
+  /** Set-Cookie fields that delete cookies in scopes other than their own. */
   #elsewhere: string[] | undefined
 
   constructor(cookieHeader: string | undefined, options?: CookiesOptions) {
@@ -40,34 +40,35 @@ export class Cookies {
   }
 
   /**
-   * The value as drafted on this response, or else as the browser sent it; `undefined` if it is absent, malformed, forged,
-   * expired, or not agreed to. A value under a retired key is drafted again under the current one, to end when it would have.
+   * The value that is drafted on this response, or that the browser sent. `undefined` if it is absent, malformed, forged or
+   * expired, or if the visitor has not consented. A value under a retired key is drafted again under the current key; its
+   * expiry stays.
    */
   get<Value>(cookie: Cookie<Value>): Value | undefined {
     return this.allows(cookie) ? this.#read(cookie) : undefined
   }
 
-  /** The first value under this name, as sent: nothing decoded, verified, drafted or asked for. */
+  /** The first value with this name as sent: not decoded, not verified, without drafts and without consent. */
   raw(name: string): string | undefined {
     return readCookie(this.#header, name)
   }
 
-  /** All values under this name, as sent. */
+  /** All values with this name, as sent. */
   rawAll(name: string): string[] {
     return readCookies(this.#header, name)
   }
 
-  /** How often the browser sent this name: more than once when somebody planted a cookie beside yours. */
+  /** How often the browser sent this name. More than once means that another host or path has set a cookie with this name. */
   count(name: string): number {
     return countCookie(this.#header, name)
   }
 
   /**
-   * Drafts a Set-Cookie; of several for one name the last one leaves.
+   * Drafts a Set-Cookie. A later draft for the same name replaces it.
    *
-   * @param override attributes for this time, over the cookie's own
-   * @returns false if the visitor has not agreed to this cookie; it is then left alone
-   * @throws {UsageError} `ERR_COOKIE_…` for what cannot be written, `ERR_RESPONSE_STARTED` when it is too late
+   * @param override attributes for this call, on top of the cookie's own
+   * @returns false if the visitor has not consented to this cookie and nothing was drafted
+   * @throws {UsageError} `ERR_COOKIE_…` if the value cannot be written, `ERR_RESPONSE_STARTED` if the response was sent
    */
   set<Value>(cookie: Cookie<Value>, value: Value, override?: CookieAttributes): boolean {
     if (!this.allows(cookie)) return false
@@ -76,9 +77,9 @@ export class Cookies {
   }
 
   /**
-   * Drafts the removal of a cookie from the browser, under the attributes it was set with.
+   * Drafts the deletion of a cookie, with the attributes that it was set with.
    *
-   * @throws {UsageError} `ERR_RESPONSE_STARTED` when it is too late
+   * @throws {UsageError} `ERR_RESPONSE_STARTED` if the response was sent
    */
   delete(cookie: Pick<Cookie, 'name' | 'attributes'>): void {
     this.#assertWritable(cookie.name)
@@ -87,8 +88,8 @@ export class Cookies {
   }
 
   /**
-   * Drafts the removal of cookies of the same name in these other scopes, each a `domain` and a `path`, beside whatever is
-   * drafted for the cookie itself. A browser that has none there does nothing.
+   * Drafts the deletion of cookies with the same name in other scopes, each a `domain` and a `path`. The draft for the cookie
+   * itself stays. A browser without such a cookie does nothing.
    */
   deleteElsewhere(cookie: Pick<Cookie, 'name' | 'attributes'>, scopes: readonly CookieAttributes[]): void {
     this.#assertWritable(cookie.name)
@@ -100,25 +101,25 @@ export class Cookies {
         const removed = { ...attributes, ...scope, maxAge: 0, expires: new Date(0) }
         return [serializeSetCookie(cookie.name, '', removed)]
       } catch {
-        // A path or host of a request that no cookie can have: none was set there.
+        // No cookie can have this path or host, so there is none to delete.
         return []
       }
     })
   }
 
-  /** Set-Cookie field values, at most one per name and scope, in the order they were first set; removals in other scopes first. */
+  /** The Set-Cookie fields, at most one per name and scope. Deletions in other scopes come first, then drafts in order. */
   setCookieFields(): string[] {
     const fields = this.#elsewhere === undefined ? [] : [...this.#elsewhere]
     if (this.#drafts) for (const draft of this.#drafts.values()) fields.push(draft.field)
     return fields
   }
 
-  /** Whether there is a cookie to set. */
+  /** Whether there are Set-Cookie fields. */
   get changed(): boolean {
     return this.#drafts !== undefined || this.#elsewhere !== undefined
   }
 
-  /** Whether the visitor agreed to what this cookie is for. */
+  /** Whether the visitor consented to the purpose of this cookie. */
   allows(cookie: Pick<Cookie, 'purpose'>): boolean {
     const source = this.#options?.consent
     if (source === undefined || cookie.purpose === 'necessary') return true
@@ -126,16 +127,16 @@ export class Cookies {
   }
 
   /**
-   * Takes the visitor's choice from here on, and remembers it in the consent cookie if there is one.
+   * Applies the visitor's choice from now on, and remembers it in the consent cookie if there is one.
    *
-   * @param known the application's cookies: those no longer agreed to are deleted, as {@link deleteRefused} does
-   * @throws {UsageError} `ERR_COOKIE_CONSENT` without the option `consent`, `ERR_RESPONSE_STARTED` when it is too late
+   * @param known the application's cookies; those without consent are deleted, as by {@link deleteRefused}
+   * @throws {UsageError} `ERR_COOKIE_CONSENT` without the option `consent`, `ERR_RESPONSE_STARTED` if the response was sent
    */
   setConsent(consent: Consent, known: readonly AnyCookie[]): void {
     const source = this.#options?.consent
     if (source === undefined) {
       throw new UsageError('ERR_COOKIE_CONSENT', 'A choice was made, but these cookies do not ask for consent', {
-        hint: 'Give the option `consent`, usually a consentCookie().',
+        hint: 'Set the option `consent`, usually to a consentCookie().',
       })
     }
     if (isCookie(source)) this.#write(source, consent, undefined)
@@ -143,7 +144,7 @@ export class Cookies {
     this.deleteRefused(known)
   }
 
-  /** Drafts the removal of every cookie among these that the browser has, or is about to get, without the visitor's consent. */
+  /** Deletes those of these cookies that the visitor has not consented to, in the browser and among the drafts. */
   deleteRefused(known: readonly AnyCookie[]): void {
     for (const cookie of known) {
       if (this.allows(cookie)) continue
@@ -181,7 +182,7 @@ export class Cookies {
   #renew<Value>(cookie: Cookie<Value>, value: Value, raw: string): void {
     if (this.#options?.writable?.() === false) return
     const expiry = cookie.expiry?.(raw)
-    // The browser counts Max-Age from now: only what is left of it keeps the end where it was.
+    // The browser counts Max-Age from now, so the expiry stays only if the remaining time is written.
     const left = expiry?.persistent && expiry.at !== undefined ? Math.ceil((expiry.at - this.#now()) / 1000) : undefined
     this.#draft(cookie, cookie.encode(value, expiry), left === undefined ? undefined : { maxAge: Math.max(0, left) })
   }
@@ -207,13 +208,13 @@ export class Cookies {
 
   #assertWritable(name: string): void {
     if (this.#options?.writable?.() !== false) return
-    throw new UsageError('ERR_RESPONSE_STARTED', `Cookie ${name} cannot be set: the response has left`, {
+    throw new UsageError('ERR_RESPONSE_STARTED', `Cookie ${name} cannot be set: the response has begun`, {
       hint: 'Set cookies before the first byte of the response is written.',
     })
   }
 }
 
-/** Domain and path by which a browser tells cookies of one name apart. */
+/** The domain and path of a cookie. Browsers keep cookies with the same name apart by them. */
 function scopeOf({ domain, path }: CookieAttributes): string {
   return `${domain?.replace(/^\./, '').toLowerCase() ?? ''}${path ?? ''}`
 }

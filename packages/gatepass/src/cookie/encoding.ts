@@ -4,18 +4,22 @@ const plainOctets = /^[!#$&-+\--:<-[\]-~]*$/
 const otherUnits = /[^!#$&-+\--:<-[\]-~]+/g
 
 /**
- * Any well-formed text as cookie-octets.
+ * Encodes well-formed text as cookie-octets.
  *
- * @throws {UsageError} `ERR_COOKIE_VALUE` for a lone surrogate, which no encoding of text has a place for
+ * @throws {UsageError} `ERR_COOKIE_VALUE` for a lone surrogate, which UTF-8 cannot encode
  */
 export function percentEncode(name: string, text: string): string {
-  if (typeof text !== 'string') throw unwritable(name, 'is not text', 'Give text, or use jsonCookie.')
+  if (typeof text !== 'string') throw unwritable(name, 'is not a string', 'Give a string, or use jsonCookie.')
   if (plainOctets.test(text)) return text
   if (text.isWellFormed()) return text.replace(otherUnits, encodeURIComponent)
-  throw unwritable(name, 'holds half of a surrogate pair', 'Give well-formed text: see String.prototype.toWellFormed.')
+  throw unwritable(
+    name,
+    'contains half of a surrogate pair',
+    'Give well-formed text: see String.prototype.toWellFormed.',
+  )
 }
 
-/** `undefined` where the percent-encoding is broken. */
+/** `undefined` if the percent-encoding is invalid. */
 export function percentDecode(raw: string): string | undefined {
   if (!raw.includes('%')) return raw
   try {
@@ -25,17 +29,17 @@ export function percentDecode(raw: string): string | undefined {
   }
 }
 
-/** @throws {UsageError} `ERR_COOKIE_VALUE` for what JSON cannot express: `undefined`, a function, a bigint, a cycle */
+/** @throws {UsageError} `ERR_COOKIE_VALUE` for values that JSON cannot express: `undefined`, a function, a bigint, a cycle */
 export function jsonEncode(name: string, value: unknown): string {
   const text = stringify(name, value)
   if (text !== undefined) return text
-  throw unwritable(name, 'has no form in JSON', 'To remove the cookie call `delete`.')
+  throw unwritable(name, 'cannot be written as JSON', 'To remove the cookie, call `delete`.')
 }
 
-/** `undefined` where the text is no JSON. Members named `__proto__` are left out, so that merging them is harmless. */
+/** `undefined` if the text is not JSON. Members named `__proto__` are left out, so that merging the value is harmless. */
 export function jsonDecode(text: string): unknown {
   try {
-    // An escape can spell the name too. The reviver costs more than parsing, and is needed by nobody honest.
+    // An escape can spell the name, too. The reviver costs more than parsing, and honest values do not need it.
     const suspicious = text.includes('__proto__') || text.includes('\\u')
     return suspicious ? JSON.parse(text, withoutPrototype) : JSON.parse(text)
   } catch {
@@ -51,7 +55,7 @@ function stringify(name: string, value: unknown): string | undefined {
   try {
     return JSON.stringify(value)
   } catch (cause) {
-    throw unwritable(name, 'has no form in JSON', 'Leave out bigints and references to itself.', cause)
+    throw unwritable(name, 'cannot be written as JSON', 'Leave out bigints and circular references.', cause)
   }
 }
 
@@ -59,7 +63,7 @@ function unwritable(name: string, fault: string, hint: string, cause?: unknown):
   return new UsageError('ERR_COOKIE_VALUE', `The value for cookie ${name} ${fault}`, { hint, cause })
 }
 
-/** What `cookie` 0.7 and those who imitate it take for the value: here quotes belong to it (RFC 6265bis §4.1.1). */
+/** Removes quotes, as `cookie` 0.7 and similar parsers do. Elsewhere we keep them as part of the value (RFC 6265bis §4.1.1). */
 export function unquoted(value: string): string {
   return value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }

@@ -1,29 +1,29 @@
 import { UsageError } from '../error.ts'
 
-/** What a server may say about a cookie besides its name and value (RFC 6265bis §4.1.2). */
+/** The attributes that a server can set on a cookie (RFC 6265bis §4.1.2). */
 export interface CookieAttributes {
-  /** Also sent to subdomains of this host; an A-label host name without port. Absent: to the exact host alone. */
+  /** Send the cookie to subdomains of this host, too: an A-label host name without port. Absent: only to the exact host. */
   domain?: string
   path?: string
-  /** Seconds, at most 400 days (RFC 6265bis §5.5); 0 deletes. Absent, with no `expires`: until the browser is closed. */
+  /** Seconds, at most 400 days (RFC 6265bis §5.5). 0 deletes. Without it and `expires`: until the browser is closed. */
   maxAge?: number
   expires?: Date
-  /** Sent over https alone. */
+  /** Send the cookie only over https. */
   secure?: boolean
-  /** Out of reach for scripts in the page. */
+  /** Hide the cookie from scripts in the page. */
   httpOnly?: boolean
   sameSite?: 'strict' | 'lax' | 'none'
-  /** Kept apart for every top-level site (CHIPS). */
+  /** Keep a separate cookie for each top-level site (CHIPS). */
   partitioned?: boolean
-  /** Which cookies a browser short of room drops first. */
+  /** Which cookies a browser drops first when it has too many. */
   priority?: 'low' | 'medium' | 'high'
 }
 
-/** The longest lifetime a browser grants, in seconds: 400 days (RFC 6265bis §5.5). */
+/** The longest lifetime that browsers allow, in seconds: 400 days (RFC 6265bis §5.5). */
 export const maxLifetime: number = 400 * 24 * 60 * 60
-/** Bytes of name and value together that every browser takes (RFC 6265bis §5.6). */
+/** How many bytes of name and value together browsers accept (RFC 6265bis §5.6). */
 export const maxPairSize = 4096
-/** Bytes of one attribute's value; browsers ignore a longer one (RFC 6265bis §5.6). */
+/** Maximum size of an attribute's value in bytes. Browsers ignore a longer one (RFC 6265bis §5.6). */
 export const maxAttributeSize = 1024
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
@@ -31,36 +31,36 @@ const octets = /^(?:[!#-+\--:<-[\]-~]*|"[!#-+\--:<-[\]-~]*")$/
 const label = /^[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?$/
 const pathOctets = /^[ -:<-~]*$/
 
-/** @throws {UsageError} `ERR_COOKIE_NAME` if `name` is no token (RFC 9110 §5.6.2) */
+/** @throws {UsageError} `ERR_COOKIE_NAME` if `name` is not a token (RFC 9110 §5.6.2) */
 export function checkName(name: string): void {
   if (typeof name === 'string' && token.test(name)) return
   throw new UsageError('ERR_COOKIE_NAME', `A cookie cannot be named ${quote(name)}`, {
-    hint: "Use letters, digits and !#$%&'*+-.^_`|~, at least one.",
+    hint: "Use at least one character of: letters, digits and !#$%&'*+-.^_`|~",
   })
 }
 
-/** @throws {UsageError} `ERR_COOKIE_VALUE` if `value` is more than cookie-octets, which one pair of DQUOTE may enclose */
+/** @throws {UsageError} `ERR_COOKIE_VALUE` unless `value` is cookie-octets, with or without one pair of DQUOTE around them */
 export function checkValue(name: string, value: string): void {
   if (typeof value === 'string' && octets.test(value)) return
   throw new UsageError('ERR_COOKIE_VALUE', `The value for cookie ${name} ${valueFault(value)}`, {
-    hint: 'Write it through plainCookie or jsonCookie, which encode what the grammar forbids.',
+    hint: 'Use plainCookie or jsonCookie. They encode the characters that the grammar forbids.',
   })
 }
 
 /** @throws {UsageError} `ERR_COOKIE_TOO_LARGE` */
 export function checkPairSize(name: string, value: string): void {
-  // Both are ASCII by now, so that characters are bytes.
+  // Both have been checked to be ASCII, so the number of characters is the number of bytes.
   const size = name.length + value.length
   if (size <= maxPairSize) return
   throw new UsageError('ERR_COOKIE_TOO_LARGE', `Cookie ${name} takes ${size} bytes, name and value together`, {
-    hint: `Browsers drop what is above ${maxPairSize} bytes. Keep the data in a session and the cookie small.`,
+    hint: `Browsers drop cookies above ${maxPairSize} bytes. Keep the data in a session and the cookie small.`,
   })
 }
 
 /**
  * Checks the attributes against the grammar, the limits and the name's prefix.
  *
- * @throws {UsageError} whose code names the attribute at fault
+ * @throws {UsageError} with a code that names the wrong attribute
  */
 export function checkAttributes(name: string, attributes: Readonly<CookieAttributes>): void {
   for (const key in attributes) checkAttribute(name, key, attributes)
@@ -89,7 +89,7 @@ const checks: Record<keyof CookieAttributes, (name: string, value: unknown, key:
 function unknownAttribute(name: string, key: string): UsageError {
   const meant = Object.keys(checks).find((known) => known.toLowerCase() === key.toLowerCase().replaceAll('-', ''))
   return new UsageError('ERR_COOKIE_ATTRIBUTE', `Cookie ${name} has an attribute ${quote(key)} that does not exist`, {
-    hint: meant ? `Write it \`${meant}\`, once.` : `There are ${Object.keys(checks).join(', ')}.`,
+    hint: meant ? `Write it \`${meant}\`, once.` : `The attributes are ${Object.keys(checks).join(', ')}.`,
   })
 }
 
@@ -117,22 +117,22 @@ function checkDomain(name: string, value: unknown): void {
 }
 
 function isHostName(domain: string): boolean {
-  // A dot in front means nothing any more (RFC 6265bis §5.6.3) and is left out when written.
+  // A leading dot has no meaning any more (RFC 6265bis §5.6.3) and is not written.
   const host = domain.startsWith('.') ? domain.slice(1) : domain
   return host.length <= 253 && host.split('.').every((part) => label.test(part))
 }
 
 function domainRemedy(value: unknown): string {
-  if (typeof value !== 'string') return 'Give a host name as text.'
+  if (typeof value !== 'string') return 'Give a host name as a string.'
   if (/[^\0-\x7f]/.test(value)) return 'Write an international name as A-labels: new URL(address).hostname gives them.'
-  if (/:\d*$/.test(value)) return 'Leave the port out: cookies do not know ports.'
-  return 'Give a host name alone: letters, digits and hyphens between dots; or leave it out for the exact host.'
+  if (/:\d*$/.test(value)) return 'Leave the port out: cookies have no ports.'
+  return 'Give only a host name: letters, digits and hyphens between dots. Or leave it out for the exact host.'
 }
 
 function checkPath(name: string, value: unknown): void {
   if (typeof value !== 'string' || !value.startsWith('/') || !pathOctets.test(value)) {
     throw new UsageError('ERR_COOKIE_PATH', `Cookie ${name} cannot have the Path ${quote(value)}`, {
-      hint: 'Start it with / and percent-encode semicolons and whatever is not ASCII.',
+      hint: 'Start it with / and percent-encode semicolons and all characters that are not ASCII.',
     })
   }
   if (value.length > maxAttributeSize) {
@@ -172,7 +172,7 @@ interface PrefixRule {
   readonly http: boolean
 }
 
-// The longest first: every __Host-Http- name is a __Host- name too.
+// The longest prefix first: every __Host-Http- name is also a __Host- name.
 const prefixRules: readonly PrefixRule[] = [
   { prefix: '__Host-Http-', host: true, http: true },
   { prefix: '__Host-', host: true, http: false },
@@ -187,7 +187,7 @@ function checkPrefix(name: string, attributes: Readonly<CookieAttributes>): void
   const fault = rule && prefixFault(rule, attributes)
   if (fault === undefined) return
   throw new UsageError('ERR_COOKIE_PREFIX', `Cookie ${name} ${fault.fault}`, {
-    hint: `${fault.remedy}, or rename the cookie; browsers drop it otherwise.`,
+    hint: `${fault.remedy}, or rename the cookie. Otherwise browsers drop it.`,
   })
 }
 
@@ -195,8 +195,8 @@ function prefixFault(
   rule: PrefixRule,
   attributes: Readonly<CookieAttributes>,
 ): { fault: string; remedy: string } | undefined {
-  if (!attributes.secure) return { fault: 'lacks Secure', remedy: 'Add `secure: true`' }
-  if (rule.http && !attributes.httpOnly) return { fault: 'lacks HttpOnly', remedy: 'Add `httpOnly: true`' }
+  if (!attributes.secure) return { fault: 'has no Secure', remedy: 'Add `secure: true`' }
+  if (rule.http && !attributes.httpOnly) return { fault: 'has no HttpOnly', remedy: 'Add `httpOnly: true`' }
   if (rule.host && attributes.domain !== undefined) return { fault: 'has a Domain', remedy: 'Remove `domain`' }
   if (rule.host && attributes.path !== '/') return { fault: 'has a Path other than /', remedy: "Set `path: '/'`" }
   return undefined
@@ -207,10 +207,10 @@ function valueFault(value: unknown): string {
   const quoted = value.length > 1 && value.startsWith('"') && value.endsWith('"')
   const inner = quoted ? value.slice(1, -1) : value
   const at = Array.from(inner).find((character) => !/^[!#-+\--:<-[\]-~]$/.test(character)) ?? ''
-  return `holds U+${(at.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}, which no cookie can hold`
+  return `contains U+${(at.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}, which no cookie can hold`
 }
 
-/** JSON keeps control characters out of messages and logs. */
+/** Quotes a value for a message. JSON escapes control characters, which must not reach logs. */
 function quote(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value)
   return text.length > 80 ? `${text.slice(0, 80)}…` : text

@@ -7,13 +7,13 @@ export interface CookieNoticeEntry {
   readonly name: string
   readonly purpose: CookiePurpose
   readonly description: string
-  /** Seconds; `null`: until the browser is closed. */
+  /** Lifetime in seconds; `null`: until the browser is closed. */
   readonly maxAge: number | null
-  /** The same in words. */
+  /** The lifetime in words. */
   readonly lifetime: string
 }
 
-/** The words of a notice, so that it can be in the visitor's language. */
+/** The texts of a notice. Replace them to write it in the visitor's language. */
 export interface CookieNoticeWords {
   caption: string
   name: string
@@ -28,19 +28,19 @@ export interface CookieNoticeWords {
 export interface CookieNoticeOptions {
   /** Default: English. */
   words?: Partial<CookieNoticeWords>
-  /** Epoch milliseconds, for cookies with a fixed `expires`; default `Date.now`. */
+  /** Epoch milliseconds, for cookies with a fixed `expires`. Default `Date.now`. */
   clock?: () => number
 }
 
-/** What an application keeps in browsers, for its visitors to read. `JSON.stringify` gives the entries. */
+/** A list of the application's cookies for its visitors. `JSON.stringify` writes the entries. */
 export interface CookieNotice {
   readonly entries: readonly CookieNoticeEntry[]
-  /** A table with caption and headers; every text in it is escaped. */
+  /** A table with caption and headers. Every text in it is escaped. */
   toHtml(): string
   toJSON(): readonly CookieNoticeEntry[]
 }
 
-/** Lists the application's cookies: what each is called, what it is for, how long it stays and what it does. */
+/** Lists the application's cookies with name, purpose, lifetime and description. */
 export function cookieNotice(cookies: readonly AnyCookie[], options: CookieNoticeOptions = {}): CookieNotice {
   const words = { ...english, ...options.words }
   const now = (options.clock ?? Date.now)()
@@ -89,7 +89,7 @@ const units = [
   ['second', 1],
 ] as const
 
-/** In the largest unit that divides it, so that nothing is rounded: `400 days`, `36 hours`, `90 seconds`. */
+/** Uses the largest unit that divides the duration, so that nothing is rounded: `400 days`, `36 hours`, `90 seconds`. */
 function inWords(seconds: number): string {
   const [unit, size] = units.find(([, length]) => seconds >= length && seconds % length === 0) ?? units[3]
   return `${seconds / size} ${unit}${seconds === size ? '' : 's'}`

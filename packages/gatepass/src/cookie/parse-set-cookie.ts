@@ -2,19 +2,19 @@ import { parseCookieDate } from './cookie-date.ts'
 import { type CookieAttributes, maxAttributeSize, maxLifetime, maxPairSize } from './grammar.ts'
 import { trimmed } from './parse.ts'
 
-/** What a Set-Cookie field says, as a browser understands it. */
+/** A Set-Cookie field as a browser reads it. */
 export interface SetCookie {
-  /** Empty where the field names none. */
+  /** Empty if the field has no name. */
   readonly name: string
   readonly value: string
-  /** Those a browser takes notice of; of one given twice, the last. */
+  /** The attributes that a browser accepts. If one is given twice, the last counts. */
   readonly attributes: CookieAttributes
 }
 
 /**
  * Reads the value of a Set-Cookie field as a browser does (RFC 6265bis §5.6).
  *
- * @returns `undefined` if a browser ignores the whole field: control characters, nothing in it, or too large
+ * @returns `undefined` if a browser ignores the whole field, because it is empty, too large or has control characters
  */
 export function parseSetCookie(field: string): SetCookie | undefined {
   if (/[\0-\x08\x0a-\x1f\x7f]/.test(field)) return undefined
@@ -27,7 +27,7 @@ export function parseSetCookie(field: string): SetCookie | undefined {
   return { name, value, attributes }
 }
 
-/** Without `=` all of it is the value. */
+/** Without `=`, the whole pair is the value. */
 function nameAndValue(pair: string): [name: string, value: string] {
   const equals = pair.indexOf('=')
   if (equals === -1) return ['', trimmed(pair, 0, pair.length)]
@@ -70,14 +70,14 @@ function readMaxAge(attributes: CookieAttributes, value: string): void {
   attributes.maxAge = Math.min(Math.max(Number(value), 0), maxLifetime)
 }
 
-/** Absent again if empty: the cookie is then for the exact host. */
+/** An empty Domain removes an earlier one: the cookie is then for the exact host. */
 function readDomain(attributes: CookieAttributes, value: string): void {
   const host = (value.startsWith('.') ? value.slice(1) : value).toLowerCase()
   if (host) attributes.domain = host
   else delete attributes.domain
 }
 
-/** Absent again unless absolute: the cookie then has the default path of the request. */
+/** A Path that is not absolute removes an earlier one: the cookie then has the default path of the request. */
 function readPath(attributes: CookieAttributes, value: string): void {
   if (value.startsWith('/')) attributes.path = value
   else delete attributes.path

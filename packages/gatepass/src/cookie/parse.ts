@@ -1,9 +1,10 @@
-// Reading never throws and takes time in proportion to the header, whatever a browser sends. Only SP and HTAB are
-// trimmed: a name padded with other white space is another name (RFC 6265bis §5.6).
+// For every input, reading never throws and takes time in proportion to the header's length. Only SP and HTAB are trimmed:
+// a name padded with other white space is another name (RFC 6265bis §5.6).
 
 /**
- * Reads all cookies of a Cookie header: a record without prototype. Values are as sent; nothing is decoded and quotes
- * stay. Of a name sent twice the first value is kept: ask {@link countCookie}. Pairs without a name are left out.
+ * Reads all cookies of a Cookie header into a record without prototype. Values are as sent: they are not decoded, and quotes
+ * stay. If a name was sent twice, the first value is kept; {@link countCookie} counts them. Pairs without a name are left
+ * out.
  */
 export function parseCookie(header: string | undefined): Record<string, string> {
   const cookies: Record<string, string> = Object.create(null)
@@ -14,7 +15,7 @@ export function parseCookie(header: string | undefined): Record<string, string> 
     let end = header.indexOf(';', start)
     if (end === -1) end = length
     const equals = header.indexOf('=', start)
-    // No further pair can have a name.
+    // No later pair has a name.
     if (equals === -1) break
     if (equals < end) addPair(cookies, header, start, equals, end)
     // Pairs up to this `=` have no name: skip them at once.
@@ -23,14 +24,14 @@ export function parseCookie(header: string | undefined): Record<string, string> 
   return cookies
 }
 
-/** Reads the first cookie of this name, without looking at the rest; otherwise as {@link parseCookie}. */
+/** Reads the first cookie of this name without parsing the rest. The value is as from {@link parseCookie}. */
 export function readCookie(header: string | undefined, name: string): string | undefined {
   if (!header) return undefined
   const value = findValue(header, name, 0)
   return value === -1 ? undefined : valueAt(header, value)
 }
 
-/** Reads all cookies of this name, in the order in which they were sent; otherwise as {@link readCookie}. */
+/** Reads all cookies of this name, in the order in which they were sent. */
 export function readCookies(header: string | undefined, name: string): string[] {
   const values: string[] = []
   if (!header) return values
@@ -39,7 +40,7 @@ export function readCookies(header: string | undefined, name: string): string[] 
   return values
 }
 
-/** Counts how often a name was sent: more than once when another host or path planted one beside yours. */
+/** Counts how often a name was sent. More than once means that another host or path has set a cookie with this name. */
 export function countCookie(header: string | undefined, name: string): number {
   if (!header) return 0
   let count = 0
@@ -52,7 +53,7 @@ function addPair(cookies: Record<string, string>, header: string, start: number,
   if (name !== '' && cookies[name] === undefined) cookies[name] = trimmed(header, equals + 1, end)
 }
 
-/** Where the value of the first pair of this name at or after `from` begins, or -1. */
+/** The index of the value of the first pair with this name at or after `from`, or -1. */
 function findValue(header: string, name: string, from: number): number {
   for (let at = header.indexOf(name, from); at !== -1; at = header.indexOf(name, at + name.length)) {
     const equals = skipSpace(header, at + name.length)
@@ -68,7 +69,7 @@ function startsPair(header: string, at: number): boolean {
   return before < 0 || header.charCodeAt(before) === 59
 }
 
-/** Whether a pair can have this name at all: `a=b` and ` a` begin pairs of other names. */
+/** Whether a pair can have this name. `a=b` and ` a` would begin pairs with other names. */
 function isName(name: string): boolean {
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i)

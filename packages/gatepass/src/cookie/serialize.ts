@@ -12,9 +12,9 @@ export function serializeCookie(cookies: Readonly<Record<string, string | undefi
 }
 
 /**
- * Writes the value of a Set-Cookie field (RFC 6265bis §4.1). Adds no attribute of its own and encodes nothing.
+ * Writes the value of a Set-Cookie field (RFC 6265bis §4.1). It adds no attributes and encodes nothing.
  *
- * @throws {UsageError} `ERR_COOKIE_…` for whatever the grammar forbids or a browser would drop
+ * @throws {UsageError} `ERR_COOKIE_…` for input that the grammar forbids or a browser would drop
  */
 export function serializeSetCookie(name: string, value: string, attributes: Readonly<CookieAttributes> = {}): string {
   return pair(name, value) + attributeText(name, attributes)
@@ -29,7 +29,7 @@ function pair(name: string, value: string): string {
 
 const words = { strict: 'Strict', lax: 'Lax', none: 'None', low: 'Low', medium: 'Medium', high: 'High' } as const
 
-// The attributes of a declared cookie never change: they are checked and written once.
+// The attributes of a declared cookie never change, so they are checked and written only once.
 const written = new WeakMap<Readonly<CookieAttributes>, { readonly name: string; readonly text: string }>()
 
 function attributeText(name: string, attributes: Readonly<CookieAttributes>): string {
@@ -37,7 +37,7 @@ function attributeText(name: string, attributes: Readonly<CookieAttributes>): st
   if (before?.name === name) return before.text
   checkAttributes(name, attributes)
   const text = writeAttributes(attributes)
-  // A Date can be changed even in a frozen object.
+  // A Date in a frozen object can still be changed.
   if (Object.isFrozen(attributes) && attributes.expires === undefined) written.set(attributes, { name, text })
   return text
 }

@@ -1,6 +1,6 @@
 import { UsageError } from '../error.ts'
 
-/** What zod, valibot, arktype and others have in common: the part of the Standard Schema interface that is used here. */
+/** The part of the Standard Schema interface (zod, valibot, arktype and others) that is used here. */
 export interface StandardSchema<Output> {
   readonly '~standard': {
     readonly version: 1
@@ -9,23 +9,23 @@ export interface StandardSchema<Output> {
   }
 }
 
-/** The value when `issues` is absent. */
+/** The result of a schema: the value, or `issues` if the schema refused it. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly unknown[] }
 
 /**
- * The value as the schema gives it, or `undefined` if the schema refuses it or fails.
+ * Returns the value that the schema outputs, or `undefined` if the schema refuses the value or throws.
  *
- * @throws {UsageError} `ERR_COOKIE_SCHEMA` if the schema answers with a promise
+ * @throws {UsageError} `ERR_COOKIE_SCHEMA` if the schema returns a promise
  */
 export function validate<Output>(name: string, schema: StandardSchema<Output>, value: unknown): Output | undefined {
   const result = attempt(schema, value)
   if (result instanceof Promise) {
-    // Nobody waits for it; a rejection must not end the process.
+    // No code awaits this promise: its rejection must not end the process.
     result.catch(() => undefined)
     throw new UsageError('ERR_COOKIE_SCHEMA', `The schema of cookie ${name} validates asynchronously`, {
-      hint: 'Cookies are read synchronously. Leave asynchronous checks out of the schema and make them afterwards.',
+      hint: 'Cookies are read synchronously. Do asynchronous checks afterwards, outside the schema.',
     })
   }
   return result === undefined || result.issues ? undefined : result.value
@@ -38,7 +38,7 @@ function attempt<Output>(
   try {
     return schema['~standard'].validate(value)
   } catch {
-    // What a browser sent does not throw, not even where a transformation of the schema stumbles over it.
+    // Input from a browser never throws, not even if a transformation of the schema fails on it.
     return undefined
   }
 }

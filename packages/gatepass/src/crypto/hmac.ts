@@ -12,8 +12,8 @@ const blockSize = 64
 const digestSize = 32
 const scratchText = 4096
 
-// Two one-shot hashes take half as long as createHmac, which allocates a native handle. Nothing here is asynchronous,
-// so that one scratch space serves all calls; digests travel as Latin-1 text, the cheapest way out of `hash`.
+// Two one-shot hashes take half the time of createHmac, which allocates a native handle. All functions here are synchronous,
+// so one scratch space serves all calls. Digests are Latin-1 text, the cheapest output of `hash`.
 const innerScratch = Buffer.allocUnsafeSlow(blockSize + scratchText)
 const outerScratch = Buffer.allocUnsafeSlow(blockSize + digestSize)
 

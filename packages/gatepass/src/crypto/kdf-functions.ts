@@ -1,15 +1,15 @@
-// The slow functions themselves, each twice: on Node's thread pool, and blocking the thread that calls.
+// The password hashing functions, in two versions: on Node's thread pool, and blocking the calling thread.
 import * as nodeCrypto from 'node:crypto'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
 import type { Argon2Work, Kdfs, Pbkdf2Work, ScryptWork } from './kdf.ts'
 
-/** What this installation has, computed on Node's thread pool. */
+/** The functions that this installation has, computed on Node's thread pool. */
 export function poolKdfs(): Kdfs {
   return { argon2: packagedArgon2() ?? builtInArgon2(), bcrypt: packagedBcrypt(), scrypt, pbkdf2 }
 }
 
-/** The same functions for a thread that has nothing else to do. Throws where `poolKdfs` has `undefined`. */
+/** The same functions, blocking, for a worker thread. Those that are `undefined` in `poolKdfs` throw. */
 export const blockingKdfs: BlockingKdfs = {
   argon2: (work) => {
     const argon2 = optionalPackage<PackagedArgon2>('@node-rs/argon2')
@@ -30,7 +30,7 @@ export interface BlockingKdfs {
   readonly pbkdf2: (work: Pbkdf2Work) => Uint8Array
 }
 
-// Preferred over Node's own: the same result for half the CPU.
+// Preferred over Node's own function: the same result with half the CPU time.
 export function packagedArgon2(): Kdfs['argon2'] {
   const argon2 = optionalPackage<PackagedArgon2>('@node-rs/argon2')
   return argon2 && ((work) => argon2.hashRaw(work.password, packagedParameters(work)))
@@ -48,8 +48,8 @@ function packagedParameters({ variant, salt, memory, passes, lanes, tagLength }:
 }
 
 export function builtInArgon2(): Kdfs['argon2'] {
-  // Present is not enough: a Node.js linked to OpenSSL before 3.2 has the function and throws.
-  return worksHere() ? (work) => deriveArgon2(work.variant, builtInParameters(work)) : undefined
+  // A Node.js linked to OpenSSL before 3.2 has the function, but it throws.
+  return builtInArgon2Works() ? (work) => deriveArgon2(work.variant, builtInParameters(work)) : undefined
 }
 
 type BuiltInParameters = Parameters<typeof nodeCrypto.argon2>[1]
@@ -57,7 +57,7 @@ function builtInParameters({ password, salt, memory, passes, lanes, tagLength }:
   return { message: password, nonce: salt, memory, passes, parallelism: lanes, tagLength }
 }
 
-function worksHere(): boolean {
+function builtInArgon2Works(): boolean {
   const least = { message: '', nonce: new Uint8Array(8), memory: 8, passes: 1, parallelism: 1, tagLength: 4 }
   try {
     nodeCrypto.argon2Sync('argon2id', least)
@@ -83,7 +83,7 @@ interface PackagedBcrypt {
   verifySync(password: Uint8Array, hash: string): boolean
 }
 
-/** `undefined` when the package is not installed; broken ones throw. */
+/** `undefined` if the package is not installed. A broken package throws. */
 function optionalPackage<Exports>(name: string): Exports | undefined {
   try {
     return requirePackage(name)
@@ -105,7 +105,7 @@ function scrypt(work: ScryptWork): Promise<Uint8Array> {
 }
 
 function scryptParameters({ rounds, blockSize, lanes }: ScryptWork): ScryptParameters {
-  // Node refuses above 32 MiB unless told; OpenSSL counts a little more than 128·r·(N+p).
+  // Without maxmem Node refuses more than 32 MiB. OpenSSL needs a little more than 128·r·(N+p).
   const maxmem = 128 * blockSize * (rounds + lanes) + 1024 * 1024
   return { N: rounds, r: blockSize, p: lanes, maxmem }
 }

@@ -1,13 +1,13 @@
-// What runs on each thread of `kdf-threads.ts`: one job at a time, answered in its turn.
+// Runs on each thread of `kdf-threads.ts`. It computes one job at a time and answers in order.
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { blockingKdfs } from './kdf-functions.ts'
 import type { Answer, Job } from './kdf-threads.ts'
 
-// A tenth of the weight of the main thread (sched(7)): on a full machine a login waits, but is not starved as under 19.
+// A tenth of the weight of the main thread (sched(7)): on a busy machine a login waits, but does not starve as it would with 19.
 const NICENESS = 10
 
-// Only Linux has a priority for each thread; elsewhere this would slow down the whole process.
+// Only Linux has a priority per thread. Elsewhere this would slow down the whole process.
 if (process.platform === 'linux') giveWay()
 
 parentPort?.on('message', (job: Job) => parentPort?.postMessage(answer(job)))
@@ -16,7 +16,7 @@ function giveWay(): void {
   try {
     setPriority(NICENESS)
   } catch {
-    // A sandbox may forbid it. Hashing works all the same.
+    // A sandbox may forbid it. Hashing still works.
   }
 }
 

@@ -1,19 +1,19 @@
 import { Worker } from 'node:worker_threads'
 import type { Argon2Work, Kdfs, Pbkdf2Work, ScryptWork } from './kdf.ts'
 
-/** What a thread is asked. */
+/** A computation for a thread. */
 export type Job =
   | { readonly name: 'argon2'; readonly work: Argon2Work }
   | { readonly name: 'bcrypt'; readonly work: { readonly password: Uint8Array; readonly hash: string } }
   | { readonly name: 'scrypt'; readonly work: ScryptWork }
   | { readonly name: 'pbkdf2'; readonly work: Pbkdf2Work }
 
-/** What it answers. */
+/** A thread's answer to a job. */
 export type Answer = { readonly value: Uint8Array | boolean } | { readonly error: unknown }
 
 /**
- * The functions of `pool`, computed on threads that give way to the main thread. On Node's own pool a hash has the priority
- * of the requests beside it, and these wait for a core. What the threads cannot compute, `pool` does.
+ * Computes the functions of `pool` on threads with a lower priority than the main thread. On Node's own pool a hash has the
+ * same priority as requests, which then wait for a core. If the threads fail, `pool` computes the job.
  */
 export function onThreads(pool: Kdfs, threads: Threads = new Threads()): Kdfs {
   const { argon2, bcrypt, scrypt, pbkdf2 } = pool
@@ -27,24 +27,24 @@ export function onThreads(pool: Kdfs, threads: Threads = new Threads()): Kdfs {
   }
 }
 
-/** As many threads as jobs are under way at once, which the queue of passwords bounds. A minute without a job ends them. */
+/** Keeps one thread per simultaneous job; the password queue limits their number. A minute without jobs ends the threads. */
 export class Threads {
   readonly #file: () => URL
   readonly #idle: Thread[] = []
   #startable = true
   #ending: NodeJS.Timeout | undefined
 
-  /** @param file gives what runs on each thread; it may throw where there is none */
+  /** @param file returns the file that each thread runs; it may throw if there is none */
   constructor(file: () => URL = threadFile) {
     this.#file = file
   }
 
-  /** What a thread makes of `job`; of a job that no thread starts or survives, what `otherwise` makes of it. */
+  /** Runs `job` on a thread; falls back to `otherwise()` if no thread starts or it dies. */
   async run<Value extends Uint8Array | boolean>(job: Job, otherwise: () => Promise<Value>): Promise<Value> {
     const thread = this.#idle.pop() ?? this.#start()
     const answer = await thread?.ask(job)
     if (thread === undefined || answer === undefined) {
-      // It never lived. Nor would the next: this code was bundled without its file, or threads are forbidden.
+      // If this thread never answered, another would not either: its file was not bundled, or threads are forbidden.
       if (!thread?.proven) this.#startable = false
       return otherwise()
     }
@@ -76,12 +76,12 @@ export class Threads {
 
 const IDLE_MS = 60_000
 
-// Run as TypeScript in the repository, as JavaScript when installed.
+// TypeScript in the repository, JavaScript in the installed package.
 function threadFile(): URL {
   return new URL(import.meta.url.endsWith('.ts') ? './kdf-thread.ts' : './kdf-thread.js', import.meta.url)
 }
 
-/** One thread, asked one job at a time. It keeps the process alive only while it has one. */
+/** One thread, which gets one job at a time. It keeps the process alive only while it has a job. */
 class Thread {
   readonly #worker: Worker
   #settle: ((answer: Answer | undefined) => void) | undefined
@@ -89,11 +89,11 @@ class Thread {
   #ended = false
 
   constructor(file: URL) {
-    // Without the flags and NODE_OPTIONS of the process: what `--import` loads, instrumentation for instance, stays out.
+    // Without the flags and NODE_OPTIONS of the process, so that `--import` (instrumentation, for example) loads nothing here.
     this.#worker = new Worker(file, { execArgv: [], env: {}, resourceLimits: HEAP })
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#answer(answer))
-    // Followed by 'exit'; without a listener it would end the process.
+    // 'exit' follows and is handled. Without a listener, 'error' would end the process.
     this.#worker.on('error', () => {})
     this.#worker.on('exit', () => this.#exit())
   }
@@ -108,7 +108,7 @@ class Thread {
     })
   }
 
-  /** Whether it ever answered. */
+  /** Whether the thread has ever answered. */
   get proven(): boolean {
     return this.#proven
   }
@@ -129,10 +129,10 @@ class Thread {
   }
 }
 
-// What is hashed lies outside the heap.
+// Small, because hashing allocates its memory outside the heap.
 const HEAP = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 }
 
-// A small Buffer lies among others in one ArrayBuffer, and all of them would be copied to the thread.
+// Small Buffers share one ArrayBuffer, which would be copied to the thread as a whole.
 function alone(job: Job): Job {
   const members = Object.entries(job.work).map(([name, value]) => [
     name,

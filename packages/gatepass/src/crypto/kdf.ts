@@ -7,7 +7,7 @@ export interface Argon2Work {
   readonly variant: 'argon2id' | 'argon2i' | 'argon2d'
   readonly password: Uint8Array
   readonly salt: Uint8Array
-  /** KiB. */
+  /** Memory in KiB. */
   readonly memory: number
   readonly passes: number
   readonly lanes: number
@@ -33,7 +33,7 @@ export interface Pbkdf2Work {
   readonly tagLength: number
 }
 
-/** The slow functions of this installation. None computes on the main thread. */
+/** The password hashing functions of this installation. None of them computes on the main thread. */
 export interface Kdfs {
   /** `undefined` without `@node-rs/argon2` on a Node.js older than 24.7. */
   readonly argon2: ((work: Argon2Work) => Promise<Uint8Array>) | undefined
@@ -43,14 +43,14 @@ export interface Kdfs {
   readonly pbkdf2: (work: Pbkdf2Work) => Promise<Uint8Array>
 }
 
-/** The slow functions found in this installation; looked for once, at the first call. */
+/** Returns the password hashing functions of this installation. It looks for them once, at the first call. */
 export function installedKdfs(): Kdfs {
   installed ??= onThreads(poolKdfs())
   return installed
 }
 let installed: Kdfs | undefined
 
-/** `length` bytes nobody can predict. */
+/** Makes `length` unpredictable bytes. */
 export function randomSalt(length: number): Uint8Array {
   return randomBytes(length)
 }
@@ -60,7 +60,7 @@ export function keyedTag(key: string, tag: Uint8Array): Uint8Array {
   return createHmac('sha256', key).update(tag).digest()
 }
 
-/** Compares in a time that depends on the lengths alone. */
+/** Whether two tags are equal. The time depends only on their lengths. */
 export function equalTags(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && timingSafeEqual(a, b)
 }

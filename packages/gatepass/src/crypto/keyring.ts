@@ -3,7 +3,7 @@ import { equal } from './equal.ts'
 import { hkdf } from './hkdf.ts'
 import { type HmacKey, hmacKey, hmacText } from './hmac.ts'
 
-/** Secrets of at least 32 random characters: the first writes, all read. To rotate, put a new one in front. */
+/** Secrets of at least 32 random characters. The first key writes, all keys read. To rotate, add a new key at the front. */
 export type Keys = readonly [current: string, ...retired: string[]]
 
 const shortestKey = 32
@@ -16,8 +16,8 @@ export class Keyring {
   readonly #retired: readonly HmacKey[]
 
   /**
-   * @param usage what is signed, in words of your own: each usage has keys of its own, so that no signature serves twice
-   * @throws {UsageError} `ERR_COOKIE_KEYS` if there is no key, or one has fewer than 32 characters
+   * @param usage what is signed, in your own words; each usage has its own keys, so that a signature is valid for one usage only
+   * @throws {UsageError} `ERR_COOKIE_KEYS` if there is no key, or a key has fewer than 32 characters
    */
   constructor(keys: Keys, usage: string) {
     checkKeys(keys)
@@ -31,7 +31,7 @@ export class Keyring {
     return hmacText(this.#current, text)
   }
 
-  /** Which kind of key made this signature of `text`; `undefined` if none of them did. */
+  /** Which kind of key made this signature of `text`; `undefined` if none of the keys did. */
   verify(text: string, signature: string): 'current' | 'retired' | undefined {
     if (equal(hmacText(this.#current, text), signature)) return 'current'
     return this.#retired.some((key) => equal(hmacText(key, text), signature)) ? 'retired' : undefined

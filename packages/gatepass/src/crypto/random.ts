@@ -1,6 +1,6 @@
 import { hash, randomFillSync } from 'node:crypto'
 
-// One system call fills enough for 128 tokens: asking for 32 bytes each time costs twenty times as much.
+// One system call fills the pool for 128 tokens. Asking for 32 bytes each time costs twenty times as much.
 const pool = Buffer.allocUnsafeSlow(4096)
 let used = pool.length
 
@@ -9,12 +9,12 @@ export function randomToken(): string {
   return takeRandom(32)
 }
 
-/** Makes a public identifier that cannot be guessed or collide: 16 random bytes as base64url, 22 characters. */
+/** Makes a public identifier that cannot be guessed and does not collide: 16 random bytes as base64url, 22 characters. */
 export function randomHandle(): string {
   return takeRandom(16)
 }
 
-/** Fills `target` between `start` and `end` with random bytes from the pool; at most 4,096 at once. */
+/** Fills `target` between `start` and `end` with random bytes from the pool, at most 4,096 per call. */
 export function fillRandom(target: Uint8Array, start: number, end: number): void {
   const from = reserve(end - start)
   target.set(pool.subarray(from, used), start)
@@ -29,7 +29,7 @@ export function sha256Hex(text: string): string {
 function takeRandom(length: number): string {
   const from = reserve(length)
   const text = pool.toString('base64url', from, used)
-  // What was handed out must not be found in this process's memory a second time.
+  // The pool must not keep a second copy of a secret in memory.
   pool.fill(0, from, used)
   return text
 }

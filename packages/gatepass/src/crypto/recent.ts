@@ -1,10 +1,10 @@
-/** Values by text, of which those that nobody asked for of late are forgotten: two generations, the older dropped as one. */
+/** A cache that forgets values that were not read recently. It has two generations and drops the older one as a whole. */
 export class Recent<Value> {
   readonly #generation: number
   #young = new Map<string, Value>()
   #old = new Map<string, Value>()
 
-  /** @param generation how many values are remembered at least; twice as many at most */
+  /** @param generation how many values it keeps at least; at most twice as many */
   constructor(generation: number) {
     this.#generation = generation
   }

@@ -16,33 +16,33 @@ const bodyAt = version.length + keyIdSize + 2
 interface SealingKey {
   readonly id: string
   readonly secret: Uint8Array
-  /** All that a seal is bound to besides this key, up to the name. */
+  /** Everything that a seal is bound to besides the key, except the name that follows it. */
   readonly context: string
 }
 
-/** What came out of a seal, and whether the key that closed it has been retired since. */
+/** A decrypted text, and whether its key is retired. */
 export interface Unsealed {
   readonly text: string
   readonly retired: boolean
 }
 
 /**
- * Encrypts and authenticates text (AES-256-GCM, a key of its own for every message): `v1.<key id>.<base64url>`, where
- * the last part is salt, nonce, ciphertext and tag.
+ * Encrypts and authenticates text with AES-256-GCM and a new key for every message. The format is
+ * `v1.<key id>.<base64url>`, where the last part is salt, nonce, ciphertext and tag.
  */
 export class Sealer {
   readonly #keys: readonly SealingKey[]
   readonly #current: SealingKey
   readonly #info: Uint8Array
   /**
-   * What was opened a moment ago, by the whole of the sealed text, so that a browser that sends its cookie with every request
-   * costs one decryption and not one for each. Expiry is not decided here, so nothing lives longer by being remembered.
+   * Recently opened texts by the whole sealed text, so that a browser that sends its cookie with every request costs one
+   * decryption and not one per request. The caller checks the expiry, so this cache makes no value last longer.
    */
   readonly #opened = new Recent<Opened>(generation)
 
   /**
-   * @param usage what is sealed, in words of your own: what was sealed for one usage does not open for another
-   * @throws {UsageError} `ERR_COOKIE_KEYS` if there is no key, or one has fewer than 32 characters
+   * @param usage what is sealed, in your own words; a text sealed for one usage cannot be opened for another
+   * @throws {UsageError} `ERR_COOKIE_KEYS` if there is no key, or a key has fewer than 32 characters
    */
   constructor(keys: Keys, usage: string) {
     checkKeys(keys)
@@ -52,7 +52,7 @@ export class Sealer {
     this.#info = Buffer.from(`gatepass/v1/seal/${usage}`)
   }
 
-  /** @param name whose value this is; it opens under this name alone */
+  /** @param name the name that the value belongs to; it can be opened only with this name */
   seal(text: string, name: string): string {
     const plain = Buffer.from(text)
     const sealed = Buffer.allocUnsafe(headSize + plain.length + tagSize)
@@ -65,7 +65,7 @@ export class Sealer {
     return `${version}.${this.#current.id}.${sealed.toString('base64url')}`
   }
 
-  /** `undefined` for whatever this did not seal under one of its keys and this name. Never throws. */
+  /** Opens a text; `undefined` if it was not sealed with one of the keys and this name. Never throws. */
   unseal(sealed: string, name: string): Unsealed | undefined {
     const known = this.#opened.get(sealed)
     if (known?.name === name) return known.unsealed
@@ -97,12 +97,12 @@ export class Sealer {
   }
 
   #messageKey(key: SealingKey, message: Buffer): KeyObject {
-    // Ciphers of Node 24 take a key object in a quarter of the time that they take its bytes.
+    // In Node 24 a cipher takes a key object four times as fast as the key's bytes.
     return createSecretKey(hkdf(key.secret, message.subarray(0, saltSize), this.#info))
   }
 }
 
-/** How many values a sealer remembers in each of two generations: at 3,800 bytes each, 2 MB at most. */
+/** How many values a sealer keeps in each of two generations: at 3,800 bytes each, 2 MB at most. */
 const generation = 256
 
 interface Opened {
@@ -114,7 +114,7 @@ function nonceOf(message: Buffer): Buffer {
   return message.subarray(saltSize, headSize)
 }
 
-/** Strict base64url: one spelling for each value, or nothing. */
+/** Decodes strict base64url: only the one canonical spelling of each value is accepted. */
 function decodeBody(text: string): Buffer | undefined {
   const body = Buffer.from(text, 'base64url')
   return body.length >= headSize + tagSize && body.toString('base64url') === text ? body : undefined
@@ -125,6 +125,6 @@ function sealingKey(key: string, usage: string): SealingKey {
   const id = Buffer.from(hkdf(secret, new Uint8Array(0), Buffer.from('gatepass/v1/key id')))
     .toString('base64url')
     .slice(0, keyIdSize)
-  // The length parts usage from name: no pair of them reads like another.
+  // The length separates usage from name, so that two different pairs never give the same text.
   return { id, secret, context: `${version}.${id}.${usage.length}.${usage}.` }
 }

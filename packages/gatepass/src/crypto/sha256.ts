@@ -5,7 +5,7 @@ export function sha256Base64url(text: string): string {
   return hash('sha256', text, 'base64url')
 }
 
-/** The same as 32 characters of Latin-1, the cheapest form: to look things up, not to show or to store. */
+/** SHA-256 of the UTF-8 text as 32 Latin-1 characters, the cheapest form. Use it for look-ups; do not show or store it. */
 export function sha256Latin1(text: string): string {
   return hash('sha256', text, 'binary')
 }

@@ -13,13 +13,13 @@ import {
   timingSafeEqual,
 } from 'node:crypto'
 
-/** A key that this process can use, of a kind that was decided when it was read: never text that looks like a key. */
+/** A parsed key. Its kind was decided when it was read, so text that only looks like a key cannot get here. */
 export type CryptoKeyObject = KeyObject
 
-/** The signatures that we make or check, under their names in RFC 7518 and RFC 9864. */
+/** The signature algorithms that we use, with their names from RFC 7518 and RFC 9864. */
 export type SignatureAlgorithm = 'Ed25519' | 'ES256' | 'RS256' | 'PS256' | 'HS256'
 
-/** A key as JSON (RFC 7517); what it says is not checked by its type. */
+/** A key as JSON (RFC 7517). The type does not guarantee its members. */
 export type Jwk = Readonly<Record<string, unknown>>
 
 /** @throws {Error} if OpenSSL does not accept the key, for example a point that is not on its curve */
@@ -36,13 +36,13 @@ export function secretKeyOf(bytes: Uint8Array): CryptoKeyObject {
   return createSecretKey(bytes)
 }
 
-/** What of an RSA key decides whether it is strong enough. */
+/** The numbers that decide whether an RSA key is strong enough. */
 export function rsaStrength(key: CryptoKeyObject): { readonly bits: number; readonly exponent: bigint } {
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
   return { bits: modulusLength, exponent: publicExponent }
 }
 
-/** A new private key as JWK. */
+/** Makes a new private key as JWK. */
 export function generateSigningJwk(algorithm: 'Ed25519' | 'ES256'): Jwk {
   const { privateKey } =
     algorithm === 'Ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -54,7 +54,7 @@ export function makeSignature(algorithm: SignatureAlgorithm, key: CryptoKeyObjec
   return nodeSign(digests[algorithm], data, { key, ...settings[algorithm] })
 }
 
-/** Whether `signature` is one of `data` under this key. Never throws. */
+/** Whether `signature` is a signature of `data` with this key. Never throws. */
 export function checkSignature(
   algorithm: SignatureAlgorithm,
   key: CryptoKeyObject,
@@ -80,8 +80,8 @@ const settings: Readonly<Record<keyof typeof digests, Omit<SignKeyObjectInput, '
 }
 
 /**
- * The two numbers of an ECDSA signature (RFC 7518 §3.4) as DER; `undefined` unless each is written in exactly 32 bytes.
- * Node would convert them itself, and takes 30 µs longer. That they lie between 1 and the order is for OpenSSL to check.
+ * Converts the two numbers of an ECDSA signature (RFC 7518 §3.4) to DER; `undefined` unless each has exactly 32 bytes. Node
+ * could convert them, but takes 30 µs longer. OpenSSL checks that they lie between 1 and the order.
  */
 function ecdsaDer(signature: Uint8Array): Uint8Array | undefined {
   if (signature.length !== 64) return undefined
