@@ -155,8 +155,8 @@ const sealedLifetime = 24 * 60 * 60
  * inside. If it is sent twice, it counts as absent. It cannot be revoked before it expires, so a login in it alone cannot be
  * ended by the server.
  *
- * @throws {UsageError} `ERR_COOKIE_…` if the name, an attribute or a key cannot be used; when it is written, `ERR_COOKIE_TOO_LARGE`
- * if the sealed value takes more than 3,800 bytes
+ * @throws {UsageError} `ERR_COOKIE_…` if the name, an attribute or a key cannot be used; when it is written,
+ * `ERR_COOKIE_TOO_LARGE` if the sealed value takes more than 3,800 bytes
  */
 export function sealedCookie<Value>(name: string, options: SealedCookieOptions<Value>): Cookie<Value> {
   const { keys, usage = '', lifetime, clock = Date.now, schema, ...rest } = options

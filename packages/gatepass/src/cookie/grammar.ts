@@ -89,7 +89,7 @@ const checks: Record<keyof CookieAttributes, (name: string, value: unknown, key:
 function unknownAttribute(name: string, key: string): UsageError {
   const meant = Object.keys(checks).find((known) => known.toLowerCase() === key.toLowerCase().replaceAll('-', ''))
   return new UsageError('ERR_COOKIE_ATTRIBUTE', `Cookie ${name} has an attribute ${quote(key)} that does not exist`, {
-    hint: meant ? `Write it \`${meant}\`, once.` : `The attributes are ${Object.keys(checks).join(', ')}.`,
+    hint: meant ? `Write it \`${meant}\`, once.` : `There are ${Object.keys(checks).join(', ')}.`,
   })
 }
 
