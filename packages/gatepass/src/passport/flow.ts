@@ -1,5 +1,6 @@
 import { type Cookie, sealedCookie } from '../cookie/cookie.ts'
 import type { AnyCookie } from '../cookie/cookies.ts'
+import { jsonEncode } from '../cookie/encoding.ts'
 import { parseCookie } from '../cookie/parse.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import { randomToken, sha256Hex } from '../crypto/random.ts'
@@ -13,8 +14,12 @@ import type { LoginFlow } from './strategy.ts'
 
 /** How many logins a browser may have begun and not finished; a further one drops the oldest. */
 const OPEN_FLOWS = 5
-/** Characters. A longer `next` is left out: five flows have to fit into the header of one request. */
-const LONGEST_NEXT = 512
+/** Bytes that these logins may take together before they are sealed: their cookies have to fit into the head of one request. */
+const OPEN_BYTES = 4000
+/** Bytes of one login before it is sealed. A `next` that makes it larger is left out: no cookie could hold it. */
+const LARGEST_ENTRY = 2700
+/** How many cookies of logins are looked at when one begins: anything can make a browser send more. */
+const MOST_READ = 10
 /** How far the clocks of two processes may be apart, in milliseconds. */
 const CLOCKS_APART = 60_000
 /** How long the key lives that is kept in the store, in milliseconds. */
@@ -97,10 +102,10 @@ export class BrowserLoginFlow implements LoginFlow {
     // A login over a connection where no session cookie can be set would end here, after the way to the provider.
     hooksOf(this.#sessions).cookieToSet(this.#exchange)
     const keys = await this.#keys()
-    this.#dropOldest(keys)
-    const { next, ...rest } = entry.intent
-    const intent = { ...rest, ...(next !== undefined && next.length <= LONGEST_NEXT && { next }) }
-    this.#exchange.cookies.set(this.#cookie(entry.handle, keys, lifetime), { ...entry, intent })
+    const { next: _tooLong, ...intent } = entry.intent
+    const kept = sizeOf(entry) > LARGEST_ENTRY ? { ...entry, intent } : entry
+    this.#dropOldest(keys, sizeOf(kept))
+    this.#exchange.cookies.set(this.#cookie(entry.handle, keys, lifetime), kept)
   }
 
   async #takeFromCookie(handle: string): Promise<FlowEntry | undefined> {
@@ -115,18 +120,23 @@ export class BrowserLoginFlow implements LoginFlow {
     return first ? entry : undefined
   }
 
-  /** Of five that are open the oldest goes, and so does what cannot be read. */
-  #dropOldest(keys: Keys): void {
+  /** Keeps the newest logins that have room beside one of this size. The others go, and so does what cannot be read. */
+  #dropOldest(keys: Keys, size: number): void {
     const { cookies } = this.#exchange
     const prefix = flowName(this.#exchange, '')
     const open = Object.keys(parseCookie(this.#exchange.header('cookie')))
-      .filter((name) => name.startsWith(prefix))
+      .filter((name) => name.startsWith(prefix) && /^[\w-]{8}$/.test(name.slice(prefix.length)))
+      // Browsers send what they were given last as the last (RFC 6265bis §5.8.3).
+      .slice(-MOST_READ)
+      .reverse()
       .map((name) => this.#cookie(name.slice(prefix.length), keys))
-    const ages = new Map(open.map((cookie) => [cookie, cookies.get(cookie)?.expiresAt ?? 0]))
-    // Browsers send what they were given last as the last (RFC 6265bis §5.8.3).
-    const kept = open.filter((cookie) => ages.get(cookie) !== 0).reverse()
-    kept.sort((a, b) => (ages.get(b) ?? 0) - (ages.get(a) ?? 0)).splice(OPEN_FLOWS - 1)
-    for (const cookie of open) if (!kept.includes(cookie)) cookies.delete(cookie)
+      .map((cookie) => ({ cookie, entry: cookies.get(cookie) }))
+    open.sort((a, b) => (b.entry?.expiresAt ?? 0) - (a.entry?.expiresAt ?? 0))
+    let bytes = size
+    for (const [place, { cookie, entry }] of open.entries()) {
+      bytes += entry === undefined ? 0 : sizeOf(entry)
+      if (entry === undefined || place >= OPEN_FLOWS - 1 || bytes > OPEN_BYTES) cookies.delete(cookie)
+    }
   }
 
   #cookie(handle: string, keys: Keys, lifetime?: number): Cookie<FlowEntry> {
@@ -206,6 +216,10 @@ export function flowCookieOf(exchange: Exchange): AnyCookie {
 /** Eight characters tell the flows of one browser apart; the whole handle is inside. */
 function flowName({ secure }: Exchange, handle: string): string {
   return `${secure ? '__Host-' : ''}gp-tx-${handle.slice(0, 8)}`
+}
+
+function sizeOf(entry: FlowEntry): number {
+  return Buffer.byteLength(jsonEncode('gp-tx', entry))
 }
 
 function flowAttributes({ secure }: Exchange) {

@@ -448,25 +448,71 @@ describe('login flows', () => {
     expect(await finishing(flows({ keys }), cookie)).toBe('v')
   })
 
-  test('a `next` that is too long is left out, and a value that is too large is an error', async () => {
-    const { flow, jar, request } = flows({ keys: ['k'.repeat(32)] })
+  test('a `next` of 2,000 characters arrives, a longer one is left out, and a value that is too large is an error', async () => {
+    const { flow, request } = flows({ keys: ['k'.repeat(32)] })
     const beginning = (value: unknown, next: string) =>
       request(async (exchange) => (await flow(exchange, 'google', { purpose: 'login', next })).start(value, 600))
-    for (const [length, kept] of [
-      [512, true],
-      [2000, false],
+    const long = `/${'n'.repeat(1999)}`
+    for (const [value, next, kept] of [
+      ['x', long, true],
+      ['x', `/${'n'.repeat(3000)}`, false],
+      // The character takes three bytes, and its value leaves less room for `next`.
+      ['x', `/${'€'.repeat(1000)}`, false],
+      ['v'.repeat(2000), long, false],
     ] as const) {
-      const next = `/${'n'.repeat(length - 1)}`
-      const handle = await beginning('x', next)
-      expect(jar.get(`__Host-gp-tx-${handle.slice(0, 8)}`)?.length).toBeLessThan(1200)
+      const handle = await beginning(value, next)
       const intent = await request(async (exchange) => {
         const finishing = await flow(exchange, 'google')
-        await finishing.finish(handle)
+        expect(await finishing.finish(handle)).toBe(value)
         return finishing.intent
       })
       expect(intent).toEqual({ purpose: 'login', ...(kept && { next }) })
     }
     await expect(beginning('x'.repeat(4000), '/')).rejects.toMatchObject({ code: 'ERR_COOKIE_TOO_LARGE' })
+  })
+
+  test('logins with a long `next` leave room for fewer others, so that a request with all of them can be sent', async () => {
+    const { flow, jar, request } = flows({ keys: ['k'.repeat(32)] })
+    const beginning = (length: number) =>
+      request(async (exchange) =>
+        (await flow(exchange, 'google', { purpose: 'login', next: `/${'n'.repeat(length)}` })).start('x', 600),
+      )
+    const sent = () => jar.names.reduce((sum, name) => sum + name.length + 3 + (jar.get(name) ?? '').length, 0)
+    for (let n = 0; n < 6; n++) {
+      const newest = await beginning(n === 5 ? 1 : 1500)
+      expect(jar.names).toContain(`__Host-gp-tx-${newest.slice(0, 8)}`)
+      expect(sent()).toBeLessThan(6500)
+    }
+    expect(jar.names).toHaveLength(3)
+    for (let n = 0; n < 6; n++) await beginning(500)
+    expect(jar.names).toHaveLength(5)
+    expect(sent()).toBeLessThan(6500)
+  })
+
+  test.each(['(x)', 'a,b', 'é', '', 'AAAAAAAAB', 'AAAAAAA', '{{{{{{{{'])(
+    'a cookie that is called gp-tx-%s is no login under way, and stays as it is',
+    async (end) => {
+      const { flow } = flows({ keys: ['k'.repeat(32)] })
+      const exchange = new TestExchange({ headers: { cookie: `__Host-gp-tx-${end}=1` } })
+      await (await flow(exchange, 'google')).start('x', 600)
+      expect(exchange.cookies.setCookieFields()).toEqual([expect.not.stringContaining('Max-Age=0')])
+    },
+  )
+
+  test('of any number of cookies that are called like logins ten are looked at, the last ones', async () => {
+    const { flow, jar, request } = flows({ keys: ['k'.repeat(32)] })
+    const handle = await request(async (exchange) => (await flow(exchange, 'google')).start('x', 600))
+    const name = `__Host-gp-tx-${handle.slice(0, 8)}`
+    const planted = Array.from({ length: 900 }, (_, n) => `__Host-gp-tx-${String(n).padStart(8, '0')}=v1.x`)
+    const exchange = new TestExchange({ headers: { cookie: [...planted, `${name}=${jar.get(name)}`].join('; ') } })
+    await (await flow(exchange, 'google')).start('y', 600)
+    const removed = exchange.cookies.setCookieFields().filter((field) => field.includes('Max-Age=0'))
+    expect(removed.map((field) => field.slice(0, field.indexOf('=')))).toEqual(
+      planted
+        .slice(-9)
+        .map((pair) => pair.slice(0, pair.indexOf('=')))
+        .reverse(),
+    )
   })
 
   test('over plain http a flow needs what a session needs: this machine, or a cookie of the application’s own', async () => {
