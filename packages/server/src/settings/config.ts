@@ -1,9 +1,23 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { type ConfigProblem, ConfigReader, isObject, shown } from './config-reader.ts'
+import * as v from 'valibot'
 import { isLoopbackAddress, isLoopbackHost, parseOrigin } from './origin.ts'
-import { type ProviderConfig, readProviders } from './provider-config.ts'
+import { type ProviderConfig, providersSchema } from './provider-config.ts'
+import {
+  type ConfigProblem,
+  flag,
+  isObject,
+  list,
+  oneOf,
+  problemOf,
+  said,
+  section,
+  shown,
+  splitAtCommas,
+  text,
+  whole,
+} from './schema.ts'
 import { type Keys, modeOf, othersMayChange, parseKeys, parseKeysFile } from './secrets.ts'
 
 /** Everything the server is told from outside, checked once; what is here can be relied upon. */
@@ -34,7 +48,7 @@ export interface Config {
   readonly providers: readonly ProviderConfig[]
 }
 
-export type { ConfigProblem } from './config-reader.ts'
+export type { ConfigProblem } from './schema.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -81,156 +95,137 @@ export const CONFIG_FILE = 'gatepass.config.json'
 
 /** Reads file, environment and flags into a {@link Config}, or says everything that is wrong with them at once. */
 export function readConfig(sources: ConfigSources): { config: Config } | { problems: readonly ConfigProblem[] } {
-  const problems: ConfigProblem[] = []
-  const file = readConfigFile(sources, problems)
-  const top = new ConfigReader(withOverrides(file, sources), '', problems)
-  const config = readKeys(top, sources)
-  top.refuseRest()
-  return problems.length === 0 ? { config } : { problems }
+  const file = readConfigFile(sources)
+  const values = withOverrides(file.values ?? {}, sources)
+  const result = v.safeParse(configSchema(sources, values), values)
+  const problems = [file.problem ?? [], (result.issues ?? []).map(problemOf)].flat()
+  return result.success && problems.length === 0 ? { config: result.output } : { problems }
 }
 
-function readKeys(top: ConfigReader, sources: ConfigSources): Config {
+function configSchema(sources: ConfigSources, values: Record<string, unknown>): v.GenericSchema<unknown, Config> {
   const production = sources.mode === 'production'
-  const session = top.section('session')
-  const password = top.section('password')
-  const limits = top.section('limits')
-  const config: Config = {
-    mode: sources.mode,
-    host: readHost(top, production),
-    port: top.whole('port', 3000, { from: 0, to: 65_535 }),
-    origin: readOrigin(top, production),
-    data: resolve(sources.folder, top.text('data', '.gatepass')),
-    keys: readSecretKeys(top, sources),
-    trustProxy: readTrustProxy(top),
-    trustedOrigins: readTrustedOrigins(top),
-    // The environment cannot say "nothing", and a page without a name is nobody's.
-    name: top.text('name', '', 40).trim() || 'Gatepass',
-    registration: top.flag('registration', true),
-    logLevel: top.oneOf('logLevel', ['info', 'debug', 'warn', 'error', 'silent']),
-    session: {
-      ...readTimeouts(session),
-      perAccount: session.whole('perAccount', 20, { from: 1, to: 1000 }),
-    },
-    password: {
-      minLength: password.whole('minLength', 15, { from: 8, to: 64 }),
-      words: password.list('words'),
-    },
-    limits: {
-      loginsPerAddress: limits.whole('loginsPerAddress', 30, { from: 1 }),
-      loginsPerPair: limits.whole('loginsPerPair', 10, { from: 1 }),
-      freeFailures: limits.whole('freeFailures', 5, { from: 1, to: 10 }),
-      longestDelay: limits.whole('longestDelay', 900, { from: 1, to: 86_400 }),
-      // In dev all browsers have one address, and trying things out takes many accounts.
-      registrationsPerAddress: limits.whole('registrationsPerAddress', production ? 10 : 1000, { from: 1 }),
-    },
-    providers: readProviders(top.section('providers'), sources),
-  }
-  for (const section of [session, password, limits]) section.refuseRest()
-  return config
-}
-
-function readTimeouts(session: ConfigReader): Omit<SessionConfig, 'perAccount'> {
-  // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
-  const longest = { from: 60, to: 400 * 86_400 }
-  const absoluteTimeout = session.whole('absoluteTimeout', 7 * 86_400, longest)
-  const rememberAbsoluteTimeout = session.whole('rememberAbsoluteTimeout', 30 * 86_400, longest)
-  // Milliseconds where seconds are meant give themselves away: such a session would end before it is idle.
-  const idleWithin = (absolute: number, key: string, fallback: number): number => {
-    const idle = session.whole(key, Math.min(fallback, absolute), { from: 60 })
-    if (idle > absolute) {
-      const fix = `Write seconds, at most ${absolute}, or raise the absolute timeout as well.`
-      session.problem(key, `is ${idle}, and the session ends after ${absolute} seconds anyway`, fix)
-    }
-    return idle
-  }
-  return {
-    idleTimeout: idleWithin(absoluteTimeout, 'idleTimeout', 86_400),
-    absoluteTimeout,
-    rememberIdleTimeout: idleWithin(rememberAbsoluteTimeout, 'rememberIdleTimeout', 14 * 86_400),
-    rememberAbsoluteTimeout,
-  }
+  const password = section('password', {
+    minLength: v.nullish(whole({ from: 8, to: 64 }), 15),
+    words: v.nullish(list(), []),
+  })
+  const limits = section('limits', {
+    loginsPerAddress: v.nullish(whole({ from: 1 }), 30),
+    loginsPerPair: v.nullish(whole({ from: 1 }), 10),
+    freeFailures: v.nullish(whole({ from: 1, to: 10 }), 5),
+    longestDelay: v.nullish(whole({ from: 1, to: 86_400 }), 900),
+    // In dev all browsers have one address, and trying things out takes many accounts.
+    registrationsPerAddress: v.nullish(whole({ from: 1 }), production ? 10 : 1000),
+  })
+  const file = section('config', {
+    host: v.nullish(hostSchema(production), '127.0.0.1'),
+    port: v.nullish(whole({ from: 0, to: 65_535 }), 3000),
+    origin: v.nullish(originSchema(production), ''),
+    data: v.nullish(text({ empty: false }), '.gatepass'),
+    keysFile: v.nullish(keysSchema(sources), ''),
+    trustProxy: v.nullish(proxySchema()),
+    trustedOrigins: v.nullish(trustedOriginsSchema(), []),
+    name: v.nullish(text({ longest: 40 }), ''),
+    registration: v.nullish(flag(), true),
+    logLevel: v.nullish(oneOf(['info', 'debug', 'warn', 'error', 'silent']), 'info'),
+    session: v.nullish(sessionSchema(), {}),
+    password: v.nullish(password, {}),
+    limits: v.nullish(limits, {}),
+    providers: v.nullish(providersSchema(values.providers, sources), {}),
+  })
+  return v.pipe(
+    file,
+    v.transform(({ keysFile, data, name, trustProxy, ...rest }) => ({
+      ...rest,
+      mode: sources.mode,
+      data: resolve(sources.folder, data),
+      keys: keysFile,
+      trustProxy: trustProxy ?? undefined,
+      // The environment cannot say "nothing", and every page needs a name.
+      name: name.trim() || 'Gatepass',
+    })),
+  )
 }
 
 /** In dev passwords go over plain http, and pretend providers let a person be who they like. */
-function readHost(top: ConfigReader, production: boolean): string {
-  const host = top.text('host', '127.0.0.1')
-  if (!production && !isLoopbackAddress(host)) {
-    top.problem(
-      'host',
-      `is ${shown(host)}: other machines would reach a server that is in dev`,
-      'Leave it out. For other machines, and for a container, use `gatepass serve`.',
-    )
-  }
-  return host
+function hostSchema(production: boolean): v.GenericSchema<unknown, string> {
+  return v.pipe(
+    text({ empty: false }),
+    v.check(
+      (host) => production || isLoopbackAddress(host),
+      ({ input }) =>
+        said(
+          `is ${shown(input)}: other machines would reach a server that is in dev`,
+          'Leave it out. For other machines, and for a container, use `gatepass serve`.',
+        ),
+    ),
+  )
 }
 
-function readOrigin(top: ConfigReader, production: boolean): string | undefined {
-  const text = top.text('origin', '')
-  if (text === '') {
-    if (production)
-      top.problem(
-        'origin',
-        'is missing',
-        'Set GATEPASS_ORIGIN to the address that browsers use: https://login.example.com',
-      )
-    return undefined
+function originSchema(production: boolean): v.GenericSchema<unknown, string | undefined> {
+  const isSafe = (text: string): boolean => {
+    const origin = parseOrigin(text)
+    return origin === undefined || origin.startsWith('https:') || isLoopbackHost(new URL(origin).hostname)
   }
-  const origin = parseOrigin(text)
-  if (origin === undefined) {
-    top.problem(
-      'origin',
-      `is ${shown(text)}, not a bare origin`,
-      'Write scheme and host alone: https://login.example.com',
-    )
-    return undefined
-  }
-  if (!origin.startsWith('https:') && !isLoopbackHost(new URL(origin).hostname)) {
-    top.problem(
-      'origin',
-      `is ${shown(text)}: over plain http, anyone on the way can read passwords`,
-      'Put a proxy with TLS in front and use its https:// address; plain http is accepted for localhost alone.',
-    )
-  }
-  return origin
+  return v.pipe(
+    text(),
+    v.check(
+      (text) => text !== '' || !production,
+      said('is missing', 'Set GATEPASS_ORIGIN to the address that browsers use: https://login.example.com'),
+    ),
+    v.check(
+      (text) => text === '' || parseOrigin(text) !== undefined,
+      ({ input }) =>
+        said(`is ${shown(input)}, not a bare origin`, 'Write scheme and host alone: https://login.example.com'),
+    ),
+    v.check(isSafe, ({ input }) =>
+      said(
+        `is ${shown(input)}: over plain http, anyone on the way can read passwords`,
+        'Put a proxy with TLS in front and use its https:// address; plain http is accepted for localhost alone.',
+      ),
+    ),
+    v.transform(parseOrigin),
+  )
 }
 
-function readSecretKeys(top: ConfigReader, { mode, environment, folder }: ConfigSources): Keys | undefined {
-  const file = top.text('keysFile', '')
-  const fromEnvironment = environment.GATEPASS_KEYS
+/** Reads the keys, from the environment or from the file of this name. */
+function keysSchema({ mode, environment, folder }: ConfigSources): v.GenericSchema<unknown, Keys | undefined> {
   const fix =
     'Run `gatepass key` and give what it prints as GATEPASS_KEYS, or as {"keys":["…"]} in a file named by GATEPASS_KEYS_FILE.'
-  if (fromEnvironment === undefined && file === '') {
-    if (mode === 'production') top.problem('keys', 'are missing: production does not make its own', fix)
-    return undefined
-  }
-  const path = resolve(folder, file)
-  if (mode === 'production' && fromEnvironment === undefined && othersMayChange(path)) {
-    top.problem('keysFile', `is ${path}, which other users may change`, `Run: chmod go-w ${path}.`)
-    return undefined
-  }
-  const keys = fromEnvironment === undefined ? parseKeysFile(path) : parseKeys(fromEnvironment.split(','))
-  if (!('refusal' in keys)) return keys.keys
-  top.problem('keys', keys.refusal, fix)
-  return undefined
+  return v.pipe(
+    text(),
+    v.rawTransform(({ dataset: { value: file }, addIssue, NEVER }) => {
+      const refuse = (message: string): never => {
+        addIssue({ message: said(message, fix, 'keys') })
+        return NEVER
+      }
+      const given = environment.GATEPASS_KEYS
+      if (given === undefined && file === '') {
+        return mode === 'production' ? refuse('are missing: production does not make its own') : undefined
+      }
+      const path = resolve(folder, file)
+      if (mode === 'production' && given === undefined && othersMayChange(path)) {
+        addIssue({ message: said(`is ${path}, which other users may change`, `Run: chmod go-w ${path}.`) })
+        return NEVER
+      }
+      const keys = given === undefined ? parseKeysFile(path) : parseKeys(given.split(','))
+      return 'refusal' in keys ? refuse(keys.refusal) : keys.keys
+    }),
+  )
 }
 
-function readTrustProxy(top: ConfigReader): Config['trustProxy'] {
-  const value = top.take('trustProxy')
-  if (value === undefined) return undefined
-  const entries = Array.isArray(value)
-    ? value
-    : String(value)
-        .split(',')
-        .map((entry) => entry.trim())
-  const [first] = entries
-  if (entries.length === 1 && /^\d{1,2}$/.test(String(first)) && Number(first) <= MOST_PROXIES) return Number(first)
-  if (entries.every(isProxy)) return entries
-  top.problem(
-    'trustProxy',
-    `is ${shown(value)}`,
-    'Write how many proxies stand in front (1), or their addresses (10.0.0.0/8, ::1).',
+function proxySchema(): v.GenericSchema<unknown, number | string[]> {
+  return v.pipe(
+    v.unknown(),
+    v.rawTransform(({ dataset: { value }, addIssue, NEVER }) => {
+      const entries: unknown[] = Array.isArray(value) ? value : splitAtCommas(String(value))
+      const [first] = entries
+      if (entries.length === 1 && /^\d{1,2}$/.test(String(first)) && Number(first) <= MOST_PROXIES) return Number(first)
+      if (entries.every(isProxy)) return entries
+      const fix = 'Write how many proxies stand in front (1), or their addresses (10.0.0.0/8, ::1).'
+      addIssue({ message: said(`is ${shown(value)}`, fix) })
+      return NEVER
+    }),
   )
-  return undefined
 }
 
 const MOST_PROXIES = 32
@@ -243,17 +238,60 @@ function isProxy(entry: unknown): entry is string {
   return /^(?:loopback|linklocal|uniquelocal)$/.test(entry) || (family !== 0 && fits)
 }
 
-function readTrustedOrigins(top: ConfigReader): readonly string[] {
-  return top.list('trustedOrigins').flatMap((text) => {
-    const origin = parseOrigin(text)
-    if (origin !== undefined) return [origin]
-    top.problem(
-      'trustedOrigins',
-      `has ${shown(text)}, not a bare origin`,
-      'Write scheme and host alone: https://app.example.com',
-    )
-    return []
+function trustedOriginsSchema(): v.GenericSchema<unknown, string[]> {
+  return v.pipe(
+    list(),
+    v.rawTransform(({ dataset: { value: texts }, addIssue }) =>
+      texts.flatMap((text) => {
+        const origin = parseOrigin(text)
+        const fix = 'Write scheme and host alone: https://app.example.com'
+        if (origin === undefined) addIssue({ message: said(`has ${shown(text)}, not a bare origin`, fix) })
+        return origin ?? []
+      }),
+    ),
+  )
+}
+
+function sessionSchema(): v.GenericSchema<unknown, SessionConfig> {
+  // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
+  const absolute = { from: 60, to: 400 * 86_400 }
+  const given = section('session', {
+    idleTimeout: v.nullish(whole({ from: 60 })),
+    absoluteTimeout: v.nullish(whole(absolute), 7 * 86_400),
+    rememberIdleTimeout: v.nullish(whole({ from: 60 })),
+    rememberAbsoluteTimeout: v.nullish(whole(absolute), 30 * 86_400),
+    perAccount: v.nullish(whole({ from: 1, to: 1000 }), 20),
   })
+  // Milliseconds where seconds are meant show here: such a session would end before it is idle.
+  const beyond = (idle: number | null | undefined, absolute: number): string =>
+    said(
+      `is ${idle}, and the session ends after ${absolute} seconds anyway`,
+      `Write seconds, at most ${absolute}, or raise the absolute timeout as well.`,
+    )
+  return v.pipe(
+    given,
+    v.forward(
+      v.partialCheck(
+        [['idleTimeout'], ['absoluteTimeout']],
+        ({ idleTimeout, absoluteTimeout }) => (idleTimeout ?? 0) <= absoluteTimeout,
+        ({ input }) => beyond(input.idleTimeout, input.absoluteTimeout),
+      ),
+      ['idleTimeout'],
+    ),
+    v.forward(
+      v.partialCheck(
+        [['rememberIdleTimeout'], ['rememberAbsoluteTimeout']],
+        ({ rememberIdleTimeout, rememberAbsoluteTimeout }) => (rememberIdleTimeout ?? 0) <= rememberAbsoluteTimeout,
+        ({ input }) => beyond(input.rememberIdleTimeout, input.rememberAbsoluteTimeout),
+      ),
+      ['rememberIdleTimeout'],
+    ),
+    v.transform(({ idleTimeout, rememberIdleTimeout, ...rest }) => ({
+      ...rest,
+      idleTimeout: idleTimeout ?? Math.min(86_400, rest.absoluteTimeout),
+      rememberIdleTimeout: rememberIdleTimeout ?? Math.min(14 * 86_400, rest.rememberAbsoluteTimeout),
+    })),
+  )
 }
 
 const variables: Readonly<Record<string, string>> = {
@@ -277,47 +315,44 @@ function withOverrides(
     const value = environment[variable]
     return value === undefined || value === '' ? [] : [[key, value] as const]
   })
-  return { ...file, ...Object.fromEntries(fromEnvironment), ...flags }
+  // It names the file, and is not a key of it.
+  const { config: _, ...fromFlags } = flags
+  return { ...file, ...Object.fromEntries(fromEnvironment), ...fromFlags }
 }
 
-function readConfigFile(
-  { mode, environment, flags, folder }: ConfigSources,
-  problems: ConfigProblem[],
-): Record<string, unknown> {
+/** What the file says; without a file, nothing. A file that others may change is a problem, and is read all the same. */
+function readConfigFile(sources: ConfigSources): { values?: Record<string, unknown>; problem?: ConfigProblem } {
+  const { mode, environment, flags, folder } = sources
   const named = flags?.config ?? environment.GATEPASS_CONFIG
   const path = resolve(folder, named ?? CONFIG_FILE)
+  const problem = (message: string, fix: string): ConfigProblem => ({ key: 'config', message, fix })
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    if (named !== undefined || !absent) {
-      problems.push({
-        key: 'config',
-        message: `${path} cannot be read`,
-        fix: 'Check the path and who may read the file.',
-      })
-    }
-    return {}
+    if (named === undefined && absent) return {}
+    return { problem: problem(`${path} cannot be read`, 'Check the path and who may read the file.') }
   }
-  if (mode === 'production' && (modeOf(path) & 0o002) !== 0) {
-    problems.push({ key: 'config', message: `is ${path}, which every user may change`, fix: `Run: chmod o-w ${path}` })
+  const values = valuesIn(text)
+  if (values === undefined) {
+    const fix = 'Write {"origin": "https://login.example.com"} and go from there.'
+    return { problem: problem(`${path} is not a JSON object`, fix) }
   }
-  return parseConfigText(text, path, problems)
+  const open = mode === 'production' && (modeOf(path) & 0o002) !== 0
+  return {
+    values,
+    ...(open && { problem: problem(`is ${path}, which every user may change`, `Run: chmod o-w ${path}`) }),
+  }
 }
 
-function parseConfigText(text: string, path: string, problems: ConfigProblem[]): Record<string, unknown> {
+function valuesIn(text: string): Record<string, unknown> | undefined {
   try {
     // Some editors begin a file with a byte order mark, which JSON.parse does not know.
     const parsed: unknown = JSON.parse(text.replace(/^\ufeff/, ''))
-    if (isObject(parsed)) return parsed
+    return isObject(parsed) ? parsed : undefined
   } catch {
-    // Said below: the parser's own message could quote a secret that has no business in this file.
+    // Without the parser's own message, which could quote a secret that does not belong in this file.
+    return undefined
   }
-  problems.push({
-    key: 'config',
-    message: `${path} is not a JSON object`,
-    fix: 'Write {"origin": "https://login.example.com"} and go from there.',
-  })
-  return {}
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { ConfigReader } from './config-reader.ts'
+import * as v from 'valibot'
+import { isObject, list, required, said, section, text } from './schema.ts'
 import { othersMayChange } from './secrets.ts'
 
 /** A place where people may log in instead of here, as it is registered there. */
@@ -52,101 +53,122 @@ export interface ProviderSources {
   readonly folder: string
 }
 
-/** Reads the section `providers`; of each, the environment wins, and the secret is there or in a file, never in this one. */
-export function readProviders(section: ConfigReader, sources: ProviderSources): readonly ProviderConfig[] {
-  const inFile = section.keys()
+/** The section `providers`. Of each, the environment wins; the secret is there or in a file of its own, never in this one. */
+export function providersSchema(
+  inFile: unknown,
+  sources: ProviderSources,
+): v.GenericSchema<unknown, readonly ProviderConfig[]> {
   const inEnvironment = namesOfEnvironment.filter((name) => variable(sources, name, 'clientId') !== undefined)
-  const names = [...inFile, ...inEnvironment.filter((name) => !inFile.includes(name))]
-  const providers = names.flatMap((name) => readProvider(section, name, sources) ?? [])
-  section.refuseRest()
-  return providers
-}
-
-const settings = ['clientId', 'clientSecretFile', 'label', 'issuer', 'tenant', 'teamId', 'keyId', 'hostedDomains']
-
-function readProvider(section: ConfigReader, name: string, sources: ProviderSources): ProviderConfig | undefined {
-  const overrides = Object.fromEntries(
-    settings.flatMap((key) => {
-      const value = variable(sources, name, key)
-      return value === undefined ? [] : [[key, value]]
-    }),
+  const names = new Set([...(isObject(inFile) ? Object.keys(inFile) : []), ...inEnvironment])
+  const entries = Object.fromEntries([...names].map((name) => [name, v.nullish(providerSchema(name, sources), {})]))
+  return v.pipe(
+    section('providers', entries),
+    v.transform((providers) => Object.values(providers)),
   )
-  const reader = section.section(name, overrides)
+}
+
+function providerSchema(name: string, sources: ProviderSources): v.GenericSchema<unknown, ProviderConfig> {
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(name) || taken.has(name)) {
-    section.problem(name, 'cannot be part of an address', 'Name it with small letters and digits, like "acme".')
-    return undefined
+    const fix = 'Name it with small letters and digits, like "acme".'
+    return v.custom<ProviderConfig>(() => false, said('cannot be part of an address', fix))
   }
-  const provider = { ...readClient(reader, name, sources), ...readKind(reader, name) }
-  reader.refuseRest()
-  return provider
-}
-
-function readClient(reader: ConfigReader, name: string, sources: ProviderSources): ProviderClient {
-  const known = Object.hasOwn(labels, name) ? labels[name as keyof typeof labels] : name
-  return {
-    name,
-    label: reader.text('label', known, 40).trim() || known,
-    clientId: reader.required('clientId', 'Write what the provider gave you when you registered this server there.'),
-    clientSecret: readSecret(reader, name, sources),
+  const common = {
+    label: v.nullish(text({ longest: 40, empty: false })),
+    clientId: required('Write what the provider gave you when you registered this server there.'),
+    clientSecretFile: v.nullish(secretSchema(name, sources), ''),
   }
-}
-
-type Kind<Config = ProviderConfig> = Config extends ProviderConfig ? Omit<Config, keyof ProviderClient> : never
-
-function readKind(reader: ConfigReader, name: string): Kind {
-  switch (name) {
-    case 'google':
-      return { kind: name, hostedDomains: reader.list('hostedDomains') }
-    case 'facebook':
-    case 'github':
-      return { kind: name }
-    case 'microsoft':
-      return { kind: name, tenant: readTenant(reader) }
-    case 'apple':
-      return {
-        kind: name,
-        teamId: reader.required('teamId', 'Write the ten characters of your team at Apple.'),
-        keyId: reader.required('keyId', 'Write the ten characters of the key.'),
-      }
-    default:
-      return { kind: 'oidc', issuer: readIssuer(reader) }
-  }
-}
-
-function readTenant(reader: ConfigReader): string {
-  const tenant = reader.text('tenant', 'common')
-  const known = /^(?:common|organizations|consumers|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.test(tenant)
-  if (!known)
-    reader.problem('tenant', 'is neither an id nor a word', 'Write an id, common, organizations or consumers.')
-  return tenant
-}
-
-function readIssuer(reader: ConfigReader): string {
-  const issuer = reader.required('issuer', 'Write it as the provider’s metadata have it, to the last slash.')
-  if (issuer !== '' && !URL.canParse(issuer)) {
-    reader.problem('issuer', 'is not an address', 'Write it as the provider’s metadata have it: https://id.example.com')
-  }
-  return issuer
-}
-
-function readSecret(reader: ConfigReader, name: string, sources: ProviderSources): string {
-  const given = variable(sources, name, 'clientSecret')
-  const file = reader.text('clientSecretFile', '')
-  const path = resolve(sources.folder, file)
-  const asked = sources.mode === 'production' && given === undefined && file !== ''
-  if (asked && othersMayChange(path)) {
-    reader.problem('clientSecretFile', `is ${path}, which other users may change`, `Run: chmod go-w ${path}.`)
-    return ''
-  }
-  const text = given ?? (file === '' ? '' : readSecretFile(path))
-  if (text === '') {
-    reader.problem(
-      'clientSecret',
-      file === '' ? 'is missing' : 'cannot be read, or is empty',
-      `Set ${variableName(name, 'clientSecret')}, or name a file that holds nothing else: clientSecretFile.`,
+  const given = <const Entries extends v.ObjectEntries>(entries: Entries) => {
+    const keys = { ...common, ...entries }
+    const overrides = Object.keys(keys).flatMap((key) => {
+      const value = variable(sources, name, key)
+      return value === undefined ? [] : [[key, value] as const]
+    })
+    return v.pipe(
+      v.unknown(),
+      v.transform((file) => (isObject(file) ? { ...file, ...Object.fromEntries(overrides) } : file)),
+      section(name, keys),
     )
   }
-  return text
+  const client = ({ label, clientId, clientSecretFile }: ClientValues): ProviderClient => {
+    const known = Object.hasOwn(labels, name) ? labels[name as keyof typeof labels] : name
+    return { name, label: label?.trim() || known, clientId, clientSecret: clientSecretFile }
+  }
+  switch (name) {
+    case 'google':
+      return v.pipe(
+        given({ hostedDomains: v.nullish(list(), []) }),
+        v.transform((values) => ({ ...client(values), kind: name, hostedDomains: values.hostedDomains })),
+      )
+    case 'facebook':
+    case 'github':
+      return v.pipe(
+        given({}),
+        v.transform((values) => ({ ...client(values), kind: name })),
+      )
+    case 'microsoft':
+      return v.pipe(
+        given({ tenant: v.nullish(tenant, 'common') }),
+        v.transform((values) => ({ ...client(values), kind: name, tenant: values.tenant })),
+      )
+    case 'apple':
+      return v.pipe(
+        given({
+          teamId: required('Write the ten characters of your team at Apple.'),
+          keyId: required('Write the ten characters of the key.'),
+        }),
+        v.transform((values) => ({ ...client(values), kind: name, teamId: values.teamId, keyId: values.keyId })),
+      )
+    default:
+      return v.pipe(
+        given({ issuer }),
+        v.transform((values) => ({ ...client(values), kind: 'oidc' as const, issuer: values.issuer })),
+      )
+  }
+}
+
+interface ClientValues {
+  readonly label?: string | null | undefined
+  readonly clientId: string
+  /** What the file holds. */
+  readonly clientSecretFile: string
+}
+
+const tenant = v.pipe(
+  text({ empty: false }),
+  v.regex(
+    /^(?:common|organizations|consumers|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+    said('is neither an id nor a word', 'Write an id, common, organizations or consumers.'),
+  ),
+)
+
+const issuer = v.pipe(
+  required('Write it as the provider’s metadata have it, to the last slash.'),
+  v.check(
+    (text) => text === '' || URL.canParse(text),
+    said('is not an address', 'Write it as the provider’s metadata have it: https://id.example.com'),
+  ),
+)
+
+/** Reads the secret, from the environment or from the file of this name. */
+function secretSchema(name: string, sources: ProviderSources): v.GenericSchema<unknown, string> {
+  return v.pipe(
+    text(),
+    v.rawTransform(({ dataset: { value: file }, addIssue, NEVER }) => {
+      const given = variable(sources, name, 'clientSecret')
+      const path = resolve(sources.folder, file)
+      const asked = sources.mode === 'production' && given === undefined && file !== ''
+      if (asked && othersMayChange(path)) {
+        addIssue({ message: said(`is ${path}, which other users may change`, `Run: chmod go-w ${path}.`) })
+        return NEVER
+      }
+      const secret = given ?? (file === '' ? '' : readSecretFile(path))
+      if (secret !== '') return secret
+      const message = file === '' ? 'is missing' : 'cannot be read, or is empty'
+      const fix = `Set ${variableName(name, 'clientSecret')}, or name a file that holds nothing else: clientSecretFile.`
+      addIssue({ message: said(message, fix, 'clientSecret') })
+      return NEVER
+    }),
+  )
 }
 
 function readSecretFile(path: string): string {
