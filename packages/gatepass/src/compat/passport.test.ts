@@ -120,6 +120,22 @@ describe('a strategy instance never mixes two requests', () => {
     expect([alice.user, bob.user]).toEqual(['user alice', 'user bob'])
   })
 
+  test('of a class with #private members that tells its own errors', async () => {
+    class Telling extends Private {
+      readonly #claims = new Set(['alice', 'bob'])
+      override async authenticate(this: Telling & Actions, req: FakeRequest): Promise<void> {
+        await (req.until as Promise<void>)
+        try {
+          if (this.#claims.has(req.claim as string)) this.success(req.claim)
+        } catch (error) {
+          this.error(error as Error)
+        }
+      }
+    }
+    const [alice, bob] = await inTurns(new Passport().authenticate(new Telling(), stateless))
+    expect([alice.user, bob.user]).toEqual(['alice', 'bob'])
+  })
+
   test('a conclusion of a class with #private members that no request is behind reaches none', async () => {
     const strategy = new Private() as Private & Actions
     await run(new Passport().authenticate(strategy, stateless), { claim: 'alice', until: Promise.resolve() })

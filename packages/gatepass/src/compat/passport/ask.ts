@@ -27,29 +27,47 @@ export interface Inquiry {
 
 /** Asks a strategy about one request; the first conclusion counts. */
 export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (conclusion: Conclusion) => void): void {
-  const question = new Question(conclude)
-  if (inquiry.instead && hasPrivateMembers(strategy)) throw unseen(strategy)
-  const self = hasPrivateMembers(strategy) ? strategy : viewOf(strategy, question, inquiry.instead)
-  const call = (): unknown => Reflect.apply(strategy.authenticate, self, [inquiry.req, inquiry.options])
-  question.guard(needsItself(strategy) ? () => questionsTo(strategy).run(question, call) : call)
+  const { req, options, instead } = inquiry
+  const authenticate = (self: object): unknown => Reflect.apply(strategy.authenticate, self, [req, options])
+  const askItself = (cause?: unknown): unknown => {
+    if (instead) throw unseen(strategy, cause)
+    withPrivateMembers.add(strategy)
+    return questionsTo(strategy).run(question, authenticate, strategy)
+  }
+  const question = new Question(conclude, askItself)
+  const view = viewOf(strategy, question, instead)
+  if (withPrivateMembers.has(strategy)) question.guard(askItself)
+  // An arrow function knows no other `this` than the strategy.
+  else if (Object.hasOwn(strategy, 'authenticate'))
+    question.guard(() => questionsTo(strategy).run(question, authenticate, view))
+  else question.guard(() => authenticate(view))
 }
 
 /** One request's: whatever else the strategy says of it later is not heard. */
 class Question {
   readonly #conclude: (conclusion: Conclusion) => void
+  /** Asks the strategy itself, where its view turned out to lack the private members; once. */
+  #askItself: ((cause: unknown) => unknown) | undefined
   #concluded = false
   /** Whether the strategy has returned: from then on no caller catches what is thrown. */
   #returned = false
   #thrown: unknown = this
 
-  constructor(conclude: (conclusion: Conclusion) => void) {
+  constructor(conclude: (conclusion: Conclusion) => void, askItself: (cause: unknown) => unknown) {
     this.#conclude = conclude
+    this.#askItself = askItself
   }
 
   conclude(conclusion: Conclusion): void {
     // A strategy that catches what the application threw brings it back here: the application has not heard of it yet.
     const comesBack = conclusion.type === 'error' && conclusion.error === this.#thrown
     if (this.#concluded && !comesBack) return
+    const askItself = this.#askItself
+    if (!this.#concluded && askItself && conclusion.type === 'error' && missesPrivateMember(conclusion.error)) {
+      this.#askItself = undefined
+      this.guard(() => askItself(conclusion.error))
+      return
+    }
     this.#concluded = true
     this.#thrown = this
     try {
@@ -120,29 +138,19 @@ function holdsVerify(member: unknown): member is { verify: object } {
 
 // ── strategies that cannot be seen through another object ────────────────────────────────────────────────────────────
 
-/** Only the instance itself has its private members, and an arrow function knows no other `this`. */
-function needsItself(strategy: LegacyStrategy): boolean {
-  return Object.hasOwn(strategy, 'authenticate') || hasPrivateMembers(strategy)
+/** Those that have failed on a view for want of their #private members. */
+const withPrivateMembers = new WeakSet<object>()
+
+/**
+ * Whether this is what V8 throws, or code that TypeScript, Babel or esbuild made for older engines, when an object lacks a
+ * #private member. Only the message says so. It begins with these words, and what a request sends cannot come first.
+ */
+function missesPrivateMember(error: unknown): boolean {
+  return error instanceof TypeError && privateMemberMissing.test(error.message)
 }
 
-const withPrivateMembers = new WeakMap<object, boolean>()
-
-function hasPrivateMembers(strategy: LegacyStrategy): boolean {
-  const known = withPrivateMembers.get(strategy)
-  if (known !== undefined) return known
-  const found = classesOf(strategy).some((each) => privateMember.test(Function.prototype.toString.call(each)))
-  withPrivateMembers.set(strategy, found)
-  return found
-}
-
-/** `this.#name`, and what TypeScript, Babel and esbuild make of it for older engines. */
-const privateMember = /\.#[\p{ID_Start}$_]|classPrivate|__private(?:Get|Set|Add|Method)/u
-
-function classesOf(strategy: object): object[] {
-  const prototype = Object.getPrototypeOf(strategy) as { constructor: unknown } | null
-  if (prototype === null || prototype === Object.prototype) return []
-  return [...(typeof prototype.constructor === 'function' ? [prototype.constructor] : []), ...classesOf(prototype)]
-}
+const privateMemberMissing =
+  /^(?:Cannot (?:read|write|access) (?:from |to )?private |attempted to \w+ private |Private element |(?:Receiver|Object) must be an instance of class )/
 
 /** Of functions, only classes have a prototype that cannot be replaced. */
 function isClass(member: object): boolean {
@@ -164,9 +172,10 @@ function questionsTo(strategy: LegacyStrategy): AsyncLocalStorage<Question> {
   return asked
 }
 
-function unseen({ name = 'without a name' }: LegacyStrategy): UsageError {
+function unseen({ name = 'without a name' }: LegacyStrategy, cause: unknown): UsageError {
   return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" checks no state, and cannot be given one`, {
     hint: 'Its class has #private members, so it must bring its own: add `state: true` to its options.',
+    cause,
   })
 }
 
