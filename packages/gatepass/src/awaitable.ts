@@ -3,11 +3,8 @@ export type Awaitable<T> = T | Promise<T>
 
 /** What applications hand over may be any thenable (a query that runs when awaited): here it becomes a promise. */
 export function settled<T>(value: T | PromiseLike<T>): Awaitable<T> {
-  return isThenable(value) && !(value instanceof Promise) ? Promise.resolve(value) : (value as Awaitable<T>)
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+  if (value instanceof Promise || typeof value !== 'object' || value === null) return value as Awaitable<T>
+  return 'then' in value && typeof value.then === 'function' ? Promise.resolve(value) : (value as T)
 }
 
 /** Continues with `next` at once where the value is there, and after it where it is promised. */

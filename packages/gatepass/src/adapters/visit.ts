@@ -43,9 +43,9 @@ export class Visits<User, Name extends string> {
   /** Before any handler: refuses what comes from another site, and looks up what handlers read without waiting. */
   admit(visit: Visit<User, Name>): Awaitable<unknown> {
     const { exchange } = visit
-    return andThen(this.core.admit(exchange), () =>
-      this.#onDemand || exchange.header('cookie') === undefined ? undefined : this.core.passport.user(exchange),
-    )
+    const admitted = this.core.admit(exchange)
+    if (this.#onDemand || exchange.header('cookie') === undefined) return admitted
+    return andThen(admitted, () => this.core.passport.user(exchange))
   }
 
   /** Of two `gatepass()` with one cookie each would write its own token over the other's. */
@@ -175,8 +175,10 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
   /** No cache may keep a page for one person (RFC 9111 §3.5), unless the application said which may. */
   #writeHeaders(head: AnswerHead): void {
     const { cookies } = this.exchange
-    if (cookies.changed) this.visits.warnOfProxy(this.exchange)
-    writeCookies(head, cookies)
+    if (cookies.changed) {
+      this.visits.warnOfProxy(this.exchange)
+      writeCookies(head, cookies)
+    }
     const { sessions, passport } = this.visits.core
     // Also where it moved or ended while the handler was at work: the answer is made of it all the same.
     const session = sessions.opened(this.exchange)

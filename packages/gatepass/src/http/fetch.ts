@@ -27,10 +27,10 @@ export class FetchExchange implements PromisingExchange {
   readonly #platform: FetchPlatform
   readonly #url: URL
   #cookies: Cookies | undefined
-  #memory: Map<object, unknown> | undefined
   #client: Client | undefined
   #origin: string | undefined
   #fields: Promise<Fields> | undefined
+  readonly memory: Map<object, unknown> = new Map()
   answerer: Answerer | undefined
   promises: Promises | undefined
 
@@ -100,11 +100,6 @@ export class FetchExchange implements PromisingExchange {
       this.#cookies = new Cookies(this.header('cookie'), options)
     }
     return this.#cookies
-  }
-
-  get memory(): Map<object, unknown> {
-    this.#memory ??= new Map()
-    return this.#memory
   }
 
   #promising(): Promises | undefined {

@@ -29,10 +29,10 @@ export class NodeExchange implements PromisingExchange {
   readonly #res: NodeResponse
   readonly #settings: HttpSettings
   #cookies: Cookies | undefined = undefined
-  #memory: Map<object, unknown> | undefined = undefined
   #client: Client | undefined = undefined
   #origin: string | undefined = undefined
   #fields: Promise<Fields> | undefined = undefined
+  readonly memory: Map<object, unknown> = new Map()
   answerer: Answerer | undefined = undefined
   promises: Promises | undefined = undefined
 
@@ -134,11 +134,6 @@ export class NodeExchange implements PromisingExchange {
       this.#cookies = new Cookies(this.#req.headers.cookie, options)
     }
     return this.#cookies
-  }
-
-  get memory(): Map<object, unknown> {
-    this.#memory ??= new Map()
-    return this.#memory
   }
 
   get #behind(): Client {

@@ -98,8 +98,9 @@ export function userFrom<User>(callback: string, returned: Found<User>): User | 
  * @throws {UsageError} `ERR_PASSPORT_USER`
  */
 export function requireUser(giver: string, given: unknown): void {
+  if (isFailure(given)) throw notAUser(giver, 'a failure')
   const kind = kindOf(given)
-  if (kind !== 'an object' || isFailure(given)) throw notAUser(giver, isFailure(given) ? 'a failure' : kind)
+  if (kind !== 'an object') throw notAUser(giver, kind)
 }
 
 function notAUser(callback: string, kind: string): UsageError {
