@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { ADA, BOB, loggedIn, startHttpsServer, startTestServer } from './test-server.ts'
-import { type Answer, hidden, raw } from './visitor.ts'
+import { type Answer, hidden, raw, rawInTurn } from './visitor.ts'
 
 const CROSS_SITE = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
 
@@ -695,6 +695,9 @@ describe('attack 75: what is no request', () => {
       `a=${'x'.repeat(20_000)}`,
       Array.from({ length: 3000 }, (_, n) => `c${n}=x`).join('; '),
       ';'.repeat(60_000),
+      // In lines of their own, as HTTP/2 sends them and proxies may pass them on.
+      Array.from({ length: 25 }, (_, n) => `c${n}=${'x'.repeat(1000)}`).join('\r\nCookie: '),
+      Array.from({ length: 70 }, (_, n) => `c${n}=${'x'.repeat(1000)}`).join('\r\nCookie: '),
     ]) {
       const answer = await raw(server.port, `${head}Cookie: ${cookies}\r\n\r\n`)
       expect(answer).toMatch(/^HTTP\/1\.1 431 /)
@@ -739,6 +742,34 @@ describe('attack 75: what is no request', () => {
     expect(many).not.toMatch(/Clear-Site-Data/i)
     const fine = await raw(server.port, `${head}Cookie: a=${'x'.repeat(15_000)}\r\nConnection: close\r\n\r\n`)
     expect(fine).toMatch(/^HTTP\/1\.1 303 /)
+  })
+
+  test.each([
+    ['a length', (body: string) => `Content-Length: ${body.length}\r\n\r\n${body}`],
+    [
+      'chunks',
+      (body: string) => `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+    ],
+  ])('cookies that are too much are removed on a connection that has carried a body with %s', async (_what, sent) => {
+    const server = await startTestServer()
+    const host = `Host: localhost:${server.port}\r\n`
+    const cookies = `Cookie: ${'x'.repeat(70_000)}\r\n\r\n`
+    for (const body of ['x', 'x'.repeat(66_000)]) {
+      const requests = [`POST /nothing HTTP/1.1\r\n${host}${sent(body)}`, `GET /healthz HTTP/1.1\r\n${host}\r\n`]
+      const answers = await rawInTurn(server.port, [...requests, `GET /account HTTP/1.1\r\n${host}${cookies}`])
+      expect(answers.map((answer) => answer.slice(0, 12))).toEqual(['HTTP/1.1 403', 'HTTP/1.1 200', 'HTTP/1.1 431'])
+      expect(answers[2]).toMatch(/^Clear-Site-Data: "cookies"/im)
+    }
+  })
+
+  test('a head of which the beginning came with the request before it does not lose its cookies', async () => {
+    const server = await startTestServer()
+    const host = `Host: localhost:${server.port}\r\n`
+    const first = `GET /healthz HTTP/1.1\r\n${host}\r\nGET /?${'a'.repeat(5000)}`
+    const rest = `${'a'.repeat(10)} HTTP/1.1\r\n${host}Cookie: ${'x'.repeat(70_000)}\r\n\r\n`
+    const [, second] = await rawInTurn(server.port, [first, rest])
+    expect(second).toMatch(/^HTTP\/1\.1 431 /)
+    expect(second).not.toMatch(/Clear-Site-Data/i)
   })
 
   test('a body that looks like a request with cookies does not make those of the next request too much', async () => {

@@ -162,6 +162,21 @@ export function raw(port: number, text: string | Buffer, size: number = text.len
   })
 }
 
+/** Sends each text when the one before it has been answered, over one connection. */
+export function rawInTurn(port: number, texts: readonly string[]): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const answers: string[] = []
+    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(texts[0] ?? ''))
+    socket.on('data', (chunk) => {
+      answers.push(chunk.toString('latin1'))
+      const next = texts[answers.length]
+      if (next !== undefined) socket.write(next)
+    })
+    socket.on('close', () => resolve(answers))
+    socket.on('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNRESET' ? undefined : reject(error)))
+  })
+}
+
 /** The value of a page's hidden field. */
 export function hidden(page: string, name: string): string {
   return new RegExp(`name="${name}" value="([^"]*)"`).exec(page)?.[1] ?? ''

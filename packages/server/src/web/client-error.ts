@@ -12,9 +12,11 @@ interface ClientError extends Error {
 
 /** What is known of a connection when it sends what cannot be read. */
 interface Connection {
-  /** What came since the last request; `undefined` once a body came, which could look like a request. */
-  head: Buffer[] | undefined
+  /** The packets since the last request was complete, as far as Node reads a head. */
+  head: Buffer[]
   bytes: number
+  /** The last request of which the head was read. What comes until it is complete is its body, which could look like a head. */
+  last: IncomingMessage | undefined
   readonly exchanges: Set<{ readonly req: IncomingMessage; readonly res: ServerResponse }>
   refused: boolean
 }
@@ -30,13 +32,14 @@ export class UnreadableRequests {
 
   /** A connection begins. */
   watch(socket: Duplex): void {
-    const connection: Connection = { head: [], bytes: 0, exchanges: new Set(), refused: false }
+    const connection: Connection = { head: [], bytes: 0, last: undefined, exchanges: new Set(), refused: false }
     this.#connections.set(socket, connection)
     // Before Node reads it: it keeps nothing of a head that is too large, and the last packet does not say whose fault it was.
     socket.prependListener('data', (packet: Buffer) => {
-      if (connection.bytes > LARGEST_READABLE_HEAD) return
+      if (connection.last?.complete === true) Object.assign(connection, { head: [], bytes: 0, last: undefined })
+      if (connection.last !== undefined || connection.bytes > LARGEST_READABLE_HEAD) return
       connection.bytes += packet.length
-      connection.head?.push(packet)
+      connection.head.push(packet)
     })
   }
 
@@ -44,9 +47,8 @@ export class UnreadableRequests {
   read(req: IncomingMessage, res: ServerResponse): void {
     const connection = this.#connections.get(req.socket)
     if (connection === undefined) return
-    const hasBody = req.headers['transfer-encoding'] !== undefined || req.headers['content-length'] !== undefined
-    connection.head = hasBody ? undefined : connection.head && []
-    connection.bytes = 0
+    connection.last = req
+    connection.head = []
     const exchange = { req, res }
     connection.exchanges.add(exchange)
     res.once('close', () => connection.exchanges.delete(exchange))
@@ -87,7 +89,7 @@ const unknownMethod = methodNotAllowed(['GET', 'HEAD', 'POST', 'DELETE'])
 function problemOf(error: ClientError, connection: Connection | undefined): Problem {
   switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
-      return tooManyFields({ cookies: cookiesAreToBlame(connection?.head) })
+      return tooManyFields({ cookies: cookiesAreToBlame(connection?.head ?? []) })
     case 'HPE_INVALID_METHOD':
       return unknownMethod
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -99,12 +101,15 @@ function problemOf(error: ClientError, connection: Connection | undefined): Prob
   }
 }
 
-/** By the request line and the fields as far as they came. Who sends several requests at once is not a browser. */
-function cookiesAreToBlame(head: readonly Buffer[] | undefined): boolean {
-  const text = Buffer.concat(head ?? []).toString('latin1')
-  const firstLine = text.indexOf('\r\n')
-  const [, cookies = ''] = /\r\ncookie:([^\r\n]*)/i.exec(text) ?? []
-  return firstLine > 0 && areCookiesToBlame({ target: firstLine, cookies: cookies.length })
+/**
+ * By the request line and the fields as far as they came. A client that sends several requests at once is not a browser: of
+ * such a head the beginning may be missing.
+ */
+function cookiesAreToBlame(head: readonly Buffer[]): boolean {
+  const text = Buffer.concat(head).toString('latin1')
+  const [, target] = /^[A-Z]+ (\S+) HTTP\/1\.\d\r\n/.exec(text) ?? []
+  const cookies = [...text.matchAll(/\r\ncookie:([^\r\n]*)/gi)].reduce((sum, [, line = '']) => sum + line.length, 0)
+  return target !== undefined && areCookiesToBlame({ target: target.length, cookies })
 }
 
 const reasons: Readonly<Record<number, string>> = {
