@@ -6,9 +6,10 @@ import { memoryStore } from '../stores/memory.ts'
 import { testClock } from '../testing/clock.ts'
 import { TestExchange, TestJar, type TestRequest } from '../testing/exchange.ts'
 import { endingOf } from './about.ts'
+import { hooksOf } from './hooks.ts'
 import { type SessionEvent, SessionManager, type SessionOptions } from './manager.ts'
 import type { Session } from './session.ts'
-import type { SessionStore } from './store.ts'
+import type { SessionId, SessionStore } from './store.ts'
 
 type Data = Record<string, unknown>
 type Act = (session: Session<Data>) => unknown
@@ -427,6 +428,20 @@ describe('rotation', () => {
     expect(session.id).not.toBe(previous)
     expect(events.at(-1)).toEqual({ type: 'rotated', id: session.id, previous, subject: 'alice' })
   })
+})
+
+test.each<[string, Act]>([
+  ['has moved to another id', (session) => session.rotate()],
+  ['has moved to another id at a login', logIn('eve')],
+  ['was logged out', (session) => session.destroy()],
+])('other parts find no session by the id of one that %s a moment ago: its marker is none', async (_what, act) => {
+  const { sessions, visit, found, memory } = setUp()
+  await visit(logIn('ada'))
+  const { id = '' } = await found()
+  expect(await hooksOf(sessions).record(id)).toMatchObject({ id, subject: 'ada' })
+  await visit(act)
+  expect(memory.load(id as SessionId), 'the marker is stored').toBeDefined()
+  expect(await hooksOf(sessions).record(id)).toBeUndefined()
 })
 
 describe('assign', () => {

@@ -130,6 +130,18 @@ describe('a session can be had by cookie or by token on the same route', () => {
     }
   })
 
+  test('a token of a session that got a new id a moment ago is refused, and one of the new id is taken', async () => {
+    const { jar, login, mint, bearing, visit, auth } = world()
+    await login()
+    const before = await mint()
+    const exchange = jar.exchange()
+    ;(await auth.sessions.open(exchange)).rotate()
+    await auth.sessions.commit(exchange)
+    jar.receive(exchange)
+    expect((await visit(bearing(before))).challenge).toContain('The session of this token has ended.')
+    expect((await visit(bearing(await mint()))).user).toEqual(expect.objectContaining({ id: 'alice' }))
+  })
+
   test('attack 86: logout everywhere ends tokens and refresh tokens at once', async () => {
     const { login, mint, bearing, visit, auth, refresh, jar } = world()
     await login()

@@ -634,6 +634,19 @@ describe('a provider that takes liberties', () => {
     expect(w.codes()).toEqual([])
   })
 
+  test('that names one algorithm or one way to authenticate as a text has named that one', async () => {
+    await using w = await world()
+    w.provider.lies.metadata = { token_endpoint_auth_methods_supported: 'client_secret_post' }
+    expect(await w.logIn()).toMatchObject({ subject: someone })
+    const [{ fields, authorization } = {}] = w.provider.exchanges
+    expect([fields?.get('client_secret'), authorization]).toEqual([CLIENT_SECRET, undefined])
+
+    await using strict = await world()
+    strict.provider.lies.metadata = { id_token_signing_alg_values_supported: 'ES256' }
+    expect(await strict.logIn()).toMatchObject({ subject: undefined })
+    expect(strict.codes()).toEqual(['ERR_OIDC_FORM'])
+  })
+
   test('logs in by the keys that can be used, whatever is beside them', async () => {
     await using w = await world()
     w.provider.lies.answer = {

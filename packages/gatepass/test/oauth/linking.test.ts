@@ -121,6 +121,24 @@ describe('linking', () => {
     expect(w.provider.exchanges).toHaveLength(1)
   })
 
+  test('ends in another session of the same person, also if the application copied what the first one remembered', async () => {
+    await using w = await world()
+    const { subject = '' } = await w.logIn()
+    const begun = await w.browser.link()
+    w.provider.lies.claims = { sub: 'ada-at-work' }
+    const { sessions } = w.app.gatepass
+    const remembered = { ...(await sessions.open(w.browser.jar.exchange())).data }
+    await w.browser.logOut()
+    await w.browser.logInAs({ id: subject, name: 'Ada' })
+    const exchange = w.browser.jar.exchange()
+    Object.assign((await sessions.open(exchange)).data, remembered)
+    await sessions.commit(exchange)
+    const back = await w.browser.back(w.parametersOf(begun.location))
+    expect(back).toMatchObject({ location: '/login?failure=expired', subject })
+    expect(w.app.accounts.byIdentity.size).toBe(1)
+    expect(w.provider.exchanges, 'the code is sent nowhere').toHaveLength(1)
+  })
+
   test('tells the application who began it as they are now, and whether that still stands when it writes', async () => {
     await using w = await world()
     const { subject = '' } = await w.logIn()
