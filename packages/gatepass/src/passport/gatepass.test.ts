@@ -288,3 +288,14 @@ test('a scope that a strategy gives as a text is good for nothing: each part of 
   await gatepass.authenticate(exchange, 'name')
   expect(await gatepass.requireLogin(exchange, { scope: 'read' })).toMatchObject({ status: 403 })
 })
+
+test('a session that another tab has just moved to another token passes a guard that asks for a recent login', async () => {
+  const { gatepass, jar, request, logIn } = world()
+  await logIn()
+  const exchange = jar.exchange()
+  await gatepass.sessions.open(exchange)
+  await request({}, async (other) => (await gatepass.sessions.open(other)).rotate())
+  expect(await gatepass.requireLogin(exchange, { maxAge: 600 })).toBeUndefined()
+  await request(own, (other) => gatepass.logout(other))
+  expect(await gatepass.requireLogin(exchange, { maxAge: 600 })).toMatchObject({ status: 401 })
+})

@@ -357,7 +357,7 @@ export class Passport<User, Name extends string = string> {
   /** The login of this exchange's session as store and application have it now; `undefined`: it has ended. */
   #lookAgain(exchange: Exchange): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
     const { id = '' } = this.#sessions?.opened(exchange) ?? {}
-    return andThen(this.#hooks?.record(id), (record) => {
+    return andThen(this.#hooks?.current(id), (record) => {
       const subject = record?.subject
       if (record === undefined || typeof subject !== 'string') return undefined
       const { login } = readAbout(record.about)

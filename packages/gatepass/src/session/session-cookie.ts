@@ -51,7 +51,7 @@ export class SessionCookie {
 }
 
 /** How many combinations of domain and path are deleted at most. */
-const MOST_SCOPES = 16
+const MOST_SCOPES = 24
 
 /** The scopes of cookies that a browser would send with this request: its host and parent domains, with each path prefix. */
 function scopesOf(exchange: Exchange): CookieAttributes[] {
@@ -59,7 +59,9 @@ function scopesOf(exchange: Exchange): CookieAttributes[] {
   const labels = /^[\d.]+$|^\[/.test(host) ? [] : host.split('.')
   const domains = labels.slice(0, -1).map((_, n) => labels.slice(n).join('.'))
   const steps = (exchange.target.split('?', 1)[0] ?? '').split('/').slice(1)
-  const paths = ['/', ...steps.map((_, n) => `/${steps.slice(0, n + 1).join('/')}`)]
+  const prefixes = steps.filter((step) => step !== '').map((_, n, all) => `/${all.slice(0, n + 1).join('/')}`)
+  // A browser keeps `/app` and `/app/` apart.
+  const paths = ['/', ...prefixes.flatMap((prefix) => [prefix, `${prefix}/`])]
   const scopes = paths.flatMap((path) => [{ path }, ...domains.map((domain) => ({ path, domain }))])
   return scopes.slice(0, MOST_SCOPES)
 }

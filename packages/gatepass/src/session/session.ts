@@ -230,7 +230,8 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
 
   destroy({ everywhere = false }: { everywhere?: boolean } = {}): void {
     this.assertOpen()
-    if (everywhere && this.subject !== undefined) this.#keeper.assertIndexed('A logout everywhere')
+    const named = this.subject !== undefined || this.#state.is === 'ambiguous'
+    if (everywhere && named) this.#keeper.assertIndexed('A logout everywhere')
     this.#ending = { of: this.#ending?.of ?? this.#state, everywhere: everywhere || this.#ending?.everywhere === true }
     this.#state = { is: this.#inCookie ? 'absent' : 'stateless' }
     this.#about = undefined

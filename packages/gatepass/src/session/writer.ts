@@ -289,32 +289,36 @@ export class SessionWriter implements SessionKeeper {
   async #endElsewhere(session: OpenSession, of: State, everywhere: boolean): Promise<void> {
     const { store, clock, index } = this.#settings
     let own = false
-    let subject: string | null = null
+    const subjects = new Set<string>()
     for (const { id, handle } of await this.#presented(of)) {
       for (;;) {
         const there = await whereabouts(store, id, clock)
-        if (there === undefined || (handle ?? there.record.handle) !== there.record.handle) break
+        if (there === undefined || there.record.handle !== handle) break
         if ((await this.#endRevision(there.record)) === undefined) continue
         this.#toldEnded(session, there.record, there.record.id === id)
         own ||= there.record.id === id
-        subject = there.record.subject
+        if (there.record.subject !== null) subjects.add(there.record.subject)
         break
       }
     }
-    if (of.is === 'stored' && subject === null) {
-      subject = of.record.subject
+    if (of.is === 'stored' && of.record.subject !== null && subjects.size === 0) {
+      subjects.add(of.record.subject)
       // A marker lasts only a minute. If the request took longer, the handle still finds the session.
-      if (subject !== null && index !== undefined) await endHandle({ store, index }, subject, of.record.handle)
+      if (index !== undefined) await endHandle({ store, index }, of.record.subject, of.record.handle)
     }
     session.ended(own || of.is !== 'stored' ? afterEnd(of) : { is: 'ended', record: of.record, since: 'load' })
-    if (!everywhere || subject === null || index === undefined) return
-    const count = await index.removeBySubject(subject)
-    if (count > 0) this.#tell({ type: 'revoked', subject, count }, session.exchange)
+    if (!everywhere || index === undefined) return
+    for (const subject of subjects) {
+      const count = await index.removeBySubject(subject)
+      if (count > 0) this.#tell({ type: 'revoked', subject, count }, session.exchange)
+    }
   }
 
-  #presented(of: State): readonly { readonly id: SessionId; readonly handle?: string }[] {
-    if (of.is === 'ambiguous') return of.ids.map((id) => ({ id }))
-    return of.is === 'stored' || of.is === 'ended' ? [of.record] : []
+  /** The sessions that the tokens of the request named, or the markers that stand in their place. */
+  async #presented(of: State): Promise<readonly SessionRecord[]> {
+    if (of.is === 'stored' || of.is === 'ended') return [of.record]
+    const loaded = of.is === 'ambiguous' ? of.ids.map((id) => this.#settings.store.load(id)) : []
+    return (await Promise.all(loaded)).filter((record) => record !== undefined)
   }
 
   /** @returns `undefined` if the session is no longer in the store */

@@ -5,7 +5,7 @@ import type { Session } from '../../src/session/session.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex } from '../../src/session/store.ts'
 import { idOf } from '../../src/session/token.ts'
 import { type TestClock, testClock } from '../../src/testing/clock.ts'
-import { type TestExchange, TestJar } from '../../src/testing/exchange.ts'
+import { TestExchange, TestJar } from '../../src/testing/exchange.ts'
 import { everyInterleaving, type Footprint, type Script, type Turn } from '../../src/testing/interleaving.ts'
 import { ModelStore } from '../../src/testing/model-store.ts'
 import { settledCommit } from './world.ts'
@@ -20,7 +20,7 @@ const COOKIE = '__Host-Http-gp'
 const CARRY = ['cart']
 
 /** Of three requests so many orders are run; with GATEPASS_HISTORIES, as `npm run test:nightly` sets it, all of up to 50,000. */
-const MOST_ORDERS = process.env.GATEPASS_HISTORIES === undefined ? 400 : Number.POSITIVE_INFINITY
+const MOST_ORDERS = process.env.GATEPASS_HISTORIES === undefined ? 100 : Number.POSITIVE_INFINITY
 
 /** What a request does. */
 const acts = {
@@ -34,13 +34,21 @@ const acts = {
   'log out everywhere': (session) => session.destroy({ everywhere: true }),
   'be revoked from elsewhere': () => {},
   'write with a stolen old token': (session, key) => set(session, key, key),
+  'log out with a stolen old token': (session) => session.destroy({ everywhere: true }),
+  'log out with both tokens': (session) => session.destroy(),
 } satisfies Record<string, (session: Opened, key: string) => unknown>
 
 type Act = keyof typeof acts
 const names = Object.keys(acts) as Act[]
 const beginnings = ['a visitor', 'alice'] as const
 const logins: readonly Act[] = ['log in as alice', 'log in as bob']
-const endings: readonly Act[] = ['log out', 'log out everywhere', 'be revoked from elsewhere']
+const logouts: readonly Act[] = [
+  'log out',
+  'log out everywhere',
+  'log out with a stolen old token',
+  'log out with both tokens',
+]
+const endings: readonly Act[] = [...logouts, 'be revoked from elsewhere']
 
 /** Each writer has a list entry or a key of its own, so that what it wrote can be found again. */
 function set(session: Opened, key: string, mine: string): void {
@@ -81,6 +89,9 @@ class Scene {
   /** Every text of data that was ever stored, by acknowledged writes. */
   readonly stored: string[] = []
   readonly ids = new Set<SessionId>()
+  readonly handleOf = new Map<SessionId, { readonly handle: string }>()
+  /** Of sessions whose token the browser held when it logged out with two. */
+  readonly jarHandles = new Set<string | undefined>()
   readonly endedHandles = new Set<string>()
   readonly first: SessionRecord
   readonly chosen: readonly Act[]
@@ -119,11 +130,10 @@ class Scene {
     if (act === 'be revoked from elsewhere') {
       const { handle, subject, id } = this.first
       if (subject === null) await manager.revoke(id)
-      else if (await manager.revokeHandle(subject, handle)) this.endedHandles.add(handle)
+      if (subject === null || (await manager.revokeHandle(subject, handle))) this.endedHandles.add(handle)
       return
     }
-    const jar = act === 'write with a stolen old token' ? this.stolen : this.jar
-    const exchange = await turn(() => jar.exchange(), { on: 'jar', reads: true })
+    const exchange = await turn(() => this.#exchange(act), { on: 'jar', reads: true })
     const token = exchange.cookies.raw(COOKIE)
     const session = await manager.open(exchange)
     const id = token === undefined ? undefined : idOf(token)
@@ -133,6 +143,15 @@ class Scene {
     const status = (await settledCommit(manager, exchange)) ? 200 : 409
     this.answers.push({ act, key, status, exchange, token: id, found, handle: loaded?.handle, events })
     if (exchange.cookies.changed) await turn(() => this.jar.receive(exchange), { on: 'jar' })
+  }
+
+  #exchange(act: Act): TestExchange {
+    if (act.endsWith('with a stolen old token')) return this.stolen.exchange()
+    if (act !== 'log out with both tokens') return this.jar.exchange()
+    const [old, current] = [this.stolen.get(COOKIE), this.jar.get(COOKIE)]
+    const tokens = current === undefined ? [old] : [old, current]
+    if (current !== undefined) this.jarHandles.add(this.handleOf.get(idOf(current))?.handle)
+    return new TestExchange({ headers: { cookie: tokens.map((token) => `${COOKIE}=${token}`).join('; ') } })
   }
 
   check(): void {
@@ -170,8 +189,14 @@ class Scene {
       case 'log in as bob':
         expect([status, wrote], 'a login never fails for want of a session').toEqual([200, true])
         break
+      case 'log out with a stolen old token':
+      case 'log out with both tokens':
+        expect(status, 'a logout is always answered').toBe(200)
+        this.#checkEnded(events, [this.first.handle, handle])
+        break
       case 'log out':
       case 'log out everywhere': {
+        this.#checkEnded(events, [handle])
         expect(status, 'a logout is always answered').toBe(200)
         const own = events.some((event) => event.type === 'ended' && event.id === token)
         expect(wrote, 'a logout deletes the cookie only with the session of its own token').toBe(own)
@@ -179,6 +204,17 @@ class Scene {
         break
       }
       case 'be revoked from elsewhere':
+    }
+  }
+
+  /** A logout ends the sessions of its tokens, wherever they are, and never another login. */
+  #checkEnded(events: readonly SessionEvent[], named: readonly (string | undefined)[]): void {
+    for (const event of events) {
+      if (event.type !== 'ended') continue
+      const { handle } = this.handleOf.get(event.id) ?? {}
+      // Of two cookies the second one's session may have been begun by any of the requests.
+      if (named.length > 1 && this.jarHandles.has(handle)) continue
+      expect(named, 'a logout ended another login').toContain(handle)
     }
   }
 
@@ -211,8 +247,9 @@ class Scene {
 
   /** Notes which ids there are, and what was stored under them. */
   noting(store: ModelStore): ModelStore {
-    const note = ({ id, data }: SessionRecord) => {
+    const note = ({ id, handle, data }: SessionRecord) => {
       this.ids.add(id)
+      this.handleOf.set(id, { handle })
       this.stored.push(data)
     }
     return Object.assign(Object.create(store), {

@@ -260,7 +260,7 @@ class Request {
   }
 
   async revoke(id: SessionId): Promise<void> {
-    this.#oracle.mayEnd(id)
+    this.#oracle.mayEnd(id, this.#oracle.handleOf(id))
     await this.#sessions.revoke(id)
     this.#oracle.endedId(this.from, id)
   }
