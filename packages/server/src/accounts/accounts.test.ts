@@ -142,7 +142,7 @@ test('a file of a newer version is refused, and left as it is', async () => {
   newer.exec(`insert into account_migrations values ('9999-future', 1)`)
   newer.close()
   const database = openDatabase(path)
-  onTestFinished(() => database.destroy())
+  onTestFinished(() => database.close())
   await expect(migrate(database)).rejects.toMatchObject({
     code: 'ERR_STORE_SCHEMA',
     message: expect.stringContaining('9999-future'),

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Kysely } from 'kysely'
-import { type AccountRow, type AccountTables, queried } from './database.ts'
+import type { AccountDatabase, AccountRow } from './database.ts'
 import type { EmailAddress } from './email-address.ts'
 
 /** One person's account, as the rest of the server sees it. */
@@ -13,7 +12,7 @@ export interface Account {
   readonly name: string
   /** `undefined`: it is entered through providers alone. */
   readonly passwordHash: string | undefined
-  /** Goes up when the password changes, not when the same one is hashed anew: logins under an earlier one have ended. */
+  /** Goes up when the password changes, not when the same one is hashed again: logins under an earlier one have ended. */
   readonly passwordVersion: number
   /** Epoch milliseconds. */
   readonly createdAt: number
@@ -38,70 +37,63 @@ export const MOST_CONSECUTIVE_FAILURES = 100
  * Every method throws a `StoreError` when the database does not answer.
  */
 export class Accounts {
-  readonly #database: Kysely<AccountTables>
+  readonly #database: AccountDatabase
   readonly #clock: () => number
 
-  constructor(database: Kysely<AccountTables>, clock: () => number = Date.now) {
+  constructor(database: AccountDatabase, clock: () => number = Date.now) {
     this.#database = database
     this.#clock = clock
   }
 
   async byId(id: string): Promise<Account | undefined> {
-    return this.#one('id', id)
+    const [row] = await this.#database.query<AccountRow>(
+      'select * from accounts where id = :id and disabled_at is null',
+      {
+        id,
+      },
+    )
+    return row && accountOf(row)
   }
 
   /** @param key as `parseEmailAddress` makes it */
   async byEmail(key: string): Promise<Account | undefined> {
-    return this.#one('email_key', key)
+    const sql = 'select * from accounts where email_key = :key and disabled_at is null'
+    const [row] = await this.#database.query<AccountRow>(sql, { key })
+    return row && accountOf(row)
   }
 
   /** @returns the new account's id, or `undefined` if the address already has an account; nothing is changed then */
   async create({ email, name, passwordHash }: NewAccount): Promise<string | undefined> {
-    const row = await this.#run((database) =>
-      database
-        .insertInto('accounts')
-        .values({
-          id: randomBytes(16).toString('base64url'),
-          email: email.address,
-          email_key: email.key,
-          name,
-          password_hash: passwordHash,
-          password_version: 1,
-          created_at: this.#clock(),
-          failures: 0,
-          generation: 1,
-        })
-        .onConflict((conflict) => conflict.column('email_key').doNothing())
-        .returning('id')
-        .executeTakeFirst(),
+    const [created] = await this.#database.query<Pick<AccountRow, 'id'>>(
+      `insert into accounts (id, email, email_key, name, password_hash, password_version, created_at)
+      values (:id, :email, :key, :name, :passwordHash, 1, :now)
+      on conflict (email_key) do nothing
+      returning id`,
+      {
+        id: randomBytes(16).toString('base64url'),
+        email: email.address,
+        key: email.key,
+        name,
+        passwordHash,
+        now: this.#clock(),
+      },
     )
-    return row?.id
+    return created?.id
   }
 
   /**
-   * Gives an account whose address nobody has proved yet to somebody who has: what was there before opens it no more,
-   * neither password nor identities nor, since the password's version goes up, sessions.
+   * Gives an account whose address was not proved yet to the person who has proved it: what was there before does not
+   * open it any more, neither password nor identities nor, since the password's version goes up, sessions.
    *
    * @returns the account as it is now; `undefined` if its address has been proved meanwhile
    */
   async giveToMailboxOwner(id: string, { name }: { name: string }): Promise<Account | undefined> {
-    const row = await this.#run((database) =>
-      database
-        .updateTable('accounts')
-        .set((of) => ({
-          name,
-          email_verified_at: this.#clock(),
-          generation: of('generation', '+', 1),
-          password_hash: null,
-          password_version: of('password_version', '+', 1),
-          password_disabled_at: null,
-          failures: 0,
-        }))
-        .where('id', '=', id)
-        .where('email_verified_at', 'is', null)
-        .where('disabled_at', 'is', null)
-        .returningAll()
-        .executeTakeFirst(),
+    const [row] = await this.#database.query<AccountRow>(
+      `update accounts set name = :name, email_verified_at = :now, generation = generation + 1, failures = 0,
+        password_hash = null, password_version = password_version + 1, password_disabled_at = null
+      where id = :id and email_verified_at is null and disabled_at is null
+      returning *`,
+      { id, name, now: this.#clock() },
     )
     return row && accountOf(row)
   }
@@ -113,106 +105,63 @@ export class Accounts {
    * @returns whether this was the first proof, and of the account's own address
    */
   async emailProved(id: string, key: string): Promise<boolean> {
-    const row = await this.#run((database) =>
-      database
-        .updateTable('accounts')
-        .set({ email_verified_at: this.#clock() })
-        .where('id', '=', id)
-        .where('email_key', '=', key)
-        .where('email_verified_at', 'is', null)
-        .returning('id')
-        .executeTakeFirst(),
+    const proved = await this.#database.query(
+      `update accounts set email_verified_at = :now
+      where id = :id and email_key = :key and email_verified_at is null
+      returning id`,
+      { id, key, now: this.#clock() },
     )
-    return row !== undefined
+    return proved.length > 0
   }
 
   /** Takes a new hash of the same password, unless the password was changed meanwhile. */
   async rehash(id: string, { from, to }: { from: string; to: string }): Promise<void> {
-    await this.#run((database) =>
-      database
-        .updateTable('accounts')
-        .set({ password_hash: to })
-        .where('id', '=', id)
-        .where('password_hash', '=', from)
-        .execute(),
-    )
+    const sql = 'update accounts set password_hash = :to where id = :id and password_hash = :from'
+    await this.#database.query(sql, { id, from, to })
   }
 
   /**
-   * Counts a wrong password, and disables the password with the last one allowed. A key that no account has costs the
-   * same statement.
+   * Counts a wrong password, and disables the password with the last one allowed. A key without an account costs the same
+   * statement.
    *
    * @returns whether this failure disabled the password
    */
   async failed(key: string): Promise<boolean> {
-    const row = await this.#run((database) =>
-      database
-        .updateTable('accounts')
-        .set((of) => ({
-          failures: of('failures', '+', 1),
-          password_disabled_at: of.fn.coalesce(
-            'password_disabled_at',
-            of
-              .case()
-              .when(of('failures', '+', 1), '>=', MOST_CONSECUTIVE_FAILURES)
-              .then(this.#clock())
-              .end(),
-          ),
-        }))
-        .where('email_key', '=', key)
-        .returning('failures')
-        .executeTakeFirst(),
+    const [row] = await this.#database.query<Pick<AccountRow, 'failures'>>(
+      `update accounts set failures = failures + 1,
+        password_disabled_at = coalesce(password_disabled_at, case when failures + 1 >= :most then :now end)
+      where email_key = :key
+      returning failures`,
+      { key, most: MOST_CONSECUTIVE_FAILURES, now: this.#clock() },
     )
     return row?.failures === MOST_CONSECUTIVE_FAILURES
   }
 
   /** Forgets the wrong passwords before a right one. Writes nothing when there were none. */
   async succeeded(id: string): Promise<void> {
-    await this.#run((database) =>
-      database.updateTable('accounts').set({ failures: 0 }).where('id', '=', id).where('failures', '>', 0).execute(),
-    )
+    await this.#database.query('update accounts set failures = 0 where id = :id and failures > 0', { id })
   }
 
   /** Lets a disabled password open the account again. @returns false if no account has this address */
   async enablePassword(key: string): Promise<boolean> {
-    const row = await this.#run((database) =>
-      database
-        .updateTable('accounts')
-        .set({ failures: 0, password_disabled_at: null })
-        .where('email_key', '=', key)
-        .returning('id')
-        .executeTakeFirst(),
+    const enabled = await this.#database.query(
+      'update accounts set failures = 0, password_disabled_at = null where email_key = :key returning id',
+      { key },
     )
-    return row !== undefined
+    return enabled.length > 0
   }
 
   /** Proves that the database answers. */
   async check(): Promise<void> {
-    await this.#run((database) => database.selectFrom('accounts').select('id').limit(1).execute())
+    await this.#database.query('select id from accounts limit 1')
   }
 
   async close(): Promise<void> {
-    await this.#database.destroy()
-  }
-
-  async #one(column: 'id' | 'email_key', value: string): Promise<Account | undefined> {
-    const row = await this.#run((database) =>
-      database
-        .selectFrom('accounts')
-        .selectAll()
-        .where(column, '=', value)
-        .where('disabled_at', 'is', null)
-        .executeTakeFirst(),
-    )
-    return row && accountOf(row)
-  }
-
-  #run<Result>(query: (database: Kysely<AccountTables>) => Promise<Result>): Promise<Result> {
-    return queried(query(this.#database))
+    this.#database.close()
   }
 }
 
-/** Changes with the password and with the owner. Not the hash: the same password hashed anew logs nobody out. */
+/** Changes with the password and with the owner. Not the hash: the same password hashed again logs no device out. */
 export function stampOf({ passwordVersion }: Account): string {
   return String(passwordVersion)
 }

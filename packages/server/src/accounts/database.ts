@@ -2,13 +2,6 @@ import { chmodSync, closeSync, existsSync, openSync, rmSync, statSync } from 'no
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { StoreError } from 'gatepass'
 import { LockWait } from 'gatepass/stores/sqlite'
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
-
-/** The tables that the accounts live in. */
-export interface AccountTables {
-  accounts: AccountRow
-  identities: IdentityRow
-}
 
 /** One account as it is stored; times are epoch milliseconds. */
 export interface AccountRow {
@@ -32,7 +25,7 @@ export interface AccountRow {
   generation: number
 }
 
-/** Somebody at a provider, and the account that this opens; times are epoch milliseconds. */
+/** A person at a provider, and the account that this opens; times are epoch milliseconds. */
 export interface IdentityRow {
   /** Names it on pages. */
   handle: string
@@ -43,7 +36,7 @@ export interface IdentityRow {
   generation: number
   /** As the configuration calls it. */
   provider: string
-  /** As the provider gave it the last time; finds nobody. */
+  /** As the provider gave it the last time. No account is found by it. */
   email: string | null
   created_at: number
   last_used_at: number
@@ -51,24 +44,18 @@ export interface IdentityRow {
 
 /** Seconds that a statement waits for another program's lock: nothing else is answered meanwhile. */
 export const LONGEST_WAIT = 0.1
-/** The same in milliseconds before {@link beginServing}: nothing is answered yet, and another process may be starting, too. */
+/** The same in milliseconds before {@link AccountDatabase.beginServing}: nothing is answered yet, and another process may be starting, too. */
 const STARTING_TIMEOUT = 2000
 
-/**
- * Opens the accounts in an SQLite file.
- *
- * The sessions live in the same file, on a connection of their own in the same thread, and their store waits for its lock
- * without letting go of the thread. A transaction held across an `await` would therefore block itself: everything that
- * runs while the server answers is a single statement.
- */
-export function openDatabase(file: string): Kysely<AccountTables> {
+/** Opens the accounts in an SQLite file. */
+export function openDatabase(file: string): AccountDatabase {
   const created = createPrivately(file)
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(file, { timeout: STARTING_TIMEOUT })
     // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
     database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
-    return new Kysely<AccountTables>({ dialect: new SqliteDialect({ database: new StatementCache(database) }) })
+    return new AccountDatabase(database)
   } catch (error) {
     database?.close()
     // Left by a disk without room, it would be taken for a database that has lost what was in it.
@@ -77,20 +64,60 @@ export function openDatabase(file: string): Kysely<AccountTables> {
   }
 }
 
-/** From here on a statement waits at most {@link LONGEST_WAIT}, and after one that waited in vain none does. */
-export async function beginServing(database: Kysely<AccountTables>): Promise<void> {
-  await sql`pragma busy_timeout = 0`.execute(database)
-}
+/**
+ * Runs statements, each prepared once.
+ *
+ * The sessions live in the same file, on a connection of their own in the same thread, and their store waits for its lock
+ * without letting go of the thread. A transaction held across an `await` would therefore block itself: everything that
+ * runs while the server answers is a single statement.
+ */
+export class AccountDatabase {
+  readonly #database: DatabaseSync
+  readonly #lock: LockWait
+  readonly #statements = new Map<string, StatementSync>()
+  #open = true
 
-/** @throws {StoreError} with the cause, if the database does not answer */
-export async function queried<Result>(query: Promise<Result>): Promise<Result> {
-  try {
-    return await query
-  } catch (cause) {
-    throw new StoreError('ERR_STORE_UNAVAILABLE', 'The accounts cannot be read or written', {
-      cause,
-      hint: 'Look at the cause: disk full, file not writable, or locked by another program.',
-    })
+  constructor(database: DatabaseSync) {
+    this.#database = database
+    this.#lock = new LockWait(database, LONGEST_WAIT)
+  }
+
+  /**
+   * Runs one statement, and returns the rows that it selects or returns. Between two statements other requests run, and
+   * other processes write.
+   *
+   * @param values of `:name` in the statement, under their names
+   * @throws {StoreError} with the cause, if the database does not answer
+   */
+  async query<Row>(sql: string, values: Readonly<Record<string, SQLInputValue>> = {}): Promise<Row[]> {
+    try {
+      const statement = this.#statements.get(sql) ?? this.#database.prepare(sql)
+      this.#statements.set(sql, statement)
+      const run = () => statement.all(values) as Row[]
+      return /^\s*select\b/i.test(sql) ? this.#lock.read(run) : this.#lock.write(run)
+    } catch (cause) {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'The accounts cannot be read or written', {
+        cause,
+        hint: 'Look at the cause: disk full, file not writable, or locked by another program.',
+      })
+    }
+  }
+
+  /** Runs what changes the schema or the connection, at the start. Throws what SQLite throws. */
+  execute(sql: string): void {
+    this.#lock.read(() => this.#database.exec(sql))
+  }
+
+  /** From here on a statement waits at most {@link LONGEST_WAIT}, and after one that waited in vain none does. */
+  beginServing(): void {
+    this.execute('pragma busy_timeout = 0')
+  }
+
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#statements.clear()
+    this.#database.close()
   }
 }
 
@@ -136,41 +163,4 @@ function lost(file: string, what: string): StoreError {
   return new StoreError('ERR_STORE_UNAVAILABLE', `The database ${file} ${what}`, {
     hint: `Restore a backup. To begin with no accounts, remove ${file} and what begins with its name.`,
   })
-}
-
-/** `node:sqlite` in the shape that kysely's dialect was written for; each statement is prepared once. */
-class StatementCache implements SqliteDatabase {
-  readonly #database: DatabaseSync
-  readonly #lock: LockWait
-  readonly #statements = new Map<string, SqliteStatement>()
-
-  constructor(database: DatabaseSync) {
-    this.#database = database
-    this.#lock = new LockWait(database, LONGEST_WAIT)
-  }
-
-  prepare(sql: string): SqliteStatement {
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    const statement = preparedStatement(this.#database.prepare(sql), sql, this.#lock)
-    this.#statements.set(sql, statement)
-    return statement
-  }
-
-  close(): void {
-    this.#statements.clear()
-    this.#database.close()
-  }
-}
-
-function preparedStatement(statement: StatementSync, sql: string, lock: LockWait): SqliteStatement {
-  const writes = /\b(?:insert|update|delete)\b/i.test(sql)
-  const waiting = <T>(run: () => T): T => (writes ? lock.write(run) : lock.read(run))
-  return {
-    // StatementSync.columns() would say so too, but Node 22.13 does not have it.
-    reader: /^\s*(?:select|with|pragma)\b|\breturning\b/i.test(sql),
-    all: (parameters) => waiting(() => statement.all(...(parameters as SQLInputValue[]))),
-    run: (parameters) => waiting(() => statement.run(...(parameters as SQLInputValue[]))),
-    iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])),
-  }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type SessionId, StoreError } from 'gatepass'
 import { type SqliteStore, sqliteStore } from 'gatepass/stores/sqlite'
 import { Accounts } from './accounts.ts'
-import { beginServing, LONGEST_WAIT, openDatabase } from './database.ts'
+import { LONGEST_WAIT, openDatabase } from './database.ts'
 import { Identities } from './identities.ts'
 import { migrate } from './migrations.ts'
 
@@ -24,7 +24,7 @@ export async function openStores({ data }: { readonly data: string }, clock: () 
   try {
     await migrate(database)
     const sessions = sqliteStore(file, { clock, busyTimeout: LONGEST_WAIT })
-    await beginServing(database)
+    database.beginServing()
     const { ino } = statSync(file)
     return {
       accounts,
