@@ -15,18 +15,18 @@ export type { Blocklist, PasswordProblem, PolicyOptions } from './password/polic
 export type { QueueOptions } from './password/queue.ts'
 
 /**
- * A PHC string to store: argon2id with 19 MiB and two passes, or scrypt where nothing computes argon2.
+ * Hashes a password into a PHC string to store: argon2id with 19 MiB and two passes, or scrypt if argon2 is not available.
  *
  * @throws {ProtocolError} `ERR_PASSWORD_UNUSABLE` if it is empty, above 1,024 bytes or not well-formed Unicode
- * @throws {StoreError} `ERR_PASSWORD_BUSY` (503) beyond the queue that the whole process shares
+ * @throws {StoreError} `ERR_PASSWORD_BUSY` (503) if the queue that the whole process shares is full
  */
 export function hashPassword(password: string, options: HasherOptions = {}): Promise<string> {
   return passwordsOn(installedKdfs(), options).hash(password)
 }
 
 /**
- * Whether `stored` was made from `password`: argon2, scrypt or PBKDF2 in PHC form, or bcrypt. Call it with `undefined`
- * for unknown users, so that they take as long; `passwords().verify` also says what to store instead of an old hash.
+ * Whether `stored` is a hash of `password`: argon2, scrypt or PBKDF2 in PHC form, or bcrypt. For an unknown user call it with
+ * `undefined`, so that the answer takes the same time. `passwords().verify` also returns a new hash to replace an old one.
  *
  * @throws {StoreError} `ERR_PASSWORD_BUSY` (503)
  * @throws {UsageError} `ERR_PASSWORD_HASHER_MISSING`, `ERR_PASSWORD_PEPPER` if this installation cannot compute `stored`
@@ -39,15 +39,15 @@ export function verifyPassword(
   return passwordsOn(installedKdfs(), options).matches(password, stored)
 }
 
-/** Whether a stored hash is below the current scheme, cost or pepper, or cannot be read. */
+/** Whether a stored hash is unreadable, or weaker than the current scheme, cost or pepper. */
 export function needsRehash(stored: string, options: HasherOptions = {}): boolean {
   return passwordsOn(installedKdfs(), options).needsRehash(stored)
 }
 
 /**
- * Why a password may not be chosen; `undefined` if it may.
+ * Why a password is not allowed; `undefined` if it is allowed.
  *
- * @param options `about`: names and addresses of the person choosing, which attackers try first
+ * @param options `about`: names and addresses of the user, which attackers try first
  */
 export function checkPassword(
   password: string,

@@ -1,6 +1,6 @@
 import type { JsonObject } from './json-object.ts'
 
-/** What a verified token says (RFC 7519 §4.1, RFC 9068 §2.2); frozen, since it is shared by the requests that carry it. */
+/** The claims of a verified token (RFC 7519 §4.1, RFC 9068 §2.2). Frozen, because all requests with the token share them. */
 export interface JwtClaims {
   readonly iss: string
   readonly sub: string
@@ -11,17 +11,17 @@ export interface JwtClaims {
   readonly iat?: number
   readonly jti?: string
   readonly client_id?: string
-  /** Scopes, with spaces between them. */
+  /** Scopes, separated by spaces. */
   readonly scope?: string
   /** The session that the token belongs to. */
   readonly sid?: string
-  /** Seconds since 1970: when the user proved who they are. */
+  /** When the user logged in, in seconds since 1970. */
   readonly auth_time?: number
   readonly amr?: readonly string[]
   readonly [name: string]: unknown
 }
 
-/** Why claims are not accepted. */
+/** Why claims are refused. */
 export type ClaimsFault =
   | 'malformed'
   | 'wrong-type'
@@ -31,24 +31,24 @@ export type ClaimsFault =
   | 'not-yet-valid'
   | 'incomplete'
 
-/** What a token must say. */
+/** The claims and type that a token must have. */
 export interface Expectation {
   readonly issuer: string
-  /** One of these. */
+  /** The token must name one of these. */
   readonly audiences: readonly string[]
   readonly type: 'at+jwt' | 'JWT'
 }
 
-/** How far the clocks of two machines may be apart. Seconds. */
+/** How much the clocks of two machines may differ. Seconds. */
 export const clockSkew = 30
 
-/** RFC 9068 §2.2 asks for more than RFC 7519 does. */
+/** The required claims. RFC 9068 §2.2 requires more than RFC 7519. */
 const required: Readonly<Record<Expectation['type'], readonly string[]>> = {
   'at+jwt': ['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'],
   JWT: ['iss', 'exp', 'aud', 'sub'],
 }
 
-/** Checks what does not change while the token lives; when it lives is for {@link timeFault}. */
+/** Checks all claims except the times, which {@link timeFault} checks at every use. */
 export function readClaims(header: JsonObject, payload: JsonObject, expected: Expectation): JwtClaims | ClaimsFault {
   if (!isType(header.typ, expected.type)) return 'wrong-type'
   if (!isClaims(payload)) return 'malformed'
@@ -67,14 +67,14 @@ export function timeFault(claims: JwtClaims, now: number): 'expired' | 'not-yet-
   return begins - clockSkew > seconds ? 'not-yet-valid' : undefined
 }
 
-/** RFC 7515 §4.1.9: a media type, whose case does not matter, and whose `application/` may be left out. */
+/** RFC 7515 §4.1.9: `typ` is a case-insensitive media type; `application/` may be left out. */
 function isType(typ: unknown, expected: Expectation['type']): boolean {
-  // RFC 7519 §5.1: a plain JWT need not say so.
+  // RFC 7519 §5.1: a plain JWT may leave out `typ`.
   if (typ === undefined) return expected === 'JWT'
   return typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === expected.toLowerCase()
 }
 
-/** Whether every claim that we know has its type; nothing is converted. */
+/** Whether every known claim has the right type. Nothing is converted. */
 function isClaims(payload: JsonObject): payload is JwtClaims & JsonObject {
   return Object.entries(shapes).every(([name, fits]) => payload[name] === undefined || fits(payload[name]))
 }
@@ -102,7 +102,7 @@ function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText)
 }
 
-/** JSON can say 1e400, which JavaScript reads as infinity: a token that never ends. */
+/** Refuses infinity: JavaScript reads 1e400 in JSON as infinity, and such a token would never expire. */
 function isTime(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0
 }

@@ -1,11 +1,11 @@
-/** An object whose members nobody has checked yet. */
+/** An object with unchecked members. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * The JSON object that these bytes are: well-formed UTF-8, no byte order mark, and no member twice at any depth, since of
- * two values another reader may take the other one (RFC 7519 §4, RFC 8725 §2.4). `undefined` for everything else.
+ * Parses a JSON object in well-formed UTF-8 without byte order mark. `undefined` for everything else, and if a member is
+ * repeated at any depth: another reader could use the other value (RFC 7519 §4, RFC 8725 §2.4).
  */
 export function parseJsonObject(bytes: Uint8Array): JsonObject | undefined {
   try {
@@ -18,10 +18,10 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject | undefined {
   }
 }
 
-/** Strings with the colon that makes one a name, and the brackets; all else of valid JSON is of no interest here. */
+/** Matches strings, with the colon that marks a name, and braces. The rest of valid JSON does not matter here. */
 const landmarks = /("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g
 
-/** Whether JSON that is known to be valid has an object, at any depth, with a member twice. */
+/** Whether an object in valid JSON, at any depth, has the same member twice. */
 export function repeatsMember(json: string): boolean {
   const open: Set<string>[] = []
   for (const [token, text, colon] of json.matchAll(landmarks)) {
@@ -29,7 +29,7 @@ export function repeatsMember(json: string): boolean {
     else if (token === '}') open.pop()
     else if (text !== undefined && colon !== undefined) {
       const names = open.at(-1)
-      // Unescaped first: "\u0061ud" is "aud".
+      // Unescape the name first: "\u0061ud" is "aud".
       const name = JSON.parse(text) as string
       if (names?.has(name)) return true
       names?.add(name)

@@ -11,48 +11,48 @@ import { decodeBase64url } from './base64url.ts'
 
 export type { Jwk } from '../../crypto/signature.ts'
 
-/** A signature algorithm by the name that tokens use; `EdDSA` is Ed25519 here, and no other curve. */
+/** A signature algorithm, by its name in tokens. `EdDSA` means Ed25519 only. */
 export type JwtAlgorithm = 'EdDSA' | 'ES256' | 'RS256' | 'PS256' | 'HS256'
 
-/** A key that verifies, with the one algorithm it is for. */
+/** A key that verifies signatures, with its one algorithm. */
 export interface VerificationKey {
-  /** `undefined`: for tokens that name no key. */
+  /** The key's name; `undefined` for a key without name. */
   readonly kid: string | undefined
   readonly algorithm: SignatureAlgorithm
   readonly key: CryptoKeyObject
 }
 
-/** RFC 8725 §3.10: an opaque name, and nobody needs a longer one. */
+/** Longest accepted `kid`, which is an opaque name (RFC 8725 §3.10). */
 const longestKid = 128
 const shortestSecret = 32
 const rsaBits = { least: 2048, most: 8192 }
 
 /**
- * What a key is for, decided by the key and by what is `allowed`, never by a token.
+ * Imports a key. The key and `allowed` decide its algorithm; a token never does.
  *
- * @returns the key, or in words why it cannot be used
+ * @returns the key, or a text that says why it cannot be used
  */
 export function readVerificationKey(jwk: Jwk, allowed: readonly JwtAlgorithm[]): VerificationKey | string {
   const { kid, use, key_ops: operations } = jwk
   if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > longestKid))
-    return 'its `kid` is no text of 1 to 128 characters'
+    return 'its `kid` is not a string of 1 to 128 characters'
   if (use !== undefined && use !== 'sig') return 'its `use` is not "sig"'
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     return 'its `key_ops` do not include "verify"'
   const algorithm = algorithmOf(jwk, allowed)
-  if (algorithm === undefined) return 'it is not for one of the algorithms that are accepted, or does not say for which'
+  if (algorithm === undefined) return 'it is not for one accepted algorithm; an RSA key must name its `alg`'
   const key = importKey(jwk, algorithm)
   return typeof key === 'string' ? key : { kid, algorithm, key }
 }
 
-/** RFC 7638: names a key by what it is. `undefined` for a kind that we do not use. */
+/** The thumbprint of a key (RFC 7638); `undefined` for a key type that we do not use. */
 export function thumbprint(jwk: Jwk): string | undefined {
   const members = typeof jwk.kty === 'string' ? thumbprintMembers[jwk.kty] : undefined
   if (members === undefined || members.some((name) => typeof jwk[name] !== 'string')) return undefined
   return sha256Base64url(JSON.stringify(Object.fromEntries(members.map((name) => [name, jwk[name]]))))
 }
 
-// In the order of the alphabet, which is the order in which they are hashed.
+// In alphabetical order, because they are hashed in this order.
 const thumbprintMembers: Readonly<Record<string, readonly string[]>> = {
   EC: ['crv', 'kty', 'x', 'y'],
   OKP: ['crv', 'kty', 'x'],
@@ -60,7 +60,7 @@ const thumbprintMembers: Readonly<Record<string, readonly string[]>> = {
   oct: ['k', 'kty'],
 }
 
-/** The public half of a key pair, without one member more. */
+/** The public members of a key, and no others. */
 export function publicJwk(jwk: Jwk): Jwk {
   const members = ['kty', 'crv', 'x', 'y', 'n', 'e'].filter((name) => jwk[name] !== undefined)
   return Object.fromEntries(members.map((name) => [name, jwk[name]]))
@@ -69,7 +69,7 @@ export function publicJwk(jwk: Jwk): Jwk {
 function algorithmOf(jwk: Jwk, allowed: readonly JwtAlgorithm[]): SignatureAlgorithm | undefined {
   const fitting = allowed.map(signatureAlgorithm).filter((algorithm) => fits(jwk, algorithm))
   if (jwk.alg !== undefined) return fitting.find((algorithm) => names(algorithm).includes(jwk.alg as string))
-  // A curve is for one algorithm; an RSA key may be for two, and then it must say for which.
+  // A curve has one algorithm. An RSA key can have two; without `alg` it is refused if both are allowed.
   return fitting.length === 1 ? fitting[0] : undefined
 }
 
@@ -91,7 +91,7 @@ export function signatureAlgorithm(name: JwtAlgorithm): SignatureAlgorithm {
   return name === 'EdDSA' ? 'Ed25519' : name
 }
 
-/** What a token's header may call an algorithm: RFC 8037 and RFC 9864 name the same one differently. */
+/** The names of an algorithm in a token's header. RFC 8037 and RFC 9864 use different names for Ed25519. */
 export function names(algorithm: SignatureAlgorithm): readonly string[] {
   return algorithm === 'Ed25519' ? ['EdDSA', 'Ed25519'] : [algorithm]
 }
@@ -100,13 +100,13 @@ function importKey(jwk: Jwk, algorithm: SignatureAlgorithm): CryptoKeyObject | s
   if (algorithm === 'HS256') return importSecret(jwk.k)
   try {
     const key = publicKeyOf(publicJwk(jwk))
-    return jwk.kty === 'RSA' && !strongEnough(key) ? 'its modulus or its exponent is too small, or too large' : key
+    return jwk.kty === 'RSA' && !strongEnough(key) ? 'its modulus or its exponent is too small or too large' : key
   } catch {
-    return 'its numbers are not those of a key'
+    return 'its numbers are not a valid key'
   }
 }
 
-/** RFC 7518 §3.2: no shorter than the hash. */
+/** RFC 7518 §3.2: the secret must not be shorter than the hash. */
 function importSecret(text: unknown): CryptoKeyObject | string {
   const bytes = typeof text === 'string' ? decodeBase64url(text) : undefined
   if (bytes === undefined) return 'its `k` is not base64url'

@@ -6,25 +6,25 @@ import { type JsonObject, parseJsonObject } from './json-object.ts'
 import { names, type VerificationKey } from './jwk.ts'
 import type { VerificationKeys } from './key-set.ts'
 
-/** Longer tokens are refused before anything of them is read. */
+/** Longest accepted token, in characters. Longer tokens are refused without being read. */
 const longestToken = 8192
 
-/** Why a JWS is not accepted. */
+/** Why a JWS is refused. */
 export type JwsFault = 'malformed' | 'unsupported' | 'unknown-key' | 'bad-signature'
 
-/** What was signed, once the signature has been checked. */
+/** The content of a JWS with a valid signature. */
 export interface Verified {
   readonly header: JsonObject
   readonly payload: Uint8Array
   readonly key: VerificationKey
 }
 
-/** Header parameters that change what is signed or how; RFC 7515 §4.1.11, RFC 7797, RFC 7516. We understand none of them. */
+/** Header parameters that change what is signed or how (RFC 7515 §4.1.11, RFC 7797, RFC 7516). They are not supported. */
 const refusedParameters = ['crit', 'b64', 'zip', 'enc'] as const
 
 /**
- * Checks a JWS in compact form (RFC 7515 §5.2). The key is found by name among `keys`; what the header says about keys
- * otherwise (`jwk`, `jku`, `x5c`, `x5u`) is not looked at, and its `alg` must be the key's own.
+ * Verifies a JWS in compact form (RFC 7515 §5.2). The header's `kid` selects the key among `keys`, and its `alg` must be that
+ * of the key. Keys in the header itself (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
  */
 export function verifyCompact(token: string, keys: VerificationKeys): Awaitable<Verified | JwsFault> {
   const parts = splitCompact(token)
@@ -40,7 +40,7 @@ export function verifyCompact(token: string, keys: VerificationKeys): Awaitable<
   })
 }
 
-/** A JWS in compact form; the header's `alg` must be one of the algorithm's names. */
+/** Writes a JWS in compact form. The header's `alg` must be a name of the signer's algorithm. */
 export function signCompact(
   header: JsonObject,
   payload: JsonObject,
@@ -61,7 +61,7 @@ function splitCompact(token: string): Parts | undefined {
   if (token.length > longestToken) return undefined
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
-  // A further dot is no base64url: a JWE in five parts (RFC 7516 §7.1) ends here, too.
+  // A third dot is not base64url, so a JWE with five parts (RFC 7516 §7.1) is refused later.
   if (first < 1 || second === -1) return undefined
   return {
     header: token.slice(0, first),

@@ -2,19 +2,19 @@ import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { type Jwk, type JwtAlgorithm, readVerificationKey, thumbprint, type VerificationKey } from './jwk.ts'
 
-/** Where the keys come from that verify tokens. */
+/** A source of keys that verify tokens. */
 export interface VerificationKeys {
   /**
-   * The key that a token names; without a name, the only one there is.
+   * Finds the key that a token names. Without a name, returns the only key of the set.
    *
-   * @throws {StoreError} if the keys cannot be had
+   * @throws {StoreError} if the keys cannot be loaded
    */
   find(kid: string | undefined): Awaitable<VerificationKey | undefined>
-  /** Whether a key that `find` gave earlier still counts. */
+  /** Whether a key that `find` returned earlier is still valid. */
   trusts(key: VerificationKey): boolean
 }
 
-/** Keys by their names; none of two keys that share one. */
+/** Keys by name. Keys that share a name are all left out. */
 export class KeySet implements VerificationKeys {
   readonly #keys = new Map<string | undefined, VerificationKey>()
   readonly #only: VerificationKey | undefined
@@ -39,7 +39,7 @@ export class KeySet implements VerificationKeys {
 }
 
 /**
- * Keys of our own, each of which must be usable. One without a `kid` gets its thumbprint (RFC 7638).
+ * A set of configured keys, which must all be usable. A key without `kid` gets its thumbprint as name (RFC 7638).
  *
  * @throws {UsageError} `ERR_JWT_KEYS`
  */
@@ -51,12 +51,12 @@ export function ownKeySet(jwks: readonly Jwk[], allowed: readonly JwtAlgorithm[]
   })
   if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw unusable('Two `keys` have the same `kid`')
   if (keys.length === 0) throw unusable('`keys` is empty')
-  // Whoever may only verify with one key could otherwise sign with the other.
+  // Every party that can verify with a secret can also sign with it, so a mixed set is only as safe as its secrets.
   if (keys.some(isSecret) && !keys.every(isSecret)) throw unusable('`keys` mixes secrets with public keys')
   return new KeySet(keys)
 }
 
-/** What of a foreign key set can be used; RFC 7517 §5 asks to ignore the rest. Secrets never come over the network. */
+/** The usable keys of a foreign key set. RFC 7517 §5 asks to ignore the others. Secrets are never accepted from the network. */
 export function foreignKeySet(jwks: readonly Jwk[], allowed: readonly JwtAlgorithm[]): KeySet {
   const asymmetric = allowed.filter((algorithm) => algorithm !== 'HS256')
   return new KeySet(
@@ -72,6 +72,6 @@ function isSecret(key: VerificationKey): boolean {
 
 function unusable(message: string): UsageError {
   return new UsageError('ERR_JWT_KEYS', message, {
-    hint: 'Keys are JWKs of type OKP (Ed25519), EC (P-256), RSA from 2,048 bits with an `alg`, or oct from 32 bytes, each with a `kid` of its own.',
+    hint: 'Keys are JWKs of type OKP (Ed25519), EC (P-256), RSA (at least 2,048 bits, with `alg`) or oct (at least 32 bytes), each with its own `kid`.',
   })
 }

@@ -4,7 +4,7 @@ import { parseJsonObject } from './json-object.ts'
 import type { Jwk, JwtAlgorithm, VerificationKey } from './jwk.ts'
 import { foreignKeySet, type KeySet, type VerificationKeys } from './key-set.ts'
 
-/** Gets a document: over TLS, within a time and a size, without following redirects. */
+/** Fetches a document over TLS, with limits of time and size, without following redirects. */
 export type FetchDocument = (url: string) => Promise<Response>
 
 export interface RemoteKeysOptions {
@@ -12,7 +12,7 @@ export interface RemoteKeysOptions {
   readonly algorithms: readonly JwtAlgorithm[]
   readonly fetch: FetchDocument
   readonly clock: () => number
-  /** Told when the keys could not be fetched; those known go on counting. */
+  /** Called when the keys could not be fetched. Keys that were fetched before stay valid. */
   readonly onEvent?: ((event: RemoteKeysEvent) => void) | undefined
 }
 
@@ -23,14 +23,14 @@ export interface RemoteKeysEvent {
   readonly error: unknown
 }
 
-/** How long keys count before they are asked for again, so that one that was withdrawn is forgotten. */
+/** How long keys are used before they are fetched again, so that withdrawn keys are forgotten. Milliseconds. */
 const FRESH = 60 * 60 * 1000
-/** How soon an unknown name makes us ask again: anybody can invent names. */
+/** How long to wait before an unknown key name causes another fetch, because an attacker can invent names. Milliseconds. */
 const PATIENCE = 60 * 1000
-/** How soon we ask again while we have no keys at all, and can verify nothing. */
+/** How long to wait before another fetch while there are no keys and no token can be verified. Milliseconds. */
 const IMPATIENCE = 5 * 1000
 
-/** The keys that an issuer publishes: fetched when first needed, kept while it does not answer. */
+/** The published keys of an issuer. They are fetched at first use, and kept while the issuer does not answer. */
 export class RemoteKeys implements VerificationKeys {
   readonly #options: RemoteKeysOptions
   #keys: KeySet | undefined
@@ -55,25 +55,25 @@ export class RemoteKeys implements VerificationKeys {
   }
 
   trusts(key: VerificationKey): boolean {
-    // A token seen before does not come through `find`, and may be the only one in use.
+    // A token that was verified before does not call `find`, so the keys are also refreshed here.
     this.#refresh(this.#options.clock())
     return this.#keys?.trusts(key) === true
   }
 
-  /** In the meantime the old ones do. */
+  /** Fetches the keys in the background if they are old. Until then the old keys are used. */
   #refresh(now: number): void {
     if (now - this.#fetchedAt >= FRESH && now - this.#askedAt >= PATIENCE) void this.#ask(now)
   }
 
   #answer(kid: string | undefined): VerificationKey | undefined {
     if (this.#keys !== undefined) return this.#keys.find(kid)
-    throw new StoreError('ERR_JWKS_UNAVAILABLE', `There are no keys from ${this.#options.url} to verify tokens with`, {
-      hint: 'See the event `keys_unavailable` of the strategy. It is asked again every 5 seconds.',
+    throw new StoreError('ERR_JWKS_UNAVAILABLE', `No keys from ${this.#options.url} are available to verify tokens`, {
+      hint: 'See the event `keys_unavailable` of the strategy. The keys are fetched again every 5 seconds.',
       retryAfter: IMPATIENCE / 1000,
     })
   }
 
-  /** Whoever needs keys meanwhile waits for the same answer. Never rejects. */
+  /** Fetches the keys. Calls during a fetch share it. Never rejects. */
   #ask(now: number): Promise<void> {
     if (this.#asking !== undefined) return this.#asking
     this.#askedAt = now
@@ -98,13 +98,9 @@ export class RemoteKeys implements VerificationKeys {
     const jwks = document?.keys
     const keys = foreignKeySet(Array.isArray(jwks) ? jwks.filter(isJwk) : [], algorithms)
     if (keys.size > 0) return keys
-    throw new StoreError(
-      'ERR_JWKS_UNAVAILABLE',
-      `${url} answered with ${response.status} and no key that can be used`,
-      {
-        hint: `A key set (RFC 7517 §5) with keys for ${algorithms.join(', ')} belongs there; see the option \`algorithms\`.`,
-      },
-    )
+    throw new StoreError('ERR_JWKS_UNAVAILABLE', `${url} answered with ${response.status} and without a usable key`, {
+      hint: `The address must return a key set (RFC 7517 §5) with keys for ${algorithms.join(', ')}; see the option \`algorithms\`.`,
+    })
   }
 }
 

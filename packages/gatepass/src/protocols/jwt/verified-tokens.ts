@@ -2,25 +2,25 @@ import { sha256Latin1 } from '../../crypto/sha256.ts'
 import type { JwtClaims } from './claims.ts'
 import type { VerificationKey } from './jwk.ts'
 
-/** What was found out about a token when its signature was checked. */
+/** The result of checking a token's signature. */
 export interface VerifiedToken {
   readonly claims: JwtClaims
-  /** The key that signed it; whoever looks it up asks whether that still counts. */
+  /** The key that signed it. Before use, the caller checks that this key is still valid. */
   readonly key: VerificationKey
 }
 
-/** How many tokens are remembered in each of two generations. */
+/** How many tokens are kept in each of two generations. */
 const generation = 1024
 
 /**
- * Tokens whose signature was right, so that it is checked once and not with every request. Found by the SHA-256 of the whole
- * token: two tokens never share an entry, no token can be read out of here, and looking one up tells nothing by its timing.
+ * Remembers tokens with a valid signature, so that each is verified once and not with every request. The key is the SHA-256
+ * of the whole token: tokens do not share entries, the cache contains no tokens, and look-ups leak nothing by timing.
  */
 export class VerifiedTokens {
   #young = new Map<string, VerifiedToken>()
   #old = new Map<string, VerifiedToken>()
 
-  /** @returns what is known, and the name under which to keep it or drop it */
+  /** @returns the known result, and the name for `keep` and `drop` */
   get(token: string): { readonly name: string; readonly known: VerifiedToken | undefined } {
     const name = sha256Latin1(token)
     const young = this.#young.get(name)

@@ -8,19 +8,19 @@ import { VerifiedTokens } from './verified-tokens.ts'
 
 export interface JwtVerifierOptions {
   readonly keys: VerificationKeys
-  /** `iss`, character by character. */
+  /** The exact `iss` of the tokens. */
   readonly issuer: string
-  /** `aud`: one of these, character by character. */
+  /** The token's `aud` must contain exactly one of these texts, compared character by character. */
   readonly audience: string | readonly string[]
-  /** What `typ` must say. Default `at+jwt`, an access token by RFC 9068; `JWT` also takes a token without `typ`. */
+  /** The required `typ`. Default `at+jwt`, an access token (RFC 9068). `JWT` also accepts tokens without `typ`. */
   readonly type?: Expectation['type']
   readonly clock?: () => number
 }
 
-/** Why a token is not accepted. */
+/** Why a token is refused. */
 export type TokenFault = JwsFault | ClaimsFault
 
-/** Verifies tokens of one issuer for one audience; a token seen before costs a hash. */
+/** Verifies tokens of one issuer for one audience. A token that was verified before costs only a hash. */
 export class JwtVerifier {
   readonly #keys: VerificationKeys
   readonly #expected: Expectation
@@ -37,9 +37,9 @@ export class JwtVerifier {
   }
 
   /**
-   * What the token says, or why it is refused. Whether its session still lives is for the caller to ask.
+   * Returns the token's claims, or why it is refused. The caller must check that its session still exists.
    *
-   * @throws {StoreError} if the keys cannot be had
+   * @throws {StoreError} if the keys cannot be loaded
    */
   verify(token: string): Awaitable<JwtClaims | TokenFault> {
     const { name, known } = this.#verified.get(token)
@@ -71,12 +71,12 @@ export class JwtVerifier {
 function checkExpectation({ issuer, audiences, type }: Expectation): void {
   const named = [issuer, ...audiences].every((text) => typeof text === 'string' && text !== '')
   if (named && audiences.length > 0 && (type === 'at+jwt' || type === 'JWT')) return
-  throw new UsageError('ERR_TOKEN_OPTIONS', '`issuer`, `audience` or `type` of a token is missing or no text', {
-    hint: "For example `issuer: 'https://login.example', audience: 'https://api.example'`; `type` is 'at+jwt' or 'JWT'.",
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`issuer`, `audience` or `type` of a token is missing or not a string', {
+    hint: "For example `issuer: 'https://login.example', audience: 'https://api.example'`. `type` is 'at+jwt' or 'JWT'.",
   })
 }
 
-/** Claims are handed to every request that carries the token; what one of them changed, another would believe. */
+/** Freezes claims, because every request with the token gets the same object. */
 function deepFrozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
   for (const member of Object.values(value)) deepFrozen(member)

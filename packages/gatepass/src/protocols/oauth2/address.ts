@@ -2,40 +2,40 @@ import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { ProtocolError } from '../../error.ts'
 
-/** Where a provider may be, besides on the public internet behind TLS. */
+/** Where a provider may be, besides the public internet with TLS. */
 export interface Reach {
-  /** This very machine, also without TLS. */
+  /** Allow this machine, also without TLS. */
   readonly loopback: boolean
-  /** A network that is not the internet: 10.0.0.0/8 and its like, behind TLS. */
+  /** Allow private networks (10.0.0.0/8 and similar), with TLS. */
   readonly privateNetwork: boolean
 }
 
-/** Whether this is the name of the machine at hand: what the WHATWG URL parser wrote. */
+/** Whether a host name means this machine. It must be as the WHATWG URL parser writes it. */
 export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname.endsWith('.localhost') || inList(loopback, bare(hostname))
 }
 
 /**
- * Refuses an address that our server must not ask on somebody's behalf (server-side request forgery).
+ * Refuses an address that our server must not call (server-side request forgery).
  *
- * The name is looked up here, and by `fetch` once more: an answer that changes in between gets as far as a TLS handshake
- * with a host that has no certificate for the name.
+ * The name is looked up here and again by `fetch`. If the second answer names an internal host, the TLS handshake fails,
+ * because that host has no certificate for the name.
  *
  * @throws {ProtocolError} `ERR_OAUTH_ADDRESS` (502)
  */
 export async function checkAddress(url: URL, reach: Reach): Promise<void> {
   if (isLoopback(url.hostname)) {
     if (reach.loopback && (url.protocol === 'http:' || url.protocol === 'https:')) return
-    throw refused(url, 'is this machine itself')
+    throw refused(url, 'is this machine')
   }
   if (url.protocol !== 'https:') throw refused(url, 'is not https')
-  if (url.username !== '' || url.password !== '') throw refused(url, 'carries credentials')
+  if (url.username !== '' || url.password !== '') throw refused(url, 'contains credentials')
   if (reach.privateNetwork) return
   const addresses = isIP(bare(url.hostname)) === 0 ? await addressesOf(url.hostname) : [bare(url.hostname)]
   if (addresses.some((address) => inList(internal, address))) throw refused(url, 'is not on the public internet')
 }
 
-/** None where the name is unknown: then the request will say so, or a proxy knows it. */
+/** The addresses of a name. None if the name is unknown: then the request fails, or a proxy knows the name. */
 async function addressesOf(hostname: string): Promise<string[]> {
   try {
     return (await lookup(hostname, { all: true })).map(({ address }) => address)
@@ -45,13 +45,13 @@ async function addressesOf(hostname: string): Promise<string[]> {
 }
 
 function refused(url: URL, why: string): ProtocolError {
-  return new ProtocolError('ERR_OAUTH_ADDRESS', `${url.origin} ${why}, so the provider is not asked there`, {
+  return new ProtocolError('ERR_OAUTH_ADDRESS', `${url.origin} ${why}, so no request is sent there`, {
     status: 502,
     hint: 'For a provider in your own network, see the options `privateNetwork` and `insecureLoopback`.',
   })
 }
 
-/** Without the brackets of an IPv6 address in a URL. */
+/** Removes the brackets of an IPv6 address in a URL. */
 function bare(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
 }
@@ -69,7 +69,7 @@ function listOf(...networks: readonly (readonly [string, number])[]): BlockList 
 
 const loopback = listOf(['127.0.0.0', 8], ['::1', 128])
 
-/** Special-purpose registries (RFC 6890) and multicast; IPv4 addresses within IPv6 are found by BlockList itself. */
+/** Special-purpose networks (RFC 6890) and multicast. BlockList itself finds IPv4 addresses inside IPv6. */
 const internal = listOf(
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -81,7 +81,7 @@ const internal = listOf(
   ['192.168.0.0', 16],
   ['198.18.0.0', 15],
   ['224.0.0.0', 3],
-  // With an IPv4 address within: compatible, translated, Teredo and its like, 6to4.
+  // IPv6 networks that contain IPv4 addresses: compatible, translated, Teredo and similar, 6to4.
   ['::', 96],
   ['::ffff:0:0:0', 96],
   ['64:ff9b::', 96],

@@ -4,26 +4,26 @@ import { UsageError } from '../../error.ts'
 import { type Client, registration, transport } from './client.ts'
 import { usable } from './token-request.ts'
 
-/** A request for a code (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1). */
+/** An authorization request for a code (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1). */
 export interface AuthorizationRequest {
   readonly redirectUri: string
   readonly scope: readonly string[]
   readonly state: string
-  /** 43 to 128 characters (RFC 7636 §4.1); only its hash is sent. */
+  /** The PKCE verifier: 43 to 128 characters (RFC 7636 §4.1). Only its hash is sent. */
   readonly verifier: string
-  /** `undefined` where the provider knows no ID token. */
+  /** `undefined` if the provider issues no ID tokens. */
   readonly nonce: string | undefined
   readonly prompt?: string | undefined
   readonly maxAge?: number | undefined
   readonly loginHint?: string | undefined
   readonly acrValues?: readonly string[] | undefined
-  /** Further ones, of the provider's own. */
+  /** Additional parameters that are specific to the provider. */
   readonly parameters?: Readonly<Record<string, string>> | undefined
-  /** Hands the request to the provider first (RFC 9126); it is done anyway where the provider requires it. */
+  /** Pushes the request to the provider first (RFC 9126). Default: only if the provider requires it. */
   readonly pushed?: boolean | undefined
 }
 
-/** Where the browser is to go. */
+/** The address at the provider that the browser is sent to. */
 export async function authorizationUrl(client: Client, request: AuthorizationRequest): Promise<string> {
   const server = await client.metadata()
   const parameters = parametersOf(client, request)
@@ -66,7 +66,7 @@ async function push(client: Client, parameters: URLSearchParams): Promise<URLSea
   return new URLSearchParams({ client_id: client.id, request_uri })
 }
 
-/** What holds a login together belongs to us. */
+/** Parameters that Gatepass sets itself, because the login depends on them. */
 const reserved: ReadonlySet<string> = new Set([
   ...[
     'response_type',
@@ -86,6 +86,6 @@ export function checkParameters(parameters: Readonly<Record<string, string>> = {
   const taken = Object.keys(parameters).find((name) => reserved.has(name))
   if (taken === undefined) return
   throw new UsageError('ERR_OAUTH_OPTIONS', `\`parameters\` must not set ${taken}`, {
-    hint: 'What may be chosen of it has an option of its own: scope, prompt, maxAge, loginHint, acrValues.',
+    hint: 'Use the options scope, prompt, maxAge, loginHint and acrValues. The other reserved parameters cannot be changed.',
   })
 }

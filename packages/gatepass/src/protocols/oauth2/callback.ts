@@ -1,13 +1,13 @@
 import { type ErrorCode, ProtocolError } from '../../error.ts'
 
-/** What came back with the browser. */
+/** The parameters that the browser brought back from the provider. */
 export interface Callback {
   readonly state: string
   readonly parameters: URLSearchParams
 }
 
 /**
- * Reads the parameters of a callback, without believing any.
+ * Reads the parameters of a callback. They are not verified yet.
  *
  * @throws {ProtocolError} `ERR_OAUTH_CALLBACK`, `ERR_OAUTH_STATE`
  */
@@ -19,7 +19,7 @@ export function readCallback(parameters: URLSearchParams): Callback {
   if (/^[\w-]{43}$/.test(state)) return { state, parameters }
   const error = parameters.get('error')
   if (error === null) throw refused('ERR_OAUTH_STATE', 'has no state of ours')
-  // Anyone can send this, so it ends no login. But no login took too long either, and the person is not told so.
+  // An attacker can send this, so it ends no login. It is reported as the provider's error, not as a login that took too long.
   throw refused(
     isCancelled(error) ? 'ERR_OAUTH_DENIED' : 'ERR_OAUTH_PROVIDER',
     `has no state of ours, and says ${saidBy(error)}`,
@@ -27,9 +27,9 @@ export function readCallback(parameters: URLSearchParams): Callback {
 }
 
 /**
- * The code in a callback whose state is known (RFC 6749 §4.1.2, RFC 9207 §2.4).
+ * The code in a callback with a known state (RFC 6749 §4.1.2, RFC 9207 §2.4).
  *
- * @param issuers whether the provider goes by this name
+ * @param issuers whether this is a name of the provider
  * @throws {ProtocolError} `ERR_OAUTH_ISSUER`, `ERR_OAUTH_DENIED`, `ERR_OAUTH_PROVIDER`, `ERR_OAUTH_CALLBACK`
  */
 export function codeOf(
@@ -46,23 +46,24 @@ export function codeOf(
 }
 
 /**
- * Whether a person has cancelled the login: `access_denied` (RFC 6749 §4.1.2.1), and what Apple and LinkedIn
- * (`user_cancelled_authorize`, `user_cancelled_login`) and others say in its place.
+ * Whether the user has cancelled the login: `access_denied` (RFC 6749 §4.1.2.1), or what Apple, LinkedIn
+ * (`user_cancelled_authorize`, `user_cancelled_login`) and others send in its place.
  */
 export function isCancelled(error: string): boolean {
   return /^(?:access_denied|user_(?:cancell?ed|denied|declined)(?:_[a-z_]{1,40})?)$/.test(error)
 }
 
-/** An error's code, for a message. `error_description` beside it is a text that anyone can write: it is not repeated. */
+/** An error's code, for a message. `error_description` is never repeated, because an attacker can write it. */
 export function saidBy(error: string): string {
   return /^[a-z_]{1,64}$/.test(error) ? error : 'an unknown error'
 }
 
 function errorOf(error: string): ProtocolError {
-  if (isCancelled(error)) return refused('ERR_OAUTH_DENIED', `says ${saidBy(error)}: the login was cancelled`)
+  if (isCancelled(error)) return refused('ERR_OAUTH_DENIED', `has the error ${saidBy(error)}: the login was cancelled`)
   const busy = error === 'server_error' || error === 'temporarily_unavailable'
-  if (busy) return new ProtocolError('ERR_OAUTH_UNAVAILABLE', `The provider says ${error}`, { status: 502 })
-  return refused('ERR_OAUTH_PROVIDER', `says ${saidBy(error)}`)
+  if (busy)
+    return new ProtocolError('ERR_OAUTH_UNAVAILABLE', `The provider answered with the error ${error}`, { status: 502 })
+  return refused('ERR_OAUTH_PROVIDER', `has the error ${saidBy(error)}`)
 }
 
 function refused(code: ErrorCode, what: string): ProtocolError {

@@ -17,37 +17,37 @@ import { isLoopback } from './address.ts'
 import { MetadataSource } from './metadata.ts'
 import { type ProviderFetch, providerFetch } from './provider-fetch.ts'
 
-/** How an application proves to the provider that it is itself (RFC 6749 §2.3, OpenID Connect Core §9). */
+/** How an application authenticates itself to the provider (RFC 6749 §2.3, OpenID Connect Core §9). */
 export type ClientAuthentication = 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none'
 
-/** The application, as it is registered at a provider. */
+/** The application's registration at a provider. */
 export interface ClientOptions {
   clientId: string
-  /** Or what makes one, for providers where it expires. */
+  /** The secret, or a function that makes one, for providers whose secrets expire. */
   clientSecret?: string | (() => Awaitable<string>)
-  /** The private key, with its `alg` and, if registered with one, its `kid`, in place of a secret. */
+  /** A private key in place of a secret, with its `alg` and, if it is registered with one, its `kid`. */
   clientKey?: JWK
-  /** Default: `private_key_jwt` with a key, `none` with neither; else what the provider's metadata says, basic first. */
+  /** Default: `private_key_jwt` with a key, `none` without secret, otherwise by the provider's metadata, HTTP Basic first. */
   authentication?: ClientAuthentication
-  /** The provider is in your own network: private addresses are asked, too. Default false. */
+  /** Set this if the provider is in your own network: requests to private addresses are then allowed. Default false. */
   privateNetwork?: boolean
-  /** Lets a provider on this very machine be asked in production, without TLS. Default: outside production only. */
+  /** Allows a provider on this machine, without TLS, also in production. Default: only outside production. */
   insecureLoopback?: boolean
-  /** Default `Date.now`. */
+  /** Epoch milliseconds. Default `Date.now`. */
   clock?: () => number
 }
 
-/** Where a provider is. */
+/** The addresses of a provider. */
 export interface ProviderAddress {
-  /** As the provider calls itself, exactly. */
+  /** The provider's issuer, exactly as the provider writes it. */
   readonly issuer: string
-  /** Where it describes itself, if not below the issuer. */
+  /** The address of its metadata, if not below the issuer. */
   readonly metadataUrl?: string
-  /** Its description, for providers that publish none. */
+  /** The metadata itself, for providers that publish none. */
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-/** One application at one provider: what all requests to it share. */
+/** One application at one provider. All requests to the provider share it. */
 export interface Client {
   readonly id: string
   readonly fetch: ProviderFetch
@@ -75,24 +75,24 @@ export function client(strategy: string, address: ProviderAddress, options: Clie
   }
 }
 
-/** What oauth4webapi wants to know of us. */
+/** The application, in the form that oauth4webapi needs. */
 export function registration(client: Client): OAuthClient {
   return { client_id: client.id, [clockSkew]: Math.round((client.clock() - Date.now()) / 1000) }
 }
 
-/** How oauth4webapi sends its requests: whether an address will do has been decided in `fetch`. */
+/** How oauth4webapi sends its requests. Insecure requests are allowed here, because `fetch` checks every address. */
 export function transport(client: Client): { [customFetch]: ProviderFetch; [allowInsecureRequests]: true } {
   return { [customFetch]: client.fetch, [allowInsecureRequests]: true }
 }
 
-/** A provider on this machine makes this machine reachable, any other does not: its metadata cannot point here. */
+/** Allows requests to this machine only for a provider on this machine. Another provider's metadata cannot point here. */
 function reachOf(strategy: string, address: ProviderAddress, options: ClientOptions) {
   const where = [address.issuer, address.metadataUrl, ...Object.values(address.metadata ?? {})]
   const urls = where.flatMap((text) => (text === undefined ? [] : [configuredUrl(strategy, text)]))
   const local = urls.some(({ hostname }) => isLoopback(hostname))
   if (local && process.env.NODE_ENV === 'production' && options.insecureLoopback !== true) {
     throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: the provider ${address.issuer} is on this machine`, {
-      hint: 'That is for development. If it is meant in production, set `insecureLoopback: true`.',
+      hint: 'This is allowed for development only. To allow it in production, set `insecureLoopback: true`.',
     })
   }
   for (const { protocol, hostname, origin } of urls) {
@@ -113,12 +113,12 @@ function configuredUrl(strategy: string, text: string): URL {
 function checkText(strategy: string, option: string, value: unknown): void {
   if (typeof value === 'string' && /[\u0000-\u001f\u007f]/.test(value)) {
     throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` contains a control character`, {
-      hint: 'Read out of a file it may end with a line break: trim it.',
+      hint: 'A value from a file may end with a line break: trim it.',
     })
   }
   if (typeof value === 'string' && value !== '') return
   throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` is ${value === '' ? 'empty' : 'missing'}`, {
-    hint: 'You find it where the application is registered at the provider; is the environment variable set?',
+    hint: "The provider shows it in the application's registration. Check that the environment variable is set.",
   })
 }
 
@@ -135,9 +135,9 @@ async function privateKey(strategy: string, jwk: JWK): Promise<{ key: CryptoKey;
   }
 }
 
-/** Without a cause, which may quote the key. */
+/** Has no `cause`, because that could quote the key. */
 function noPrivateKey(strategy: string): UsageError {
-  return new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`clientKey\` is no private JWK with an \`alg\``)
+  return new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`clientKey\` is not a private JWK with an \`alg\``)
 }
 
 async function authenticationOf(
@@ -158,7 +158,7 @@ async function authenticationOf(
   return method === 'client_secret_post' ? ClientSecretPost(secret) : ClientSecretBasic(secret)
 }
 
-/** OpenID Connect Discovery §3: a provider that does not say takes HTTP Basic. */
+/** The default method. A provider without `token_endpoint_auth_methods_supported` accepts HTTP Basic (Discovery §3). */
 function usualMethod(options: ClientOptions, server: AuthorizationServer): ClientAuthentication {
   if (options.clientKey !== undefined) return 'private_key_jwt'
   if (options.clientSecret === undefined) return 'none'

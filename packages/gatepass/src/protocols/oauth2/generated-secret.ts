@@ -1,24 +1,24 @@
 import { importPKCS8, SignJWT } from 'jose'
 import { UsageError } from '../../error.ts'
 
-/** How long a generated secret counts, in seconds, and how long before its end another one is made. */
+/** Lifetime of a generated secret, and how long before its end the next one is made. Seconds. */
 const LIFETIME = 3600
 const MARGIN = 300
 
-/** What a generated secret says. */
+/** The content of a generated secret. */
 export interface SecretSubject {
   readonly issuer: string
   readonly clientId: string
   readonly audience: string
   readonly keyId: string
-  /** PKCS #8, as PEM, of a P-256 key. */
+  /** A P-256 key as PKCS #8 in PEM. */
   readonly privateKey: string
 }
 
 /**
- * A client secret that is a token signed with ES256, made anew when it is about to expire.
+ * Returns a function that makes a client secret: a token signed with ES256. It makes a new one before the old one expires.
  *
- * @throws {UsageError} `ERR_OAUTH_OPTIONS` when it is called, if the key is none
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` when the returned function is called, if the private key cannot be read
  */
 export function generatedSecret(subject: SecretSubject, clock: () => number): () => Promise<string> {
   let made: { secret: Promise<string>; until: number } | undefined
@@ -33,8 +33,8 @@ export function generatedSecret(subject: SecretSubject, clock: () => number): ()
 
 async function sign(subject: SecretSubject, now: number): Promise<string> {
   const key = await importPKCS8(subject.privateKey, 'ES256').catch(() => {
-    // Without the cause, which may quote the key.
-    throw new UsageError('ERR_OAUTH_OPTIONS', '`privateKey` is no PKCS #8 key for ES256, as PEM', {
+    // Without the cause, which could quote the key.
+    throw new UsageError('ERR_OAUTH_OPTIONS', '`privateKey` is not a PKCS #8 key for ES256 in PEM', {
       hint: 'Pass the text of the .p8 file, with its line breaks.',
     })
   })

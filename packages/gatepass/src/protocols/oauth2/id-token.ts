@@ -11,18 +11,18 @@ import {
   verifySignature,
 } from './provider-token.ts'
 
-/** What an ID token must say. */
+/** What an ID token must contain. */
 export interface IdTokenExpectation extends CommonExpectation {
-  /** What the request carried; `undefined` where no request of ours asked for the token. */
+  /** The nonce of our request; `undefined` if the token did not come from a request of ours. */
   readonly nonce: string | undefined
-  /** Seconds since the person was last asked to prove who they are. */
+  /** How many seconds ago the user may have authenticated, at most. */
   readonly maxAge?: number | undefined
-  /** One of these. */
+  /** The token's `acr` must be one of these. */
   readonly acrValues?: readonly string[] | undefined
-  /** What came with the token, and may be bound to it. */
+  /** The access token that came with the ID token. `at_hash` may bind it. */
   readonly accessToken?: string | undefined
   readonly code?: string | undefined
-  /** What the provider signs with, as its metadata says. */
+  /** The signature algorithms in the provider's metadata. */
   readonly algorithms: readonly string[] | undefined
 }
 
@@ -41,11 +41,11 @@ export interface IdToken {
  */
 export async function verifyIdToken(token: string, keys: RemoteJWKSet, expected: IdTokenExpectation): Promise<IdToken> {
   const { header, claims } = await verifySignature(token, keys, expected.algorithms)
-  // RFC 8725 §3.11: an access token or a logout token of the same provider is no proof of a login.
+  // RFC 8725 §3.11: an access token or a logout token of the same provider does not prove a login.
   if (header.typ !== undefined && header.typ !== 'jwt') throw refusedToken('ERR_OIDC_FORM', 'is not an ID token')
   checkCommonClaims(claims, expected)
   checkNonce(claims, expected.nonce)
-  if (!isSubject(claims.sub)) throw refusedToken('ERR_OIDC_SUBJECT', 'has a `sub` that is missing or cannot be one')
+  if (!isSubject(claims.sub)) throw refusedToken('ERR_OIDC_SUBJECT', 'has a missing or invalid `sub`')
   await checkHash(claims.at_hash, expected.accessToken, header.alg)
   await checkHash(claims.c_hash, expected.code, header.alg)
   checkAuthTime(claims, expected)
@@ -60,14 +60,14 @@ function checkNonce({ nonce }: Claims, expected: string | undefined): void {
   }
 }
 
-/** The left half of the hash that the signature uses; a provider may leave it out (OpenID Connect Core §3.1.3.6). */
+/** Checks that the claim is the left half of the value's hash. A provider may leave it out (OpenID Connect Core §3.1.3.6). */
 async function checkHash(claimed: unknown, value: string | undefined, algorithm: string): Promise<void> {
-  // What is not a text binds nothing; the token itself is the provider's.
+  // A claim that is not text binds nothing. The token's signature has already been verified.
   if (typeof claimed !== 'string' || value === undefined) return
   const digest = Buffer.from(await crypto.subtle.digest(hashOf(algorithm), Buffer.from(value)))
   const expected = digest.subarray(0, digest.length / 2).toString('base64url')
   if (!equal(claimed, expected)) {
-    throw refusedToken('ERR_OIDC_HASH', 'came with something that it does not belong to')
+    throw refusedToken('ERR_OIDC_HASH', 'does not belong to the code or access token that came with it')
   }
 }
 
@@ -78,20 +78,17 @@ function hashOf(algorithm: string): string {
 
 function checkAuthTime({ auth_time: time }: Claims, { maxAge, now }: IdTokenExpectation): void {
   if (maxAge === undefined) return
-  if (!isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'has no `auth_time` that says when the login was')
+  if (!isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'has no `auth_time`')
   const age = now / 1000 - time
-  // A time in the future says nothing: it may be in milliseconds.
+  // A time in the future is refused, because it may be in milliseconds.
   if (age > maxAge + SKEW || age < -SKEW) {
-    throw refusedToken(
-      'ERR_OIDC_AUTH_TIME',
-      'has an `auth_time` that is longer ago than was asked for, or has not come',
-    )
+    throw refusedToken('ERR_OIDC_AUTH_TIME', 'has an `auth_time` that is too long ago or in the future')
   }
 }
 
 function checkAcr({ acr }: Claims, values: readonly string[] | undefined): void {
   if (values === undefined || values.length === 0) return
   if (typeof acr !== 'string' || !values.includes(acr)) {
-    throw refusedToken('ERR_OIDC_ACR', 'is of a login that is weaker than was asked for')
+    throw refusedToken('ERR_OIDC_ACR', 'proves a weaker login than the application requires')
   }
 }

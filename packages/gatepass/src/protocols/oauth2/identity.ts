@@ -1,33 +1,33 @@
 import type { Claims } from './provider-token.ts'
 
-/** Who somebody is at a provider. `issuer` and `subject` together are the one key that never changes hands. */
+/** A user's identity at a provider. `issuer` and `subject` together are the only key that never belongs to another user. */
 export interface Identity {
   readonly issuer: string
   readonly subject: string
-  /** May change, and may come to belong to somebody else: nothing to find an account by. */
+  /** May change, and may later belong to another user: do not find accounts by it. */
   readonly email: string | undefined
-  /** Whether the provider says that the mailbox is this person's. */
+  /** Whether the provider says that the mailbox belongs to this user. */
   readonly emailVerified: boolean
-  /** Whether the provider must know, since it runs the mailbox. */
+  /** Whether the provider runs the mailbox, so that it knows the owner. */
   readonly emailAuthoritative: boolean
   readonly name: string | undefined
   readonly givenName: string | undefined
   readonly familyName: string | undefined
   readonly username: string | undefined
-  /** An address on the web, not checked. */
+  /** A web address, unchecked. */
   readonly picture: string | undefined
   readonly locale: string | undefined
-  /** All that the provider said, as it said it. */
+  /** All claims of the provider, unchanged. */
   readonly claims: Claims
 }
 
-/** The standard claims (OpenID Connect Core §5.1), each only if it is text. */
+/** Reads the standard claims (OpenID Connect Core §5.1). A claim that is not text is left out. */
 export function identityOf(issuer: string, subject: string, claims: Claims): Identity {
   return {
     issuer,
     subject,
     email: textOf(claims.email, 254),
-    // Text that says true says it about nothing in particular: a provider that writes so gets a file of its own.
+    // Only the boolean counts. A provider that sends the text "true" (Apple) has its own file.
     emailVerified: claims.email_verified === true && textOf(claims.email, 254) !== undefined,
     emailAuthoritative: false,
     name: textOf(claims.name),
@@ -40,7 +40,7 @@ export function identityOf(issuer: string, subject: string, claims: Claims): Ide
   }
 }
 
-/** Text of a provider that is fit to be kept: not empty, not endless, without control characters. */
+/** A provider's text if it can be stored: not empty, not too long, without control characters. */
 export function textOf(value: unknown, longest = 256): string | undefined {
   if (typeof value !== 'string' || value === '' || value.length > longest || !value.isWellFormed()) return undefined
   return /[\u0000-\u001f\u007f]/.test(value) ? undefined : value

@@ -9,10 +9,10 @@ import {
   verifySignature,
 } from './provider-token.ts'
 
-/** How old a logout token may be when it comes, in seconds. */
+/** Maximum age of a logout token when it arrives, in seconds. */
 const LONGEST_WAY = 120
 
-/** What a logout token says: whose login, or which one, has ended at the provider. */
+/** The content of a logout token: which user's logins, or which login, ended at the provider. */
 export interface LogoutToken {
   readonly issuer: string
   readonly subject: string | undefined
@@ -23,9 +23,9 @@ export interface LogoutToken {
 }
 
 /**
- * Validates a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6), but for having seen its `jti` before.
+ * Validates a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6), except that its `jti` is new.
  *
- * @throws {ProtocolError} `ERR_OIDC_LOGOUT_TOKEN`, and what the common claims and the signature are refused with
+ * @throws {ProtocolError} `ERR_OIDC_LOGOUT_TOKEN`, and the errors of {@link verifySignature} and {@link checkCommonClaims}
  */
 export async function verifyLogoutToken(
   token: string,
@@ -33,11 +33,11 @@ export async function verifyLogoutToken(
   expected: CommonExpectation & { readonly algorithms: readonly string[] | undefined },
 ): Promise<LogoutToken> {
   const { header, claims } = await verifySignature(token, keys, expected.algorithms)
-  if (header.typ !== 'logout+jwt') throw refused('is no logout token')
+  if (header.typ !== 'logout+jwt') throw refused('is not a logout token')
   checkCommonClaims(claims, expected)
   const { sub, sid, jti, nonce, iat, iss } = claims
   if (!announcesLogout(claims)) throw refused('announces no logout')
-  // §2.4: what has a nonce is an ID token in disguise.
+  // §2.4 forbids a nonce, so that an ID token cannot pass as a logout token.
   if (nonce !== undefined) throw refused('has a nonce')
   if (typeof jti !== 'string' || jti === '') throw refused('has no jti')
   if (sub === undefined ? !isName(sid) : !isSubject(sub) || !(sid === undefined || isName(sid))) {
@@ -64,11 +64,11 @@ function refused(what: string): ProtocolError {
   return new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', `A logout token ${what}`)
 }
 
-/** Remembers the tokens of the last minutes that were obeyed, so that none counts twice. */
+/** Remembers the logout tokens that were executed in the last minutes, so that none is executed twice. */
 export class SeenTokens {
   readonly #until = new Map<string, number>()
 
-  /** @throws {ProtocolError} `ERR_OIDC_LOGOUT_TOKEN` for one that was here before */
+  /** @throws {ProtocolError} `ERR_OIDC_LOGOUT_TOKEN` for a token that was executed before */
   check({ jti, issuer }: LogoutToken, now: number): void {
     for (const [key, until] of this.#until) if (until <= now) this.#until.delete(key)
     if (this.#until.has(`${issuer} ${jti}`)) throw refused('has been used before')

@@ -5,13 +5,13 @@ import type { ProviderAddress } from './client.ts'
 import type { ProviderFetch } from './provider-fetch.ts'
 import type { Claims } from './provider-token.ts'
 
-/** How long a description counts, in milliseconds, and how soon it is asked for again after a provider did not give it. */
+/** How long metadata is used, and how long to wait before the next attempt after a failed fetch. Milliseconds. */
 const FRESH = 60 * 60 * 1000
 const RETRY = 60 * 1000
 
 /**
- * A provider's description of itself (OpenID Connect Discovery, RFC 8414): fetched when first needed, kept an hour, and
- * longer if the provider does not answer then.
+ * A provider's metadata (OpenID Connect Discovery, RFC 8414). It is fetched at first use and kept for an hour, or longer if
+ * the provider does not answer then.
  */
 export class MetadataSource {
   readonly #address: ProviderAddress
@@ -55,11 +55,11 @@ export class MetadataSource {
     const response = await this.#fetch(metadataUrl, { headers: { accept: 'application/json' } })
     const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
     if (typeof answer !== 'object' || answer === null) {
-      throw unusable(issuer, `describes itself with ${response.status} and no JSON object`)
+      throw unusable(issuer, `answered with ${response.status} and no JSON object as metadata`)
     }
     const metadata = tidied(answer as Claims)
     // An issuer is compared as text (Discovery §4.3).
-    if (metadata.issuer !== issuer) throw unusable(issuer, 'calls itself something else in `issuer`')
+    if (metadata.issuer !== issuer) throw unusable(issuer, 'has another `issuer` in its metadata')
     for (const needed of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
       if (webAddress(metadata[needed]) === undefined) throw unusable(issuer, `has no web address in \`${needed}\``)
     }
@@ -67,7 +67,7 @@ export class MetadataSource {
   }
 }
 
-/** Without what is null, and with lists that are lists of texts: a list of another type counts as missing. */
+/** Removes null members, and lists that are not lists of strings. */
 function tidied(answer: Claims): AuthorizationServer {
   const metadata = Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== null))
   for (const name of ['id_token_signing_alg_values_supported', 'token_endpoint_auth_methods_supported']) {
@@ -80,7 +80,7 @@ function tidied(answer: Claims): AuthorizationServer {
   return metadata as unknown as AuthorizationServer
 }
 
-/** An address that a browser may be sent to, or our server ask: behind TLS, unless it is on this machine. */
+/** An address that browsers and our server may be sent to: with TLS, or on this machine. */
 export function webAddress(text: unknown): URL | undefined {
   const url = typeof text === 'string' ? URL.parse(text) : null
   if (url === null) return undefined
@@ -90,6 +90,6 @@ export function webAddress(text: unknown): URL | undefined {
 function unusable(issuer: string, what: string): ProtocolError {
   return new ProtocolError('ERR_OIDC_METADATA', `The provider at ${issuer} ${what}`, {
     status: 502,
-    hint: 'The option `issuer` must be spelt as the provider spells it, to the last slash.',
+    hint: 'Write the option `issuer` exactly as the provider does, including a slash at the end.',
   })
 }

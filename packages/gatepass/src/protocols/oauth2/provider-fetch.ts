@@ -1,10 +1,10 @@
 import { GatepassError, ProtocolError } from '../../error.ts'
 import { checkAddress, type Reach } from './address.ts'
 
-/** How long a provider may take for one answer, its body included, in milliseconds. */
+/** How long a provider may take for one answer with its body, in milliseconds. */
 const TIME_LIMIT = 5000
 
-/** How much of an answer is read, after decompression. */
+/** Maximum size of an answer after decompression, in bytes. */
 const SIZE_LIMIT = 1024 * 1024
 
 export interface ProviderRequest {
@@ -14,7 +14,8 @@ export interface ProviderRequest {
 }
 
 /**
- * Asks a provider: `fetch` that follows no redirect, waits five seconds, reads one mebibyte, and goes to no address inside.
+ * Sends a request to a provider. It follows no redirects, waits at most five seconds, reads at most 1 MiB, and calls no
+ * internal address.
  *
  * @throws {ProtocolError} `ERR_OAUTH_ADDRESS`, `ERR_OAUTH_RESPONSE`, `ERR_OAUTH_UNAVAILABLE` (502)
  */
@@ -36,7 +37,7 @@ export function providerFetch(reach: Reach): ProviderFetch {
   }
 }
 
-/** Looking up a name takes no signal. */
+/** Adds an abort signal to a step that takes none, such as a DNS look-up. */
 function unlessAborted(signal: AbortSignal, step: Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -50,7 +51,7 @@ function checkStatus(target: URL, status: number): void {
   throw unusable(target, 'redirects, which is not followed')
 }
 
-/** The same response with its whole body in memory. */
+/** Reads the whole body into memory, up to the limit. */
 async function bounded(target: URL, response: Response): Promise<Response> {
   const chunks: Uint8Array[] = []
   let size = 0

@@ -2,11 +2,11 @@ import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose'
 import type { Client } from './client.ts'
 import type { Claims } from './provider-token.ts'
 
-/** How long keys count, and how soon a key that we do not know makes us ask again, in milliseconds. */
+/** How long keys are used, and how long to wait before an unknown key causes another fetch. Milliseconds. */
 const FRESH = 60 * 60 * 1000
 const COOLDOWN = 60 * 1000
 
-/** A provider's public keys: kept an hour, asked for anew when a token names one that is not among them. */
+/** A provider's public keys. They are kept for an hour, and fetched again when a token names an unknown key. */
 export class ProviderKeys {
   readonly #client: Client
   #at: string | undefined
@@ -32,8 +32,8 @@ export class ProviderKeys {
 }
 
 /**
- * A key set with what a signature is checked by, and nothing else: what is not a key, or null, or of another type beside one,
- * would make all keys unusable.
+ * Keeps only the members that verify a signature. Otherwise one entry that is null, not a key or of a wrong type would make
+ * the whole set unusable.
  */
 async function tidied(response: Response): Promise<Response> {
   const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined

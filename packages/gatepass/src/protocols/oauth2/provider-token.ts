@@ -1,28 +1,28 @@
 import { compactVerify, errors, type RemoteJWKSet } from 'jose'
 import { type ErrorCode, GatepassError, ProtocolError } from '../../error.ts'
 
-/** What a token of a provider says; not looked at yet. */
+/** The claims of a provider's token, unchecked. */
 export type Claims = Readonly<Record<string, unknown>>
 
-/** A token whose signature is the provider's. */
+/** A token with a valid signature of the provider. */
 export interface SignedToken {
   readonly header: { readonly alg: string; readonly typ: string | undefined }
   readonly claims: Claims
 }
 
-/** How far the provider's clock and ours may be apart, in seconds. */
+/** How much the provider's clock and ours may differ, in seconds. */
 export const SKEW = 30
 
-/** With lists of groups in them, ID tokens get long; beyond this, nobody's are. */
+/** Longest accepted token, in characters. Lists of groups make ID tokens long, but not longer than this. */
 const LONGEST = 16 * 1024
 
-/** Signatures that anybody can check, who cannot make them: never `none`, never with the client's secret for a key. */
+/** Asymmetric algorithms only: never `none`, and never an HMAC with the client's secret. */
 const acceptable = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519', 'RS384', 'PS384', 'ES384', 'RS512', 'PS512', 'ES512']
 
 /**
- * Checks whose token it is, and nothing that it says.
+ * Verifies a token's signature. The claims are not checked.
  *
- * @param offered what the provider says that it signs with; default RS256 (OpenID Connect Core §2)
+ * @param offered the provider's signature algorithms; default RS256 (OpenID Connect Core §2)
  * @throws {ProtocolError} `ERR_OIDC_FORM`, `ERR_OIDC_SIGNATURE`, and what fetching the keys throws
  */
 export async function verifySignature(
@@ -44,10 +44,10 @@ export async function verifySignature(
 function parse(payload: Uint8Array): Claims {
   const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
   if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) return claims as Claims
-  throw refusedToken('ERR_OIDC_FORM', 'is no JSON object')
+  throw refusedToken('ERR_OIDC_FORM', 'is not a JSON object')
 }
 
-/** Without the cause, where that may quote the token. */
+/** Leaves out a cause that could quote the token. */
 function refusalOf(error: unknown): GatepassError {
   if (error instanceof GatepassError) return error
   if (error instanceof errors.JWSSignatureVerificationFailed) {
@@ -66,9 +66,9 @@ export function refusedToken(code: ErrorCode, what: string): ProtocolError {
   return new ProtocolError(code, `A token of the provider ${what}`)
 }
 
-/** The claims by which every token of a provider says who made it, for whom, and when. */
+/** What every token of a provider must name: who made it, for which application, and when. */
 export interface CommonExpectation {
-  /** Given the claims, where one address serves many issuers; `undefined` if none of them is acceptable. */
+  /** The issuer. For an address that serves many issuers, a function of the claims; it returns `undefined` to refuse. */
   readonly issuer: string | ((claims: Claims) => string | undefined)
   readonly clientId: string
   /** Milliseconds since 1970. */
@@ -76,13 +76,13 @@ export interface CommonExpectation {
 }
 
 /**
- * OpenID Connect Core §3.1.3.7, steps 2 to 5, 9 and 10.
+ * Checks issuer, audience and times (OpenID Connect Core §3.1.3.7, steps 2 to 5, 9 and 10).
  *
  * @throws {ProtocolError} `ERR_OIDC_ISSUER`, `ERR_OIDC_AUDIENCE`, `ERR_OIDC_TIME`
  */
 export function checkCommonClaims(claims: Claims, expected: CommonExpectation): void {
   const issuer = typeof expected.issuer === 'string' ? expected.issuer : expected.issuer(claims)
-  if (issuer === undefined || claims.iss !== issuer) throw refusedToken('ERR_OIDC_ISSUER', 'is another issuer’s')
+  if (issuer === undefined || claims.iss !== issuer) throw refusedToken('ERR_OIDC_ISSUER', 'is from another issuer')
   checkAudience(claims, expected.clientId)
   checkTimes(claims, expected.now / 1000)
 }
@@ -92,7 +92,7 @@ function checkAudience({ aud, azp: authorized }: Claims, clientId: string): void
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   if (!audiences.includes(clientId)) throw refusedToken('ERR_OIDC_AUDIENCE', 'is for another application')
   if (azp === undefined && audiences.length > 1) {
-    throw refusedToken('ERR_OIDC_AUDIENCE', 'is for several applications, and says not which asked for it')
+    throw refusedToken('ERR_OIDC_AUDIENCE', 'is for several applications and does not name the one that requested it')
   }
   if (azp !== undefined && azp !== clientId)
     throw refusedToken('ERR_OIDC_AUDIENCE', 'was issued to another application')

@@ -5,9 +5,9 @@ import { webAddress } from './metadata.ts'
 import type { Claims } from './provider-token.ts'
 
 /**
- * What the provider tells about the person whose access token this is (OpenID Connect Core §5.3).
+ * Asks the provider for the claims of the user that the access token belongs to (OpenID Connect Core §5.3).
  *
- * @param subject whom the ID token names: an answer about another person is refused
+ * @param subject the subject of the ID token; an answer about another subject is refused
  * @throws {ProtocolError} `ERR_OIDC_USERINFO`, and what {@link ProviderFetch} throws
  */
 export async function userinfo(client: Client, accessToken: string, subject: string): Promise<Claims> {
@@ -16,21 +16,21 @@ export async function userinfo(client: Client, accessToken: string, subject: str
   const response = await userInfoRequest(server, registration(client), accessToken, transport(client))
   const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
   if (typeof answer !== 'object' || answer === null) {
-    throw refused(server.issuer, `answers with ${response.status} and no JSON object`)
+    throw refused(server.issuer, `has status ${response.status} and no JSON object`)
   }
   const claims = answer as Claims
   const { sub } = claims
   if (sub !== subject && !(Number.isSafeInteger(sub) && String(sub) === subject)) {
     throw refused(
       server.issuer,
-      `has a \`sub\` that is ${typeof sub === 'string' ? 'another person’s' : 'missing or not a text'}`,
+      `has a \`sub\` that is ${typeof sub === 'string' ? 'another person’s' : 'missing or not a string'}`,
     )
   }
   return claims
 }
 
 function refused(issuer: string, what: string): ProtocolError {
-  return new ProtocolError('ERR_OIDC_USERINFO', `What the provider at ${issuer} tells about the person ${what}`, {
+  return new ProtocolError('ERR_OIDC_USERINFO', `The userinfo answer of the provider at ${issuer} ${what}`, {
     status: 502,
   })
 }

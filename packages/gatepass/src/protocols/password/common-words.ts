@@ -1,4 +1,4 @@
-/** Short words are left out: they are found in everything. */
+/** Common words in passwords. Short words are left out, because they occur in every text. */
 const WORDS = `
   abcd access account admin administrator adidas alexander alexis amanda america andrea andrew angel angela angels
   animal anthony apple arsenal asdf ashley asshole austin awesome babygirl backup badboy bailey banana barcelona baseball
@@ -26,7 +26,7 @@ const WORDS = `
   .trim()
   .split(/\s+/)
 
-/** What everybody knows: the examples of how to choose a password before all. */
+/** Passwords that every user knows, most of all the examples of how to choose a password. */
 const PHRASES: readonly string[] = [
   'correct horse battery staple',
   'the quick brown fox',

@@ -3,15 +3,15 @@ import { UsageError } from '../../error.ts'
 import { type Argon2Hash, type BcryptHash, formatHash, type ScryptHash, type StoredHash } from './phc.ts'
 import type { WorkQueue } from './queue.ts'
 
-/** What one argon2id hash costs; more is slower for everybody, and for whoever stole the table. */
+/** The cost of one argon2id hash. A higher cost slows down logins, and an attacker who stole the table. */
 export interface HashCost {
-  /** KiB. Default 19,456. */
+  /** Memory in KiB. Default 19,456. */
   memory?: number
   /** Default 2. */
   passes?: number
 }
 
-/** A key kept outside the database: without it, a stolen table cannot be guessed at. */
+/** A key outside the database. Without it, an attacker cannot guess the passwords of a stolen table. */
 export interface Pepper {
   /** Names the key in every hash made with it: letters, digits, `.` and `-`, at most 32. */
   readonly id: string
@@ -19,7 +19,7 @@ export interface Pepper {
   readonly key: string
 }
 
-/** The first makes new hashes; all verify. */
+/** Peppers: the first makes new hashes, all of them verify. */
 export type Peppers = readonly [current: Pepper, ...retired: Pepper[]]
 
 /** How new hashes are made. */
@@ -29,7 +29,7 @@ export interface HasherOptions {
   pepper?: Peppers
 }
 
-/** Computes hashes, and judges stored ones, under one policy. */
+/** Computes hashes and checks stored ones, under one policy. */
 export class Hasher {
   readonly #kdfs: Kdfs
   readonly #queue: WorkQueue
@@ -50,7 +50,7 @@ export class Hasher {
     return formatHash({ ...this.#current, salt, tag })
   }
 
-  /** Whether `stored` is a hash of `password`. Without one it computes as much as for a current one, and says no. */
+  /** Whether `stored` is a hash of `password`. Without `stored` it computes a hash, to take the same time, and returns false. */
   async matches(password: Uint8Array, stored: StoredHash | undefined): Promise<boolean> {
     if (stored === undefined || (stored.scheme === 'bcrypt' && !bcryptCanTell(password))) {
       await this.hash(password)
@@ -63,7 +63,7 @@ export class Hasher {
     return equalTags(await this.#derive(password, stored), stored.tag)
   }
 
-  /** Whether `stored` is below the policy in scheme, cost, salt, tag or pepper. */
+  /** Whether `stored` is weaker than the policy in scheme, cost, salt, tag or pepper. */
   outdated(stored: StoredHash): boolean {
     const current = this.#current
     if (stored.scheme === 'bcrypt' || stored.scheme === 'pbkdf2' || stored.pepper !== current.pepper) return true
@@ -84,7 +84,7 @@ export class Hasher {
         'ERR_PASSWORD_PEPPER',
         `A stored hash needs the pepper "${pepper}", which is not configured`,
         {
-          hint: 'Put it behind the current one: `pepper: [current, retired]`. Without its key the hash cannot be verified.',
+          hint: 'Add it after the current one: `pepper: [current, retired]`. Without its key the hash cannot be verified.',
         },
       )
     }
@@ -94,7 +94,7 @@ export class Hasher {
   }
 
   #computation(password: Uint8Array, hash: Exclude<StoredHash, BcryptHash>): () => Promise<Uint8Array> {
-    // A peppered tag is an HMAC: its length says nothing about the tag below it.
+    // A peppered tag is an HMAC, so its length differs from that of the tag under it.
     const tagLength = hash.pepper === undefined ? hash.tag.length : TAG_BYTES
     const work = { ...hash, password, tagLength }
     switch (work.scheme) {
@@ -115,19 +115,19 @@ const TAG_BYTES = 32
 const NO_TAG = new Uint8Array(TAG_BYTES)
 const SCRYPT = { scheme: 'scrypt', rounds: 2 ** 17, blockSize: 8, lanes: 1 } as const
 
-// bcrypt reads 72 bytes and stops at NUL: anything behind would be accepted whatever it is.
+// bcrypt reads 72 bytes and stops at NUL. It would accept any bytes after that.
 function bcryptCanTell(password: Uint8Array): boolean {
   return password.length <= 72 && !password.includes(0)
 }
 
 function argon2Cost({ memory = 19_456, passes = 2 }: HashCost): Omit<Argon2Hash, 'salt' | 'tag' | 'pepper'> {
   const known = Number.isInteger(memory) && Number.isInteger(passes)
-  // The weakest setting that is still worth as much as the default: 7 MiB five times over.
+  // The lowest memory with the strength of the default: 7 MiB with five passes.
   if (known && memory >= 7168 && memory <= 262_144 && passes >= 1 && passes <= 64 && memory * passes >= 35_840) {
     return { scheme: 'argon2', variant: 'argon2id', memory, passes, lanes: 1 }
   }
-  throw new UsageError('ERR_PASSWORD_OPTIONS', 'cost is below the floor of argon2id, or above what a login may cost', {
-    hint: 'memory is 7,168 to 262,144 KiB, passes 1 to 64, and their product at least 35,840. The default is 19,456 and 2.',
+  throw new UsageError('ERR_PASSWORD_OPTIONS', 'cost is too low for argon2id, or too high for a login', {
+    hint: 'memory is 7,168 to 262,144 KiB, passes is 1 to 64, and their product is at least 35,840. The default is 19,456 and 2.',
   })
 }
 
@@ -137,7 +137,7 @@ function pepperKeys(peppers: readonly Pepper[]): ReadonlyMap<string, string> {
   if (sound && ids.size === peppers.length) return new Map(peppers.map(({ id, key }) => [id, key]))
   throw new UsageError(
     'ERR_PASSWORD_OPTIONS',
-    'A pepper has an id that is not its own, or a key of less than 32 bytes',
+    'A pepper has an invalid or repeated id, or a key of less than 32 bytes',
     {
       hint: 'Ids are 1 to 32 letters, digits, dots and hyphens, each used once. Make a key with `openssl rand -base64 32`.',
     },
@@ -145,7 +145,11 @@ function pepperKeys(peppers: readonly Pepper[]): ReadonlyMap<string, string> {
 }
 
 function missing(scheme: string, name: string, alternative: string): never {
-  throw new UsageError('ERR_PASSWORD_HASHER_MISSING', `A stored hash is ${scheme}, and nothing here computes that`, {
-    hint: `Run \`npm install ${name}\`${alternative}.`,
-  })
+  throw new UsageError(
+    'ERR_PASSWORD_HASHER_MISSING',
+    `A stored hash is ${scheme}, which this installation cannot compute`,
+    {
+      hint: `Run \`npm install ${name}\`${alternative}.`,
+    },
+  )
 }

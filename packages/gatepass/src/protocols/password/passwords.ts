@@ -6,53 +6,53 @@ import { PasswordPolicy, type PasswordProblem, type PolicyOptions } from './poli
 import { type QueueOptions, sharedQueue, WorkQueue } from './queue.ts'
 import { passwordBytes } from './text.ts'
 
-/** How an application's passwords are chosen and kept; every member has a default. */
+/** Which passwords an application allows, and how it hashes them. Every option has a default. */
 export interface PasswordOptions extends PolicyOptions, HasherOptions {
-  /** A queue of its own. Default: one queue for the whole process. */
+  /** Gives these passwords their own queue. Default: one queue for the whole process. */
   queue?: QueueOptions
-  /** What nobody sees otherwise; no event holds a password or a hash. */
+  /** Receives events that no answer shows. Events contain neither passwords nor hashes. */
   onEvent?: (event: PasswordEvent) => void
 }
 
-/** What happened behind an answer that looks normal. */
+/** A problem that the answer to a login does not show. */
 export type PasswordEvent =
-  /** A stored hash is no hash, or asks for more than a login may cost: its owner cannot log in. */
+  /** A stored hash is malformed or too expensive to compute: its user cannot log in. */
   | { readonly type: 'hash_unusable'; readonly reason: 'malformed' | 'excessive' }
-  /** The password was right, but hashing it anew failed, most likely for a full queue; the next login tries again. */
+  /** The password was right, but the new hash failed, usually because the queue is full. The next login tries again. */
   | { readonly type: 'rehash_skipped'; readonly error: unknown }
-  /** `blocklist` threw, and the password was allowed. */
+  /** `blocklist` threw an error, so the password was allowed. */
   | { readonly type: 'blocklist_unavailable'; readonly error: unknown }
 
-/** What `verify` found out. */
+/** The result of `verify`. */
 export interface Verification {
   readonly ok: boolean
-  /** The same password under the current policy, when the stored hash is below it: store it instead. */
+  /** A new hash of the password, if the stored one is weaker than the current policy. Replace the stored hash with it. */
   readonly rehash?: string
 }
 
-/** An application's passwords: which may be chosen, how they are kept, and whether one is right. */
+/** Checks, hashes and verifies an application's passwords. */
 export interface Passwords {
   /**
-   * A PHC string to store, with a salt of its own. `check` first whether the password may be chosen.
+   * Hashes a password into a PHC string to store, with a new salt. Call `check` first: `hash` does not apply the policy.
    *
    * @throws {ProtocolError} `ERR_PASSWORD_UNUSABLE` if it is empty, above 1,024 bytes or not well-formed Unicode
    * @throws {StoreError} `ERR_PASSWORD_BUSY` (503)
    */
   hash(password: string): Promise<string>
   /**
-   * Whether `password` is the one `stored` was made from. Call it for unknown users too, with `undefined`: it takes as
-   * long. A hash that cannot be read is treated like an absent one.
+   * Whether `stored` is a hash of `password`. For an unknown user call it with `undefined`, so that the answer takes the same
+   * time. An unreadable hash counts as absent.
    *
    * @throws {StoreError} `ERR_PASSWORD_BUSY` (503)
    * @throws {UsageError} `ERR_PASSWORD_HASHER_MISSING`, `ERR_PASSWORD_PEPPER` if this installation cannot compute `stored`
    */
   verify(password: string, stored: string | undefined): Promise<Verification>
-  /** Whether the stored hash is below the current scheme, cost or pepper, or cannot be read. */
+  /** Whether the stored hash is unreadable, or weaker than the current scheme, cost or pepper. */
   needsRehash(stored: string): boolean
   /**
-   * Why the password may not be chosen; `undefined` if it may.
+   * Why the password is not allowed; `undefined` if it is allowed.
    *
-   * @param about names and addresses of the person choosing, which attackers try first
+   * @param about names and addresses of the user, which attackers try first
    */
   check(password: string, about?: readonly (string | undefined)[]): Promise<PasswordProblem | undefined>
 }
@@ -67,13 +67,13 @@ const passwordOptions: OptionKinds<PasswordOptions> = {
   onEvent: 'function',
 }
 
-/** Passwords of an application under one policy. */
+/** Makes the passwords of an application, under one policy. */
 export function passwords(options: PasswordOptions = {}): Passwords {
   checkOptions('passwords()', options, passwordOptions, 'ERR_PASSWORD_OPTIONS')
   return passwordsOn(installedKdfs(), options)
 }
 
-/** `passwords` on given slow functions, so that a test can count what is computed. */
+/** `passwords` with given hashing functions, so that a test can count computations. */
 export function passwordsOn(kdfs: Kdfs, options: PasswordOptions = {}): HashedPasswords {
   const report = options.onEvent ?? (() => {})
   const queue = options.queue === undefined ? sharedQueue() : new WorkQueue(options.queue)
@@ -82,7 +82,7 @@ export function passwordsOn(kdfs: Kdfs, options: PasswordOptions = {}): HashedPa
   return new HashedPasswords(hasher, policy, report)
 }
 
-/** What `passwords` makes. */
+/** The result of `passwords`. */
 export class HashedPasswords implements Passwords {
   readonly #hasher: Hasher
   readonly #policy: PasswordPolicy
@@ -106,7 +106,7 @@ export class HashedPasswords implements Passwords {
     try {
       return { ok, rehash: await this.hash(password) }
     } catch (error) {
-      // The password was right: a full queue is no reason to turn its owner away.
+      // The password was right: a full queue must not fail the login.
       this.#report({ type: 'rehash_skipped', error })
       return { ok }
     }
@@ -115,7 +115,7 @@ export class HashedPasswords implements Passwords {
   /** `verify` without the new hash. */
   async matches(password: string, stored: string | undefined): Promise<boolean> {
     const bytes = passwordBytes(password)
-    // Before anything that depends on the user, so that it says the same of everybody.
+    // Before all steps that depend on the user, so that the answer is the same for every user.
     if (bytes === undefined) return false
     const hash = stored === undefined ? undefined : parseHash(stored)
     const usable = hash !== undefined && affordable(hash)
@@ -136,7 +136,11 @@ export class HashedPasswords implements Passwords {
 }
 
 function unusable(): ProtocolError {
-  return new ProtocolError('ERR_PASSWORD_UNUSABLE', 'A password to hash is empty, above 1,024 bytes, or not Unicode', {
-    hint: 'Call `check` first: it says why in words for the person choosing.',
-  })
+  return new ProtocolError(
+    'ERR_PASSWORD_UNUSABLE',
+    'The password to hash is empty, above 1,024 bytes, or not Unicode',
+    {
+      hint: 'Call `check` first: it returns the reason as a text for the user.',
+    },
+  )
 }

@@ -1,6 +1,6 @@
 import type { Argon2Work, Pbkdf2Work, ScryptWork } from '../../crypto/kdf.ts'
 
-/** A stored password hash, read. Salt and tag are bytes; `pepper` names the key the tag was keyed with afterwards. */
+/** A parsed password hash. Salt and tag are bytes. `pepper` names the key of an HMAC over the tag. */
 export type StoredHash = Argon2Hash | ScryptHash | Pbkdf2Hash | BcryptHash
 export type Argon2Hash = { readonly scheme: 'argon2' } & Omit<Argon2Work, Given> & Salted
 export type ScryptHash = { readonly scheme: 'scrypt' } & Omit<ScryptWork, Given> & Salted
@@ -19,8 +19,8 @@ interface Salted {
 }
 
 /**
- * Reads a stored hash: a PHC string of argon2 (version 1.3), scrypt or PBKDF2, or bcrypt's own form. `undefined` for
- * everything else, including another order of parameters, padding, and numbers with leading zeros.
+ * Parses a stored hash: a PHC string of argon2 (version 1.3), scrypt or PBKDF2, or bcrypt's own format. `undefined` for
+ * everything else, also for another order of parameters, padding, and numbers with leading zeros.
  */
 export function parseHash(text: string): StoredHash | undefined {
   return parseArgon2(text) ?? parseScrypt(text) ?? parsePbkdf2(text) ?? parseBcrypt(text)
@@ -32,7 +32,7 @@ export function formatHash(hash: Argon2Hash | ScryptHash): string {
   return `${costOf(hash)}${pepper}$${base64(hash.salt)}$${base64(hash.tag)}`
 }
 
-/** Whether computing this hash costs no more than a server can afford for one login. */
+/** Whether computing this hash is cheap enough for a login. */
 export function affordable(hash: StoredHash): boolean {
   switch (hash.scheme) {
     case 'argon2':
@@ -46,7 +46,7 @@ export function affordable(hash: StoredHash): boolean {
   }
 }
 
-// KiB: 256 MiB. A row that asks for 4 GiB is damage or an attack, and would take the process with it.
+// In KiB: 256 MiB. A row that asks for 4 GiB is corrupt or an attack, and would crash the process.
 const MOST_MEMORY = 262_144
 
 const NUMBER = '([1-9][0-9]{0,9})'
@@ -103,7 +103,7 @@ function parseSalted([pepper, saltText, tagText]: readonly (string | undefined)[
 function bytesOf(text: string | undefined, least: number, most: number): Uint8Array | undefined {
   const bytes = Buffer.from(text ?? '', 'base64')
   const fits = bytes.length >= least && bytes.length <= most
-  // Node ignores stray bits at the end; a text that is not the one form of its bytes was not written by a hasher.
+  // Node ignores unused bits at the end. A text that is not canonical was not written by a hasher.
   return fits && base64(bytes) === text ? bytes : undefined
 }
 

@@ -3,38 +3,38 @@ import { UsageError } from '../../error.ts'
 import { fold, isPredictable, wordsIn } from './predictable.ts'
 import { MAXIMUM_BYTES, normalPassword, passwordBytes } from './text.ts'
 
-/** Why a password cannot be chosen; both members are safe to show to the person choosing. */
+/** Why a password is not allowed. Both members are safe to show to the user. */
 export interface PasswordProblem {
   /**
-   * `too_short` and `too_long`: its length. `malformed`: not Unicode. `guessable`: made of common words, sequences and
-   * repetitions. `context`: made of the person's or the application's own words. `blocklisted`: on the blocklist.
+   * `too_short`, `too_long`: its length. `malformed`: not Unicode. `guessable`: made of common words, sequences and
+   * repetitions. `context`: made of words about the user or the application. `blocklisted`: on the blocklist.
    */
   readonly code: 'too_short' | 'too_long' | 'malformed' | 'guessable' | 'context' | 'blocklisted'
-  /** English; translate by `code`. */
+  /** English text. Translate it by `code`. */
   readonly message: string
 }
 
-/** Passwords nobody may choose: all of them, or a function that knows. Compared whole, in lower case. */
+/** Forbidden passwords: a list, compared as a whole and in lower case, or a function that decides. */
 export type Blocklist = Iterable<string> | ((password: string) => Awaitable<boolean>)
 
-/** Which passwords may be chosen. */
+/** Which passwords are allowed. */
 export interface PolicyOptions {
-  /** Code points at least. Default 15; 8 is the least, for accounts that need a second factor (SP 800-63B-4 §3.1.1.2). */
+  /** Minimum length in code points. Default 15. At least 8, for accounts with a second factor (SP 800-63B-4 §3.1.1.2). */
   minimum?: number
-  /** Compared in lower case if a list; a function gets the password in NFC. One that throws allows the password. */
+  /** A list is compared in lower case. A function gets the password in NFC; if it throws, the password is allowed. */
   blocklist?: Blocklist
-  /** Names of the application and its owner, which attackers try first. */
+  /** Names of the application and its operator, which attackers try first. */
   contextWords?: readonly string[]
 }
 
-/** Decides which passwords may be chosen: by length and by how soon they would be guessed, not by what they are made of. */
+/** Decides which passwords are allowed, by their length and by how easy they are to guess, not by kinds of characters. */
 export class PasswordPolicy {
   readonly #minimum: number
   readonly #blocked: (password: string) => Awaitable<boolean>
   readonly #words: readonly string[]
   readonly #unavailable: (error: unknown) => void
 
-  /** @param unavailable told when the blocklist could not answer */
+  /** @param unavailable called when the blocklist fails */
   constructor(options: PolicyOptions, unavailable: (error: unknown) => void) {
     this.#minimum = minimumLength(options.minimum ?? 15)
     this.#blocked = blocklistTest(options.blocklist ?? [])
@@ -53,7 +53,7 @@ export class PasswordPolicy {
     if (!password.isWellFormed()) return MALFORMED
     const normal = normalPassword(password)
     if (normal === undefined) return TOO_LONG
-    // Code points: an emoji is one character to whoever types it, and two in `length`.
+    // Code points: an emoji is one character for the user, but two in `length`.
     if (Array.from(normal).length < this.#minimum) return tooShort(this.#minimum)
     return passwordBytes(password) === undefined ? TOO_LONG : undefined
   }
@@ -68,37 +68,37 @@ export class PasswordPolicy {
     try {
       return await this.#blocked(normal)
     } catch (error) {
-      // Fails open: a list out of reach must not stop people from changing a stolen password.
+      // Fails open: an unavailable list must not keep users from changing a stolen password.
       this.#unavailable(error)
       return false
     }
   }
 }
 
-// What 1,000 million guesses find. Fifteen random letters have 70 bits; three of the commonest words have 26.
+// A thousand million guesses. Fifteen random letters have 70 bits; three of the most common words have 26.
 const LEAST_BITS = 30
 
 const TOO_LONG: PasswordProblem = {
   code: 'too_long',
-  message: `This password is too long. At most ${MAXIMUM_BYTES.toLocaleString('en')} characters can be kept, fewer with accents or emoji.`,
+  message: `This password is too long. Use at most ${MAXIMUM_BYTES.toLocaleString('en')} characters, fewer with accents or emoji.`,
 }
 const MALFORMED: PasswordProblem = {
   code: 'malformed',
-  message: 'This password contains something that is not a character.',
+  message: 'This password contains an invalid character.',
 }
 const GUESSABLE: PasswordProblem = {
   code: 'guessable',
   message:
-    'This password is easy to guess: common words, sequences and repetitions are tried first. Use a few words that do not belong together.',
+    'This password is easy to guess: attackers try common words, sequences and repetitions first. Use a few words that do not belong together.',
 }
 const CONTEXT: PasswordProblem = {
   code: 'context',
   message:
-    'This password is made of your name, your address or the name of this site, which are tried first. Use other words.',
+    'This password is made of your name, your address or the name of this site, which attackers try first. Use other words.',
 }
 const BLOCKLISTED: PasswordProblem = {
   code: 'blocklisted',
-  message: 'This password is on a list of known passwords, which are tried first. Use another.',
+  message: 'This password is on a list of known passwords, which attackers try first. Use another password.',
 }
 
 function tooShort(minimum: number): PasswordProblem {
@@ -111,13 +111,13 @@ function tooShort(minimum: number): PasswordProblem {
 function minimumLength(minimum: number): number {
   if (Number.isInteger(minimum) && minimum >= 8 && minimum <= 64) return minimum
   throw new UsageError('ERR_PASSWORD_OPTIONS', 'minimum is not an integer from 8 to 64', {
-    hint: '15 where the password is all there is, 8 where a second factor is always asked for. 64 must stay possible.',
+    hint: 'Use 15 if the password is the only factor, 8 if a second factor is always required. Passwords of 64 must stay possible.',
   })
 }
 
 function blocklistTest(blocklist: Blocklist): (password: string) => Awaitable<boolean> {
   if (typeof blocklist === 'function') return blocklist
-  // A string is an Iterable of its characters: surely a file name, or a list not split yet.
+  // A string is an Iterable of its characters. Here it is surely a file name, or a list that was not split.
   if (typeof blocklist === 'string') {
     throw new UsageError('ERR_PASSWORD_OPTIONS', 'blocklist is a string', {
       hint: 'Give a list of passwords: split the text at line ends.',

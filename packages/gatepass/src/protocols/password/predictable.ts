@@ -1,8 +1,8 @@
 import { COMMON_WORDS } from './common-words.ts'
 
 /**
- * Whether fewer than 2^`bits` guesses find the password, when the one who guesses knows `words` and tries what people do:
- * common words, rows of the keyboard, alphabets, years, and all of it again. An estimate for refusing the worst.
+ * Whether an attacker who knows `words` finds the password with fewer than 2^`bits` guesses, by trying common words, keyboard
+ * rows, alphabets, years and repetitions. This is an estimate, to refuse the worst passwords.
  */
 export function isPredictable(password: string, bits: number, words: readonly string[] = []): boolean {
   const folded = onceOnly(fold(password))
@@ -10,7 +10,7 @@ export function isPredictable(password: string, bits: number, words: readonly st
   return hasCheapCover(folded, bits, known) || hasCheapCover(unleet(folded), bits, known)
 }
 
-/** What the text repeats to its end, once and again: how often it is repeated is quickly guessed. */
+/** Shortens a text that repeats one part to its end to two repetitions, because their number is quickly guessed. */
 function onceOnly(text: string): string {
   for (let period = 1; period <= text.length / 3; period++) {
     if (text.startsWith(text.slice(period))) return text.slice(0, 2 * period)
@@ -18,25 +18,25 @@ function onceOnly(text: string): string {
   return text
 }
 
-/** The form in which passwords and words are compared: compatible characters alike, lower case. */
+/** The form in which passwords and words are compared: NFKC and lower case. */
 export function fold(text: string): string {
   return text.normalize('NFKC').toLowerCase()
 }
 
-/** A name or an e-mail address as the words somebody would try: whole, and each part, of 3 to 64 characters. */
+/** The words that an attacker would try for a name or an e-mail address: the whole and each part, of 3 to 64 characters. */
 export function wordsIn(text: string): string[] {
   const folded = fold(text)
   const parts = folded.split(/[^\p{L}\p{N}]+/u)
   return [folded, parts.join(''), ...parts].filter((word) => word.length >= 3 && word.length <= 64)
 }
 
-/** A piece of the text: how many characters it takes, and what it costs to guess them. */
+/** A part of the text: its length, and the cost of guessing it. */
 interface Piece {
   readonly length: number
   readonly bits: number
 }
 
-// Puts the text together from pieces, left to right: cost[n] is the least that its first n characters cost.
+// Covers the text with pieces from left to right: cost[n] is the lowest cost of its first n characters.
 function hasCheapCover(text: string, limit: number, known: ReadonlySet<string>): boolean {
   const longest = Array.from(known).reduce((most, word) => Math.max(most, word.length), LONGEST_COMMON)
   const cost = new Float64Array(text.length + 1).fill(Number.POSITIVE_INFINITY)
@@ -45,7 +45,7 @@ function hasCheapCover(text: string, limit: number, known: ReadonlySet<string>):
     for (const { length, bits } of [...patternsAt(text, start), ...wordsAt(text, start, longest, known)]) {
       cost[start + length] = Math.min(cost[start + length] ?? 0, (cost[start] ?? 0) + bits)
     }
-    // Every way to the end leads over a place behind this one. A good password is known after a dozen characters.
+    // Every cover passes a position after this one, so a good password is recognized after about a dozen characters.
     if (cost.subarray(start + 1).every((bits) => bits >= limit)) return false
   }
   return true
@@ -71,7 +71,7 @@ function wordsAt(text: string, start: number, longest: number, known: ReadonlySe
   return pieces
 }
 
-/** What stands at `start` and directly before it: `abab`. */
+/** Pieces that repeat the text directly before `start`, as in `abab`. */
 function repeatsAt(text: string, start: number): Piece[] {
   const pieces: Piece[] = []
   for (let length = 2; length <= Math.min(start, LONGEST_REPEAT); length++) {
@@ -85,7 +85,7 @@ const LONGEST_COMMON = Math.max(...COMMON_WORDS.map((word) => word.length))
 const LONGEST_REPEAT = 32
 const YEAR = /^(?:19|20)[0-9]{2}$/
 
-// log2 of how many there are to try: 400 words, 100 years, a few dozen rows and their directions.
+// log2 of the number of candidates: 400 words, 100 years, a few dozen rows in two directions.
 const WORD_BITS = 8.6
 const YEAR_BITS = 6.6
 const RUN_BITS = 7
@@ -97,14 +97,14 @@ function bitsOfCharacter(code: number): number {
   return code < 128 ? 4.7 : 7
 }
 
-/** How often the character at `start` stands there in a row, from three on; else 1. */
+/** How often the character at `start` is repeated; 1 for fewer than three times. */
 function runLength(text: string, start: number): number {
   let end = start + 1
   while (end < text.length && text[end] === text[start]) end++
   return end - start >= 3 ? end - start : 1
 }
 
-/** How far the text follows the alphabet, the digits or the keyboard from `start`, from three on; else 1. */
+/** How many characters from `start` follow the alphabet, the digits or the keyboard; 1 for fewer than three. */
 function trackLength(text: string, start: number): number {
   const lengths = (TRACKS_AT.get(text.slice(start, start + 3)) ?? []).map((track) => commonLength(text, start, track))
   return Math.max(1, ...lengths)
@@ -133,7 +133,7 @@ const TRACKS = [
   '!@#$%^&*()',
 ]
 
-// Every place a walk can begin, by its first three characters.
+// Every position in a track, in both directions, by its first three characters.
 const TRACKS_AT: ReadonlyMap<string, readonly string[]> = Map.groupBy(
   TRACKS.flatMap((track) => [track, Array.from(track).reverse().join('')]).flatMap((track) =>
     Array.from(track, (_, start) => track.slice(start)),
@@ -141,7 +141,7 @@ const TRACKS_AT: ReadonlyMap<string, readonly string[]> = Map.groupBy(
   (rest) => rest.slice(0, 3),
 )
 
-/** `p@ssw0rd` as `password`. */
+/** Turns `p@ssw0rd` into `password`. */
 function unleet(text: string): string {
   return text.replace(/[013457@$!]/g, (character) => LEET[character] ?? character)
 }

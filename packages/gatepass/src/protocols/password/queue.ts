@@ -1,19 +1,19 @@
 import { availableParallelism } from 'node:os'
 import { StoreError, UsageError } from '../../error.ts'
 
-/** How much hashing may be under way and wait at a time. */
+/** How many hashes may be computed and may wait at the same time. */
 export interface QueueOptions {
   /**
-   * Hashes computed at once, each on a thread of its own. Default: the number of cores, but one less than Node's pool has
-   * threads (4, or `UV_THREADPOOL_SIZE`): where no others can be started they are computed there, and files and names
-   * must still be looked up meanwhile.
+   * How many hashes are computed at once, each on its own thread. Default: the number of cores, but at most one less than the
+   * threads of Node's pool (4, or `UV_THREADPOOL_SIZE`). If no other threads can be started, hashes run in that pool, and one
+   * thread must stay free for files and DNS.
    */
   concurrency?: number
-  /** Hashes that may wait for their turn; one more is refused with 503. Default 100. */
+  /** How many hashes may wait. One more is refused with 503. Default 100. */
   length?: number
 }
 
-/** Runs a bounded number of slow tasks at once, in the order they came. */
+/** Runs a limited number of slow tasks at once, in the order in which they came. */
 export class WorkQueue {
   readonly #concurrency: number
   readonly #length: number
@@ -25,7 +25,7 @@ export class WorkQueue {
     this.#length = atLeast(0, 'length', options.length ?? 100)
   }
 
-  /** @throws {StoreError} `ERR_PASSWORD_BUSY` (503) at once, when as many tasks wait as may */
+  /** @throws {StoreError} `ERR_PASSWORD_BUSY` (503) at once, if the queue is full */
   async run<T>(task: () => Promise<T>): Promise<T> {
     if (this.#running < this.#concurrency) this.#running++
     else await this.#turn()
@@ -41,7 +41,7 @@ export class WorkQueue {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  // The place goes to the next in line without becoming free in between, where a newcomer could take it.
+  // The next task takes the slot directly. If the slot became free in between, a new task could take it first.
   #passOn(): void {
     const next = this.#waiting.shift()
     if (next === undefined) this.#running--
@@ -49,7 +49,7 @@ export class WorkQueue {
   }
 }
 
-/** The queue of everything that has none of its own: cores are shared by the whole process. */
+/** The queue of all passwords without their own, because the whole process shares the cores. */
 export function sharedQueue(): WorkQueue {
   shared ??= new WorkQueue()
   return shared
@@ -62,7 +62,7 @@ function spareThreads(): number {
 }
 
 function busy(): StoreError {
-  return new StoreError('ERR_PASSWORD_BUSY', 'More password hashes are wanted than this server can compute', {
+  return new StoreError('ERR_PASSWORD_BUSY', 'This server has more password hashes to compute than it can', {
     hint: 'Limit login attempts per client, add cores, or raise `queue.length` if callers may wait longer.',
     retryAfter: 1,
   })
