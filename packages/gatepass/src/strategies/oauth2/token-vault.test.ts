@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
 import { testClock } from '../../testing/clock.ts'
 import { tokenVault } from './token-vault.ts'
@@ -126,6 +126,87 @@ describe('a provider’s tokens', () => {
     }
     expect(await w.vault.accessToken('ada', issuer, { refresh })).toBe('access-2')
     expect([...w.rows.values()]).toEqual(after)
+  })
+
+  describe('that are renewed and cannot be stored at once', () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout'] }))
+    afterEach(() => {
+      vi.useRealTimers()
+      vi.restoreAllMocks()
+    })
+
+    /** The first writes after the claim fail; `after` says whether the row has changed all the same. */
+    function failing(w: ReturnType<typeof world>, failures: number, after = false) {
+      const warnings: string[] = []
+      vi.spyOn(process, 'emitWarning').mockImplementation((text) => void warnings.push(String(text)))
+      let left = failures
+      const write = (name: string, to: string): void => {
+        const fails = w.refreshed.length > 0 && left-- > 0
+        if (!fails || after) w.rows.set(name, to)
+        if (fails) throw new Error('postgres://app:hunter2@db went away')
+      }
+      const options = {
+        keys: ['a-key-of-at-least-thirty-two-characters'] as const,
+        load: (subject: string, at: string) => w.rows.get(`${subject} ${at}`),
+        save: (subject: string, at: string, sealed: string) => write(`${subject} ${at}`, sealed),
+        clock: w.clock,
+      }
+      const vault = tokenVault({
+        ...options,
+        replace: async (subject, at, { from, to }) => {
+          const same = w.rows.get(`${subject} ${at}`) === from
+          if (same) write(`${subject} ${at}`, to)
+          return same
+        },
+      })
+      return { vault, alone: tokenVault(options), warnings }
+    }
+
+    test.each([
+      ['once', 1, false],
+      ['eight times', 8, false],
+      ['once, and the row has changed all the same', 1, true],
+    ])('are handed out, and stored later: writing fails %s', async (_what, failures, after) => {
+      for (const kind of ['vault', 'alone'] as const) {
+        const w = world()
+        const { [kind]: vault, warnings } = failing(w, failures, after)
+        await w.vault.keep('ada', issuer, w.tokens)
+        w.clock.advance(3600)
+        expect(await vault.accessToken('ada', issuer, w.strategy)).toBe('access-2')
+        expect(await vault.accessToken('ada', issuer, w.strategy)).toBe('access-2')
+        await vi.advanceTimersByTimeAsync(5000)
+        w.clock.advance(20)
+        expect(await w.process().accessToken('ada', issuer, w.strategy)).toBe('access-2')
+        expect(w.refreshed, 'the refresh token is spent once').toEqual(['refresh-1'])
+        expect(warnings).toEqual(['tokenVault: renewed tokens are not stored yet: postgres://…@db went away'])
+        expect(vi.getTimerCount()).toBe(0)
+      }
+    })
+
+    test('do not overwrite those of a login that came meanwhile', async () => {
+      const w = world()
+      const { vault } = failing(w, 1)
+      await w.vault.keep('ada', issuer, w.tokens)
+      w.clock.advance(3600)
+      await vault.accessToken('ada', issuer, w.strategy)
+      await w.vault.keep('ada', issuer, { ...w.tokens, accessToken: 'new', expiresAt: w.clock() + 3600_000 })
+      await vi.advanceTimersByTimeAsync(5000)
+      expect(await vault.accessToken('ada', issuer, w.strategy)).toBe('new')
+      expect(vi.getTimerCount()).toBe(0)
+    })
+
+    test('until they have expired are an error, and the spent refresh token is not sent again', async () => {
+      const w = world()
+      const { vault } = failing(w, Number.POSITIVE_INFINITY)
+      await w.vault.keep('ada', issuer, w.tokens)
+      w.clock.advance(3600)
+      await vault.accessToken('ada', issuer, w.strategy)
+      w.clock.advance(3600)
+      await expect(vault.accessToken('ada', issuer, w.strategy)).rejects.toMatchObject({
+        code: 'ERR_STORE_UNAVAILABLE',
+      })
+      expect(w.refreshed).toEqual(['refresh-1'])
+    })
   })
 
   test('are not renewed with a `replace` that never stores: an error says so', async () => {

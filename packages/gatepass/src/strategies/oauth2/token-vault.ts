@@ -14,6 +14,8 @@ const LONGEST_RENEWAL = 15_000
 const MOST_LOST = 9
 /** Between two looks at what another process renews, in milliseconds. */
 const PAUSE = 50
+/** The longest pause before tokens that could not be stored are stored again, in milliseconds. */
+const LONGEST_PAUSE = 1000
 
 /** Where sealed tokens are kept: one text for each user and provider. */
 export interface TokenVaultOptions {
@@ -59,6 +61,8 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
   const { clock = Date.now } = options
   const sealer = new Sealer(options.keys, 'provider tokens')
   const renewing = new Map<string, Promise<string | undefined>>()
+  /** Tokens that a provider has given and that could not be stored yet. The refresh token in their row is spent. */
+  const unstored = new Map<string, ProviderTokens>()
 
   const seal = (subject: string, issuer: string, tokens: KeptTokens): string => {
     const { idToken: _proof, ...kept } = tokens
@@ -86,7 +90,30 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
     return (await done) ? to : undefined
   }
   const counts = ({ expiresAt }: ProviderTokens): boolean => expiresAt === undefined || expiresAt > clock() + MARGIN
+  /** A write that fails is tried again until the store answers: the refresh token in the row is spent. */
+  const storeFresh = async (subject: string, issuer: string, claim: string, fresh: ProviderTokens): Promise<void> => {
+    // Tokens of a login that came meanwhile stay, and a row that was deleted meanwhile does not come back.
+    const stored = (): Promise<unknown> => replace(subject, issuer, claim, fresh)
+    const keepTrying = async (name: string): Promise<void> => {
+      unstored.set(name, fresh)
+      let pause = PAUSE
+      do {
+        await new Promise((resolve) => setTimeout(resolve, pause).unref())
+        pause = Math.min(2 * pause, LONGEST_PAUSE)
+      } while (!(await succeeds(stored())))
+      unstored.delete(name)
+    }
+    await stored().catch((error: unknown) => {
+      warn(error)
+      void keepTrying(nameOf(subject, issuer))
+    })
+  }
   const renew = async (subject: string, issuer: string, strategy: Refreshing): Promise<string | undefined> => {
+    const fresh = unstored.get(nameOf(subject, issuer))
+    if (fresh !== undefined) {
+      if (counts(fresh)) return fresh.accessToken
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'The token vault could not store renewed tokens until they expired')
+    }
     for (let lost = 0; lost < MOST_LOST; ) {
       // Read again: another request may have renewed it since this one looked.
       const found = await find(subject, issuer)
@@ -109,8 +136,7 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
         await replace(subject, issuer, claim, tokens).catch(() => undefined)
         throw error
       })
-      // Tokens of a login that came meanwhile stay, and a row that was deleted meanwhile does not come back.
-      await replace(subject, issuer, claim, fresh)
+      await storeFresh(subject, issuer, claim, fresh)
       return fresh.accessToken
     }
     throw new StoreError(
@@ -146,6 +172,23 @@ interface KeptTokens extends ProviderTokens {
 interface Found {
   readonly sealed: string
   readonly tokens: KeptTokens
+}
+
+function succeeds(promise: Promise<unknown>): Promise<boolean> {
+  return promise.then(
+    () => true,
+    () => false,
+  )
+}
+
+/** A StoreError has no passwords in its message. */
+function warn(cause: unknown): void {
+  const reason = cause instanceof Error ? cause.message : 'unknown reason'
+  const { message } = new StoreError(
+    'ERR_STORE_UNAVAILABLE',
+    `tokenVault: renewed tokens are not stored yet: ${reason}`,
+  )
+  process.emitWarning(message, { code: 'GATEPASS_VAULT' })
 }
 
 function nameOf(subject: string, issuer: string): string {
