@@ -30,7 +30,7 @@ function isLocalPart(local: string): boolean {
   return /^(?:[\w!#$%&'*+/=?^`{|}~.-]|[^\x00-\x7f])+$/.test(local) && !/^\.|\.\.|\.$|[\p{C}\p{Z}]/u.test(local)
 }
 
-/** Whether normalising, which mail and identity systems do somewhere on the way, makes ASCII of anything that is none. */
+/** Whether normalising, which mail and identity systems do somewhere on the way, turns any other character into ASCII. */
 function normalisesToOtherAscii(address: string): boolean {
   // Each by itself: in the whole, a letter and its accent become one character, and ASCII goes rather than comes.
   return address.match(/[^\x00-\x7f]/gu)?.some((character) => /[\x00-\x7f]/.test(character.normalize('NFKC'))) ?? false

@@ -9,7 +9,7 @@ export interface AddressGroup {
 
 /** An IPv4 address by itself; of an IPv6 address the /64 that a home or a phone gets, and the /48 that a site gets. */
 export function addressGroups(address: string | undefined): readonly AddressGroup[] {
-  // Nobody's address is known: they share one count, since each on its own would be no limit at all.
+  // Without an address all visitors share one count: a count of their own would not limit them.
   if (address === undefined) return [{ key: 'unknown', factor: 1 }]
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (mapped !== undefined || !isIPv6(address)) return [{ key: mapped ?? address, factor: 1 }]

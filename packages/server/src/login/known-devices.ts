@@ -21,7 +21,7 @@ export class KnownDevices {
       keys,
       secure: https,
       maxAge: HALF_A_YEAR,
-      description: 'Recognises this browser when somebody else tries to guess your password.',
+      description: 'Recognises this browser when a stranger tries to guess your password.',
     })
   }
 

@@ -6,7 +6,7 @@ const MINUTE = 60
 const HOUR = 3600
 const DAY = 86_400
 
-/** Who is trying to get into what. */
+/** Who tries to log in to which account. */
 export interface LoginTry {
   readonly address: string | undefined
   /** Names the account without telling which; the same for an address that has no account. */
@@ -111,7 +111,7 @@ export class Limits {
   }
 }
 
-/** Whoever has used up the wide group cannot fill the memory with narrow ones. */
+/** The wide group first: a sender who has used it up cannot fill the memory with narrow ones. */
 function widestFirst(address: string | undefined): readonly AddressGroup[] {
   return addressGroups(address).toReversed()
 }
@@ -128,7 +128,7 @@ class Taken {
 
   /**
    * Takes one, unless an earlier count has refused: what is refused already must leave no more traces, least of all under
-   * a key that whoever asks makes up.
+   * a key that the sender makes up.
    *
    * @returns how many are taken from this count now, this one included
    */

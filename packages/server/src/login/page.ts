@@ -32,7 +32,7 @@ export interface LoginAgainForm extends Pick<LoginForm, 'next' | 'email'> {
   readonly password: boolean
 }
 
-/** For somebody who is logged in and has to prove anew who they are. */
+/** For a person who is logged in and must prove again who they are. */
 export function loginAgainPage(frame: PageFrame, form: LoginAgainForm): Markup {
   const body = html`<div class="card">
 <h1>Log in again</h1>

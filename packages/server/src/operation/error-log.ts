@@ -4,7 +4,7 @@ import type { Log } from './log.ts'
 /** Milliseconds. */
 const BUSY_INTERVAL = 1000
 
-/** Writes down what went wrong while answering: broken things are errors; what a browser did wrong is none of ours. */
+/** Logs what went wrong while answering. What a browser did wrong is not logged. */
 export class ErrorLog {
   readonly #log: Log
   readonly #clock: () => number

@@ -5,13 +5,13 @@ import type { PageFrame } from '../web/layout.ts'
 export interface ProviderButtons {
   /** Where to go afterwards; already known to be on this site. */
   readonly next: string
-  /** Whether people are to prove anew who they are. */
+  /** Whether people must prove again who they are. */
   readonly again?: boolean
-  /** Whether there is no form above them. */
+  /** Whether they stand without a form above them. */
   readonly alone?: boolean
 }
 
-/** The other ways in, below a form: links, since browsers let a form lead nowhere but here (`form-action`). */
+/** The other ways to log in, below a form. They are links: `form-action` keeps a form from leading to another site. */
 export function providerButtons(
   frame: PageFrame,
   { next, again = false, alone = false }: ProviderButtons,

@@ -2,7 +2,7 @@ import { type PretendClient, pretendFacebook, pretendGoogle } from 'gatepass/tes
 import type { ProviderConfig } from '../settings/provider-config.ts'
 import { callbackPath } from './strategies.ts'
 
-/** Providers on this machine, so that every button works where nobody is registered anywhere. */
+/** Providers on this machine, so that every button works without a registration at a provider. */
 export interface PretendProviders {
   readonly providers: readonly ProviderConfig[]
   close(): Promise<void>
@@ -50,7 +50,7 @@ async function facebook({ origins, port, except }: PretendSettings): Promise<Sta
   return { config: { ...config, endpoints: pretend.endpoints }, close: () => pretend.close() }
 }
 
-/** It opens nothing: the providers that know it let everybody be whoever they like. */
+/** Not a secret: the providers that know it let a person be any user they like. */
 const registration = { clientId: 'gatepass-dev', clientSecret: 'pretend' }
 
 function clientOf(name: string, origins: readonly string[]): PretendClient {

@@ -1,7 +1,7 @@
 import type { Rejection } from 'gatepass'
 import { linkEnded, type Problem } from '../web/problem.ts'
 
-/** What a person is told when a provider brought nobody in, by the first thing that was wrong. */
+/** What a person is told when a login with a provider failed, by the first thing that was wrong. */
 export function providerProblem({ failures }: Rejection, label: string): Problem {
   const [failure] = failures
   const code = failure?.code ?? 'ERR_OAUTH_PROVIDER'
@@ -38,7 +38,7 @@ export function providerProblem({ failures }: Rejection, label: string): Problem
         code,
         title: 'That cannot be believed',
         message: `What ${label} answered does not belong to this login. Nobody was logged in.`,
-        hint: 'Try again. If that does not help, log in another way, and tell whoever runs this place.',
+        hint: 'Try again. If that does not help, log in another way, and tell the operator of this site.',
       }
   }
 }

@@ -2,7 +2,7 @@ import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The first key writes, all of them read; taking a key out ends what was written under it. */
+/** The first key writes, all of them read. What was written under a key ends when the key is taken out. */
 export type Keys = readonly [current: string, ...retired: string[]]
 
 type KeysOrRefusal = { keys: Keys } | { refusal: string }

@@ -21,7 +21,7 @@ interface Connection {
   refused: boolean
 }
 
-/** Answers what is not an HTTP request, or too much of one; there is no exchange for it, so the answer is written as it is. */
+/** Answers bytes that Node cannot read as a request. There is no exchange for them, so the answer is written to the socket. */
 export class UnreadableRequests {
   readonly #https: boolean
   readonly #connections = new WeakMap<Duplex, Connection>()
@@ -34,7 +34,7 @@ export class UnreadableRequests {
   watch(socket: Duplex): void {
     const connection: Connection = { head: [], bytes: 0, last: undefined, exchanges: new Set(), refused: false }
     this.#connections.set(socket, connection)
-    // Before Node reads it: it keeps nothing of a head that is too large, and the last packet does not say whose fault it was.
+    // Before Node reads it: Node keeps nothing of a head that is too large, and the last packet does not say what made it so.
     socket.prependListener('data', (packet: Buffer) => {
       if (connection.last?.complete === true) Object.assign(connection, { head: [], bytes: 0, last: undefined })
       if (connection.last !== undefined || connection.bytes > LARGEST_READABLE_HEAD) return
@@ -61,7 +61,7 @@ export class UnreadableRequests {
     } else if (connection?.refused !== true) {
       if (connection !== undefined) connection.refused = true
       const refusal = (): void => refuse(socket, problemOf(error, connection), this.#https)
-      // What came before it was read whole is answered first, in its order.
+      // Requests that were read whole before it are answered first, in their order.
       const before = [...(connection?.exchanges ?? [])].findLast(({ req }) => req.complete)
       if (before === undefined) refusal()
       else before.res.once('close', () => (socket.writable ? refusal() : socket.destroy()))
@@ -69,9 +69,9 @@ export class UnreadableRequests {
   }
 }
 
-/** Answers CONNECT, which asks for a tunnel to elsewhere; a proxy does that, and this is none. */
+/** Answers CONNECT, which asks for a tunnel to elsewhere; a proxy does that, and this server is not one. */
 export function answerTunnel(socket: Duplex, { https }: { https: boolean }): void {
-  // Node leaves the socket to us, and with it what may still go wrong there.
+  // Node leaves the socket to us, with the errors that it may still report.
   socket.on('error', () => socket.destroy())
   refuse(socket, unknownMethod, https)
 }

@@ -7,7 +7,7 @@ export interface ErrorView {
   readonly problem: Problem
   /** Under which the log has more. */
   readonly requestId: string | undefined
-  /** Of the request; decides where the way on leads. */
+  /** Of the request; decides where the link leads. */
   readonly path: string
   /** What can be done next, the best first; default by status and path. */
   readonly nextSteps?: readonly NextStep[]
@@ -38,24 +38,24 @@ function stepButton({ href, text }: NextStep, index: number): Markup {
 }
 
 const titles: Readonly<Record<number, string>> = {
-  400: 'That request makes no sense',
+  400: 'That request cannot be understood',
   401: 'Please log in',
   403: 'That is not allowed',
   404: 'Nothing here',
-  405: 'Not this way',
+  405: 'This page cannot be opened directly',
   408: 'That took too long',
-  409: 'Somebody was faster',
+  409: 'Another request was faster',
   413: 'That is too much',
-  415: 'Not in this form',
-  417: 'That cannot be promised',
-  421: 'Wrong door',
+  415: 'This format is not accepted',
+  417: 'That expectation cannot be met',
+  421: 'Unknown address',
   429: 'Too many tries',
   431: 'Too many cookies',
   500: 'Something is broken here',
   503: 'Just a moment',
 }
 
-/** A form that was refused is had anew; from anywhere else the way leads home. */
+/** From a form that was refused, back to the form; from any other page, to the start page or the account. */
 function stepFrom(frame: PageFrame, status: number, path: string): NextStep {
   if (status < 500 && path === '/auth/login') return { href: '/login', text: 'Back to the login' }
   if (status < 500 && path === '/auth/register') return { href: '/register', text: 'Back to the form' }

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import type { Markup } from './answer.ts'
 
-/** The mark: an arch, and somebody standing in it. */
+/** The mark: an arch, and a person standing in it. */
 export const markPaths =
   '<path d="M8.5 24.5V16a7.5 7.5 0 0 1 15 0v8.5"/><path d="M16 24.5v-4.2"/><circle cx="16" cy="16.6" r="1.9"/>'
 
@@ -44,7 +44,7 @@ export function linkIcon(): Markup {
   )
 }
 
-/** Beside words that say the same, so that nothing is lost on whoever does not see it. */
+/** Beside words that say the same: a person who does not see it misses nothing. */
 function icon(paths: Markup): Markup {
   return html`<svg class="icon" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">${paths}</svg>`
 }

@@ -9,7 +9,7 @@ export const notices = {
   linked: 'From now on this opens your account, too.',
   unlinked: 'That does not open your account any more.',
   reclaimed:
-    'Your e-mail address is confirmed, and this account is yours. A password, other ways to log in and logins that were here before were removed, since nobody had shown that they were yours.',
+    'Your e-mail address is confirmed, and this account is yours. A password, other ways to log in and logins that were here before were removed, since it was not proved that they were yours.',
 } as const
 
 export type Notice = (typeof notices)[keyof typeof notices]

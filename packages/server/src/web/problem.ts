@@ -1,7 +1,7 @@
 import { GatepassError, UsageError } from 'gatepass'
 import { json } from './answer.ts'
 
-/** Why a request gets no other answer; everything in it may be shown to whoever asked. */
+/** Why a request is refused. The visitor may see everything in it. */
 export interface Problem {
   readonly status: number
   /** Never renamed; what programs look at. */
@@ -43,7 +43,7 @@ export const loginRequired: Problem = {
   headers: loginChallenge,
 }
 
-/** One answer for every login that fails: which part was wrong, and whether there is such an account, is nobody's business. */
+/** One answer for every login that fails: it tells neither which part was wrong nor whether there is such an account. */
 export const loginRefused: Problem = {
   status: 401,
   code: 'ERR_LOGIN_REFUSED',
@@ -94,7 +94,7 @@ export const accountDisabled: Problem = {
   code: 'ERR_ACCOUNT_DISABLED',
   title: 'This account is closed',
   message: 'The account that this opens cannot be used.',
-  hint: 'Ask whoever runs this place.',
+  hint: 'Ask the operator of this site.',
 }
 
 export const identityNotFound: Problem = {
@@ -108,15 +108,15 @@ export const lastLoginMethod: Problem = {
   status: 409,
   code: 'ERR_LAST_WAY_IN',
   title: 'That is the only way in',
-  message: 'Without it nobody could log in to your account any more, so it was not unlinked.',
+  message: 'Without it you could not log in to your account any more, so it was not unlinked.',
   hint: 'Link another way to log in first.',
 }
 
-/** Somebody else changed the same things at the same moment, again and again. */
+/** Other requests changed the same things at the same moment, again and again. */
 export const unsettled: Problem = {
   status: 503,
   code: 'ERR_ACCOUNT_BUSY',
-  message: 'This account is being changed by somebody else at this moment.',
+  message: 'Another request is changing this account at this moment.',
   hint: 'Try again in a moment.',
   retryAfter: 1,
 }

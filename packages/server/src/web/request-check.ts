@@ -5,7 +5,7 @@ import { malformedRequest, misdirected, type Problem, tooManyFields } from './pr
 /** Bytes of request line and fields. */
 const LARGEST_HEAD = 16_384
 
-/** Bytes that Node reads, so that it is we who say what was too much; beyond them it only says that it was. */
+/** Bytes that Node reads. Up to them we say what was too much; beyond them Node only says that it was. */
 export const LARGEST_READABLE_HEAD: number = 4 * LARGEST_HEAD
 
 /** Why the request line and the fields are more than this server takes. */
@@ -34,7 +34,7 @@ export interface HostRule {
 
 /**
  * Why a request is not for this server at all. No page or link is ever made from the Host field; a wrong one means that
- * somebody else's name points here, or that somebody tries what happens.
+ * another name points here, or that the sender made it up.
  */
 export function hostProblem(request: IncomingMessage, { origins, host }: HostRule): Problem | undefined {
   const [main] = origins
@@ -53,7 +53,7 @@ export function hostProblem(request: IncomingMessage, { origins, host }: HostRul
 
 /**
  * Whether a proxy in front could read this request in another way than Node does: another version, a body in a coding
- * that nobody here takes off (RFC 9112 §6.1), an address with characters that no path has (RFC 3986 §3.3). Of queries
+ * that this server does not take off (RFC 9112 §6.1), an address with characters that no path has (RFC 3986 §3.3). Of queries
  * browsers do send the backslash as it is.
  */
 function isNotUnderstood({ httpVersionMajor, headers, url = '' }: IncomingMessage): boolean {
@@ -71,7 +71,7 @@ function hostFields({ rawHeaders }: IncomingMessage): string[] {
 
 function isHostOf(host: string, origin: string): boolean {
   const { protocol } = new URL(origin)
-  // Only host and port (RFC 9110 §7.2): what a URL could have beyond them is no part of the field.
+  // Only host and port (RFC 9110 §7.2): the field has nothing else of a URL.
   if (/[/?#@]/.test(host)) return false
   return parseOrigin(`${protocol}//${host}`) === origin
 }
