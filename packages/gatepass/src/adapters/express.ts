@@ -14,7 +14,7 @@ import {
   type NodeGatepassOptions,
   NodeVisits,
   type RequestAccess,
-} from './node.ts'
+} from './node-visits.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'

@@ -22,10 +22,10 @@ import {
   type NodeVisit,
   NodeVisits,
   type RequestAccess,
-  type UserLoginOptions,
   visitOf,
-} from './node.ts'
+} from './node-visits.ts'
 import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
+import type { UserLoginOptions } from './visit.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
@@ -289,7 +289,7 @@ function send(reply: FastifyReply, { status, headers, body }: Reply): void {
 function failure(reply: FastifyReply, thrown: unknown): Error {
   describeIn(reply.raw, thrown)
   keepVary(reply)
-  return thrown instanceof Error ? thrown : new Error('Something that is no error was thrown', { cause: thrown })
+  return thrown instanceof Error ? thrown : new Error('A value that is not an error was thrown', { cause: thrown })
 }
 
 /** Fastify writes its header fields over those of `raw`; this one must have both. */
