@@ -1,7 +1,7 @@
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
-import { LoadBatch } from '../session/load-batch.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import { Lookups } from './lookups.ts'
 import {
   countOf,
   engineOf,
@@ -75,10 +75,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #clock: () => Timestamp
   readonly #connections: Connections<MysqlConnection>
   readonly #table: string
-  readonly #loads: LoadBatch<SessionId, SessionRecord> = new LoadBatch(
-    (ids) => this.#loadAll(ids),
-    (record) => ({ ...record }),
-  )
+  readonly #lookups: Lookups<SessionId, SessionRecord> = new Lookups((ids) => this.#loadAll(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #engine: string
   readonly #migration: Migration = new Migration(() => this.#migrate())
@@ -95,8 +92,10 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     })
   }
 
-  load(id: SessionId): Promise<SessionRecord | undefined> {
-    return this.#loads.load(id)
+  async load(id: SessionId): Promise<SessionRecord | undefined> {
+    const record = await this.#lookups.find(id)
+    // A copy, since others may have loaded the same session in this turn.
+    return record && { ...record }
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -239,7 +238,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     this.#sweeper.start()
   }
 
-  #loadAll(ids: readonly SessionId[]): Promise<Map<string, SessionRecord>> {
+  #loadAll(ids: readonly SessionId[]): Promise<Map<SessionId, SessionRecord>> {
     const now = this.#clock()
     return this.#use(async (connection) => {
       const { places, values } = listed(ids)

@@ -1,6 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
-import { LoadBatch } from '../session/load-batch.ts'
 import type {
   ChangeFeed,
   ChangeListener,
@@ -11,6 +10,7 @@ import type {
   Timestamp,
   WriteResult,
 } from '../session/store.ts'
+import { Lookups } from './lookups.ts'
 import { sessionLimit, storeClock, timeLimit } from './options.ts'
 import { engineOf, ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
 import { persistently, storeError } from './postgres/failure.ts'
@@ -83,10 +83,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #statements: Statements
   readonly #channel: string | null
   readonly #listening: Set<Listening> = new Set()
-  readonly #loads: LoadBatch<SessionId, SessionRecord> = new LoadBatch(
-    (ids) => this.#loadAll(ids),
-    (record) => ({ ...record }),
-  )
+  readonly #lookups: Lookups<SessionId, SessionRecord> = new Lookups((ids) => this.#loadAll(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #engine: string
   readonly #migration: Migration = new Migration(() => this.#migrate())
@@ -113,8 +110,10 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     options.client?.on('error', ignore)
   }
 
-  load(id: SessionId): Promise<SessionRecord | undefined> {
-    return this.#loads.load(id)
+  async load(id: SessionId): Promise<SessionRecord | undefined> {
+    const record = await this.#lookups.find(id)
+    // A copy, since others may have loaded the same session in this turn.
+    return record && { ...record }
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -224,9 +223,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     this.#sweeper.start()
   }
 
-  async #loadAll(ids: readonly SessionId[]): Promise<Map<string, SessionRecord>> {
+  async #loadAll(ids: readonly SessionId[]): Promise<Map<SessionId, SessionRecord>> {
     const { rows } = await this.#run(this.#statements.load, [ids, this.#clock()])
-    return new Map(rows.map((row) => [row[0] as string, toRecord(row)]))
+    return new Map(rows.map((row) => [row[0] as SessionId, toRecord(row)]))
   }
 
   async #insertFor(record: SessionRecord, limit: number | null): Promise<number> {

@@ -12,11 +12,11 @@ import type {
   WriteResult,
 } from '../session/store.ts'
 import { reasonOf } from './failure.ts'
+import { Lookups } from './lookups.ts'
 import { sessionLimit, storeClock, timeLimit } from './options.ts'
 import { type NodeClient, type RedisClient, type RedisServerClient, type Topology, topologyOf } from './redis/client.ts'
 import { Engine, type Reply } from './redis/engine.ts'
 import { listen } from './redis/feed.ts'
-import { Lookups } from './redis/lookups.ts'
 import { bytesOf, decodeRecord, encodeRecord, encodeRest } from './redis/record.ts'
 import { Subjects } from './redis/subjects.ts'
 
@@ -74,7 +74,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #prefix: string
   readonly #owned: OwnClient | undefined
   readonly #engine: Engine
-  readonly #lookups: Lookups
+  readonly #lookups: Lookups<string, string>
   readonly #subjects: Subjects
   // With this a write that a client repeats by itself is recognised as the same.
   readonly #writer = randomHandle().slice(0, 11)
@@ -88,14 +88,17 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     this.#owned = options.url === undefined ? undefined : ownClient(options.url, timeout)
     const topology = topologyOf(this.#owned ?? (options.client as RedisClient), options.nodeClient)
     this.#engine = new Engine({ topology, timeout, connecting: this.#owned && connect(this.#owned, topology) })
-    this.#lookups = new Lookups(this.#engine)
+    this.#lookups = new Lookups(
+      (keys) => this.#engine.get(keys),
+      (key) => topology.groupOf(key),
+    )
     const records = { key: (id: SessionId) => this.#key(id), load: this.#loadOf.bind(this) }
     this.#subjects = new Subjects({ engine: this.#engine, records, prefix, clock })
   }
 
   async load(id: SessionId): Promise<SessionRecord | undefined> {
     const text = await this.#lookups.find(this.#key(id))
-    if (text === null) return undefined
+    if (text === undefined) return undefined
     const record = decodeRecord(id, text)
     return record.expiresAt > this.#clock() ? record : undefined
   }

@@ -40,11 +40,14 @@ export class Engine {
     return (await this.#ask(key, (signal) => this.#eval(key, rest, signal))) as Reply
   }
 
-  /** The values of keys of one group, null where there is none. */
-  async get(keys: readonly string[]): Promise<readonly (string | null)[]> {
+  /** The values of keys of one group, without those that have none. */
+  async get(keys: readonly string[]): Promise<Map<string, string>> {
     const [key = ''] = keys
-    if (keys.length > 1) return (await this.#send(key, ['MGET', ...keys])) as (string | null)[]
-    return [(await this.#send(key, ['GET', key])) as string | null]
+    const reply = keys.length > 1 ? await this.#send(key, ['MGET', ...keys]) : [await this.#send(key, ['GET', key])]
+    const values = reply as (string | null)[]
+    const found = new Map<string, string>()
+    for (const [n, value] of values.entries()) if (value !== null) found.set(keys[n] ?? key, value)
+    return found
   }
 
   /** The fields of a hash and their values, in turn. */
