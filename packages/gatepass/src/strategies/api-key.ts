@@ -22,21 +22,21 @@ import { malformedRequest, missing, refusedByApplication, refusedToken } from '.
 
 export { type ApiKeyRecord, type ApiKeyStore, memoryApiKeyStore } from './api-key/store.ts'
 
-/** How often being used is written down. */
+/** How long to wait before another write of `usedAt`, in milliseconds. */
 const TOUCH_INTERVAL = 60 * 1000
-/** How much of a key its owner sees in a list, behind the prefix: 24 of 256 random bits. */
+/** How many characters of a key a list shows after the prefix: 24 of 256 random bits. */
 const HINT_LENGTH = 4
 
 export interface ApiKeyOptions<User> {
-  /** What keys begin with, before an underscore: the name of the application, so that a found key leads to it. */
+  /** The beginning of every key, before an underscore. Use the application's name, so that a leaked key leads to it. */
   prefix: string
   store: ApiKeyStore
-  /** Whose key it is, typically by its `subject`. `undefined` refuses it; a `Failure` refuses it with its own words. */
+  /** Finds the key's user, usually by `subject`. Return `undefined` to refuse the key, or a `Failure` with your own message. */
   account(key: ApiKeyRecord, exchange: Exchange): Awaitable<Found<User>>
-  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  /** The realm in WWW-Authenticate. Default `api`. */
   realm?: string
   clock?: () => Timestamp
-  /** Told when a use could not be written down; the request went on. */
+  /** Called when `usedAt` could not be written. The request went on. */
   onEvent?: (event: ApiKeyEvent) => void
 }
 
@@ -51,7 +51,7 @@ const apiKeyOptions: OptionKinds<ApiKeyOptions<unknown>> = {
 
 const grantOptions: OptionKinds<ApiKeyGrant> = { subject: 'any', label: 'string', scopes: 'list', lifetime: 'number' }
 
-/** A key was used, and that could not be written down. */
+/** A key was used, but `usedAt` could not be written. */
 export interface ApiKeyEvent {
   readonly type: 'touch_failed'
   /** The key's public name. */
@@ -59,28 +59,28 @@ export interface ApiKeyEvent {
   readonly error: unknown
 }
 
-/** What a new key is for. */
+/** The subject, label, scopes and lifetime of a new key. */
 export interface ApiKeyGrant {
   subject: string
-  /** What its owner calls it. */
+  /** The user's name for the key. */
   label: string
-  /** What it is good for. Default nothing that asks for a scope. */
+  /** The scopes of the key. Default: none. */
   scopes?: readonly string[]
-  /** Seconds, ten years at most. Default: until it is revoked. */
+  /** Seconds, ten years at most. Default: the key is valid until it is revoked. */
   lifetime?: number
 }
 
-/** Makes, ends and lists API keys, and takes them out of `Authorization: Bearer` as the strategy `api-key`. */
+/** Makes, revokes and lists API keys. As the strategy `api-key` it reads them from `Authorization: Bearer`. */
 export interface ApiKeys<User> extends Strategy<User, 'api-key'> {
-  /** Makes a key. It is shown this once, and kept nowhere. */
+  /** Makes a key. Only this call returns it; the store keeps only its hash. */
   create(grant: ApiKeyGrant): Promise<{ readonly key: string; readonly record: ApiKeyRecord }>
-  /** @returns whether the subject had such a key; the next request with it is refused */
+  /** Revokes a key. The next request with it is refused. @returns whether the subject had this key */
   revoke(subject: string, id: string): Promise<boolean>
   list(subject: string): Promise<readonly ApiKeyRecord[]>
 }
 
 /**
- * Keys for machines: random, with a prefix and a checksum, of which only a hash is kept.
+ * API keys for machines: random, with a prefix and a checksum. The store keeps only their hash.
  *
  * ```ts
  * import { apiKeys, memoryApiKeyStore } from 'gatepass/strategies/api-key'
@@ -195,8 +195,8 @@ class StoredApiKeys<User> implements ApiKeys<User> {
 }
 
 /**
- * A row as a driver gives it need not be a record. With its dates as text a key would never expire, and in scopes as text
- * each part of a word would be a scope.
+ * Checks a row from the store, which may have wrong types. With a date as text a key would never expire, and with scopes as
+ * text every part of a word would be a scope.
  */
 function checkRecord(record: ApiKeyRecord): void {
   const { subject, scopes, expiresAt } = record
@@ -206,7 +206,7 @@ function checkRecord(record: ApiKeyRecord): void {
     expiresAt: expiresAt === undefined || expiresAt === null || Number.isFinite(expiresAt),
   }).find(([, fits]) => !fits)
   if (wrong === undefined) return
-  throw new UsageError('ERR_TOKEN_OPTIONS', `The store of API keys gave a record with a wrong \`${wrong[0]}\``, {
-    hint: '`find` gives one ApiKeyRecord: `subject` is a text, `scopes` a list, `expiresAt` milliseconds or undefined.',
+  throw new UsageError('ERR_TOKEN_OPTIONS', `The store of API keys returned a record with a wrong \`${wrong[0]}\``, {
+    hint: '`find` must return an ApiKeyRecord: `subject` is a string, `scopes` a list, `expiresAt` milliseconds or undefined.',
   })
 }

@@ -1,9 +1,9 @@
 /**
- * Sign in with Apple is OpenID Connect. It deviates in that
- * - the callback is a POST from Apple's page, which carries no session: ours answers with a page that posts it once more;
- * - the client secret is a token that we sign, and expires;
- * - a person's name comes once, with the first login, beside the ID token and unsigned;
- * - `email_verified` may be text.
+ * Sign in with Apple is OpenID Connect, with these differences:
+ * - The callback is a POST from Apple's page, without our session cookie. We answer with a page that posts it again.
+ * - The client secret is a token that we sign, and it expires.
+ * - A user's name comes only once, with the first login, unsigned and outside the ID token.
+ * - `email_verified` may be a string.
  */
 
 import { checkOptions, type OptionKinds } from '../error.ts'
@@ -20,13 +20,13 @@ export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy 
 export interface AppleOptions<User>
   extends ProviderLoginOptions<User>,
     Omit<ClientOptions, 'clientSecret' | 'clientKey' | 'authentication'> {
-  /** Ten characters, of the developer account. */
+  /** The ten characters of the developer account. */
   teamId: string
-  /** Ten characters, of the key. */
+  /** The ten characters that name the key. */
   keyId: string
   /** The text of the .p8 file. */
   privateKey: string
-  /** Where Apple is, for tests and pretend providers. */
+  /** Another address of Apple, for tests. */
   issuer?: string
 }
 
@@ -41,7 +41,7 @@ const appleOptions: OptionKinds<AppleOptions<unknown>> = {
 /**
  * Logs in with Apple. Register the callback with POST.
  *
- * Keep `givenName` and `familyName` when they come: Apple gives them with the first login, and never again.
+ * Store `givenName` and `familyName` when they come: Apple sends them only with the first login.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
@@ -71,7 +71,7 @@ export function apple<User extends UserObject>(options: AppleOptions<User>): Pro
   )
 }
 
-/** `{"name":{"firstName":"Ada","lastName":"Lovelace"}}`; what the browser brings is no more than a name to begin with. */
+/** Reads `{"name":{"firstName":"Ada","lastName":"Lovelace"}}`. The browser sends it unsigned, so use it only as a first name. */
 function nameIn(user: string | null): Partial<Identity> {
   const { firstName, lastName } = memberOf(parsed(user), 'name') as { firstName?: unknown; lastName?: unknown }
   const [givenName, familyName] = [textOf(firstName), textOf(lastName)]

@@ -4,9 +4,9 @@ import type { Failure, UserObject } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { type Credentials, type LocalAccounts, type LocalVerifier, localOptions, proof } from './local.ts'
 
-/** As for `local`, without the names of form fields. */
+/** The options of `local`, without the names of form fields. */
 export type BasicOptions<User> = (Omit<LocalAccounts<User>, 'fields'> | Omit<LocalVerifier<User>, 'fields'>) & {
-  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  /** The realm in WWW-Authenticate. Default `api`. */
   realm?: string
 }
 
@@ -16,8 +16,8 @@ const basicOptions: OptionKinds<BasicOptions<unknown>> = { ...common, realm: 'st
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Name and password in `Authorization: Basic` (RFC 7617), in UTF-8, with every request: for machines. Verifying a password
- * is slow by intent, so that an API key suits most of them better.
+ * Reads name and password from `Authorization: Basic` (RFC 7617) in UTF-8, with every request. It is for machines. Password
+ * hashes are slow on purpose, so an API key is usually better.
  */
 export function basic<User extends UserObject>(options: BasicOptions<User>): Strategy<User, 'basic'> {
   checkOptions('basic()', options, basicOptions, 'ERR_PASSPORT_OPTIONS')
@@ -38,7 +38,7 @@ export function basic<User extends UserObject>(options: BasicOptions<User>): Str
   }
 }
 
-/** RFC 7617 §2: base64 of name, colon and password; the name has no colon, the password may. */
+/** RFC 7617 §2: base64 of name, colon and password. The name has no colon; the password may have one. */
 function readCredentials({ credentials }: Authorization): Credentials | undefined {
   const bytes = Buffer.from(credentials, 'base64')
   if (unpadded(bytes.toString('base64')) !== unpadded(credentials)) return undefined
@@ -51,7 +51,7 @@ function readCredentials({ credentials }: Authorization): Credentials | undefine
   }
 }
 
-/** Without the two `=` at most that base64 ends with; to look for any number of them takes quadratic time. */
+/** Removes at most two `=` at the end. A pattern for any number of them would take quadratic time. */
 function unpadded(base64: string): string {
   return base64.replace(/={1,2}$/, '')
 }

@@ -9,19 +9,19 @@ import { malformedRequest, missing, refusedByApplication, refusedToken } from '.
 
 export interface BearerOptions<User, Name extends string = 'bearer'> {
   /**
-   * Whose token it is, by its SHA-256 in hex: keep no more of it than that. Tokens must be random, 128 bits at least; for
-   * something that a person chose, a hash like this one is no protection.
+   * Finds the user of a token by its SHA-256 in hex. Store only this hash. Tokens must have at least 128 random bits: a hash
+   * like this does not protect a text that a person chose.
    */
   find(hash: string, exchange: Exchange): Awaitable<Found<User>>
-  /** Name of the strategy, where there are several. Default `bearer`. */
+  /** Name of the strategy, if you use several. Default `bearer`. */
   name?: Name
-  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  /** The realm in WWW-Authenticate. Default `api`. */
   realm?: string
 }
 
 const bearerOptions: OptionKinds<BearerOptions<unknown>> = { find: 'needed', name: 'string', realm: 'string' }
 
-/** Takes opaque tokens of your own out of `Authorization: Bearer` (RFC 6750). */
+/** Reads your own opaque tokens from `Authorization: Bearer` (RFC 6750). */
 export function bearer<User extends UserObject, const Name extends string = 'bearer'>(
   options: BearerOptions<User, Name>,
 ): Strategy<User, Name> {

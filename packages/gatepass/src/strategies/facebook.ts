@@ -1,9 +1,9 @@
 /**
- * Facebook speaks OAuth 2.0, and says by its Graph who somebody is. It deviates in that
- * - a token must be asked whether it was given to this application: one of another would name a person just as well;
- * - each question to the Graph carries a proof that whoever asks has the secret (`appsecret_proof`);
- * - an e-mail address is what somebody once typed: it is never verified;
- * - Limited Login, in apps on iOS, has an ID token of other keys in place of an access token: a second entrance.
+ * Facebook uses OAuth 2.0, and its Graph API identifies the user. It has these differences:
+ * - We must ask whether a token was issued to this application, because the token of another application would also work.
+ * - Each Graph request carries a proof that the sender knows the secret (`appsecret_proof`).
+ * - E-mail addresses are as the user typed them and never verified.
+ * - Limited Login, in apps on iOS, sends an ID token with other keys in place of an access token.
  */
 
 import type { Awaitable } from '../awaitable.ts'
@@ -26,16 +26,16 @@ export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy 
 export interface FacebookOptions<User>
   extends ProviderLoginOptions<User>,
     Omit<ClientOptions, 'clientSecret' | 'clientKey' | 'authentication'> {
-  /** The app's secret, which also signs questions to the Graph. */
+  /** The app's secret. It also signs requests to the Graph API. */
   clientSecret: string
-  /** Of the Graph. Default `v23.0`. */
+  /** Version of the Graph API. Default `v23.0`. */
   version?: string
   /**
-   * Takes the ID token of Limited Login, posted to the login route as `id_token`, for the nonce that this gives: what the
-   * app was told to log in with, out of the session. Default: it is not taken.
+   * Accepts the ID token of Limited Login, posted to the login route as `id_token`. Return the nonce that the app was told to
+   * use, from the session. Default: such tokens are not accepted.
    */
   limitedLoginNonce?: (exchange: Exchange) => Awaitable<string | undefined>
-  /** Where Facebook is, for tests and pretend providers. */
+  /** Other addresses of Facebook, for tests. */
   endpoints?: { readonly web: string; readonly graph: string; readonly limited?: string }
 }
 
@@ -92,12 +92,12 @@ function limitedLogin<User>(
       label: 'Facebook',
       address: { issuer: home, metadata: { jwks_uri: `${home}/.well-known/oauth/openid/jwks/` } },
       issuerOf: ({ iss }) => (iss === ISSUER || iss === home ? iss : undefined),
-      // Whichever of the two names the token has, it is the same person.
+      // The subject means the same user under both issuer names.
       refine: (identity) => ({ ...identity, issuer: ISSUER, emailVerified: false }),
       entrance: async (exchange, verify) => {
         const { id_token: token } = await exchange.fields()
         const nonce = await expectedNonce(exchange)
-        if (nonce === undefined) throw new ProtocolError('ERR_OIDC_NONCE', 'No Limited Login was begun in this session')
+        if (nonce === undefined) throw new ProtocolError('ERR_OIDC_NONCE', 'This session has not begun a Limited Login')
         return verify(String(token), { nonce })
       },
     },
@@ -126,7 +126,10 @@ async function identityBehind(fetch: ProviderFetch, graph: string, token: string
   }
 }
 
-/** Whom the token is about, if it was given to this app (https://developers.facebook.com/docs/facebook-login/guides/access-tokens/debugging). */
+/**
+ * The user id of a token that was issued to this app
+ * (https://developers.facebook.com/docs/facebook-login/guides/access-tokens/debugging).
+ */
 async function ownerOf(fetch: ProviderFetch, graph: string, token: string, app: App): Promise<string> {
   const query = new URLSearchParams({ input_token: token })
   const { data } = (await ask(fetch, `${graph}/debug_token?${query}`, `${app.clientId}|${app.clientSecret}`)) as Claims
@@ -137,7 +140,7 @@ async function ownerOf(fetch: ProviderFetch, graph: string, token: string, app: 
   return userId
 }
 
-/** HMAC-SHA-256 of the token under the secret, in hexadecimal. */
+/** HMAC-SHA-256 of the token with the secret as key, in hexadecimal. */
 function proofOf(token: string, secret: string): string {
   return Buffer.from(hmacText(hmacKey(Buffer.from(secret)), token), 'base64url').toString('hex')
 }

@@ -1,7 +1,7 @@
 /**
- * GitHub speaks OAuth 2.0 and has no ID token for people. It deviates in that
- * - who somebody is has an address of its own; the login name changes hands, the number does not;
- * - e-mail addresses have another one, which says which is the primary one and whether it was verified.
+ * GitHub uses OAuth 2.0 and has no ID tokens for users. It has these differences:
+ * - A separate address returns the user. Login names can change owners; the number cannot.
+ * - Another address returns the e-mail addresses, with the primary one and whether each is verified.
  */
 
 import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
@@ -17,7 +17,7 @@ export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
 export interface GitHubOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
-  /** Where GitHub is: Enterprise servers, tests and pretend providers. Default github.com. */
+  /** Other addresses of GitHub: Enterprise servers and tests. Default github.com. */
   endpoints?: { readonly web: string; readonly api: string }
 }
 
@@ -61,8 +61,8 @@ export function github<User extends UserObject>(options: GitHubOptions<User>): P
 }
 
 /**
- * The primary address if it was verified; the one in the profile is whatever the person wrote there. A person, or an
- * organisation, may have withheld the addresses (403, 404): a login needs none.
+ * The primary address if it is verified. The address in the profile is not used, because the user can write any text there. A
+ * user or an organisation may deny access to the addresses (403, 404): the login works without them.
  */
 async function primaryOf(asked: ReturnType<typeof ask>): Promise<string | undefined> {
   const addresses = await asked.catch((error: unknown) => {

@@ -1,9 +1,9 @@
 /**
- * Google is a conformant OpenID provider. It deviates in that it
- * - says which organisation somebody belongs to (`hd`), which must be checked in the token: the parameter is a mere wish;
- * - runs the mailboxes of gmail.com and of organisations, and only of those knows whose they are;
- * - gives refresh tokens by a parameter (`access_type`) rather than a scope;
- * - has a second entrance, One Tap and FedCM, that posts an ID token to us.
+ * Google is a conformant OpenID provider, with these differences:
+ * - `hd` in the token names the user's organisation. It must be checked there, because the request parameter is only a wish.
+ * - Google runs the mailboxes of gmail.com and of organisations, and is authoritative only for these.
+ * - A parameter (`access_type`) requests refresh tokens, not a scope.
+ * - One Tap and FedCM post an ID token to us.
  */
 
 import type { Awaitable } from '../awaitable.ts'
@@ -22,13 +22,13 @@ export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
 export interface GoogleOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
-  /** Lets in these organisations alone: `example.com`. */
+  /** Accepts only accounts of these organisations: `example.com`. */
   hostedDomain?: string | readonly string[]
-  /** Asks for a refresh token, which Google gives when the person consents: with `prompt: 'consent'`, each time. */
+  /** Requests a refresh token. Google sends it when the user consents; with `prompt: 'consent'` that is each time. */
   offlineAccess?: boolean
-  /** The nonce that the page gave to One Tap, out of the session: a credential with another one is refused. */
+  /** Returns the nonce that the page gave to One Tap, from the session. A credential with another nonce is refused. */
   oneTapNonce?: (exchange: Exchange) => Awaitable<string | undefined>
-  /** Where Google is, for tests and pretend providers. */
+  /** Another address of Google, for tests. */
   issuer?: string
 }
 
@@ -41,7 +41,7 @@ const googleOptions: OptionKinds<GoogleOptions<unknown>> = {
 }
 
 /**
- * Logs in with Google. The login route answers GET with the way to Google, and POST with a One Tap `credential`.
+ * Logs in with Google. The login route redirects a GET to Google, and accepts a POST with a One Tap `credential`.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
@@ -68,7 +68,7 @@ export function google<User extends UserObject>(options: GoogleOptions<User>): P
   )
 }
 
-/** As Google writes them; one that is not a domain would match no account. */
+/** The domains in lower case, as Google writes them. A text that is not a domain would match no account, so it is refused. */
 function hostedDomains(option: string | readonly string[] | undefined): readonly string[] | undefined {
   if (option === undefined) return undefined
   const domains = [option].flat().map((domain) => String(domain).toLowerCase())
@@ -81,7 +81,7 @@ function hostedDomains(option: string | readonly string[] | undefined): readonly
 function withAuthority(identity: Identity, domains: readonly string[] | undefined): Identity {
   const { hd } = identity.claims
   if (domains !== undefined && !(typeof hd === 'string' && domains.includes(hd.toLowerCase()))) {
-    throw new ProtocolError('ERR_OIDC_HOSTED_DOMAIN', 'The Google account belongs to no organisation that is let in')
+    throw new ProtocolError('ERR_OIDC_HOSTED_DOMAIN', 'The Google account does not belong to an accepted organisation')
   }
   const ownMailbox = identity.email?.toLowerCase().endsWith('@gmail.com') === true || typeof hd === 'string'
   return { ...identity, emailAuthoritative: identity.emailVerified && ownMailbox }
@@ -97,16 +97,16 @@ async function oneTap(
   const { credential, g_csrf_token: submitted } = await exchange.fields()
   if (typeof credential !== 'string') return undefined
   if (!isFromOurPage(exchange, submitted)) {
-    throw new ProtocolError('ERR_OAUTH_STATE', 'The One Tap credential was not sent by a page of this application')
+    throw new ProtocolError('ERR_OAUTH_STATE', 'The One Tap credential does not come from a page of this application')
   }
   const nonce = await expectedNonce?.(exchange)
   if (expectedNonce !== undefined && nonce === undefined) {
-    throw new ProtocolError('ERR_OIDC_NONCE', 'No One Tap credential was asked for in this session')
+    throw new ProtocolError('ERR_OIDC_NONCE', 'This session has not requested a One Tap credential')
   }
   return verify(credential, { nonce })
 }
 
-/** Google's script submits twice what another site cannot read; a script of ours says by the browser where it is from. */
+/** Google's script sends a value twice, as cookie and as field, which another site cannot read. Our own has Sec-Fetch-Site. */
 function isFromOurPage(exchange: Exchange, submitted: unknown): boolean {
   const cookie = exchange.cookies.raw('g_csrf_token')
   if (cookie === undefined && submitted === undefined) return exchange.header('sec-fetch-site') === 'same-origin'

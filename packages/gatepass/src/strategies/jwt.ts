@@ -28,43 +28,43 @@ export type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
 export type { VerificationKeys } from '../protocols/jwt/key-set.ts'
 export type { RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
 
-/** Which tokens are taken, whoever's keys they are signed with. */
+/** The options for tokens that do not depend on where the keys come from. */
 interface CommonOptions<User, Name extends string> {
-  /** Claim `iss`, character by character. */
+  /** The exact `iss` claim. */
   issuer: string
-  /** Claim `aud`: who we are to the issuer, or several names of ours; one of them must be in the token. */
+  /** Our name or names at the issuer. The token's `aud` must contain one of them. */
   audience: string | readonly string[]
-  /** Whose token it is. `undefined` refuses it; a `Failure` refuses it with its own words. */
+  /** Finds the token's user. Return `undefined` to refuse the token, or a `Failure` with your own message. */
   account(claims: JwtClaims, exchange: Exchange): Awaitable<Found<User>>
-  /** What `typ` must say. Default `at+jwt`, an access token by RFC 9068; `JWT` also takes a token that says nothing. */
+  /** The required `typ`. Default `at+jwt`, an access token (RFC 9068). `JWT` also accepts tokens without `typ`. */
   type?: 'at+jwt' | 'JWT'
   /**
-   * Which algorithms keys may be for. Default EdDSA (Ed25519) and ES256; RS256 and PS256 for issuers that sign with RSA,
-   * HS256 for a secret of one's own.
+   * The accepted algorithms. Default EdDSA (Ed25519) and ES256. Add RS256 or PS256 for issuers that sign with RSA, HS256 for
+   * your own secret.
    */
   algorithms?: readonly JwtAlgorithm[]
   /**
-   * What the claim `sid` means. `looked-up`: a session here, asked for with every request, so that the token ends with it.
-   * `ignored`: nothing, or a session elsewhere. Default `looked-up` with `keys`, `ignored` with `jwks`.
+   * How to use the claim `sid`. `looked-up`: it names a session of this application, which is loaded with every request, so
+   * that the token ends with the session. `ignored`: it is not used. Default `looked-up` with `keys`, `ignored` with `jwks`.
    */
   sessions?: 'looked-up' | 'ignored'
-  /** Name of the strategy, where there are several. Default `jwt`. */
+  /** Name of the strategy, if you use several. Default `jwt`. */
   name?: Name
-  /** What WWW-Authenticate calls the protected part. Default `api`. */
+  /** The realm in WWW-Authenticate. Default `api`. */
   realm?: string
   clock?: () => number
 }
 
-/** Keys that are ours, or that the application has: JWKs, or the `signingKeys()` that sign. */
+/** Options with keys that the application has: JWKs, or the `signingKeys()` that sign its tokens. */
 export interface OwnJwtOptions<User, Name extends string = 'jwt'> extends CommonOptions<User, Name> {
   keys: readonly Jwk[] | VerificationKeys
 }
 
-/** Keys that an issuer publishes. */
+/** Options with keys that an issuer publishes. */
 export interface RemoteJwtOptions<User, Name extends string = 'jwt'> extends CommonOptions<User, Name> {
-  /** Address of the key set, https. Asked hourly, and at most once a minute for a key that is not in it. */
+  /** Address of the key set, https. It is fetched hourly, and at most once a minute for an unknown key. */
   jwks: string
-  /** The issuer is in your own network: private addresses are asked, too. Default false. */
+  /** Set this if the issuer is in your own network: requests to private addresses are then allowed. Default false. */
   privateNetwork?: boolean
   onEvent?: (event: RemoteKeysEvent) => void
 }
@@ -86,7 +86,7 @@ const jwtOptions: OptionKinds<OwnJwtOptions<unknown> | RemoteJwtOptions<unknown>
 }
 
 /**
- * Takes JSON Web Tokens out of `Authorization: Bearer` (RFC 6750, RFC 8725, RFC 9068).
+ * Reads JSON Web Tokens from `Authorization: Bearer` (RFC 6750, RFC 8725, RFC 9068).
  *
  * ```ts
  * import { jwt } from 'gatepass/strategies/jwt'
@@ -130,7 +130,7 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
     })
   }
 
-  // No promise where none is needed: with keys and sessions at hand, a token seen before costs microseconds.
+  // With local keys and a synchronous store this makes no promise: a token that was verified before costs microseconds.
   authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>> {
     const given = bearerToken(exchange)
     if (given === 'missing') return missing(this.#realm)
@@ -170,9 +170,13 @@ function success<User>(user: User, claims: JwtClaims, session: SessionRecord | u
 
 function sessionsOf({ sessions }: Attempt): SessionManager<object> {
   if (sessions !== undefined) return sessions
-  throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'A token names a session, and there are none to look it up in', {
-    hint: "Give `sessions` to Passport, or say `sessions: 'ignored'` to the strategy.",
-  })
+  throw new UsageError(
+    'ERR_PASSPORT_NO_SESSIONS',
+    'A token names a session, but Passport has no `sessions` to look it up',
+    {
+      hint: "Give `sessions` to Passport, or set `sessions: 'ignored'` on the strategy.",
+    },
+  )
 }
 
 function keysOf<User, Name extends string>(
@@ -199,16 +203,16 @@ const knownAlgorithms: readonly JwtAlgorithm[] = ['EdDSA', 'ES256', 'RS256', 'PS
 
 function checkedAlgorithms(algorithms: readonly JwtAlgorithm[]): readonly JwtAlgorithm[] {
   if (algorithms.length > 0 && algorithms.every((name) => knownAlgorithms.includes(name))) return algorithms
-  throw new UsageError('ERR_TOKEN_OPTIONS', '`algorithms` names one that is not verified here, or none', {
-    hint: `Some of: ${knownAlgorithms.join(', ')}.`,
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`algorithms` is empty or contains an unknown algorithm', {
+    hint: `Use some of: ${knownAlgorithms.join(', ')}.`,
   })
 }
 
-/** Whether it is https, or on this machine, is looked at with every request. */
+/** Checks only that it is a URL. Every fetch checks that it is https or on this machine. */
 function checkedUrl(url: string): string {
   if (URL.canParse(url)) return url
-  throw new UsageError('ERR_TOKEN_OPTIONS', '`jwks` is no URL', {
-    hint: "For example `jwks: 'https://login.example/.well-known/jwks.json'`, or `keys` for keys that you have.",
+  throw new UsageError('ERR_TOKEN_OPTIONS', '`jwks` is not a URL', {
+    hint: "For example `jwks: 'https://login.example/.well-known/jwks.json'`. Use `keys` for keys that you have.",
   })
 }
 
@@ -218,13 +222,13 @@ function refused(realm: string, fault: TokenFault): Failure {
 
 const faults: Readonly<Record<TokenFault, string>> = {
   malformed: 'The token is malformed.',
-  unsupported: 'The token is not signed in a way that is accepted here.',
+  unsupported: 'The signature algorithm or format of the token is not accepted.',
   'unknown-key': 'The token is not signed with a known key.',
   'bad-signature': 'The signature of the token is wrong.',
   'wrong-type': 'The token is of another type.',
   'wrong-issuer': 'The token is from another issuer.',
   'wrong-audience': 'The token is for another audience.',
-  incomplete: 'The token lacks a claim.',
+  incomplete: 'The token has a missing claim.',
   expired: 'The token has expired.',
   'not-yet-valid': 'The token is not valid yet.',
 }

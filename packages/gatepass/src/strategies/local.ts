@@ -7,33 +7,33 @@ import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
 import { passwordBytes } from '../protocols/password/text.ts'
 
-/** What the form or the JSON body calls the two. */
+/** The names of the two fields in the form or JSON body. */
 export interface LocalFields {
-  /** The first one that is filled in counts. Default `['username', 'email']`. */
+  /** The first of these fields that is filled in is used. Default `['username', 'email']`. */
   name?: string | readonly string[]
   /** Default `password`. */
   password?: string
 }
 
-/** Somebody with a password, or with none of their own (`hash` is `undefined`), as `find` gives them. */
+/** A user with the stored hash, as `find` returns it. `hash` is `undefined` for a user without password. */
 export interface LocalAccount<User> {
   readonly user: User
-  /** As `passwords.hash` made it, or imported. */
+  /** A hash from `passwords.hash`, or an imported one. */
   readonly hash: string | undefined
-  /** Refuses the login in spite of the right password: a disabled account. Whoever has the wrong one never learns of it. */
+  /** Refuses the login although the password is right, for a disabled account. A wrong password does not reveal it. */
   readonly failure?: Failure
 }
 
 /** The usual case: Gatepass verifies, the application keeps the accounts. */
 export interface LocalAccounts<User> {
   /**
-   * Whose name it is; `undefined` when nobody's. It is asked again after the right password, for what has changed while that was
-   * hashed. The name is as typed: 1 to 256 characters, no control characters.
+   * Finds the account with this name; `undefined` if there is none. It is called again after a right password, because the
+   * account may have changed while the password was hashed. The name is as typed: 1 to 256 characters, no control characters.
    */
   find(name: string, exchange: Exchange): Awaitable<LocalAccount<User> | undefined | null | false>
   /**
-   * Stores the hash `to` if `from` is still what is stored: somebody may be changing their password. Called after a login
-   * with an outdated hash.
+   * Replaces the hash `from` with `to`, only if `from` is still stored: the user may be changing the password. Called after a
+   * login with an outdated hash.
    */
   rehash?(user: User, hash: { readonly from: string; readonly to: string }): Awaitable<unknown>
   /** Default: `passwords()`. */
@@ -42,24 +42,24 @@ export interface LocalAccounts<User> {
   onEvent?: (event: LocalEvent) => void
 }
 
-/** For what is verified elsewhere: LDAP, another service, an old table. */
+/** For passwords that are verified elsewhere: LDAP, another service, an old table. */
 export interface LocalVerifier<User> {
   /**
-   * Who that is. `undefined` refuses with the one message for every reason; a `Failure` (declared as one, for `User` is
-   * inferred here) refuses with its own. It must
-   * take as long for a name nobody has as for a wrong password.
+   * Verifies name and password and returns the user. Return `undefined` to refuse with the usual message, or a `Failure` with
+   * your own (declare it as `Failure`, because `User` is inferred here). It must take the same time for an unknown name as for
+   * a wrong password.
    */
   verify(name: string, password: string, exchange: Exchange): Awaitable<Found<User>>
   fields?: LocalFields
 }
 
-/** `rehash` threw; the login went on, and the next one tries again. */
+/** `rehash` threw an error. The login went on, and the next login tries again. */
 export interface LocalEvent {
   readonly type: 'rehash_failed'
   readonly error: unknown
 }
 
-/** Name and password, from a form or a JSON body. */
+/** Logs in with name and password from a form or a JSON body. */
 export function local<User extends UserObject>(
   options: LocalAccounts<User> | LocalVerifier<User>,
 ): Strategy<User, 'local'> {
@@ -73,7 +73,7 @@ export function local<User extends UserObject>(
     name: 'local',
     async authenticate(exchange, attempt) {
       const fields = await exchange.fields()
-      // Texts only: `{"username": {"$ne": ""}}` must not reach a query.
+      // Only strings: `{"username": {"$ne": ""}}` must not reach a query.
       const [name] = nameFields.flatMap((field) => oneText(fields, field) || [])
       const password = oneText(fields, passwordField)
       return name === undefined || !password ? MISSING : prove({ name, password }, exchange, attempt)
@@ -93,7 +93,7 @@ export const localOptions: OptionKinds<LocalAccounts<unknown> | LocalVerifier<un
   onEvent: 'function',
 }
 
-/** How a name and a password are judged, wherever in the request they stood. */
+/** Makes the function that verifies a name and a password, for `local` and `basic`. */
 export function proof<User extends UserObject>(
   strategy: string,
   options: LocalAccounts<User> | LocalVerifier<User>,
@@ -101,7 +101,7 @@ export function proof<User extends UserObject>(
   const { find, verify: verifier } = options as Partial<LocalAccounts<User> & LocalVerifier<User>>
   if ((find === undefined) === (verifier === undefined)) {
     throw new UsageError('ERR_PASSPORT_OPTIONS', `${strategy} needs either \`find\` or \`verify\``, {
-      hint: 'local({ find: (name) => … }) gives { user, hash }, and the password is verified for you.',
+      hint: 'With local({ find: (name) => … }) you return { user, hash }, and Gatepass verifies the password.',
     })
   }
   const verify =
@@ -109,7 +109,7 @@ export function proof<User extends UserObject>(
       ? options.verify.bind(options)
       : accountVerifier(options as LocalAccounts<User>)
   return async ({ name, password }, exchange, attempt) => {
-    // Before an account is looked up, so that the answer is the same for every name.
+    // Before the account is looked up, so that the answer is the same for every name.
     if (!NAME.test(name) || !name.isWellFormed() || passwordBytes(password) === undefined) return INVALID
     const user = userFrom('`verify`', await verify(name, password, exchange))
     if (user === undefined) return INVALID
@@ -118,10 +118,10 @@ export function proof<User extends UserObject>(
   }
 }
 
-// A control character is in no name, and a NUL is an error to some databases.
+// Names have no control characters, and a NUL is an error in some databases.
 const NAME = /^[^\x00-\x1f\x7f]{1,256}$/
 
-/** Before a password, after it, and once more for another login that renewed the hash at the same moment. */
+/** Calls of `find` for one login: before the hash, after it, and once more if another login renewed the hash meanwhile. */
 const MOST_LOOKS = 3
 
 type Verify<User> = LocalVerifier<User>['verify']
@@ -140,7 +140,7 @@ function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
     const right: (string | null | undefined)[] = []
     for (let look = 0; look < MOST_LOOKS; look++) {
       const account = checkedAccount(await accounts.find(name, exchange))
-      // A hash takes its time, and the password may change meanwhile: the account as it is now must have a hash that was right.
+      // The password may change while it is hashed: the account must now have a hash that was verified.
       if (account !== undefined && right.includes(account.hash)) return account.failure ? account.failure : account.user
       const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
       if (account === undefined || !ok) return undefined
@@ -151,7 +151,7 @@ function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
       try {
         await accounts.rehash?.(account.user, { from: account.hash ?? '', to: rehash })
       } catch (error) {
-        // The password was right: a database that cannot be written to is no reason to turn its owner away.
+        // The password was right: a database that cannot be written must not fail the login.
         accounts.onEvent?.({ type: 'rehash_failed', error })
       }
     }
@@ -159,7 +159,7 @@ function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
   }
 }
 
-/** What `find` gave, when each member is what it must be: of a row of a table, `user` and `hash` are to be made. */
+/** Checks the members of what `find` returned. A row of a table is not enough: it must be made into `user` and `hash`. */
 function checkedAccount<User>(account: LocalAccount<User> | undefined | null | false): LocalAccount<User> | undefined {
   if (account === undefined || account === null || account === false) return undefined
   const { user, hash, failure } = account
@@ -172,9 +172,9 @@ function checkedAccount<User>(account: LocalAccount<User> | undefined | null | f
   const member = wrong[0] as 'user' | 'hash' | 'failure'
   throw new UsageError(
     'ERR_PASSPORT_USER',
-    `\`find\` gave an account whose \`${member}\` is ${kindOf(account[member])}`,
+    `\`find\` returned an account whose \`${member}\` is ${kindOf(account[member])}`,
     {
-      hint: 'Give { user, hash }: the user as an object, the stored hash as a text, or `undefined` if there is no such account.',
+      hint: 'Return { user, hash } with the user as an object and the stored hash as a string, or `undefined` if there is no account.',
     },
   )
 }

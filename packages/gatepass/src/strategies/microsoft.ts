@@ -1,7 +1,7 @@
 /**
- * Microsoft Entra ID is an OpenID provider. It deviates in that
- * - one address serves all tenants, and its metadata name a template (`{tenantid}`) in place of an issuer;
- * - a tenant's administrator writes any address into `email`: it proves nothing ("nOAuth").
+ * Microsoft Entra ID is an OpenID provider, with these differences:
+ * - One address serves all tenants, and its metadata contains a template (`{tenantid}`) in place of an issuer.
+ * - A tenant's administrator can write any address into `email`, so it proves nothing ("nOAuth").
  */
 
 import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
@@ -15,11 +15,11 @@ export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
 export interface MicrosoftOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
-  /** Whose accounts: those of one tenant, by its id; of all of them (`organizations`), of people (`consumers`), or both (`common`). */
+  /** The id of one tenant, `organizations` for all tenants, `consumers` for personal accounts, or `common` for both. */
   tenant: string
-  /** Of `organizations` and `common`, lets in these tenants alone, by id. */
+  /** With `organizations` or `common`: accepts only the tenants with these ids. */
   tenants?: readonly string[]
-  /** Where Microsoft is: national clouds, tests and pretend providers. Default `https://login.microsoftonline.com`. */
+  /** Another address of Microsoft: national clouds and tests. Default `https://login.microsoftonline.com`. */
   authority?: string
 }
 
@@ -30,11 +30,11 @@ const microsoftOptions: OptionKinds<MicrosoftOptions<unknown>> = {
   authority: 'string',
 }
 
-/** The tenant that all accounts of people belong to. */
+/** The tenant of all personal accounts. */
 const CONSUMERS = '9188040d-6c67-4c5b-b112-36a304b66dad'
 
 /**
- * Logs in with Microsoft: accounts of organisations and of people.
+ * Logs in with Microsoft, with accounts of organisations and personal accounts.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
@@ -48,14 +48,22 @@ export function microsoft<User extends UserObject>(
   const tenant = named === 'consumers' ? CONSUMERS : named
   const many = tenant === 'common' || tenant === 'organizations'
   if (!many && !isTenantId(tenant)) {
-    throw new UsageError('ERR_OAUTH_OPTIONS', 'microsoft: `tenant` is neither an id nor one of the words', {
-      hint: "Write the tenant's id, 'organizations', 'consumers' or 'common'.",
-    })
+    throw new UsageError(
+      'ERR_OAUTH_OPTIONS',
+      "microsoft: `tenant` is neither an id nor 'organizations', 'consumers' or 'common'",
+      {
+        hint: "Write the tenant's id, 'organizations', 'consumers' or 'common'.",
+      },
+    )
   }
   if (tenants !== undefined && (!many || tenants.length === 0 || !tenants.every(isTenantId))) {
-    throw new UsageError('ERR_OAUTH_OPTIONS', 'microsoft: `tenants` is not a list of ids, or `tenant` is one already', {
-      hint: "List the tenants' ids beside tenant: 'organizations' or 'common'. A domain is not an id.",
-    })
+    throw new UsageError(
+      'ERR_OAUTH_OPTIONS',
+      'microsoft: `tenants` is not a list of ids, or `tenant` names one tenant',
+      {
+        hint: "List the tenants' ids beside tenant: 'organizations' or 'common'. A domain is not an id.",
+      },
+    )
   }
   const accepts = (id: string) =>
     tenants === undefined ? tenant === 'common' || id !== CONSUMERS : tenants.includes(id)
@@ -78,14 +86,14 @@ function sharedAddress(authority: string, tenant: string) {
   }
 }
 
-/** The issuer that a tenant's tokens have, if the token says that it is of that tenant and the tenant is let in. */
+/** The issuer of a tenant's tokens, if the token names that tenant and the tenant is accepted. */
 function tenantIssuer(authority: string, { iss, tid }: Claims, accepts: (id: string) => boolean): string | undefined {
   const id = typeof iss === 'string' ? iss.slice(authority.length + 1, -'/v2.0'.length) : ''
   if (!isTenantId(id) || (tid ?? id) !== id || !accepts(id)) return undefined
   return `${authority}/${id}/v2.0`
 }
 
-/** Ids are compared as Microsoft writes them; people copy them in capitals, too. */
+/** Microsoft writes ids in lower case. Configured ids may be in capitals. */
 function lowerCase(text: unknown): string {
   return typeof text === 'string' ? text.toLowerCase() : ''
 }

@@ -20,28 +20,28 @@ export type {
   ProviderStrategy,
 } from './oauth2/options.ts'
 
-/** Who somebody is, as far as a provider without ID tokens says. */
+/** A user's identity from a provider without ID tokens. Only `subject` is required. */
 export type KnownIdentity = Pick<Identity, 'subject'> & Partial<Omit<Identity, 'issuer'>>
 
 /** A provider that is not an OpenID provider. */
 export interface OAuth2Options<User, Name extends string = string> extends ProviderLoginOptions<User>, ClientOptions {
-  /** Of the strategy: `auth.login('acme')`. */
+  /** Name of the strategy: `auth.login('acme')`. */
   name: Name
-  /** What people call the provider, in messages. Default the strategy's name. */
+  /** The provider's name in messages. Default: the strategy's name. */
   label?: string
   authorizationEndpoint: string
   tokenEndpoint: string
-  /** What identities are kept under, and what `iss` in a callback must be. Default the origin of `authorizationEndpoint`. */
+  /** The `issuer` of identities, and the required `iss` in a callback. Default: the origin of `authorizationEndpoint`. */
   issuer?: string
   /**
-   * Asks the provider who the access token is about. `fetch` keeps to the limits of every request to a provider, and goes
-   * nowhere inside.
+   * Asks the provider which user the access token belongs to. `fetch` has the limits of every request to a provider, and calls
+   * no internal address.
    */
   identity(tokens: ProviderTokens, fetch: ProviderFetch): Awaitable<KnownIdentity>
 }
 
 /**
- * Logs in with a provider that speaks OAuth 2.0 (RFC 6749, RFC 7636, RFC 9700) and has an address of its own for who it is.
+ * Logs in with a provider that uses OAuth 2.0 (RFC 6749, RFC 7636, RFC 9700) and has its own address for the user's identity.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
@@ -62,7 +62,7 @@ const oauth2Options: OptionKinds<OAuth2Options<unknown>> = {
   identity: 'needed',
 }
 
-/** The same for a provider that has options of its own. */
+/** {@link oauth2} for a provider with additional options, which its own function has checked. */
 export function oauth2Strategy<User, const Name extends string>(
   options: OAuth2Options<User, Name>,
 ): ProviderStrategy<User, Name> {
@@ -109,14 +109,14 @@ function completed(issuer: string, known: KnownIdentity): Identity {
   }
 }
 
-/** The refusal of an answer that does not say who it is about. */
+/** The error for an answer that does not identify the user. */
 export function noIdentity(issuer: string, member: string): ProtocolError {
-  const what = `did not say whose access token it gave: \`${member}\` is missing or wrong`
+  const what = `did not identify the user of its access token: \`${member}\` is missing or wrong`
   return new ProtocolError('ERR_OAUTH_IDENTITY', `The provider at ${issuer} ${what}`)
 }
 
 function notKnown(kind: string): UsageError {
   return new UsageError('ERR_OAUTH_OPTIONS', `\`identity\` of oauth2() gave ${kind}`, {
-    hint: 'Give { subject: person.id.toString(), email, name }: the subject is a text that never changes hands.',
+    hint: 'Return { subject: person.id.toString(), email, name }. The subject is a string that never belongs to another user.',
   })
 }

@@ -18,11 +18,11 @@ export { type Refreshing, type TokenVault, type TokenVaultOptions, tokenVault } 
 
 /** Any OpenID provider. */
 export interface OidcOptions<User, Name extends string = string> extends ProviderLoginOptions<User>, ClientOptions {
-  /** Of the strategy: `auth.login('acme')`. */
+  /** Name of the strategy: `auth.login('acme')`. */
   name: Name
-  /** What people call the provider, in messages. Default the strategy's name. */
+  /** The provider's name in messages. Default: the strategy's name. */
   label?: string
-  /** As the provider calls itself, to the last slash; its description is found below. */
+  /** The issuer exactly as the provider writes it, including a slash at the end. Its metadata must be below this address. */
   issuer: string
 }
 
@@ -36,7 +36,7 @@ const oidcOptions: OptionKinds<OidcOptions<unknown>> = {
 /**
  * Logs in with any OpenID provider that publishes its metadata (OpenID Connect Core, Discovery).
  *
- * The same strategy serves two routes: one where the login begins, and its `callback`.
+ * The strategy serves two routes: the login route, where the login begins, and its `callback`.
  *
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */

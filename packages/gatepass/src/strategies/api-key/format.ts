@@ -1,13 +1,13 @@
 import { crc32 } from 'node:zlib'
 import { randomToken } from '../../crypto/random.ts'
 
-/** A key: its prefix says whose it is, its checksum that it is one, so that a scanner finds it in a repository or a log. */
+/** Makes a key. Its prefix and checksum let a scanner find it in a repository or a log, and know its application. */
 export function mintKey(prefix: string): string {
   const body = `${prefix}_${randomToken()}`
   return body + checksum(body)
 }
 
-/** Whether a text has the form of a key with this prefix: told without asking the store. */
+/** Whether a text has the form of a key with this prefix. Needs no store call. */
 export function isKey(prefix: string, text: string): boolean {
   const body = text.slice(0, -checksumLength)
   return text.startsWith(`${prefix}_`) && shape.test(text.slice(prefix.length + 1)) && body + checksum(body) === text
@@ -16,7 +16,7 @@ export function isKey(prefix: string, text: string): boolean {
 const checksumLength = 8
 const shape = /^[\w-]{43}[0-9a-f]{8}$/
 
-/** No protection, since anybody can compute it: it tells typing errors and lookalikes. */
+/** Detects typing errors and similar texts. It protects nothing, because an attacker can compute it. */
 function checksum(text: string): string {
   return crc32(text).toString(16).padStart(checksumLength, '0')
 }

@@ -12,26 +12,26 @@ import { type CallbackAddress, callbackAddress, callOptions, type ProviderLoginO
 import { confirmPage, relayPage } from './pages.ts'
 import { failureOf, linkEnded, notBegunHere, refusedAccount } from './refusals.ts'
 
-/** How long a person may take at the provider, in seconds. */
+/** How long a user may take at the provider, in seconds. */
 const LIFETIME = 600
 
-/** How a login that leads to a provider and back differs between providers. */
+/** What differs between providers in a login by authorization code. */
 export interface CodeLogin {
   readonly name: string
-  /** What people call the provider. */
+  /** The provider's name in messages. */
   readonly label: string
   readonly client: Client
   readonly scope: readonly string[]
   readonly withNonce: boolean
-  /** Asks for the callback as a POST from the provider's page, which carries no session. */
+  /** Requests the callback as a POST from the provider's page, which carries no session cookie. */
   readonly formPost?: boolean
-  /** Whether the provider goes by this name. */
+  /** Whether this is an issuer of the provider. */
   issuers(issuer: string): boolean
-  /** Who it is, by the tokens that the code gave. */
+  /** Reads the identity from the tokens that the code was exchanged for. */
   identify(tokens: ProviderTokens, begun: Begun, callback: URLSearchParams): Promise<Identified>
 }
 
-/** What the provider said about a person, and about this login. */
+/** What the provider says about a user and about this login. */
 export interface Identified {
   readonly identity: Identity
   readonly amr?: readonly string[]
@@ -40,7 +40,7 @@ export interface Identified {
   readonly sid?: string
 }
 
-/** What has to be known when the browser comes back. */
+/** What is remembered until the browser comes back. */
 export interface Begun {
   readonly verifier: string
   readonly nonce?: string
@@ -50,7 +50,7 @@ export interface Begun {
   readonly acrValues?: readonly string[]
 }
 
-/** An authorization code flow (RFC 6749 §4.1 with RFC 7636, RFC 9207, RFC 9700), as a strategy runs it. */
+/** Runs the authorization code flow of a strategy (RFC 6749 §4.1 with RFC 7636, RFC 9207, RFC 9700). */
 export class CodeFlow<User> {
   readonly #login: CodeLogin
   readonly #options: ProviderLoginOptions<User>
@@ -67,7 +67,7 @@ export class CodeFlow<User> {
     return this.#callback
   }
 
-  /** Leads to the provider, or, at the callback, concludes who came back. */
+  /** Redirects to the provider, or finishes the login at the callback. */
   async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
     const outcome = await this.refusing(exchange, () =>
       pathOf(exchange) === this.#callback.path ? this.#finish(exchange, attempt) : this.#start(exchange, attempt),
@@ -75,7 +75,7 @@ export class CodeFlow<User> {
     return outcome.type === 'failure' && attempt.flow.unknown ? { ...outcome, over: true } : outcome
   }
 
-  /** What somebody's identity opens here. */
+  /** Asks the application for the account of an identity. */
   async conclude(
     exchange: Exchange,
     attempt: Attempt,
@@ -83,7 +83,7 @@ export class CodeFlow<User> {
     tokens?: ProviderTokens,
   ): Promise<Outcome<User>> {
     const { purpose, subject } = attempt.flow.intent
-    // The provider took its time: the session may have ended since, or the account have gone to somebody else.
+    // The session may have ended, or the account's credentials may have changed, while the user was at the provider.
     const linking = purpose === 'link' ? await attempt.flow.linking() : undefined
     if (purpose === 'link' && linking === undefined) throw linkEnded()
     const kept = this.#options.tokens === true ? tokens : undefined
@@ -95,7 +95,7 @@ export class CodeFlow<User> {
     return isFailure(user) ? user : { type: 'success', user, ...proof }
   }
 
-  /** Turns what the provider or the browser did wrong into a refusal, and tells whoever listens. */
+  /** Turns an error of the provider or the browser into a failure, and reports it to `onEvent`. */
   async refusing(exchange: Exchange, act: () => Promise<Outcome<User>>): Promise<Outcome<User>> {
     try {
       return await act()
@@ -112,7 +112,7 @@ export class CodeFlow<User> {
     if (isForeign(exchange)) return { type: 'respond', reply: confirmPage(label, exchange.origin + exchange.target) }
     const wishes = callOptions(attempt.options)
     const begun = this.#begin(exchange, wishes)
-    // Before the flow: a provider that is down leaves no session behind.
+    // Before the flow starts, so that a provider that is down leaves no session behind.
     await client.metadata()
     const state = await attempt.flow.start(begun, LIFETIME)
     const location = await authorizationUrl(client, {
@@ -154,7 +154,7 @@ export class CodeFlow<User> {
   }
 
   async #redeem(exchange: Exchange, attempt: Attempt, callback: Callback): Promise<Outcome<User>> {
-    // Taken before anything is asked of the provider: whatever comes of it, this callback is not answered twice.
+    // Taken before the first request to the provider, so that a callback is used only once, also if it fails.
     const begun = await attempt.flow.finish<Begun>(callback.state)
     if (begun === undefined) throw notBegunHere(callback)
     const { client, issuers } = this.#login
@@ -172,7 +172,7 @@ const METHOD_NOT_ALLOWED: Outcome<never> = {
   reply: { status: 405, headers: { allow: 'GET, POST', 'cache-control': 'no-store' } },
 }
 
-/** Whether another site's page brought the browser here (Fetch Metadata §2.4); an unsafe request was judged before. */
+/** Whether a page of another site sent the browser here (Fetch Metadata §2.4). Unsafe methods were checked before. */
 function isForeign(exchange: Exchange): boolean {
   if (exchange.method !== 'GET' && exchange.method !== 'HEAD') return false
   const site = exchange.header('sec-fetch-site')
@@ -188,7 +188,7 @@ function queryOf({ target }: Exchange): string {
   return start === -1 ? '' : target.slice(start + 1)
 }
 
-/** @throws {ProtocolError} `ERR_OAUTH_CALLBACK` if a field came twice, or is no text */
+/** @throws {ProtocolError} `ERR_OAUTH_CALLBACK` if a field was sent twice or is not a string */
 function textFields(fields: Readonly<Record<string, unknown>>): Record<string, string> {
   for (const value of Object.values(fields)) {
     if (typeof value !== 'string')

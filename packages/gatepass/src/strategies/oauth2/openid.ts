@@ -14,7 +14,7 @@ import { userinfo } from '../../protocols/oauth2/userinfo.ts'
 import { type Begun, CodeFlow, type Identified } from './code-login.ts'
 import type { ProviderLoginOptions, ProviderStrategy } from './options.ts'
 
-/** How an OpenID provider deviates from the rest. */
+/** How an OpenID provider differs from others. */
 export interface OpenIdProvider<Name extends string> {
   readonly name: Name
   readonly label: string
@@ -22,15 +22,15 @@ export interface OpenIdProvider<Name extends string> {
   /** Default `openid email profile`. */
   readonly scope?: readonly string[]
   readonly formPost?: boolean
-  /** For one address that serves many issuers: that of a token, `undefined` if it is none of them. */
+  /** For an address that serves many issuers: returns the issuer of a token, or `undefined` to refuse it. */
   readonly issuerOf?: (claims: Claims) => string | undefined
-  /** Completes the identity, or refuses it. */
+  /** Completes the identity, or throws to refuse it. */
   readonly refine?: (identity: Identity, callback: URLSearchParams) => Identity
-  /** A login that comes with the very request, without a way to the provider and back. */
+  /** Reads a login from the request itself, without a redirect to the provider. */
   readonly entrance?: (exchange: Exchange, verify: VerifyIdToken) => Promise<Identified | undefined>
 }
 
-/** Validates an ID token that came by another way than the code flow. */
+/** Validates an ID token that did not come from the code flow. */
 export type VerifyIdToken = (token: string, expected: Pick<IdTokenExpectation, 'nonce'>) => Promise<Identified>
 
 const SCOPE = ['openid', 'email', 'profile']
@@ -73,14 +73,14 @@ export function openId<User, Name extends string>(
 
 type EndLogin = (ended: EndedLogin) => Promise<void>
 
-/** OpenID Connect Back-Channel Logout 1.0 §2.5. */
+/** Handles a logout request of the provider (OpenID Connect Back-Channel Logout 1.0 §2.5). */
 async function endedLogin(exchange: Exchange, tokens: OpenIdTokens, end: EndLogin): Promise<void> {
   const { logout_token: token } = await exchange.fields()
   if (typeof token !== 'string') throw new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', 'The request has no logout token')
   return tokens.obeyLogout(token, end)
 }
 
-/** OpenID Connect RP-Initiated Logout 1.0 §2; `undefined` if the provider has no such address, or does not answer. */
+/** The provider's logout address (OpenID Connect RP-Initiated Logout 1.0 §2); `undefined` without one, or if it is down. */
 async function logoutLocation(
   client: Client,
   { sid, returnTo }: { sid: string | undefined; returnTo: string | undefined },
@@ -94,7 +94,7 @@ async function logoutLocation(
   return url.href
 }
 
-/** What the tokens of one provider say. */
+/** Validates the tokens of one provider and reads the identity from them. */
 class OpenIdTokens {
   readonly #client: Client
   readonly #provider: OpenIdProvider<string>
@@ -116,7 +116,7 @@ class OpenIdTokens {
 
   async identify(tokens: ProviderTokens, begun: Begun, callback: URLSearchParams): Promise<Identified> {
     const { accessToken, idToken } = tokens
-    if (idToken === undefined) throw new ProtocolError('ERR_OAUTH_TOKEN', 'The provider gave no ID token')
+    if (idToken === undefined) throw new ProtocolError('ERR_OAUTH_TOKEN', 'The provider sent no ID token')
     const { nonce, maxAge, acrValues, code } = begun
     const token = await this.#validated(idToken, { nonce, maxAge, acrValues, code, accessToken })
     return this.#identified(token, await this.#completed(token, accessToken), callback)
@@ -131,7 +131,7 @@ class OpenIdTokens {
     const logout = await verifyLogoutToken(token, await this.#keys.get(), await this.#common())
     this.#seen.check(logout, this.#client.clock())
     await end(logout)
-    // Only now: a provider whom our store made wait says the same again, and the session must not live on.
+    // Only after the logout: if our store failed, the provider sends the token again, and it must be executed then.
     this.#seen.add(logout, this.#client.clock())
   }
 
@@ -139,7 +139,7 @@ class OpenIdTokens {
     return verifyIdToken(token, await this.#keys.get(), { ...expected, ...(await this.#common()) })
   }
 
-  /** What every token of this provider must say. */
+  /** What every token of this provider must contain. */
   async #common() {
     const { issuerOf, address } = this.#provider
     const { id_token_signing_alg_values_supported: algorithms } = await this.#client.metadata()
@@ -151,14 +151,14 @@ class OpenIdTokens {
     }
   }
 
-  /** What was asked for and is not in the ID token, which counts most, is asked of the userinfo endpoint, if there is one. */
+  /** Asks the userinfo endpoint, if there is one, for requested claims that the ID token does not have. The ID token wins. */
   async #completed({ subject, claims }: IdToken, accessToken: string): Promise<Claims> {
     const lacksEmail = this.#scope.includes('email') && typeof claims.email !== 'string'
     const lacksProfile = this.#scope.includes('profile') && typeof claims.name !== 'string'
     const { userinfo_endpoint: endpoint } = await this.#client.metadata()
     if (endpoint === undefined || (!lacksEmail && !lacksProfile)) return claims
     const told = await userinfo(this.#client, accessToken, subject)
-    // An address, and whether it was verified, are of one answer: together they could speak of two addresses.
+    // Address and `email_verified` come from the same answer. From two answers they could be about two addresses.
     const { email, email_verified } = typeof claims.email === 'string' ? claims : told
     const { name = told.name } = typeof claims.name === 'string' ? claims : {}
     const said = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))

@@ -10,50 +10,51 @@ import type { Identity } from '../../protocols/oauth2/identity.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
 import { trustedOrigin } from './trusted-origin.ts'
 
-/** What an application is told besides who somebody is. */
+/** What `account` receives besides the identity. */
 export interface AccountRequest {
-  /** `link`: add the identity to the account of `linking.subject`, unless it is another account's. */
+  /** `link`: add the identity to the account of `linking.subject`, unless it belongs to another account. */
   readonly purpose: 'login' | 'link'
-  /** Who began to link; `undefined` at a login. */
+  /** The subject that began to link; `undefined` at a login. */
   readonly subject: string | undefined
   /**
-   * Session and credentials that linking began with, found unchanged after the provider answered. Both may still change while
-   * you write: link in one statement, with `stamp` in its condition. `undefined` at a login.
+   * The session and credentials that linking began with, checked again after the provider answered. They may still change
+   * while you write: link in one statement, with `stamp` in its condition. `undefined` at a login.
    */
   readonly linking: Linking | undefined
-  /** With the option `tokens` only. They open the person's account at the provider: seal them before they are stored. */
+  /** Only with the option `tokens`. They give access to the user's account at the provider: seal them before you store them. */
   readonly tokens: ProviderTokens | undefined
   readonly exchange: Exchange
 }
 
-/** What a strategy tells, for logs and alarms. */
+/** An event of a strategy, for logs and alarms. */
 export interface OAuthEvent {
   readonly type: 'login_refused'
   readonly strategy: string
   readonly code: ErrorCode
-  /** Without tokens, codes and secrets. */
+  /** The error, without tokens, codes and secrets. */
   readonly error: Error
 }
 
-/** What every login at a provider takes. */
+/** The options of every login with a provider. */
 export interface ProviderLoginOptions<User> extends ClientOptions {
   /**
-   * Where the provider sends the browser back to, as registered there, for this strategy alone: a path here, or a whole
-   * address. Without `origin` of `gatepass()` a path does on localhost only.
+   * Where the provider sends the browser back to, as registered there: a path of this application, or a whole address. Each
+   * strategy needs its own. Without the option `origin` of `gatepass()`, a path works only on localhost.
    */
   callback: string
   /**
-   * Whose identity that is, by `issuer` and `subject`; makes the account if it is to be made. `undefined` refuses with a
-   * message that says so, a `Failure` (declared as one, for `User` is inferred here) with its own. An e-mail address finds nobody's account; see the guide on linking.
+   * Finds the account of an identity by `issuer` and `subject`, or creates it. Return `undefined` to refuse with the usual
+   * message, or a `Failure` with your own (declare it as `Failure`, because `User` is inferred here). Do not find accounts by
+   * e-mail address; see the guide on linking.
    */
   account(identity: Identity, request: AccountRequest): Awaitable<Found<User>>
-  /** What to ask for; default the least that gives name and e-mail address. */
+  /** The scopes to request. Default: the smallest set that gives name and e-mail address. */
   scope?: readonly string[]
-  /** Further parameters of the provider's own. */
+  /** Additional parameters that are specific to the provider. */
   parameters?: Readonly<Record<string, string>>
-  /** Sends requests by pushing them (RFC 9126). Default: where the provider requires it. */
+  /** Pushes authorization requests (RFC 9126). Default: only if the provider requires it. */
   pushed?: boolean
-  /** Hands the provider's tokens to `account`. Default false: they are dropped. */
+  /** Passes the provider's tokens to `account`. Default false: they are dropped. */
   tokens?: boolean
   onEvent?: (event: OAuthEvent, exchange: Exchange) => void
 }
@@ -75,27 +76,27 @@ export const providerOptions: OptionKinds<ProviderLoginOptions<unknown>> = {
   onEvent: 'function',
 }
 
-/** A strategy, and what else can be asked of its provider. */
+/** A strategy for a provider, which can also refresh tokens. */
 export interface ProviderStrategy<User, Name extends string = string> extends Strategy<User, Name> {
   /**
-   * Fresh tokens for a refresh token that was kept.
+   * Gets new tokens for a stored refresh token.
    *
-   * @throws {ProtocolError} `ERR_OAUTH_TOKEN` when it counts no longer, `ERR_OAUTH_UNAVAILABLE`
+   * @throws {ProtocolError} `ERR_OAUTH_TOKEN` if it is no longer valid, `ERR_OAUTH_UNAVAILABLE`
    */
   refresh(refreshToken: string): Promise<ProviderTokens>
 }
 
-/** What one call may ask for: `auth.login('acme', { strategy: { prompt: 'login' } })`. Checked when the browser comes back. */
+/** Options of one login: `auth.login('acme', { strategy: { prompt: 'login' } })`. Checked when the browser comes back. */
 export interface ProviderCallOptions {
-  /** `login`: ask the person to prove who they are, even if the provider knows. `select_account`, `consent`, `none`. */
+  /** `login` asks the user to authenticate again. Also `select_account`, `consent`, `none`. */
   prompt?: string
-  /** Seconds since the person last proved who they are; an older proof is refused. */
+  /** How many seconds ago the user may have authenticated. An older authentication is refused. */
   maxAge?: number
-  /** Who is likely to log in. */
+  /** The user who probably logs in, for example an e-mail address. */
   loginHint?: string
-  /** How strong the proof must be: one of these is required in return. */
+  /** The accepted strengths of authentication. The provider's `acr` must be one of these. */
   acrValues?: readonly string[]
-  /** Further parameters of the provider's own. */
+  /** Additional parameters that are specific to the provider. */
   parameters?: Readonly<Record<string, string>>
 }
 
@@ -121,12 +122,12 @@ export function callOptions(options: Readonly<Record<string, unknown>>): Provide
   return options as ProviderCallOptions
 }
 
-/** Where the provider sends the browser back to. */
+/** The address that the provider sends the browser back to. */
 export interface CallbackAddress {
   readonly path: string
-  /** As configured: a path here, or a whole address. */
+  /** As configured: a path of this application, or a whole address. */
   readonly address: string
-  /** @throws {UsageError} `ERR_OAUTH_OPTIONS` if nobody but the request says where we are, and that is not this machine */
+  /** @throws {UsageError} `ERR_OAUTH_OPTIONS` if no origin is configured and the request does not come to this machine */
   redirectUri(exchange: Exchange): string
 }
 

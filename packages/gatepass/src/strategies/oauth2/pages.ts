@@ -2,7 +2,7 @@ import { escapeHtml } from '../../cookie/html.ts'
 import { randomHandle } from '../../crypto/random.ts'
 import type { Reply } from '../../http/exchange.ts'
 
-/** Asks a person whom another site sent here to log in, whether they want to: nobody is logged in by a foreign page. */
+/** Asks users whom another site sent here whether they want to log in. A foreign page must not log a user in. */
 export function confirmPage(label: string, target: string): Reply {
   const text = `Log in with ${label}`
   return page(
@@ -12,9 +12,9 @@ export function confirmPage(label: string, target: string): Reply {
 }
 
 /**
- * Posts once more what the provider's page posted, from our own page now, so that the session's cookie comes along (SameSite).
+ * Posts the provider's fields again, from our own page, so that the browser sends the session cookie (SameSite).
  *
- * @param action a path here
+ * @param action a path of this application
  */
 export function relayPage(label: string, action: string, fields: Readonly<Record<string, string>>): Reply {
   const inputs = Object.entries(fields).map(
@@ -33,7 +33,7 @@ function page(title: string, content: string, scripts = ''): Reply {
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': `default-src 'none'; ${scripts}form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
       'cache-control': 'no-store',
-      // Not `no-referrer`: under that, browsers send `Origin: null` with the form.
+      // Not `no-referrer`: with it, browsers send `Origin: null` with the form.
       'referrer-policy': 'same-origin',
       'x-content-type-options': 'nosniff',
       vary: 'Sec-Fetch-Site',

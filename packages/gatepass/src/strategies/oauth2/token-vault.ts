@@ -5,55 +5,55 @@ import { StoreError } from '../../error.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
 import type { Timestamp } from '../../session/store.ts'
 
-/** How long an access token must count on to be handed out, in milliseconds. */
+/** Minimum remaining lifetime of an access token that is returned, in milliseconds. */
 const MARGIN = 60_000
 
-/** How long one process may take to renew tokens before another tries, in milliseconds: two questions to the provider. */
+/** How long one process may take to renew tokens before another tries, in milliseconds: two requests to the provider. */
 const LONGEST_RENEWAL = 15_000
-/** How often other processes may be faster at saying that they renew. */
+/** How often other processes may claim the renewal first, before this one gives up. */
 const MOST_LOST = 9
-/** Between two looks at what another process renews, in milliseconds. */
+/** How long to wait between two checks of another process's renewal, in milliseconds. */
 const PAUSE = 50
 /** The longest pause before tokens that could not be stored are stored again, in milliseconds. */
 const LONGEST_PAUSE = 1000
 
-/** Where sealed tokens are kept: one text for each user and provider. */
+/** Where sealed tokens are stored: one text for each user and provider. */
 export interface TokenVaultOptions {
-  /** At least 32 characters each, kept apart from the table: the first seals, all open. */
+  /** Keys of at least 32 characters, kept apart from the table. The first key seals, all keys open. */
   keys: Keys
   load(subject: string, issuer: string): Awaitable<string | undefined | null>
-  /** Stores `sealed` in place of what is there. */
+  /** Stores `sealed`, and replaces an earlier text. */
   save(subject: string, issuer: string, sealed: string): Awaitable<unknown>
   /**
-   * Stores `to` if `from` is what is stored, in one statement, and says whether it did. With several processes it is needed: they
-   * agree by it on who renews. Default: `load` and `save`, which is right for one process.
+   * Stores `to` if `from` is stored, in one statement, and returns whether it did. Several processes need it, to agree on the
+   * one that renews. Default: `load` and `save`, which is right for one process.
    */
   replace?(subject: string, issuer: string, sealed: { readonly from: string; readonly to: string }): Awaitable<boolean>
-  /** Default `Date.now`. */
+  /** Epoch milliseconds. Default `Date.now`. */
   clock?: () => number
 }
 
-/** What renews tokens: a strategy. */
+/** A strategy that can renew tokens. */
 export interface Refreshing {
   refresh(refreshToken: string): Promise<ProviderTokens>
 }
 
-/** The tokens by which an application does something at a provider for its users. */
+/** Stores the tokens with which an application calls a provider for its users. */
 export interface TokenVault {
-  /** Seals what `account` was given, and stores it. */
+  /** Seals and stores the tokens that `account` received. */
   keep(subject: string, issuer: string, tokens: ProviderTokens): Promise<void>
   /**
-   * An access token that counts for another minute at least, renewed if need be; `undefined` if none is kept, or it cannot
-   * be renewed.
+   * Returns an access token that is valid for at least another minute, and renews it if necessary. `undefined` if none is
+   * stored or it cannot be renewed.
    *
-   * @throws {ProtocolError} `ERR_OAUTH_TOKEN` if the provider refuses to renew it: ask the person to log in there again
+   * @throws {ProtocolError} `ERR_OAUTH_TOKEN` if the provider refuses to renew it: ask the user to log in there again
    */
   accessToken(subject: string, issuer: string, strategy: Refreshing): Promise<string | undefined>
 }
 
 /**
- * Keeps providers' tokens sealed (AES-256-GCM), each bound to its user and provider: a row that is copied to another does
- * not open.
+ * Stores providers' tokens sealed (AES-256-GCM) and bound to their user and provider: a row that is copied to another user
+ * cannot be opened.
  *
  * @throws {UsageError} `ERR_COOKIE_KEYS` if a key is shorter than 32 characters
  */
@@ -90,9 +90,9 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
     return (await done) ? to : undefined
   }
   const counts = ({ expiresAt }: ProviderTokens): boolean => expiresAt === undefined || expiresAt > clock() + MARGIN
-  /** A write that fails is tried again until the store answers: the refresh token in the row is spent. */
+  /** Repeats a failed write until the store answers, because the refresh token in the row has been used. */
   const storeFresh = async (subject: string, issuer: string, claim: string, fresh: ProviderTokens): Promise<void> => {
-    // Tokens of a login that came meanwhile stay, and a row that was deleted meanwhile does not come back.
+    // Does nothing if a login has stored newer tokens meanwhile, or if the row was deleted.
     const stored = (): Promise<unknown> => replace(subject, issuer, claim, fresh)
     const keepTrying = async (name: string): Promise<void> => {
       unstored.set(name, fresh)
@@ -115,7 +115,7 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The token vault could not store renewed tokens until they expired')
     }
     for (let lost = 0; lost < MOST_LOST; ) {
-      // Read again: another request may have renewed it since this one looked.
+      // Read again, because another request may have renewed the tokens meanwhile.
       const found = await find(subject, issuer)
       if (found === undefined || counts(found.tokens)) return found?.tokens.accessToken
       const { renewing, ...tokens } = found.tokens
@@ -125,14 +125,14 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
         await new Promise((resolve) => setTimeout(resolve, PAUSE))
         continue
       }
-      // Said before the refresh token is spent: a provider that rotates them takes a second use for a theft.
+      // Claimed before the refresh token is used: a provider that rotates refresh tokens treats a second use as theft.
       const claim = await replace(subject, issuer, found.sealed, { ...tokens, renewing: clock() })
       if (claim === undefined) {
         lost++
         continue
       }
       const fresh = await strategy.refresh(refreshToken).catch(async (error: unknown) => {
-        // The error is told, whether the claim can be given back or not.
+        // The error is thrown even if the claim cannot be released.
         await replace(subject, issuer, claim, tokens).catch(() => undefined)
         throw error
       })
@@ -143,7 +143,7 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
       'ERR_STORE_UNAVAILABLE',
       `\`replace\` of the token vault has stored nothing ${MOST_LOST} times`,
       {
-        hint: 'It must store `to` where `from` is stored, and answer true if it did.',
+        hint: 'It must store `to` if `from` is stored, and return true if it did.',
       },
     )
   }
@@ -154,7 +154,7 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
     async accessToken(subject, issuer, strategy) {
       const found = await find(subject, issuer)
       if (found === undefined || counts(found.tokens)) return found?.tokens.accessToken
-      // Requests of one process share one renewal: a provider that rotates refresh tokens would take the second for a theft.
+      // Requests of one process share one renewal: a provider that rotates refresh tokens would treat a second one as theft.
       const name = nameOf(subject, issuer)
       const renewal = renewing.get(name) ?? renew(subject, issuer, strategy).finally(() => renewing.delete(name))
       renewing.set(name, renewal)
@@ -163,9 +163,9 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
   }
 }
 
-/** What is in a row. */
+/** The content of a row. */
 interface KeptTokens extends ProviderTokens {
-  /** Since when a process renews them. */
+  /** When a process claimed the renewal. */
   readonly renewing?: Timestamp
 }
 
