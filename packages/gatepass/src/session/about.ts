@@ -79,3 +79,11 @@ export function markerOf(record: SessionRecord, ending: Omit<Ending, 'until'>, n
 export function endingOf({ about }: SessionRecord): Ending | undefined {
   return about.startsWith('{"ended":') ? (JSON.parse(about) as Ending) : undefined
 }
+
+/** The `about` text of a note, which is a record that no cookie opens. */
+export const NOTE: string = aboutText({ client: { device: 'none' } })
+
+/** Whether a record is a note or a marker, and no session. */
+export function isNoSession({ about }: SessionRecord): boolean {
+  return about === NOTE || about.startsWith('{"ended":')
+}

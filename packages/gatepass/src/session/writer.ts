@@ -2,7 +2,7 @@ import { type Awaitable, andThen } from '../awaitable.ts'
 import { randomHandle } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { aboutText, type LoginProof, markerOf, readAbout } from './about.ts'
+import { aboutText, type LoginProof, markerOf, NOTE, readAbout } from './about.ts'
 import { checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
 import { clientOf } from './client.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
@@ -96,7 +96,7 @@ export class SessionWriter implements SessionKeeper {
     const now = this.#settings.clock()
     const note: SessionRecord = {
       ...{ id, handle: randomHandle(), version: 1, subject: null, data: JSON.stringify(what) },
-      about: aboutText({ client: { device: 'none' } }),
+      about: NOTE,
       ...{ createdAt: now, seenAt: now, expiresAt },
     }
     return noDuplicate(() => andThen(this.#settings.store.insert(note), () => true))

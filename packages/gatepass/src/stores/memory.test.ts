@@ -2,8 +2,13 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sha256Hex } from '../crypto/random.ts'
 import { UsageError } from '../error.ts'
+import { endingOf } from '../session/about.ts'
+import { hooksOf } from '../session/hooks.ts'
+import { SessionManager } from '../session/manager.ts'
+import type { Session } from '../session/session.ts'
 import type { SessionId, SessionRecord } from '../session/store.ts'
 import { testClock } from '../testing/clock.ts'
+import { TestJar } from '../testing/exchange.ts'
 import { ModelStore } from '../testing/model-store.ts'
 import { recordAt } from '../testing/store-records.ts'
 import { storeSuite } from '../testing/store-suite.ts'
@@ -79,7 +84,9 @@ test('behaves as the model does, whatever is done to it', () => {
         const now = time()
         const id = ids[n] as SessionId
         const expiresAt = now + life * 1000
-        const record = { ...session({ id, subject, expiresAt }), version, createdAt: now, seenAt: now, data: `${life}` }
+        const about = subject === null && life % 3 === 0 ? `{"ended":"moved","until":${expiresAt}}` : '{"client":{}}'
+        const times = { createdAt: now, seenAt: now, expiresAt }
+        const record = { ...session({ id, subject, ...times }), about, version, data: `${life}` }
         const on = (tested: typeof store | ModelStore): unknown => {
           try {
             if (act === 'insert') return tested.insert(record)
@@ -209,6 +216,46 @@ describe('a full store', () => {
     store.insert(session())
     expect(store.load(early.id)).toBeDefined()
     expect(store.load(late.id)).toBeUndefined()
+  })
+
+  test('keeps notes and markers longer than anonymous sessions: what counts once does not count twice', async () => {
+    const store = memoryStore({ clock, maxSessions: 4 })
+    const sessions = new SessionManager<Record<string, unknown>>({ store, clock })
+    const used = sha256Hex('used') as SessionId
+    expect(await hooksOf(sessions).note(used, {}, clock() + 1000)).toBe(true)
+    const jar = new TestJar()
+    const visit = async (act: (session: Session<Record<string, unknown>>) => unknown): Promise<string> => {
+      const exchange = jar.exchange()
+      const session = await sessions.open(exchange)
+      const { id = '' } = session
+      act(session)
+      await sessions.commit(exchange)
+      jar.receive(exchange)
+      return id
+    }
+    await visit((session) => Object.assign(session.data, { cart: 1 }))
+    const moved = (await visit((session) => session.rotate())) as SessionId
+    for (let n = 0; n < 50; n++) store.insert(session())
+    expect(store.size).toBe(4)
+    expect(await hooksOf(sessions).note(used, {}, clock() + 1000)).toBe(false)
+    expect(endingOf(store.load(moved) as SessionRecord)).toMatchObject({ ended: 'moved' })
+    store.remove(moved)
+    store.insert(session())
+    expect(store.size).toBe(4)
+  })
+
+  test('gives up notes before it is full, and logins never', async () => {
+    const store = memoryStore({ clock, maxSessions: 2 })
+    const sessions = new SessionManager({ store, clock })
+    const ids = ['a', 'b'].map((text) => sha256Hex(text) as SessionId) as [SessionId, SessionId]
+    for (const [n, id] of ids.entries()) await hooksOf(sessions).note(id, {}, clock() + 1000 + n)
+    const login = session({ subject: 'u' })
+    store.insert(login)
+    expect(ids.map((id) => store.load(id) !== undefined)).toEqual([false, true])
+    const visitor = session()
+    store.insert(visitor)
+    store.insert(session({ subject: 'v' }))
+    expect([ids[1], visitor.id, login.id].map((id) => store.load(id) !== undefined)).toEqual([false, false, true])
   })
 
   test('ends no login for a new session, and says that it is full once only logins are left', () => {

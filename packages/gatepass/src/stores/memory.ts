@@ -1,4 +1,5 @@
 import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
+import { isNoSession } from '../session/about.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import { sessionCount, sessionLimit, storeClock } from './options.ts'
 
@@ -16,7 +17,8 @@ export interface MemoryStoreOptions {
   clock?: () => Timestamp
   /**
    * How many sessions are kept; default 1,000,000. When there are as many, a new one takes the place of the anonymous
-   * session that expires about first; when only logins are left, `insert` throws `ERR_STORE_FULL`.
+   * session that expires about first, or else of a note or a marker of Gatepass; when only logins are left, `insert` throws
+   * `ERR_STORE_FULL`.
    */
   maxSessions?: number
 }
@@ -37,9 +39,10 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   readonly synchronous = true
   readonly #clock: () => Timestamp
   readonly #maxSessions: number
-  /** Sessions without a subject and those with one, each about in the order in which they expire. */
+  /** Sessions without a subject, those with one, and what is no session, each about in the order in which they expire. */
   readonly #anonymous = new ShardedMap<SessionId, Packed>()
   readonly #logins = new ShardedMap<SessionId, Packed>()
+  readonly #notes = new ShardedMap<SessionId, Packed>()
   /** Most subjects have one session: it is kept as it is, since a Set takes 150 bytes. */
   readonly #subjects = new ShardedMap<string, SessionId | Set<SessionId>>()
   /** The sessions that this round of sweeping has not looked at yet. */
@@ -55,11 +58,11 @@ export class MemoryStore implements SessionStore, SubjectIndex {
 
   /** Sessions in memory, with those that have expired and are not swept yet. */
   get size(): number {
-    return this.#anonymous.size + this.#logins.size
+    return this.#anonymous.size + this.#logins.size + this.#notes.size
   }
 
   load(id: SessionId): SessionRecord | undefined {
-    const packed = this.#anonymous.get(id) ?? this.#logins.get(id)
+    const packed = this.#anonymous.get(id) ?? this.#logins.get(id) ?? this.#notes.get(id)
     if (packed === undefined) return undefined
     const record = unpack(id, packed)
     if (record.expiresAt > this.#clock()) return record
@@ -144,14 +147,15 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
   }
 
-  /** A login is never removed for a new session. */
+  /** A login is never removed for a new session. Without a note, what counts once could count twice: notes go last. */
   #makeRoom(): void {
     if (this.size < this.#maxSessions) return
     this.#sweepSlice(FULL_SLICE)
     if (this.size < this.#maxSessions) return
-    const [first] = this.#anonymous.firsts().sort(([, a], [, b]) => expiryOf(a) - expiryOf(b))
-    if (first !== undefined) {
-      this.#anonymous.delete(first[0])
+    for (const records of [this.#anonymous, this.#notes]) {
+      const [first] = records.firsts().sort(([, a], [, b]) => expiryOf(a) - expiryOf(b))
+      if (first === undefined) continue
+      records.delete(first[0])
       return
     }
     throw new StoreError('ERR_STORE_FULL', `${this.#maxSessions} sessions are stored, all of them logins`, {
@@ -161,7 +165,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
 
   #add(record: SessionRecord): void {
     const { id, subject } = record
-    if (subject === null) this.#anonymous.set(id, pack(record))
+    if (subject === null) this.#withoutSubject(record).set(id, pack(record))
     else {
       this.#logins.set(id, pack(record))
       const ids = this.#subjects.get(subject)
@@ -171,9 +175,14 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     if (!this.#closed) this.#timer ??= this.#sweepIn(SWEEP_PAUSE)
   }
 
-  #remove({ id, subject }: SessionRecord): void {
+  #withoutSubject(record: SessionRecord): ShardedMap<SessionId, Packed> {
+    return isNoSession(record) ? this.#notes : this.#anonymous
+  }
+
+  #remove(record: SessionRecord): void {
+    const { id, subject } = record
     if (subject === null) {
-      this.#anonymous.delete(id)
+      this.#withoutSubject(record).delete(id)
       return
     }
     this.#logins.delete(id)
@@ -202,6 +211,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   *#all(): Generator<[SessionId, Packed], undefined> {
     yield* this.#anonymous.entries()
     yield* this.#logins.entries()
+    yield* this.#notes.entries()
   }
 
   /** One slice per turn of the event loop, so that requests get their turn in between. */
@@ -247,9 +257,10 @@ const SHARDS = 64
 /** A Map in parts: one Map of a million keys stops the process for 40 ms when it grows, a part for less than 1 ms. */
 class ShardedMap<Key extends string, Value> {
   readonly #maps: readonly Map<Key, Value>[] = Array.from({ length: SHARDS }, () => new Map())
+  #size = 0
 
   get size(): number {
-    return this.#maps.reduce((sum, { size }) => sum + size, 0)
+    return this.#size
   }
 
   get(key: Key): Value | undefined {
@@ -257,11 +268,14 @@ class ShardedMap<Key extends string, Value> {
   }
 
   set(key: Key, value: Value): void {
-    this.#mapOf(key).set(key, value)
+    const map = this.#mapOf(key)
+    this.#size -= map.size
+    map.set(key, value)
+    this.#size += map.size
   }
 
   delete(key: Key): void {
-    this.#mapOf(key).delete(key)
+    if (this.#mapOf(key).delete(key)) this.#size--
   }
 
   *entries(): Generator<[Key, Value], undefined> {
