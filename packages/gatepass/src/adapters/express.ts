@@ -36,16 +36,16 @@ declare global {
       user?: User | undefined
       /** Keeps the login in the session, under a new token. */
       login(user: User, options?: LoginOptions & Pick<Success<User>, 'amr' | 'at'>): Promise<void>
-      /** Ends this session, or with `everywhere` all of its subject's. */
+      /** Ends this session. With `everywhere` it ends all sessions of its subject. */
       logout(options?: { everywhere?: boolean }): Promise<void>
     }
   }
 }
 
-/** A handler for Express 5 and 4, and for whatever calls `(req, res, next)`. */
+/** A handler for Express 5 and 4, and for other frameworks that call `(req, res, next)`. */
 export type ExpressHandler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void
 
-/** A handler of errors for Express 5 and 4. */
+/** An error handler for Express 5 and 4. */
 export type ExpressErrorHandler = (
   error: unknown,
   req: IncomingMessage,
@@ -56,26 +56,27 @@ export type ExpressErrorHandler = (
 /** Middleware for `app.use`, and handlers for routes. */
 export interface ExpressGatepass<User, Name extends string = string> extends RequestAccess<User, Name> {
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
-  /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
+  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
   login(names: Name | readonly Name[], options?: LoginRouteOptions): ExpressHandler
-  /** Adds a way to log in to the account of who is logged in, by a recent login; for a POST route. */
+  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
   link(name: Name, options: LinkRouteOptions): ExpressHandler
-  /** Ends the session; for a POST route. */
+  /** Ends the session. For a POST route. */
   logout(options?: LogoutRouteOptions, ...none: NoMore): ExpressHandler
-  /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
+  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
   backChannelLogout(name: Name, options: BackChannelLogoutOptions): ExpressHandler
-  /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
+  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): ExpressHandler
-  /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
+  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
   requireLogin(options?: RequireLoginOptions, ...none: NoMore): ExpressHandler
   /**
-   * Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. Unsafe requests
-   * with cookies are checked by the middleware itself.
+   * Lets only requests from our own pages pass, with or without cookies. For your own login routes. The middleware itself
+   * checks unsafe requests with cookies.
    */
   requireSameOrigin(...none: NoMore): ExpressHandler
   /**
-   * Answers errors of Gatepass as guards answer refusals: JSON with code and hint, or a text for a browser that asks for a
-   * page; no stack. Other errors go on to the next handler. For `app.use` behind the routes, and behind a handler of your own.
+   * Answers errors of Gatepass in the same form as guards: JSON with code and hint, or text for a browser that asks for a
+   * page, without a stack. Other errors go to the next error handler. Mount it with `app.use` after the routes and after your
+   * own error handlers.
    */
   errors(...none: NoMore): ExpressErrorHandler
 }

@@ -38,43 +38,43 @@ declare module 'fastify' {
     user?: RegisteredUser | undefined
     /** Keeps the login in the session, under a new token. */
     login(user: RegisteredUser, options?: UserLoginOptions<RegisteredUser>): Promise<void>
-    /** Ends this session, or with `everywhere` all of its subject's. */
+    /** Ends this session. With `everywhere` it ends all sessions of its subject. */
     logout(options?: { everywhere?: boolean }): Promise<void>
   }
 }
 
-/** What a failed save is logged to is Fastify's own log. */
+/** Without `onError`: errors are logged to Fastify's own log. */
 export type FastifyGatepassOptions<User, Name extends string = string> = Omit<
   NodeGatepassOptions<User, Name>,
   'onError'
 >
 
-/** A hook (`preHandler`), after which the request goes on, or a route's handler, which then answers 204. */
+/** A hook (`preHandler`), after which the request continues. As a route's handler it then answers 204. */
 export type FastifyStep = (request: FastifyRequest, reply: FastifyReply, done?: (error?: Error) => void) => void
 
 /** A plugin for `app.register`, and handlers and hooks for routes. */
 export interface FastifyGatepass<User, Name extends string = string> extends RequestAccess<User, Name, FastifyRequest> {
   (app: FastifyInstance, options: object, done: () => void): void
-  /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
+  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
   login(names: Name | readonly Name[], options?: LoginRouteOptions): FastifyStep
-  /** Adds a way to log in to the account of who is logged in, by a recent login; for a POST route. */
+  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
   link(name: Name, options: LinkRouteOptions): FastifyStep
-  /** Ends the session; for a POST route. */
+  /** Ends the session. For a POST route. */
   logout(options?: LogoutRouteOptions, ...none: NoMore): FastifyStep
-  /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
+  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
   backChannelLogout(name: Name, options: BackChannelLogoutOptions): FastifyStep
-  /** Lets in who proves by this very request who it is (Bearer, Basic), and keeps nothing. */
+  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): FastifyStep
-  /** Lets in who is logged in; everyone else gets 401 with the reason, or is sent to the login page. */
+  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
   requireLogin(options?: RequireLoginOptions, ...none: NoMore): FastifyStep
   /**
-   * Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. Unsafe requests
-   * with cookies are checked by the plugin itself.
+   * Lets only requests from our own pages pass, with or without cookies. For your own login routes. The plugin itself checks
+   * unsafe requests with cookies.
    */
   requireSameOrigin(...none: NoMore): FastifyStep
   /**
-   * Answers errors of Gatepass as guards answer refusals: JSON with code and hint, or a text for a browser that asks for a
-   * page. Other errors go on to the handler around. For `app.setErrorHandler`, or called by a handler of your own.
+   * Answers errors of Gatepass in the same form as guards: JSON with code and hint, or text for a browser that asks for a
+   * page. Other errors go to the outer error handler. Use it with `app.setErrorHandler`, or call it from your own handler.
    */
   errors(...none: NoMore): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
 }
@@ -142,7 +142,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
   })
 }
 
-/** What fastify-plugin says: that the hooks are those of whoever registers, not of a scope of our own. */
+/** As fastify-plugin does: makes Fastify add our hooks to the application that registers us, and not to a new scope. */
 const asPlugin: Readonly<Record<symbol, unknown>> = {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'gatepass',
@@ -155,7 +155,7 @@ function install<User, Name extends string>(
   done: () => void,
 ): void {
   equip(app)
-  // First of all a request's hooks, because the response is held from here on.
+  // The first hook of every request, because from here on the response is held.
   app.addHook('onRequest', (request, reply, next) => enter(visits, request, reply, next))
   app.addHook('preParsing', (request, _reply, _payload, next) => next(null, bodyAgain(request.raw)))
   readForms(app, visits)
@@ -171,7 +171,7 @@ function enter<User, Name extends string>(
   const raw: Logged = request.raw
   raw[kLog] = request.log
   run(
-    () => visits.begin(request.raw, reply.raw, (error) => answerAnew(visits.of(request.raw), reply, error)),
+    () => visits.begin(request.raw, reply.raw, (error) => answerWithError(visits.of(request.raw), reply, error)),
     () => next(),
     (error) => next(failure(reply, error)),
   )
@@ -184,7 +184,7 @@ function report(error: unknown, req: IncomingMessage): void {
   ;(req as Logged)[kLog]?.error({ err: error }, error instanceof Error ? error.message : undefined)
 }
 
-/** Does not wait for what is there already: with a store that answers at once, Fastify's hooks run without a promise. */
+/** Awaits only promises: with a synchronous store, Fastify's hooks run without one. */
 function run<T>(step: () => Awaitable<T>, settle: (value: T) => void, failed: (error: unknown) => void): void {
   let value: Awaitable<T>
   try {
@@ -201,7 +201,7 @@ function run<T>(step: () => Awaitable<T>, settle: (value: T) => void, failed: (e
 
 const kEquipped: unique symbol = Symbol('gatepass.equipped')
 
-/** Once for all `gatepass()` of an application, which look for the visit that began last. */
+/** Decorates requests once for all `gatepass()` of an application. The properties are those of the latest visit. */
 function equip(app: FastifyInstance): void {
   if (app.hasDecorator(kEquipped)) return
   app.decorate(kEquipped, true)
@@ -211,7 +211,7 @@ function equip(app: FastifyInstance): void {
   app.decorateRequest('logout', logout)
 }
 
-/** Fastify's requests have it all; those of Node, below them, do not need it. */
+/** Equips nothing: Fastify's requests have the properties, and the Node requests under them do not need any. */
 function nothing(): void {}
 
 function sessionOf(this: FastifyRequest): Session<SessionData> {
@@ -240,7 +240,7 @@ type WithBody = IncomingMessage & { body?: unknown }
 
 const formType = 'application/x-www-form-urlencoded'
 
-/** Login forms need a parser, and Fastify has none; it is Fastify that reads, under the route's own limit. */
+/** Adds a parser for login forms, because Fastify has none. Fastify itself reads the body, with the route's limit. */
 function readForms<User, Name extends string>(app: FastifyInstance, visits: NodeVisits<User, Name>): void {
   if (app.hasContentTypeParser(formType)) return
   app.addContentTypeParser(formType, { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
@@ -250,25 +250,25 @@ function readForms<User, Name extends string>(app: FastifyInstance, visits: Node
   })
 }
 
-/** A copy, because handlers and schemas may change a body. */
+/** Copies the fields, because handlers and schemas may change a body. */
 function thawed(fields: Fields): Record<string, unknown> {
   return Object.assign(Object.create(null), fields)
 }
 
-/** The core looks for a parsed body where Node's body parsers leave it. */
+/** Puts the parsed body where the core looks for it: where Node's body parsers leave it. */
 function withBody({ raw, body }: FastifyRequest): WithBody {
   const request: WithBody = raw
   if (body !== undefined) request.body ??= body
   return request
 }
 
-/** What the check of cross-site requests, or a step in `onRequest`, has read: Fastify would wait for it forever. */
+/** A stream of the body if an earlier check has read it. Without it Fastify would wait forever for the body. */
 function bodyAgain(raw: IncomingMessage): Readable | undefined {
   const bytes = bytesRead(raw)
   return bytes === undefined ? undefined : Readable.from([bytes])
 }
 
-// ── answers: through Fastify, so that its hooks and its handler of errors see them ───────────────────────────────────
+// ── answers: through Fastify, so that its hooks and its error handler see them ───────────────────────────────────────
 
 function proceed(reply: FastifyReply, decided: Reply | undefined, done: (() => void) | undefined): void {
   if (decided !== undefined) send(reply, decided)
@@ -285,14 +285,14 @@ function send(reply: FastifyReply, { status, headers, body }: Reply): void {
   reply.code(status).send(body)
 }
 
-/** What Fastify answers to an error thrown here; to Fastify, an object that is no `Error` would be an answer. */
+/** Turns a thrown value into an error for Fastify, which would send an object that is not an `Error` as the answer. */
 function failure(reply: FastifyReply, thrown: unknown): Error {
   describeIn(reply.raw, thrown)
   keepVary(reply)
   return thrown instanceof Error ? thrown : new Error('A value that is not an error was thrown', { cause: thrown })
 }
 
-/** Fastify writes its header fields over those of `raw`; this one must have both. */
+/** Merges `Vary`, because Fastify overwrites the header fields of `raw` with its own. */
 function keepVary(reply: FastifyReply): void {
   const raw: ServerResponse = reply.raw
   const ours = raw.getHeader('vary')
@@ -302,8 +302,8 @@ function keepVary(reply: FastifyReply): void {
   reply.header('vary', raw.getHeader('vary'))
 }
 
-/** The session could not be saved, and nothing of the answer has left. */
-function answerAnew<User, Name extends string>(
+/** Sends an error in place of the answer, because the session could not be saved. Nothing of the answer was sent. */
+function answerWithError<User, Name extends string>(
   visit: NodeVisit<User, Name>,
   reply: FastifyReply,
   thrown: unknown,
@@ -319,7 +319,7 @@ function answerAnew<User, Name extends string>(
   sendReply(reply.raw, errorReply(visit.exchange, error))
 }
 
-/** Takes back what Fastify remembers of it, as the gate has for `raw`. */
+/** Removes the failed answer's fields from Fastify's reply. The gate has done so for `raw`. */
 function forgetAnswer(reply: FastifyReply): void {
   const trailers = String(reply.getHeader('trailer') ?? '')
   for (const name of trailers.split(' ')) reply.removeTrailer(name)

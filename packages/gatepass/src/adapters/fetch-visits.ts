@@ -12,24 +12,24 @@ import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } f
 
 export interface FetchGatepassOptions<User, Name extends string = string> extends VisitOptions<User, Name> {
   /**
-   * Told about errors that become a 5xx answer of `handler`, and about those that no answer tells: a session that could not
-   * be saved while an error was answered. Default: `console.error`.
+   * Receives errors that `handler` answers with 5xx, and errors that no answer shows, such as a session that could not be
+   * saved while an error was answered. Default: `console.error`.
    */
   onError?: (error: unknown, request: Request) => void
 }
 
-/** What a handler has of its request behind the middleware. */
+/** Session and user of a request, for its handler. */
 export interface RequestAuth<User> {
   /** This browser's session; its `data` is yours to change. */
   readonly session: Session<SessionData>
   readonly user: User | undefined
   /** Keeps the login in the session, under a new token. */
   login(user: User, options?: UserLoginOptions<User>): Promise<void>
-  /** Ends this session, or with `everywhere` all of its subject's. */
+  /** Ends this session. With `everywhere` it ends all sessions of its subject. */
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
 
-/** The visit as a handler sees it: looked up at the first use of each. */
+/** Session and user of a visit. Each is looked up at its first use. */
 export class VisitAuth<User> implements RequestAuth<User> {
   readonly #visit: Visit<User, string>
 
@@ -54,14 +54,14 @@ export class VisitAuth<User> implements RequestAuth<User> {
   }
 }
 
-/** What a request that is answered with a response and one `gatepass()` share. */
+/** The visit of a fetch request. */
 export type FetchVisit<User, Name extends string> = Visit<User, Name, FetchExchange>
 
-/** What a visit is found by: the request, or what a framework has in its place. */
+/** The object that a visit is found by: the request, or the framework's context. */
 export type VisitKey = object & { [kVisits]?: Map<object, FetchVisit<never, never>> }
 const kVisits: unique symbol = Symbol('gatepass.visits')
 
-/** What the middleware knows about a request, for handlers, guards and tests of your own. */
+/** What the middleware knows about a request, for your own handlers, guards and tests. */
 export interface FetchAccess<User, Name extends string = string, Key = Request> {
   session(request: Key): Awaitable<Session<SessionData>>
   user(request: Key): Awaitable<User | undefined>
@@ -72,7 +72,7 @@ export interface FetchAccess<User, Name extends string = string, Key = Request> 
   readonly passport: Passport<User, Name>
 }
 
-/** The visits of one `gatepass()` where a request is answered with a response. */
+/** The visits of one `gatepass()` for fetch requests. */
 export class FetchVisits<User, Name extends string> {
   readonly visits: Visits<User, Name>
   readonly #report: (error: unknown, request: Request) => void
@@ -82,7 +82,7 @@ export class FetchVisits<User, Name extends string> {
     this.#report = options.onError ?? ((error) => console.error(error))
   }
 
-  /** The request's visit, which `begin` began. */
+  /** The visit that `begin` made for the request. */
   of(key: VisitKey): FetchVisit<User, Name> {
     const visit = this.find(key)
     if (visit === undefined) throw notMounted('auth.handler(…), or app.use(auth) in Hono')
@@ -105,7 +105,7 @@ export class FetchVisits<User, Name extends string> {
     }
   }
 
-  /** What a request and this `gatepass()` share; no handler may run before `visits.admit(visit)` has let it in. */
+  /** Makes the visit of a request. No handler may run before `visits.admit(visit)` has succeeded. */
   begin(request: Request, platform: FetchPlatform = {}, key: VisitKey = request): FetchVisit<User, Name> {
     const known = key[kVisits] ?? new Map<object, FetchVisit<never, never>>()
     const earlier = [...known.values()].at(-1)
@@ -122,12 +122,12 @@ export class FetchVisits<User, Name extends string> {
   #warnOfAddress(): void {
     this.visits.warnOnce(
       'ERR_HTTP_PROXY',
-      'A proxy is trusted, and the address of the connection is not known: its forwarded fields are not read',
-      'Give the second argument of the handler: { address }, the address that the connection comes from.',
+      'A proxy is trusted, but the address of the connection is unknown: forwarded fields are not read',
+      'Pass the address of the peer as the second argument of the handler: { address }.',
     )
   }
 
-  /** The response that may be given out: the session is saved, and its cookie is in the head. */
+  /** Saves the session and returns the response with its cookie. */
   async finished(visit: FetchVisit<User, Name>, response: Response): Promise<Response> {
     const head = new FetchHead(response)
     await visit.finish(head)
@@ -152,7 +152,7 @@ export class FetchVisits<User, Name extends string> {
     try {
       return await this.finished(visit, response)
     } catch (error) {
-      // The session could not be saved, so what the application answered is not true.
+      // The session could not be saved, so the application's answer would be wrong.
       response.body?.cancel().catch(() => {})
       return this.fail(visit, error)
     }
@@ -180,7 +180,7 @@ export class FetchVisits<User, Name extends string> {
   }
 }
 
-/** There is no answering in the middle of a handler: what fails without being heard fails the response that it gives. */
+/** Reports errors. It cannot answer in the middle of a handler; an unheard error fails the response that the handler returns. */
 class FetchAnswerer implements Answerer {
   answered = false
   readonly report: (error: unknown) => void

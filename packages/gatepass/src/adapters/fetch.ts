@@ -21,38 +21,38 @@ export type { Register } from '../register.ts'
 export type { FetchGatepassOptions, RequestAuth } from './fetch-visits.ts'
 export type { UserLoginOptions } from './visit.ts'
 
-/** Answers the request, or lets it go on (`undefined`). */
+/** Answers the request, or lets it continue (`undefined`). */
 export type FetchStep = (request: Request) => Promise<Response | undefined>
 
 /** Sessions and users for servers that answer a `Request` with a `Response`. */
 export interface FetchGatepass<User, Name extends string = string> extends FetchAccess<User, Name> {
   /**
-   * Wraps what answers requests: a request from another site is refused, the session is saved before the response is given
-   * out, and an error that is thrown is answered. What a request has is found by the request: `auth.session(request)`.
+   * Wraps the function that answers requests. It refuses requests from other sites, saves the session before it returns the
+   * response, and answers thrown errors. `auth.session(request)` and `auth.user(request)` find their values by the request.
    */
   handler(
     listener: (request: Request) => Awaitable<Response>,
   ): (request: Request, platform?: FetchPlatform) => Promise<Response>
-  /** What a handler has of its request without waiting: `auth.of(request).user`. */
+  /** Session and user of a request without `await`: `auth.of(request).user`. */
   of(request: Request): RequestAuth<User>
-  /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
+  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
   login(names: Name | readonly Name[], options?: LoginRouteOptions): FetchStep
-  /** Adds a way to log in to the account of the user who is logged in, by a recent login; for POST. */
+  /** Adds another way to log in to the user's account, after a recent login. For POST. */
   link(name: Name, options: LinkRouteOptions): FetchStep
-  /** Ends the session; for POST. */
+  /** Ends the session. For POST. */
   logout(options?: LogoutRouteOptions, ...none: NoMore): FetchStep
-  /** Ends the sessions whose login a provider says has ended; for a POST that the provider knows. */
+  /** Ends the sessions that a provider's logout request names. For a POST address that is registered at the provider. */
   backChannelLogout(name: Name, options: BackChannelLogoutOptions): FetchStep
-  /** Lets in a request that proves by itself who it is from (Bearer, Basic), and keeps nothing. */
+  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): FetchStep
-  /** Lets in a user who is logged in; other requests get 401 with the reason, or are sent to the login page. */
+  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
   requireLogin(options?: RequireLoginOptions, ...none: NoMore): FetchStep
-  /** Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. */
+  /** Lets only requests from our own pages pass, with or without cookies. For your own login routes. */
   requireSameOrigin(...none: NoMore): FetchStep
 }
 
 /**
- * Sessions and users wherever a `Request` is answered with a `Response`.
+ * Sessions and users for servers that answer a `Request` with a `Response`.
  *
  * ```ts
  * import { gatepass } from 'gatepass/fetch'

@@ -22,7 +22,7 @@ export type { RequestAuth } from './fetch-visits.ts'
 export type { UserLoginOptions } from './visit.ts'
 
 export interface HonoGatepassOptions<User, Name extends string = string> extends FetchGatepassOptions<User, Name> {
-  /** The address that the connection comes from, as the platform tells it: `(c) => getConnInfo(c).remote.address`. */
+  /** Returns the address of the peer, from the platform: `(c) => getConnInfo(c).remote.address`. */
   address?: (c: Context) => string | undefined
 }
 
@@ -31,7 +31,7 @@ export interface HonoEnv<User> {
   Variables: { readonly auth: RequestAuth<User> }
 }
 
-/** A handler that answers, or lets the request go on. */
+/** A handler that answers the request or lets it continue. */
 export type HonoStep = MiddlewareHandler
 
 /** Middleware for `app.use`, and handlers for routes. */
@@ -39,23 +39,23 @@ export interface HonoGatepass<User, Name extends string = string> extends Middle
   session(c: Context): Awaitable<Session<SessionData>>
   user(c: Context): Awaitable<User | undefined>
   csrfToken(c: Context): Awaitable<string>
-  /** Logs in with the first of the named strategies that concludes, and keeps the login in the session. */
+  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
   login(names: Name | readonly Name[], options?: LoginRouteOptions): HonoStep
-  /** Adds a way to log in to the account of the user who is logged in, by a recent login; for a POST route. */
+  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
   link(name: Name, options: LinkRouteOptions): HonoStep
-  /** Ends the session; for a POST route. */
+  /** Ends the session. For a POST route. */
   logout(options?: LogoutRouteOptions, ...none: NoMore): HonoStep
-  /** Ends the sessions whose login a provider says has ended; for a POST route that the provider knows. */
+  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
   backChannelLogout(name: Name, options: BackChannelLogoutOptions): HonoStep
-  /** Lets in a request that proves by itself who it is from (Bearer, Basic), and keeps nothing. */
+  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
   authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): HonoStep
-  /** Lets in a user who is logged in; other requests get 401 with the reason, or are sent to the login page. */
+  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
   requireLogin(options?: RequireLoginOptions, ...none: NoMore): HonoStep
-  /** Lets in what comes from our own pages, with or without cookies: for routes of your own that log in. */
+  /** Lets only requests from our own pages pass, with or without cookies. For your own login routes. */
   requireSameOrigin(...none: NoMore): HonoStep
   /**
-   * Answers errors of Gatepass as guards answer refusals; for `app.onError`. Other errors are reported and answered with 500,
-   * unless they have a response of their own (`HTTPException`).
+   * Answers errors of Gatepass in the same form as guards, for `app.onError`. Other errors are reported and answered with 500,
+   * unless they have their own response (`HTTPException`).
    */
   errors(...none: NoMore): (error: Error, c: Context) => Response
   readonly gatepass: Gatepass<User, Name>
@@ -101,7 +101,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
       }
     })
 
-  /** Where the application has no error handler of its own, Hono asks an error for its response. */
+  /** Gives errors a response. Hono uses it if the application has no error handler. */
   async function answerable<T>(visit: FetchVisit<User, Name>, step: () => Awaitable<T>): Promise<T> {
     try {
       return await step()
@@ -118,12 +118,12 @@ export function gatepass<User extends UserObject, const Name extends string = st
     c.set('auth', new VisitAuth(visit))
     await answerable(visit, () => visits.visits.admit(visit))
     await next()
-    // Of a handler that gave no response Hono says so itself.
+    // No handler gave a response: Hono reports that itself.
     if (!c.finalized) return
     const { res } = c
     const finished = await answerable(visit, () => visits.finished(visit, res)).catch((error: unknown) => {
       res.body?.cancel().catch(() => {})
-      // The error handler's response would get the fields of this one.
+      // Otherwise Hono would copy the fields of this response to that of the error handler.
       c.res = undefined
       throw error
     })
@@ -154,7 +154,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
   })
 }
 
-/** A form that was read as FormData is written again as it came; Hono would write it as multipart. */
+/** Returns the body again. A form that was read as FormData is written as it was sent; Hono would write it as multipart. */
 async function bodyAgain(c: Context): Promise<ArrayBuffer | Uint8Array> {
   if (c.req.bodyCache.formData === undefined) return c.req.arrayBuffer()
   const pairs = [...(await c.req.formData())].filter((pair): pair is [string, string] => typeof pair[1] === 'string')
@@ -164,7 +164,7 @@ async function bodyAgain(c: Context): Promise<ArrayBuffer | Uint8Array> {
 function addressMissing(): UsageError {
   return new UsageError(
     'ERR_HTTP_PROXY',
-    '`trustProxy` needs `address`: Hono does not know where a connection comes from',
+    '`trustProxy` needs `address`, because Hono does not know the address of a connection',
     {
       hint: "Write address: (c) => getConnInfo(c).remote.address, with the getConnInfo of your platform's adapter.",
     },

@@ -15,9 +15,8 @@ import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } f
 
 export interface NodeGatepassOptions<User, Name extends string = string> extends VisitOptions<User, Name> {
   /**
-   * Told about errors that become a 5xx answer of {@link NodeGatepass.handler} or of `errors()`, and about those that no answer
-   * tells: a session that could not be saved while an error was answered, a login begun after the answer. Default:
-   * `console.error`.
+   * Receives errors that {@link NodeGatepass.handler} or `errors()` answers with 5xx, and errors that no answer shows, such as
+   * a session that could not be saved while an error was answered, or a login after the answer. Default: `console.error`.
    */
   onError?: (error: unknown, req: IncomingMessage) => void
 }
@@ -25,9 +24,9 @@ export interface NodeGatepassOptions<User, Name extends string = string> extends
 /** Continues with the next handler, or with the next error handler if there is an error. */
 export type NextFunction = (error?: unknown) => void
 
-/** What the middleware knows about a request, for handlers, guards and tests of your own. */
+/** What the middleware knows about a request, for your own handlers, guards and tests. */
 export interface RequestAccess<User, Name extends string = string, Req = IncomingMessage> {
-  /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
+  /** The request in the form that `passport`, `sessions` and `gatepass` take. */
   exchange(req: Req): NodeExchange
   session(req: Req): Awaitable<Session<SessionData>>
   user(req: Req): Awaitable<User | undefined>
@@ -40,22 +39,22 @@ export interface RequestAccess<User, Name extends string = string, Req = Incomin
 
 const kVisit: unique symbol = Symbol('gatepass.visit')
 type Visited = IncomingMessage & { [kVisit]?: NodeVisit<unknown, string> }
-/** What a request of a Node server and one `gatepass()` share. */
+/** The visit of a request to a Node server. */
 export type NodeVisit<User, Name extends string> = Visit<User, Name, NodeExchange>
 
-/** What a framework does in its own way. */
+/** What a framework can do in its own way. */
 export interface Framework {
   /** Gives a request its `session`, `user`, `login` and `logout`. */
   equip?: (req: IncomingMessage) => void
-  /** Logs an error that the answer does not tell. */
+  /** Logs an error that the answer does not show. */
   report?: (error: unknown, req: IncomingMessage) => void
 }
 
-/** The visits of one `gatepass()` on a Node server: found by the request, held by the response gate. */
+/** The visits of one `gatepass()` on a Node server. They are found by the request, and the response gate holds their answers. */
 export class NodeVisits<User, Name extends string> {
   readonly visits: Visits<User, Name>
   readonly #equip: (req: IncomingMessage) => void
-  /** Says of an error what the answer does not. */
+  /** Logs an error that the answer does not show. */
   readonly report: (error: unknown, req: IncomingMessage) => void
   readonly #inDevelopment = process.env.NODE_ENV !== 'production'
 
@@ -65,7 +64,7 @@ export class NodeVisits<User, Name extends string> {
     this.report = framework.report ?? options.onError ?? ((error) => console.error(error))
   }
 
-  /** The request's visit, which the middleware began. */
+  /** The visit that the middleware began for the request. */
   of(req: IncomingMessage): NodeVisit<User, Name> {
     const visit = this.#find(req)
     if (visit === undefined) throw notMounted(MOUNTED)
@@ -102,15 +101,15 @@ export class NodeVisits<User, Name extends string> {
   }
 
   /**
-   * Begins the request's visit, unless it has begun; no handler may run before what comes back.
+   * Begins the visit of a request, unless it has begun. No handler may run before the returned value settles.
    *
-   * @param failed told why the session could not be saved, when nothing of the response has left
+   * @param failed called with the error if the session could not be saved; nothing of the response was sent then
    */
   begin(req: Visited, res: ServerResponse, failed: NextFunction): Awaitable<unknown> {
     if (this.#find(req) !== undefined) return undefined
     const exchange = exchangeOf(req, res, this.visits.settings)
     const visit: NodeVisit<User, Name> = new Visit(this.visits, exchange, new NodeAnswerer(this, req, res, failed))
-    // With several gatepass() on one request, its properties are those of the latest; the others are found by themselves.
+    // With several gatepass() on one request, `req.session` and `req.user` are those of the latest one.
     const earlier = req[kVisit]
     if (earlier !== undefined) {
       this.visits.mustDiffer(exchange, earlier.visits)
@@ -122,7 +121,7 @@ export class NodeVisits<User, Name extends string> {
       const finished = visit.finish(new NodeHead(res))
       return this.#inDevelopment ? andThen(finished, () => this.#warnOfLateChanges(visit, res)) : finished
     }
-    // At once, not at the first use of the session: in `res.end(req.user.name)` JavaScript looks up `end` first.
+    // Now and not at the first use of the session, because in `res.end(req.user.name)` JavaScript looks up `end` first.
     beforeResponse(res, finish, failed)
     return this.visits.admit(visit)
   }
@@ -153,7 +152,7 @@ export class NodeVisits<User, Name extends string> {
     return visit as NodeVisit<User, Name> | undefined
   }
 
-  /** What changes in a session after it was saved is lost, and nothing else shows it. */
+  /** Warns about changes after the session was saved. They are lost, and nothing else shows it. */
   #warnOfLateChanges({ visits, exchange }: NodeVisit<User, Name>, res: ServerResponse): void {
     if (visits.warned('ERR_RESPONSE_STARTED')) return
     const session = visits.core.sessions.opened(exchange)
@@ -163,8 +162,8 @@ export class NodeVisits<User, Name extends string> {
       if (textOf(session.data) === saved) return
       visits.warnOnce(
         'ERR_RESPONSE_STARTED',
-        'The data of a session was changed after the response began, and the change is not saved',
-        'Change `session.data` before the first byte of the response. This is said once, and in production never.',
+        'The data of a session was changed after the response began. The change is not saved',
+        'Change `session.data` before the first byte of the response. This warning is printed once, and never in production.',
       )
     }
     res.once('close', () => setImmediate(compare))
@@ -179,7 +178,7 @@ function failing(res: ServerResponse, next: NextFunction): (error: unknown) => v
   }
 }
 
-/** The `next` of the router that answers: its error handlers come before those of the router that has our middleware. */
+/** The `next` of the router that answers, so that its error handlers come before those of the router with our middleware. */
 function nearestNext(req: IncomingMessage, ours: NextFunction): NextFunction {
   const { next } = req as { next?: unknown }
   return typeof next === 'function' ? (next as NextFunction) : ours
@@ -190,7 +189,7 @@ export function describeIn(res: ServerResponse, error: unknown): void {
   if (!res.headersSent) describeFailure(new NodeHead(res), error)
 }
 
-/** Only objects may go to `next`: `undefined` would let the request pass, and Express takes some texts for commands. */
+/** Makes an object for `next`: `undefined` would let the request pass, and Express reads some strings as commands. */
 function asError(thrown: unknown): object {
   return typeof thrown === 'object' && thrown !== null
     ? thrown
@@ -234,7 +233,7 @@ function textOf(data: object): string | undefined {
   }
 }
 
-/** Runs a step that answers the request, or lets it go on to the next handler. */
+/** Runs a step that answers the request or lets it continue to the next handler. */
 export function answer(res: ServerResponse, next: NextFunction, step: () => Awaitable<Reply | undefined>): void {
   const settle = (reply: Reply | undefined): void => (reply === undefined ? next() : sendReply(res, reply))
   const failed = failing(res, next)
@@ -304,9 +303,9 @@ function equip(req: IncomingMessage): void {
 }
 
 /**
- * What all requests of a framework inherit from, so that every application of Express has our properties, mounted or called
- * by another one. The prototypes of Node belong to everyone: there each request gets its own, which costs 0.2 µs where
- * another prototype for the request would cost 1 to 2.
+ * The prototype of all requests of a framework, so that every Express application has our properties, also one that is mounted
+ * in another. Node's own prototypes must not be changed: there each request gets its own properties, which costs 0.2 µs. A new
+ * prototype for the request would cost 1 to 2 µs.
  */
 function ownedByFramework(req: object): object {
   const prototype = Object.getPrototypeOf(req) as object

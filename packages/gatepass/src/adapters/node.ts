@@ -17,20 +17,20 @@ export type { Register } from '../register.ts'
 export type { NextFunction, NodeGatepassOptions, RequestAccess } from './node-visits.ts'
 export type { UserLoginOptions } from './visit.ts'
 
-/** What the request carries behind the middleware. */
+/** The properties of a request after the middleware. */
 export interface GatepassRequest<User> {
   readonly session: Session<SessionData>
   user?: User | undefined
   /** Keeps the login in the session, under a new token. */
   login(user: User, options?: UserLoginOptions<User>): Promise<void>
-  /** Ends this session, or with `everywhere` all of its subject's. */
+  /** Ends this session. With `everywhere` it ends all sessions of its subject. */
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
 
-/** Sessions and users for `node:http` and for whatever calls `(req, res, next)`. */
+/** Sessions and users for `node:http` and for frameworks that call `(req, res, next)`. */
 export interface NodeGatepass<User, Name extends string = string> extends RequestAccess<User, Name> {
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
-  /** Wraps a listener: it finds `req.session` and `req.user`, and an error it throws or rejects with is answered. */
+  /** Wraps a listener. It gets `req.session` and `req.user`, and its errors and rejections are answered. */
   handler<Req extends IncomingMessage, Res extends ServerResponse>(
     listener: (req: Req & GatepassRequest<User>, res: Res) => unknown,
   ): (req: Req, res: Res) => void
@@ -43,13 +43,13 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
   login(req: IncomingMessage, success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void>
   logout(req: IncomingMessage, options?: { everywhere?: boolean }, ...none: NoMore): Promise<void>
   /**
-   * Refuses a request that does not come from our own pages, with or without cookies: for login routes. Unsafe requests
-   * with cookies are checked by the middleware itself. To be awaited: with `csrfKeys` it may have to load the session.
+   * Refuses a request that does not come from our own pages, with or without cookies. Use it in login routes; the middleware
+   * itself checks unsafe requests with cookies. Await it, because with `csrfKeys` it may have to load the session.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(req: IncomingMessage, presented?: unknown, ...none: NoMore): Awaitable<void>
-  /** Answers with what {@link Gatepass.login} and its like decided. */
+  /** Sends a reply that {@link Gatepass.login} or a similar method decided. */
   reply(req: IncomingMessage, reply: Reply): void
 }
 
@@ -90,7 +90,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
       'authenticate',
       (req: IncomingMessage, names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) => {
         const { exchange } = visits.of(req)
-        // Nothing changes by it, so no answer waits for it: a strategy from npm may answer by itself, and never conclude.
+        // It changes nothing, so no answer waits for it: a strategy from npm may send its own answer and never finish.
         return exchange.reading(core.passport.authenticate(exchange, names, strategy))
       },
     ),

@@ -6,16 +6,16 @@ import type { RequireLoginOptions } from '../passport/guard.ts'
 import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
 import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 
-/** What a route does with a request: it answers, or lets the request go on (`undefined`). */
+/** One step of a route: it answers the request, or lets it continue (`undefined`). */
 export type RouteStep = (exchange: Exchange) => Awaitable<Reply | undefined>
 
 /**
- * No further arguments. A framework calls a handler with more, so that `auth.requireLogin` does not compile where
- * `auth.requireLogin()` is meant.
+ * Forbids further arguments. A framework calls handlers with more arguments, so `auth.requireLogin` does not compile as a
+ * handler where `auth.requireLogin()` is meant.
  */
 export type NoMore = never[]
 
-/** What the routes of an application do. Each is checked when the route is defined; an adapter makes handlers of them. */
+/** The steps of all routes. Each checks its options when the route is defined. An adapter turns them into handlers. */
 export function routeSteps<User, Name extends string>(core: Gatepass<User, Name>) {
   return {
     login(names: Name | readonly Name[], options: LoginRouteOptions = {}): RouteStep {
@@ -49,8 +49,8 @@ export function routeSteps<User, Name extends string>(core: Gatepass<User, Name>
 }
 
 /**
- * What makes handlers, and says so where it was registered as one: called with a request it would return a handler that is
- * never called, and the request would wait for ever.
+ * Wraps a function that makes handlers, such as `requireLogin`. If it is registered itself as a handler and called with a
+ * request, that is an error. Without this check it would return a handler that is never called, and the request would hang.
  */
 export function makerOf<Given extends unknown[], Handler>(
   name: string,
@@ -65,7 +65,7 @@ export function makerOf<Given extends unknown[], Handler>(
   }
 }
 
-/** The same for what takes a request and calls no `next`: to be called by a handler, and not registered as one. */
+/** Wraps a function that a handler calls with a request. If it is registered as a handler with a `next`, that is an error. */
 export function noHandler<Given extends unknown[], Answer>(
   name: string,
   call: (...given: Given) => Answer,
@@ -76,14 +76,14 @@ export function noHandler<Given extends unknown[], Answer>(
   }
 }
 
-/** Whether a framework, and not the application, calls with this: a request, a context of Hono, or an error. */
+/** Whether a framework, and not the application, passed this argument: a request, a Hono context, or an error. */
 function isRequest(given: unknown): boolean {
   if (typeof given !== 'object' || given === null) return false
   return given instanceof Error || 'req' in given || ('headers' in given && 'method' in given)
 }
 
 function notCalled(name: string): UsageError {
-  return new UsageError('ERR_PASSPORT_OPTIONS', `auth.${name} is registered as a handler, and is not one`, {
-    hint: `Call it: auth.${name}(…) where the route is defined, or in a handler of your own with gatepass/node.`,
+  return new UsageError('ERR_PASSPORT_OPTIONS', `auth.${name} is registered as a handler, but it is not one`, {
+    hint: `Call it: auth.${name}(…) where the route is defined, or in your own handler with gatepass/node.`,
   })
 }

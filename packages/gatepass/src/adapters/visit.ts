@@ -12,25 +12,25 @@ import type { Session } from '../session/session.ts'
 
 export interface VisitOptions<User, Name extends string = string> extends GatepassOptions<User, Name>, HttpOptions {
   /**
-   * Leaves sessions and users alone until they are asked for by `await auth.session(req)`, `await auth.user(req)` or a
-   * guard: a page that needs neither then costs no store call on any store. Default false: both are there before the next
-   * handler runs, unless both answer at once and say so (`synchronous`): then they are asked for at their first use.
+   * Loads session and user only when `await auth.session(req)`, `await auth.user(req)` or a guard asks for them, so that a
+   * page that needs neither costs no store call. Default false: both are loaded before the next handler runs. If store and
+   * `users` are both `synchronous`, they are always loaded at first use.
    */
   lazy?: boolean
 }
 
-/** How a login by hand was proved, and whether it is remembered. */
+/** How a login by your own code was proved, and whether it is remembered. */
 export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr' | 'at'>
 
-/** What one `gatepass()` does for every request, on any server. */
+/** What one `gatepass()` does for all requests, on any server. */
 export class Visits<User, Name extends string> {
   readonly core: Gatepass<User, Name>
   readonly settings: HttpSettings
-  /** Whether sessions and users can wait until they are asked for. */
+  /** Whether session and user are loaded at first use. */
   readonly #onDemand: boolean
   readonly #warned = new Set<ErrorCode>()
 
-  /** @param further options of the adapter, which are its own to read */
+  /** @param further additional options, which the adapter itself reads */
   constructor(options: VisitOptions<User, Name>, further: OptionKinds<Record<string, unknown>> = {}) {
     const kinds = { ...gatepassOptions, ...httpOptions, lazy: 'boolean', ...further } as const
     checkOptions('gatepass()', options, kinds, 'ERR_PASSPORT_OPTIONS')
@@ -40,7 +40,7 @@ export class Visits<User, Name extends string> {
     this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
   }
 
-  /** Before any handler: refuses what comes from another site, and looks up what handlers read without waiting. */
+  /** Runs before all handlers. Refuses requests from other sites, and loads what handlers read without `await`. */
   admit(visit: Visit<User, Name>): Awaitable<unknown> {
     const { exchange } = visit
     const admitted = this.core.admit(exchange)
@@ -48,17 +48,17 @@ export class Visits<User, Name extends string> {
     return andThen(admitted, () => this.core.passport.user(exchange))
   }
 
-  /** Of two `gatepass()` with one cookie each would write its own token over the other's. */
+  /** Refuses two `gatepass()` with the same cookie, because each would overwrite the other's token. */
   mustDiffer(exchange: PromisingExchange, visits: Visits<unknown, string>): void {
     const [ours, theirs] = [this.core.sessions, visits.core.sessions]
     const { name } = ours.cookieOf(exchange)
     if (ours === theirs || theirs.cookieOf(exchange).name !== name) return
     throw new UsageError('ERR_SESSION_OPTIONS', `Two gatepass() of one application use the cookie ${name}`, {
-      hint: 'Give one of them a `cookie` of its own in `sessions`, or both the same SessionManager.',
+      hint: 'Give one of them its own `cookie` in `sessions`, or both the same SessionManager.',
     })
   }
 
-  /** Behind a proxy that takes HTTPS off, and is not known, cookies are set without Secure, and nothing else shows it. */
+  /** Warns if an unknown proxy terminates HTTPS: cookies are then set without Secure, and nothing else shows it. */
   warnOfProxy(exchange: PromisingExchange): void {
     if (this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
     const byHttps =
@@ -67,8 +67,8 @@ export class Visits<User, Name extends string> {
     if (!byHttps) return
     this.warnOnce(
       'ERR_HTTP_PROXY',
-      'A request came by HTTPS to a proxy that is not trusted: its cookies are set without Secure',
-      'Give gatepass() `origin`, the address that browsers see, and `trustProxy`: how many proxies stand in front.',
+      'A request came over HTTPS to a proxy that is not trusted: cookies are set without Secure',
+      'Set `origin` of gatepass() to the address that browsers see, and `trustProxy` to the number of proxies in front.',
     )
   }
 
@@ -83,13 +83,13 @@ export class Visits<User, Name extends string> {
   }
 }
 
-/** What a request and one `gatepass()` share, on any server. */
+/** One request as one `gatepass()` sees it, on any server. */
 export class Visit<User, Name extends string, Ex extends PromisingExchange = PromisingExchange> {
   readonly visits: Visits<User, Name>
   readonly exchange: Ex
   readonly #answerer: Answerer
 
-  /** @param answerer answers with an error, or reports it when the answer was given */
+  /** @param answerer answers with an error, or reports it if the answer has begun */
   constructor(visits: Visits<User, Name>, exchange: Ex, answerer: Answerer) {
     this.visits = visits
     this.exchange = exchange
@@ -97,7 +97,7 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
     exchange.answerer = answerer
   }
 
-  /** What an application reads, and may forget to wait for. */
+  /** Reads something for the application, which may forget to await it. */
   reading<T>(read: (visit: this) => Awaitable<T>): Awaitable<T> {
     const value = read(this)
     return value instanceof Promise ? this.exchange.reading(value) : value
@@ -134,13 +134,13 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
     if (!(user instanceof Promise)) return user
     user.catch(() => {})
     throw new UsageError('ERR_PASSPORT_USER_PENDING', 'The user has not been looked up yet', {
-      hint: 'Leave out `users.synchronous` where `users.find` may answer later, or use `await auth.user(req)`; with `lazy: true`, put auth.requireLogin() before this handler.',
+      hint: 'Leave out `users.synchronous` if `users.find` may return a promise, or use `await auth.user(req)`. With `lazy: true`, put auth.requireLogin() before this handler.',
     })
   }
 
   /**
-   * Saves the session, and says so to the browser, when all is done that was promised. An answer of 400 or more does not say
-   * that it was: it leaves as it is, and the failure is reported.
+   * Waits for unawaited work, saves the session and writes its cookie. If that fails, the response fails. An answer with
+   * status 400 or more does not claim success, so it is sent anyway and the failure is reported.
    */
   finish(head: AnswerHead): Awaitable<void> {
     const { exchange } = this
@@ -167,12 +167,12 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
 
   #mustPrecedeResponse(): void {
     if (!this.#answerer.answered) return
-    throw new UsageError('ERR_RESPONSE_STARTED', 'The response has left already, so its cookie cannot change', {
-      hint: 'Await login() and logout() before you send anything.',
+    throw new UsageError('ERR_RESPONSE_STARTED', 'The response has begun, so its cookie cannot change', {
+      hint: 'Await login() and logout() before you send the response.',
     })
   }
 
-  /** No cache may keep a page for one person (RFC 9111 §3.5), unless the application said which may. */
+  /** Writes cookies. Forbids caching of pages for one user (RFC 9111 §3.5), unless the application has set Cache-Control. */
   #writeHeaders(head: AnswerHead): void {
     const { cookies } = this.exchange
     if (cookies.changed) {
@@ -180,7 +180,7 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
       writeCookies(head, cookies)
     }
     const { sessions, passport } = this.visits.core
-    // Also where it moved or ended while the handler was at work: the answer is made of it all the same.
+    // Also if the session moved or ended meanwhile, because the handler made the answer from its data.
     const session = sessions.opened(this.exchange)
     const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
     if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(head)
