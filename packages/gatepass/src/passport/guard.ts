@@ -18,15 +18,15 @@ export interface RequireLoginOptions {
   /** The login page, a path here: browsers that ask for a page are sent there, with `?next=`. Everyone else gets 401. */
   login?: string
   /**
-   * Seconds; an older login does not do. Session and user are then looked up again, so that a request whose body took its time
-   * is not let in by a login that has ended meanwhile; `cookie` does the same. Default any age within the session's timeouts.
+   * Seconds; an older login is refused. Session and user are then looked up again, so that a request with a slow body is not let
+   * in by a login that has ended meanwhile; `cookie` does the same. Default any age within the session's timeouts.
    */
   maxAge?: number
   /** What a token or an API key must be good for; a login in a session is good for everything. Default nothing. */
   scope?: string
   /**
-   * Only a login in the cookie's session does, and a token or an API key does not: for routes that issue some, since with one
-   * that was stolen the next could be had each time it expires. Default false.
+   * Accepts only a login in the cookie's session, and no token or API key. For routes that issue these: with a stolen one, a thief
+   * could get the next each time it expires. Default false.
    */
   cookie?: boolean
 }

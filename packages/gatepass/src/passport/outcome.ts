@@ -28,7 +28,7 @@ export interface Success<User> {
 /** The strategy was given credentials, or should have been, and refuses them. */
 export interface Failure {
   readonly type: 'failure'
-  /** `denied`: by a person, here or at a provider. `unavailable`: whoever should have said did not answer. */
+  /** `denied`: by a person, here or at a provider. `unavailable`: the service that decides did not answer. */
   readonly reason: 'missing' | 'invalid' | 'expired' | 'locked' | 'denied' | 'unavailable'
   /** What exactly was wrong, for logs and for search; none where the reason says it all. */
   readonly code?: ErrorCode
@@ -41,8 +41,8 @@ export interface Failure {
   /** Seconds after which trying again makes sense; sent as Retry-After. */
   readonly retryAfter?: number
   /**
-   * The way back of a login that is over, or was never begun here: it has proved nothing, and ended nothing. Whoever is logged
-   * in anyway is sent on to where the login leads.
+   * This callback belongs to no pending login: it was used, has expired, or is another browser's. An existing login is left
+   * alone, and its user is sent on to where the login leads.
    */
   readonly over?: true
 }
@@ -71,14 +71,13 @@ export type Outcome<User> = Success<User> | Failure | Redirect | Respond | Pass
 /** What a user must be: an object, and not a promise, which a forgotten `await` leaves. */
 export type UserObject = object & { readonly then?: never }
 
-/** What an application's callback says of who it was asked for: a user, nobody (`undefined`, `null`, `false`), or why not. */
+/** What an application's callback found: a user, no user (`undefined`, `null`, `false`), or a failure. */
 export type Found<User> = User | Failure | undefined | null | false
 
 /**
  * Reads what an application's callback returned; `undefined` means that there is no such user.
  *
- * Anything that is neither a user, nor nobody, nor a failure is an error of the callback: as a user, `true` or a text would
- * let everyone in.
+ * Any other value is an error of the callback: if `true` or a text were a user, everyone would be let in.
  *
  * @param callback what the application calls it, for the error
  * @throws {UsageError} `ERR_PASSPORT_USER`

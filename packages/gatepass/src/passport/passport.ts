@@ -21,7 +21,7 @@ export interface Rejection {
   /** That of the first failure which has one, else 401. */
   readonly status: number
   readonly challenges: readonly string[]
-  /** What the login was begun for, in an earlier request. */
+  /** The intent of the earlier request that began this login. */
   readonly intent?: LoginIntent
 }
 
@@ -29,7 +29,7 @@ export interface Rejection {
 export type Verdict<User> =
   | (Success<User> & {
       readonly strategy: string
-      /** What the login was begun for, in an earlier request; of one that was begun to link, nobody is to be logged in. */
+      /** The intent of the earlier request that began this login. If it was begun to link an account, log in no user. */
       readonly intent?: LoginIntent
     })
   | Redirect
@@ -53,8 +53,8 @@ export interface PassportOptions<User, Name extends string = string> {
   /** Where logins are kept. Leave it out when every request carries its own credentials. */
   sessions?: SessionManager<object>
   /**
-   * Keys of the session data that survive the login of a visitor: a cart, a language. Default none, since whoever planted
-   * a session in the browser chose its data; flash messages survive always.
+   * Keys of the session data that survive the login of a visitor: a cart, a language. Default none: an attacker who planted
+   * a session in the browser chose its data. Flash messages always survive.
    */
   carry?: readonly string[]
   clock?: () => Timestamp
@@ -77,7 +77,7 @@ export interface LoginOptions {
 interface Finding<User> {
   user: User | undefined
   anonymity: Anonymity | undefined
-  /** What came of the credentials that the request itself carries. */
+  /** The verdict on the credentials that the request itself carries. */
   own?: (Success<User> & { readonly strategy?: string }) | Rejection
   /** The login is this request's own: no store knows of it yet. */
   ownLogin?: true
@@ -174,7 +174,7 @@ export class Passport<User, Name extends string = string> {
   ): Promise<void> {
     const { user, intent } = success
     if (intent?.purpose === 'link') {
-      throw new UsageError('ERR_PASSPORT_OPTIONS', 'What was begun to link an identity is no login', {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', 'A login that was begun to link an identity must not log in', {
         hint: 'Look at `verdict.intent.purpose` before you call login().',
       })
     }
@@ -203,8 +203,8 @@ export class Passport<User, Name extends string = string> {
       }
       session.assign(subjectOf(this.#users, user), proof, { carry: this.#carry })
       if (success.strategy !== undefined && success.sid !== undefined) {
-        // The provider may have said meanwhile that this login has ended there. The session is stored first: `list` tells of
-        // a word that comes from then on, and an earlier one has left a note.
+        // The provider may have ended this login meanwhile. The session is stored first: from then on a logout message finds
+        // it in `list`, and an earlier message has left a note.
         await session.update(() => {})
         const { at: endedAt } = (await this.#hooks?.noted(endedLoginId(success.strategy, success.sid))) ?? {}
         if (typeof endedAt === 'number' && this.#clock() <= endedAt + CLOCKS_APART) {
@@ -219,8 +219,8 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Believes what this request says of itself in `Authorization`, and not its cookie: the user, and the session that the
-   * credentials name. To be called before anybody opens the session. Credentials that are refused leave nobody.
+   * Takes user and session from the `Authorization` field of this request, and not from its cookie. Call it before the session
+   * is opened. If the credentials are refused, the request has no user.
    */
   async identify(exchange: Exchange, names: Name | readonly Name[]): Promise<void> {
     const verdict = await this.authenticate(exchange, names)
@@ -234,8 +234,8 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * What came of the credentials that the request itself carries: the success, with its `scope` and `info`, or why they were
-   * refused. `undefined` where a session says who it is, or nobody does.
+   * The verdict on the credentials that the request itself carries: the success with its `scope` and `info`, or why they were
+   * refused. `undefined` if the user comes from a session, or if there is no user.
    */
   credentials(exchange: Exchange): (Success<User> & { readonly strategy?: string }) | Rejection | undefined {
     const known = this.#known(exchange)
@@ -243,9 +243,9 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Ends this session; `everywhere` ends all sessions of its subject. Harmless when nobody is logged in.
+   * Ends this session; `everywhere` ends all sessions of its subject. Harmless if no user is logged in.
    *
-   * @throws {ProtocolError} `ERR_TOKEN_SCOPE` (403) for a token or an API key that belongs to no session: it would go on
+   * @throws {ProtocolError} `ERR_TOKEN_SCOPE` (403) for a token or an API key without a session: it would stay valid
    */
   async logout(exchange: Exchange, options: { everywhere?: boolean } = {}): Promise<void> {
     if (this.#sessions !== undefined) {
@@ -258,7 +258,7 @@ export class Passport<User, Name extends string = string> {
     exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Finding<User>)
   }
 
-  /** The logged-in user; looked up at most once per exchange, and at once where store and `users.find` answer at once. */
+  /** The logged-in user. It is looked up at most once per exchange, without waiting if store and `users.find` answer at once. */
   user(exchange: Exchange): Awaitable<User | undefined> {
     const known = this.#known(exchange)
     if (known !== undefined) return known instanceof Promise ? known : known.user
@@ -267,7 +267,7 @@ export class Passport<User, Name extends string = string> {
       const { subject } = session
       if (subject === undefined) return this.#nobody(exchange, session.absence ?? 'not-logged-in')
       return andThen(settled(this.#users.find(subject)), (found) => {
-        // A logout, or another login, may have come in while the application looked.
+        // A logout or another login may have happened during the lookup.
         const decided = this.#known(exchange)
         if (decided !== undefined && !(decided instanceof Promise)) return decided.user
         if (found === undefined || found === null || found === false) {
@@ -293,8 +293,8 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Whether the login of this exchange still stands: session and user are looked up again, since a body may have been on its way
-   * for long. If it has ended, `user` gives nobody from here on.
+   * Whether the login of this exchange still stands. Session and user are looked up again, since a body may have taken long to
+   * arrive. If the login has ended, `user` gives `undefined` from here on.
    */
   stillStands(exchange: Exchange): Awaitable<boolean> {
     const known = this.#known(exchange)
@@ -306,7 +306,7 @@ export class Passport<User, Name extends string = string> {
     })
   }
 
-  /** Why `user` gave nobody; `undefined` when it gave somebody or was not asked. */
+  /** Why `user` gave no user. `undefined` if it gave one, or was not asked. */
   anonymity(exchange: Exchange): Anonymity | undefined {
     const known = this.#known(exchange)
     return known instanceof Promise ? undefined : known?.anonymity
@@ -324,7 +324,7 @@ export class Passport<User, Name extends string = string> {
     try {
       session.destroy()
     } catch (error) {
-      // First asked for after the response began: the next request ends the session.
+      // The response has begun, so the next request ends the session.
       if (!(error instanceof UsageError && error.code === 'ERR_RESPONSE_STARTED')) throw error
     }
     return this.#nobody(exchange, anonymity)
@@ -336,15 +336,15 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Notes that a login has ended at its provider, for logins that are on their way back from there. To be called before the
-   * sessions that it began are ended.
+   * Notes that a login has ended at its provider, for callbacks that arrive later. Call it before you end the sessions of that
+   * login.
    */
   async noteEndedLogin(strategy: string, { sid, issuedAt }: EndedLogin): Promise<void> {
     if (sid === undefined) return
     await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN)
   }
 
-  /** Asks store and application anew: what this exchange knows may be older than the provider's answer. */
+  /** Asks store and application again: what this exchange knows may be older than the provider's answer. */
   async #linking(exchange: Exchange, begun: LoginIntent): Promise<Linking | undefined> {
     const { purpose, subject, session, stamp } = begun
     if (purpose !== 'link' || subject === undefined || session === undefined) return undefined
@@ -354,7 +354,7 @@ export class Passport<User, Name extends string = string> {
     return { subject, stamp: this.#users.stamp?.(now.user), sessionId: now.record.id, stillStands }
   }
 
-  /** The login of this exchange's session as store and application have it now; `undefined`: it has ended. */
+  /** The login of this exchange's session as store and application know it now; `undefined` if it has ended. */
   #lookAgain(exchange: Exchange): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
     const { id = '' } = this.#sessions?.opened(exchange) ?? {}
     return andThen(this.#hooks?.current(id), (record) => {
