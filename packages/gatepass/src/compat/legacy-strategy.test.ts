@@ -3,11 +3,13 @@ import type { AddressInfo } from 'node:net'
 import express, { type Request } from 'express'
 import fastify from 'fastify'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { gatepass as expressGatepass } from '../adapters/express.ts'
 import { gatepass as fastifyGatepass } from '../adapters/fastify.ts'
 import { gatepass } from '../adapters/node.ts'
 import type { Attempt } from '../passport/strategy.ts'
 import { memoryStore } from '../stores/memory.ts'
-import { TestBrowser } from '../testing/browser.ts'
+import { local } from '../strategies/local.ts'
+import { TestBrowser, type VisitOptions } from '../testing/browser.ts'
 import { TestExchange } from '../testing/exchange.ts'
 import { fromPassport } from './legacy-strategy.ts'
 import type { LegacyStrategy } from './passport/ask.ts'
@@ -345,4 +347,132 @@ test('a login that a person cancelled is refused and no error, by all names of i
       this.error(broken)
     }, '/back?error=invalid_scope'),
   ).toEqual({ error: 'broken' })
+})
+
+describe('while the provider answers, or `verify` works,', () => {
+  type Request = { user?: { id: string } }
+  type Done = (error: unknown, user?: object) => void
+
+  /** Ada, logged in, and her callback of a strategy whose `verify` links, as Passport's documentation has it. */
+  async function linking(options: {
+    before?: Promise<void>
+    within?: Promise<void>
+    synchronous?: boolean
+    provedNow?: boolean
+  }) {
+    const linked: string[] = []
+    const asked = Promise.withResolvers<void>()
+    const shown = Promise.withResolvers<void>()
+    const strategy = Object.assign(
+      Object.create({
+        async authenticate(this: Actions & { _verify: (...args: unknown[]) => void }, req: Request) {
+          asked.resolve()
+          await options.before
+          this._verify(req, 'fb-1', (error: unknown, user?: object) => (error ? this.error(error) : this.success(user)))
+        },
+      }),
+      {
+        name: 'fb',
+        async _verify(req: Request, id: string, done: Done) {
+          if (req.user === undefined) return done(null, { id })
+          shown.resolve()
+          await options.within
+          linked.push(`${req.user.id} is ${id}`)
+          done(null, { ...req.user })
+        },
+      },
+    )
+    const auth = expressGatepass({
+      sessions: { store: memoryStore() },
+      users: {
+        find: (id: string) => (options.synchronous ? { id } : Promise.resolve({ id })),
+        subject: (user) => user.id,
+        synchronous: options.synchronous === true,
+      },
+      strategies: [
+        local({ verify: (id: string) => ({ id }) }),
+        fromPassport<{ id: string }>(strategy, { provedNow: options.provedNow === true }),
+      ],
+    })
+    const app = express().use(auth)
+    app.post('/login', auth.login('local'), (req, res) => void res.json(req.user))
+    app.get('/rotate', (req, res) => {
+      req.session.rotate()
+      res.end()
+    })
+    app.get('/back', auth.login('fb', { success: '/linked' }))
+    app.get('/recent', auth.requireLogin({ maxAge: 600 }), (req, res) => void res.json(req.user))
+    app.get('/me', (req, res) => void res.json(req.user ?? null))
+    const server = app.listen(0, 'localhost')
+    onTestFinished(() => void server.close())
+    await new Promise((resolve) => server.once('listening', resolve))
+    const browser = new TestBrowser(`http://localhost:${(server.address() as AddressInfo).port}`)
+    const user = async () => (await browser.fetch('/me')).json()
+    if (options.before !== undefined || options.within !== undefined) {
+      await browser.fetch('/login', { form: { username: 'ada', password: 'x' } })
+      expect(await user()).toEqual({ id: 'ada' })
+    }
+    return {
+      auth,
+      browser,
+      linked,
+      user,
+      asked: asked.promise,
+      shown: shown.promise,
+      back: () => browser.fetch('/back', { manual: true }),
+    }
+  }
+
+  test.each([false, true])(
+    'a login that ends is not shown to `verify`, and is not begun again: %s',
+    async (synchronous) => {
+      const answers = Promise.withResolvers<void>()
+      const w = await linking({ before: answers.promise, synchronous })
+      const back = w.back()
+      await w.asked
+      expect(await w.auth.sessions.revokeAll('ada')).toBe(1)
+      answers.resolve()
+      expect(await (await back).json()).toMatchObject({ error: { code: 'ERR_OAUTH_LINK_ENDED' } })
+      expect([w.linked, await w.user()]).toEqual([[], null])
+    },
+  )
+
+  test('a login that ends in `verify` is not begun again', async () => {
+    const written = Promise.withResolvers<void>()
+    const w = await linking({ within: written.promise })
+    const back = w.back()
+    await w.shown
+    await w.auth.sessions.revokeAll('ada')
+    written.resolve()
+    expect(await (await back).json()).toMatchObject({ error: { code: 'ERR_OAUTH_LINK_ENDED' } })
+    expect(await w.user()).toBeNull()
+  })
+
+  test.each<[string, string, VisitOptions]>([
+    ['a rotation', '/rotate', {}],
+    ['a second login', '/login', { form: { username: 'ada', password: 'x' } }],
+  ])('a login whose session is moved by %s goes on', async (_, path, visit) => {
+    const answers = Promise.withResolvers<void>()
+    const w = await linking({ before: answers.promise })
+    const back = w.back()
+    await w.asked
+    await w.browser.fetch(path, visit)
+    answers.resolve()
+    expect((await back).headers.get('location')).toBe('/linked')
+    expect(w.linked).toEqual(['ada is fb-1'])
+  })
+
+  test('a visitor logs in', async () => {
+    const w = await linking({})
+    expect((await w.back()).headers.get('location')).toBe('/linked')
+    expect([w.linked, await w.user()]).toEqual([[], { id: 'fb-1' }])
+  })
+
+  test('its login is as old as 1970 unless the application says that it is proved now', async () => {
+    for (const provedNow of [false, true]) {
+      const w = await linking({ provedNow })
+      await w.back()
+      expect((await w.browser.fetch('/recent')).status).toBe(provedNow ? 200 : 401)
+    }
+  })
 })

@@ -4,6 +4,7 @@ import { NodeExchange } from '../http/node.ts'
 import type { Failure, Outcome, Redirect } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { isCancelled } from '../protocols/oauth2/callback.ts'
+import { failureOf, linkEnded } from '../strategies/oauth2/refusals.ts'
 import { trustedOrigin } from '../strategies/oauth2/trusted-origin.ts'
 import { flowState } from './legacy-strategy/flow-state.ts'
 import { requestFor } from './legacy-strategy/request.ts'
@@ -16,9 +17,18 @@ export interface FromPassportOptions<Name extends string = string> {
   name?: Name
   /** Seconds within which the strategy must conclude. Default 30. */
   timeout?: number
+  /**
+   * Each login proves now who the person is: by a password, or on a way to a provider and back. Guards with `maxAge` then let it
+   * in. Default false, because a strategy may take a token of last year. A strategy that gets its `state` from us needs no word.
+   */
+  provedNow?: boolean
 }
 
-const fromPassportOptions: OptionKinds<FromPassportOptions> = { name: 'string', timeout: 'number' }
+const fromPassportOptions: OptionKinds<FromPassportOptions> = {
+  name: 'string',
+  timeout: 'number',
+  provedNow: 'boolean',
+}
 
 /**
  * A strategy made for Passport, from npm or one's own, for `gatepass({ strategies })` on the adapters for Node. What it calls
@@ -52,7 +62,9 @@ export function fromPassport<User = never, const Name extends string = string>(
       const session = await attempt.sessions?.open(exchange)
       const req = await requestFor(exchange, session?.data)
       const conclusion = await within(timeout, name, exchange, conclusionOf(strategy, req, attempt))
-      return outcomeOf<User>(conclusion, exchange)
+      const outcome = outcomeOf<User>(conclusion, exchange, name)
+      const provedNow = options.provedNow === true && outcome.type === 'success'
+      return provedNow && attempt.clock ? { ...outcome, at: attempt.clock() } : outcome
     },
   }
 }
@@ -75,7 +87,8 @@ function hasRelativeCallback(strategy: LegacyStrategy, options: Attempt['options
 function conclusionOf(strategy: LegacyStrategy, req: object, attempt: Attempt): Promise<Conclusion> {
   const options = { ...attempt.options }
   const instead = flowState(strategy, attempt.flow, options)
-  return new Promise((resolve) => ask(strategy, { req, options, ...(instead && { instead }) }, resolve))
+  const objection = async () => ((await attempt.stillStands?.()) === false ? linkEnded() : undefined)
+  return new Promise((resolve) => ask(strategy, { req, options, objection, ...(instead && { instead }) }, resolve))
 }
 
 /** A strategy that answers by itself, through `req.res`, does not conclude, and need not. */
@@ -86,7 +99,7 @@ function within<T>(seconds: number, name: string, { response }: NodeExchange, as
   })
 }
 
-function outcomeOf<User>(conclusion: Conclusion, exchange: Exchange): Outcome<User> {
+function outcomeOf<User>(conclusion: Conclusion, exchange: Exchange, name: string): Outcome<User> {
   switch (conclusion.type) {
     case 'success': {
       const { user, info } = conclusion
@@ -101,8 +114,15 @@ function outcomeOf<User>(conclusion: Conclusion, exchange: Exchange): Outcome<Us
     case 'error':
       // passport-oauth2 knows `access_denied` alone for a person who has cancelled.
       if (isCancellation(conclusion.error)) return { type: 'failure', reason: 'denied' }
-      throw conclusion.error
+      return refused(conclusion.error, name)
   }
+}
+
+/** A login that has ended meanwhile is a refusal; every other error is thrown on. */
+function refused(error: unknown, name: string): Failure {
+  const failure = failureOf(error, name)
+  if (failure === undefined) throw error
+  return failure
 }
 
 function redirect(location: string, status: number | undefined): Redirect {

@@ -2,7 +2,7 @@ import { type Awaitable, andThen } from '../awaitable.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
 import { isSafe } from '../http/same-origin.ts'
 import type { SessionManager } from '../session/manager.ts'
-import { ageOf } from './outcome.ts'
+import { AHEAD, ageOf } from './outcome.ts'
 import type { Passport } from './passport.ts'
 import {
   cookieRequiredReply,
@@ -65,8 +65,10 @@ export class Guard<User, Name extends string> {
         if (!inScope) return insufficientScopeReply(exchange, scope)
       }
       if (maxAge === undefined && cookie !== true) return undefined
-      const provedAt = token === undefined ? this.#sessions.opened(exchange)?.login?.at : token.at
-      if (maxAge === undefined || ageOf(provedAt, this.#clock()) / 1000 <= maxAge) {
+      const now = this.#clock()
+      const age =
+        token === undefined ? ageOf(this.#sessions.opened(exchange)?.login?.at, now, AHEAD.ours) : ageOf(token.at, now)
+      if (maxAge === undefined || age / 1000 <= maxAge) {
         return andThen(this.#passport.stillStands(exchange), (stands) =>
           stands ? undefined : this.#refuse(exchange, options),
         )

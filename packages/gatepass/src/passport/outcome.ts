@@ -9,8 +9,8 @@ export interface Success<User> {
   /** How it was proved, RFC 8176 values: `pwd`, `otp`, `hwk`, `mfa` … */
   readonly amr?: readonly string[]
   /**
-   * When it was proved; OpenID Connect's `auth_time`, in milliseconds. Left out: now for a login that is kept, unknown for
-   * credentials that come with the request. An unknown time is too long ago for every `maxAge`.
+   * When it was proved; OpenID Connect's `auth_time`, in milliseconds. Left out: now, if the strategy has finished its flow or the
+   * application logs the user in by hand; otherwise unknown. An unknown time is too long ago for every `maxAge`.
    */
   readonly at?: Timestamp
   /** The session at the provider, which a back-channel logout names (OpenID Connect's `sid`). */
@@ -122,14 +122,22 @@ export function isFailure(verdict: unknown): verdict is Failure {
   return typeof verdict === 'object' && verdict !== null && 'type' in verdict && verdict.type === 'failure'
 }
 
-/** How far another clock may be ahead of ours, in milliseconds. */
+/** How far another clock may be ahead of ours where two times are compared, in milliseconds. */
 export const CLOCKS_APART = 30_000
+
+/** How far ahead of our clock the time of a proof may be and still count as now, in milliseconds. */
+export const AHEAD = {
+  /** Written by another process of ours: stores allow their clocks an hour (docs/stores.md). */
+  ours: 3_600_000,
+  /** Said by a provider, a token or a strategy. */
+  theirs: 300_000,
+} as const
 
 /**
  * How long ago something was proved, in milliseconds. Infinitely long where that is not known: `at` is missing, is not a
- * number, or is in the future, as milliseconds are where seconds are meant.
+ * number, or is further in the future than clocks are apart, as milliseconds are where seconds are meant.
  */
-export function ageOf(at: Timestamp | undefined, now: Timestamp): number {
-  if (typeof at !== 'number' || !(at <= now + CLOCKS_APART)) return Number.POSITIVE_INFINITY
+export function ageOf(at: Timestamp | undefined, now: Timestamp, ahead: number = AHEAD.theirs): number {
+  if (typeof at !== 'number' || !(at <= now + ahead)) return Number.POSITIVE_INFINITY
   return Math.max(0, now - at)
 }

@@ -197,6 +197,24 @@ describe('login and user', () => {
     expect(jar.names).toEqual([])
   })
 
+  test('a new password logs in, although the browser still has the session of the old one', async () => {
+    let stamp = 'old'
+    const { passport, sessions, jar, logIn, byId } = world({ stamp: () => stamp })
+    await logIn()
+    stamp = 'new'
+    const users = { find: (id: string) => byId.get(id), subject: (user: User) => user.id, stamp: () => stamp }
+    const form = concluding('form', { type: 'success', user: ada })
+    const other = new Passport<User>({ users, strategies: [form], sessions })
+    const exchange = jar.exchange()
+    expect((await sessions.open(exchange)).subject).toBe('ada')
+    const verdict = await other.authenticate(exchange, 'form')
+    expect(verdict.type).toBe('success')
+    if (verdict.type === 'success') await other.login(exchange, verdict)
+    await sessions.commit(exchange)
+    jar.receive(exchange)
+    expect(await passport.user(jar.exchange())).toEqual(ada)
+  })
+
   test('a user who is gone is logged out', async () => {
     const { logIn, request, passport, byId } = world()
     await logIn()
@@ -596,33 +614,57 @@ describe('what is not a user', () => {
 })
 
 describe('when a login was proved', () => {
-  const at = async (
-    success: { at?: number; strategy?: string },
-    headers: Record<string, string> = {},
-  ): Promise<number | undefined> => {
+  const at = async (success: { at?: number; strategy?: string }): Promise<number | undefined> => {
     const { passport, sessions, clock } = world()
-    const exchange = new TestExchange({ headers })
+    const exchange = new TestExchange()
     await passport.login(exchange, { type: 'success', user: ada, ...success })
     const { login } = await sessions.open(exchange)
     return login && login.at - clock()
   }
 
-  test('is now, by hand and by a strategy that asked the person', async () => {
+  test('is now, where the application logs in by hand', async () => {
     expect(await at({})).toBe(0)
-    expect(await at({}, { authorization: 'Basic x' })).toBe(0)
-    expect(await at({ strategy: 'local' })).toBe(0)
   })
 
-  test('is unknown, and so long ago, where a strategy took a token from the request and does not say', async () => {
+  test('is unknown, and so long ago, where a strategy does not say, wherever it took a token from', async () => {
     const { clock } = world()
-    expect(await at({ strategy: 'theirs' }, { authorization: 'Bearer last-year' })).toBe(-clock())
+    expect(await at({ strategy: 'theirs' })).toBe(-clock())
+  })
+
+  test('is now for a strategy that does not say and has finished its flow, whatever a proxy made the browser send', async () => {
+    const { sessions, clock } = world()
+    let handle: string | undefined
+    const github: Strategy<User, 'github'> = {
+      name: 'github',
+      async authenticate(_, { flow }) {
+        if (handle !== undefined && (await flow.finish(handle)) !== undefined) return { type: 'success', user: ada }
+        handle = await flow.start({}, 600)
+        return { type: 'redirect', location: 'https://github.example' }
+      },
+    }
+    const token = concluding('token', { type: 'success', user: ada })
+    const users = { find: () => ada, subject: (user: User) => user.id }
+    const passport = new Passport<User>({ users, strategies: [github, token], sessions, clock })
+    const jar = new TestJar()
+    const proved = async () => {
+      const exchange = jar.exchange({ headers: { authorization: 'Basic c3RhZ2luZzpzdGFnaW5n' } })
+      const verdict = await passport.authenticate(exchange, handle === 'used' ? 'token' : 'github')
+      if (verdict.type === 'success') await passport.login(exchange, verdict)
+      await sessions.commit(exchange)
+      jar.receive(exchange)
+      return (await sessions.open(jar.exchange())).login?.at
+    }
+    expect(await proved()).toBeUndefined()
+    expect(await proved()).toBe(clock())
+    handle = 'used'
+    expect(await proved()).toBe(0)
   })
 
   test('is what the strategy says, unless that time has not come yet', async () => {
     const { clock } = world()
     expect(await at({ at: clock() - 5000 })).toBe(-5000)
-    expect(await at({ at: clock() + 5000 })).toBe(0)
-    for (const wrong of [clock() * 1000, Number.NaN, Number.POSITIVE_INFINITY])
+    for (const ahead of [5000, 31_000, 300_000]) expect(await at({ at: clock() + ahead })).toBe(0)
+    for (const wrong of [clock() + 300_001, clock() * 1000, Number.NaN, Number.POSITIVE_INFINITY])
       expect(await at({ at: wrong })).toBe(-clock())
   })
 })

@@ -1,7 +1,7 @@
 import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
-import { authorizationOf, challenge } from '../http/authorization.ts'
+import { challenge } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type LoginProof, readAbout } from '../session/about.ts'
 import { hooksOf, type SessionHooks } from '../session/hooks.ts'
@@ -130,7 +130,8 @@ export class Passport<User, Name extends string = string> {
         sessions === undefined
           ? { ...withoutSessions, intent }
           : new BrowserLoginFlow(exchange, sessions, { ...owner, linking: (link) => this.#linking(exchange, link) })
-      const attempt: Attempt = { flow, options, sessions, clock: this.#clock }
+      const stillStands = (): Awaitable<boolean> => this.#loginStands(exchange, flow)
+      const attempt: Attempt = { flow, options, sessions, clock: this.#clock, stillStands }
       const concluded = settled(strategy.authenticate(exchange, attempt))
       let outcome = concluded instanceof Promise ? await concluded : concluded
       if (outcome.type === 'success' && outcome.session !== undefined && this.#users.stamp !== undefined) {
@@ -138,16 +139,22 @@ export class Passport<User, Name extends string = string> {
         const { login } = readAbout(outcome.session.about)
         if (!hasCurrentStamp(this.#users, outcome.user, login)) outcome = OUTDATED
       }
+      // A flow that was finished began with this browser a moment ago, and led to a provider and back.
+      const finished = flow.intent !== intent
       intent = flow.intent
       switch (outcome.type) {
         case 'success':
           requireUser(`The strategy "${strategy.name}"`, outcome.user)
-          // Also for an application that links by the verdict, and not in its strategy.
-          if (intent.purpose === 'link' && (await flow.linking()) === undefined) {
+          if (!(await this.#mayFollow(exchange, outcome, flow))) {
             failures.push({ ...LINK_ENDED, strategy: strategy.name })
             break
           }
-          return { ...outcome, strategy: strategy.name, ...(intent !== begun && { intent }) }
+          return {
+            ...outcome,
+            strategy: strategy.name,
+            ...(finished && outcome.at === undefined && { at: this.#clock() }),
+            ...(intent !== begun && { intent }),
+          }
         case 'redirect':
         case 'respond':
           return outcome
@@ -187,11 +194,11 @@ export class Passport<User, Name extends string = string> {
       }
       const session = await this.#sessions.open(exchange)
       const now = this.#clock()
-      const age = ageOf(success.at, now)
-      // A strategy that does not say when proved it now, by a form or by a way to a provider and back. With a token in
-      // `Authorization` it did not, so the age is unknown. A login of unknown age is one of 1970.
-      const provedNow = success.strategy === undefined || authorizationOf(exchange) === undefined
-      const at = success.at === undefined && provedNow ? now : Number.isFinite(age) ? now - age : 0
+      // The application that logs a user in by hand decides now. A strategy that does not say when may have taken a token of
+      // last year, so the age is unknown. A login of unknown age is one of 1970.
+      const byHand = success.strategy === undefined && success.at === undefined
+      const age = byHand ? 0 : ageOf(success.at, now)
+      const at = Number.isFinite(age) ? now - age : 0
       const stamp = stampOf(this.#users, user)
       const proof = {
         at,
@@ -354,10 +361,37 @@ export class Passport<User, Name extends string = string> {
     return { subject, stamp: this.#users.stamp?.(now.user), sessionId: now.record.id, stillStands }
   }
 
+  /** Whether the login that the request arrived with still stands, also where its session has moved; true if it had none. */
+  #loginStands(exchange: Exchange, flow: LoginFlow): Awaitable<boolean> {
+    if (flow.intent.purpose === 'link') return flow.linking().then((linking) => linking !== undefined)
+    const subject = this.#sessions?.opened(exchange)?.subject
+    if (subject === undefined) return true
+    return andThen(this.user(exchange), (user) => {
+      const known = this.#known(exchange)
+      // A login that was over when the request arrived shows no user to the strategy.
+      if (user === undefined || known instanceof Promise || known?.ownLogin === true) return true
+      return andThen(this.#lookAgain(exchange, 'rotation or login'), (now) => now?.record.subject === subject)
+    })
+  }
+
+  /**
+   * Whether a login or a link may follow from this success. A strategy may have taken its user from the login that the request
+   * arrived with, or have linked an identity to it, and have waited since: that login must not have ended meanwhile.
+   */
+  #mayFollow(exchange: Exchange, { user, persist }: Success<User>, flow: LoginFlow): Awaitable<boolean> {
+    if (flow.intent.purpose === 'link') return this.#loginStands(exchange, flow)
+    const subject = this.#sessions?.opened(exchange)?.subject
+    if (subject === undefined || persist === false || subjectOf(this.#users, user) !== subject) return true
+    return this.#loginStands(exchange, flow)
+  }
+
   /** The login of this exchange's session as store and application know it now; `undefined` if it has ended. */
-  #lookAgain(exchange: Exchange): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
+  #lookAgain(
+    exchange: Exchange,
+    moved: 'rotation' | 'rotation or login' = 'rotation',
+  ): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
     const { id = '' } = this.#sessions?.opened(exchange) ?? {}
-    return andThen(this.#hooks?.current(id), (record) => {
+    return andThen(this.#hooks?.current(id, moved), (record) => {
       const subject = record?.subject
       if (record === undefined || typeof subject !== 'string') return undefined
       const { login } = readAbout(record.about)

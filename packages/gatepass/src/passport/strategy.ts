@@ -30,6 +30,11 @@ export interface Attempt {
   readonly options: Readonly<Record<string, unknown>>
   /** Where logins are kept, if they are: for strategies that keep more there than a flow, and for tokens that name a session. */
   readonly sessions?: SessionManager<object> | undefined
+  /**
+   * Whether the login that the request arrived with still stands; true if there was none. A strategy that acts for the user of
+   * that login asks after its last wait.
+   */
+  readonly stillStands?: () => Awaitable<boolean>
   /** For a strategy that knows when it was proved: a password is proved by this request, a token was at some other time. */
   readonly clock?: () => Timestamp
 }

@@ -21,8 +21,12 @@ export interface SessionHooks {
   readonly keys: Keys | undefined
   /** Loads the live record with this id, for callers that know it from something other than the cookie. */
   record(id: string): Awaitable<SessionRecord | undefined>
-  /** The live record of the session that was under this id, also if it has moved to another id a moment ago. */
-  current(id: string): Awaitable<SessionRecord | undefined>
+  /**
+   * The live record of the session that was under this id, also if it has moved to another id a moment ago.
+   *
+   * @param moved by what it may have moved: a login changes its handle as well, and perhaps its subject
+   */
+  current(id: string, moved?: 'rotation' | 'rotation or login'): Awaitable<SessionRecord | undefined>
   /**
    * Makes this record the session of an exchange that has not opened one yet, and ignores its session cookie. The session
    * sets no cookie. Without a record the session is empty and never stored.

@@ -160,11 +160,13 @@ export class SessionManager<Data extends object = SessionData> {
     return {
       keys,
       record: (id) => (isSessionId(id) ? andThen(store.load(id), (record) => this.#live(record)) : undefined),
-      current: (id) =>
+      current: (id, moved = 'rotation') =>
         andThen(isSessionId(id) ? store.load(id) : undefined, (record) => {
           if (record === undefined || endingOf(record) === undefined) return this.#live(record)
           return whereabouts(store, record.id, clock).then((there) =>
-            there?.record.handle === record.handle ? this.#live(there.record) : undefined,
+            moved === 'rotation or login' || there?.record.handle === record.handle
+              ? this.#live(there?.record)
+              : undefined,
           )
         }),
       adopt: (exchange, record) => {

@@ -485,8 +485,12 @@ describe('ASVS 6.8.4: what was asked for is checked in return', () => {
       })
     }
     expect(w.codes()).toEqual(['ERR_OIDC_AUTH_TIME', 'ERR_OIDC_AUTH_TIME', 'ERR_OIDC_AUTH_TIME'])
-    w.provider.lies.claims = { auth_time: seconds - 500 }
-    expect(await w.logIn({}, { maxAge: 600 })).toMatchObject({ subject: someone })
+    // The provider's clock may be a few minutes ahead of ours.
+    for (const auth_time of [seconds - 500, seconds + 200]) {
+      w.provider.lies.claims = { auth_time }
+      expect(await w.logIn({}, { maxAge: 600 })).toMatchObject({ subject: someone })
+    }
+    expect(w.codes()).toHaveLength(3)
   })
 
   test('a login by another method than asked for is refused', async () => {

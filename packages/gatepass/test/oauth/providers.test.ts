@@ -459,9 +459,12 @@ describe('facebook’s Limited Login', () => {
     await using w = await site('of this app')
     w.provider.lies.answer = { '/.well-known/oauth/openid/jwks/': (_req, res) => w.provider.keys(res) }
     for (const iss of ['https://www.facebook.com', w.provider.issuer]) {
-      const token = await w.provider.idToken({ nonce: 'of this app', iss, sub: '7' })
+      const issuedAt = Math.floor(w.clock() / 1000) - 100
+      const token = await w.provider.idToken({ nonce: 'of this app', iss, sub: '7', iat: issuedAt })
       expect(await w.browser.login(post(token))).toMatchObject({ subject: someone })
       expect(w.identity()).toMatchObject({ issuer: 'https://www.facebook.com', subject: '7', emailVerified: false })
+      const { login } = await w.app.gatepass.sessions.open(w.browser.jar.exchange())
+      expect(login?.at, 'proved when the token was issued').toBe(issuedAt * 1000)
     }
   })
 

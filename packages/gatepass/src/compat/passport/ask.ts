@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
-import { heard } from './promises.ts'
+import { type Hearing, heard } from './promises.ts'
 
 /** A strategy made for Passport: it concludes by calling `this.success`, `fail`, `redirect`, `pass` or `error`. */
 export interface LegacyStrategy {
@@ -23,6 +24,8 @@ export interface Inquiry {
   readonly options: object
   /** Members that the strategy is to see instead of its own. */
   readonly instead?: Readonly<Record<string, unknown>>
+  /** Asked before a callback of the application sees the request, and so its user. An error is the conclusion instead. */
+  readonly objection?: () => Awaitable<Error | undefined>
 }
 
 /** Asks a strategy about one request; the first conclusion counts. */
@@ -35,7 +38,7 @@ export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (concl
     return questionsTo(strategy).run(question, authenticate, strategy)
   }
   const question = new Question(conclude, askItself)
-  const view = viewOf(strategy, question, instead)
+  const view = viewOf(strategy, question, inquiry)
   if (withPrivateMembers.has(strategy)) question.guard(askItself)
   // An arrow function knows no other `this` than the strategy.
   else if (Object.hasOwn(strategy, 'authenticate'))
@@ -110,26 +113,27 @@ function actions(whose: () => Question): object {
 }
 
 /** The strategy as one request sees it: what is written to it stays with that request. */
-function viewOf(strategy: LegacyStrategy, question: Question, instead: Inquiry['instead']): object {
+function viewOf(strategy: LegacyStrategy, question: Question, inquiry: Inquiry): object {
   const own = strategy as unknown as Readonly<Record<string, unknown>>
   const view = Object.create(strategy) as Record<string, unknown>
   const failed = (error: unknown): void => question.error(error)
+  const objection = (args: readonly unknown[]) => (args.includes(inquiry.req) ? inquiry.objection?.() : undefined)
   for (const name of Object.keys(own)) {
-    const member = withHeard(name, own[name], failed)
+    const member = withHeard(name, own[name], { failed, objection })
     if (member !== own[name]) view[name] = member
   }
   return Object.assign(
     view,
-    instead,
+    inquiry.instead,
     actions(() => question),
   )
 }
 
 /** What the application has handed to the strategy may be asynchronous: `verify`, above all. */
-function withHeard(name: string, member: unknown, failed: (error: unknown) => void): unknown {
-  if (typeof member === 'function') return isClass(member) ? member : heard(member, failed)
+function withHeard(name: string, member: unknown, hearing: Hearing): unknown {
+  if (typeof member === 'function') return isClass(member) ? member : heard(member, hearing)
   if (!/^_?options$/.test(name) || !holdsVerify(member)) return member
-  return { ...member, verify: heard(member.verify, failed) }
+  return { ...member, verify: heard(member.verify, hearing) }
 }
 
 function holdsVerify(member: unknown): member is { verify: object } {

@@ -1,3 +1,4 @@
+import type { Awaitable } from '../../awaitable.ts'
 import { real } from '../told.ts'
 
 /** How Node's callbacks are called. */
@@ -24,8 +25,15 @@ export function callEitherWay(call: Call, args: readonly unknown[], done: Done):
   }
 }
 
+/** Who hears of what a function of the application does. */
+export interface Hearing {
+  readonly failed: (error: unknown) => void
+  /** What speaks against a call that has a callback: `failed` hears of it, and the function is not called. */
+  readonly objection: (args: readonly unknown[]) => Awaitable<Error | undefined>
+}
+
 /** The same function, whose promise is an answer as well: `failed` hears of a rejection, its callback of a value. */
-export function heard<Function extends object>(call: Function, failed: (error: unknown) => void): Function {
+export function heard<Function extends object>(call: Function, { failed, objection }: Hearing): Function {
   return new Proxy(call, {
     apply(target, self, args: unknown[]) {
       const at = args.findLastIndex((arg) => typeof arg === 'function')
@@ -35,12 +43,17 @@ export function heard<Function extends object>(call: Function, failed: (error: u
         answered = true
         callback?.(...answer)
       }
-      const returned: unknown = Reflect.apply(target as Call, self, callback ? args.with(at, once) : args)
-      follow(returned, (target as Call).length === at, (error, value) => {
-        if (error) failed(error)
-        else if (!answered) once(null, value)
-      })
-      return returned
+      const act = (): unknown => {
+        const returned: unknown = Reflect.apply(target as Call, self, callback ? args.with(at, once) : args)
+        follow(returned, (target as Call).length === at, (error, value) => {
+          if (error) failed(error)
+          else if (!answered) once(null, value)
+        })
+        return returned
+      }
+      const decide = (against: Error | undefined): unknown => (against === undefined ? act() : failed(against))
+      const against = callback && objection(args)
+      return against instanceof Promise ? against.then((error) => void decide(error)).catch(failed) : decide(against)
     },
   })
 }

@@ -76,12 +76,15 @@ function hashOf(algorithm: string): string {
   return algorithm.endsWith('384') ? 'SHA-384' : 'SHA-512'
 }
 
+/** How far ahead of our clock `auth_time` may be, in seconds. */
+const AHEAD = 300
+
 function checkAuthTime({ auth_time: time }: Claims, { maxAge, now }: IdTokenExpectation): void {
   if (maxAge === undefined) return
   if (!isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'has no `auth_time`')
   const age = now / 1000 - time
-  // A time in the future is refused, because it may be in milliseconds.
-  if (age > maxAge + SKEW || age < -SKEW) {
+  // A provider's clock may be ahead of ours. A time far in the future is refused, because it may be in milliseconds.
+  if (age > maxAge + SKEW || age < -AHEAD) {
     throw refusedToken('ERR_OIDC_AUTH_TIME', 'has an `auth_time` that is too long ago or in the future')
   }
 }
