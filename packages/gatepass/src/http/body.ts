@@ -12,6 +12,11 @@ export interface BodyFormat {
   readonly encoding: string | undefined
 }
 
+/** Whether requests with this method have no body that means anything (RFC 9110 §9.3.1). */
+export function hasNoBody(method: string | undefined): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
 /** The fields of a request without a body. */
 export const noFields: Fields = Object.freeze(Object.create(null))
 

@@ -37,3 +37,14 @@ export interface Exchange {
   /** What each manager remembers about this exchange, by manager. */
   readonly memory: Map<object, unknown>
 }
+
+/** The path of the request target. */
+export function pathOf({ target }: Pick<Exchange, 'target'>): string {
+  return target.split('?', 1)[0] ?? ''
+}
+
+/** The query of the request target, without its question mark. */
+export function queryOf({ target }: Pick<Exchange, 'target'>): string {
+  const start = target.indexOf('?')
+  return start === -1 ? '' : target.slice(start + 1)
+}

@@ -1,7 +1,7 @@
 import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
-import { type Fields, fieldsIn, malformed, noFields, tooLarge } from './body.ts'
+import { type Fields, fieldsIn, hasNoBody, malformed, noFields, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin } from './origin.ts'
 import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
@@ -120,7 +120,7 @@ export class FetchExchange implements PromisingExchange {
 
   async #readFields(): Promise<Fields> {
     const request = this.#platform.current?.() ?? this.request
-    if (request.method === 'GET' || request.method === 'HEAD') return noFields
+    if (hasNoBody(request.method)) return noFields
     const { bodyLimit } = this.#settings
     if (Number(this.header('content-length') ?? 0) > bodyLimit) throw tooLarge(bodyLimit)
     const bytes = request.bodyUsed ? await this.#readAgain() : await readBody(request, bodyLimit)

@@ -5,6 +5,7 @@ import {
   type Fields,
   fieldsIn,
   fieldsOf,
+  hasNoBody,
   malformed,
   noFields,
   parserFor,
@@ -24,7 +25,7 @@ import type { NodeRequest, NodeResponse } from './response-gate.ts'
  * @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413), `ERR_BODY_TYPE` (415), `ERR_BODY_MALFORMED` (400)
  */
 export async function readFields(req: NodeRequest, res: NodeResponse, limit: number): Promise<Fields> {
-  if (req.method === 'GET' || req.method === 'HEAD') return noFields
+  if (hasNoBody(req.method)) return noFields
   const format: BodyFormat = { type: req.headers['content-type'], encoding: req.headers['content-encoding'] }
   const { body } = req as { body?: unknown }
   if (req.readableDidRead || isFilled(body)) {

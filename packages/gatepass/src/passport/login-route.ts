@@ -1,5 +1,5 @@
 import { UsageError } from '../error.ts'
-import type { Exchange, Reply } from '../http/exchange.ts'
+import { type Exchange, queryOf, type Reply } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
 import { isSafe } from '../http/same-origin.ts'
 import type { SessionManager } from '../session/manager.ts'
@@ -161,8 +161,7 @@ export class LoginRoute<User, Name extends string> {
 async function fieldOrParameter(exchange: Exchange, name: string): Promise<unknown> {
   const field = (await exchange.fields())[name]
   if (field !== undefined && field !== null) return field
-  const query = exchange.target.indexOf('?')
-  return query === -1 ? undefined : (new URLSearchParams(exchange.target.slice(query)).get(name) ?? undefined)
+  return new URLSearchParams(queryOf(exchange)).get(name) ?? undefined
 }
 
 function isTicked(value: unknown): boolean {

@@ -2,7 +2,7 @@ import { type Awaitable, andThen, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import { challenge } from '../http/authorization.ts'
-import type { Exchange } from '../http/exchange.ts'
+import { type Exchange, pathOf } from '../http/exchange.ts'
 import { type LoginProof, readAbout } from '../session/about.ts'
 import { hooksOf, type SessionHooks } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
@@ -408,7 +408,7 @@ export class Passport<User, Name extends string = string> {
    * any if none is named. They send the browser on, and do nothing else.
    */
   takesForeignPost(exchange: Exchange, names?: Name | readonly Name[]): boolean {
-    const path = exchange.target.split('?', 1)[0]
+    const path = pathOf(exchange)
     const expected = (strategy: Strategy<User>) => strategy.foreignPost !== undefined && strategy.foreignPost === path
     return names === undefined ? [...this.#strategies.values()].some(expected) : this.#named(names).every(expected)
   }

@@ -1,7 +1,7 @@
 import { type Cookie, plainCookie } from '../cookie/cookie.ts'
 import type { CookieAttributes } from '../cookie/grammar.ts'
 import { UsageError } from '../error.ts'
-import type { Exchange } from '../http/exchange.ts'
+import { type Exchange, pathOf } from '../http/exchange.ts'
 
 const attributes = {
   httpOnly: true,
@@ -58,7 +58,7 @@ function scopesOf(exchange: Exchange): CookieAttributes[] {
   const host = URL.canParse(exchange.origin) ? new URL(exchange.origin).hostname : ''
   const labels = /^[\d.]+$|^\[/.test(host) ? [] : host.split('.')
   const domains = labels.slice(0, -1).map((_, n) => labels.slice(n).join('.'))
-  const steps = (exchange.target.split('?', 1)[0] ?? '').split('/').slice(1)
+  const steps = pathOf(exchange).split('/').slice(1)
   const prefixes = steps.filter((step) => step !== '').map((_, n, all) => `/${all.slice(0, n + 1).join('/')}`)
   // A browser keeps `/app` and `/app/` apart.
   const paths = ['/', ...prefixes.flatMap((prefix) => [prefix, `${prefix}/`])]

@@ -9,12 +9,11 @@
 import type { Awaitable } from '../awaitable.ts'
 import { equal } from '../crypto/equal.ts'
 import { checkOptions, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
-import type { Exchange } from '../http/exchange.ts'
+import { type Exchange, pathOf } from '../http/exchange.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import type { Identity } from '../protocols/oauth2/identity.ts'
 import type { Identified } from './oauth2/code-login.ts'
-import { pathOf } from './oauth2/code-login.ts'
 import { openId, type VerifyIdToken } from './oauth2/openid.ts'
 import { callbackAddress, type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 

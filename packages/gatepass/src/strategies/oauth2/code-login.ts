@@ -1,6 +1,6 @@
 import { randomToken } from '../../crypto/random.ts'
 import { GatepassError, ProtocolError } from '../../error.ts'
-import type { Exchange } from '../../http/exchange.ts'
+import { type Exchange, pathOf, queryOf } from '../../http/exchange.ts'
 import { isFailure, type Outcome, userFrom } from '../../passport/outcome.ts'
 import type { Attempt } from '../../passport/strategy.ts'
 import { authorizationUrl } from '../../protocols/oauth2/authorization.ts'
@@ -177,15 +177,6 @@ function isForeign(exchange: Exchange): boolean {
   if (exchange.method !== 'GET' && exchange.method !== 'HEAD') return false
   const site = exchange.header('sec-fetch-site')
   return site !== undefined && site !== 'same-origin' && site !== 'none'
-}
-
-export function pathOf({ target }: Exchange): string {
-  return target.split('?', 1)[0] ?? ''
-}
-
-function queryOf({ target }: Exchange): string {
-  const start = target.indexOf('?')
-  return start === -1 ? '' : target.slice(start + 1)
 }
 
 /** @throws {ProtocolError} `ERR_OAUTH_CALLBACK` if a field was sent twice or is not a string */
