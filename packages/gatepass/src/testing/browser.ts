@@ -1,6 +1,6 @@
 import { parseSetCookie, type SetCookie } from '../cookie/parse-set-cookie.ts'
 
-/** What {@link TestBrowser.fetch} takes besides the path; a `form` becomes a POST, so does `json`. */
+/** The options of {@link TestBrowser.fetch}. `form` and `json` make the request a POST. */
 export interface VisitOptions {
   method?: string
   headers?: Readonly<Record<string, string>>
@@ -10,12 +10,12 @@ export interface VisitOptions {
   manual?: boolean
 }
 
-/** As many as a browser follows (fetch standard, §4.4). */
+/** How many redirects a browser follows (fetch standard, §4.4). */
 const REDIRECTS = 20
 
 /**
- * Enough of a browser to test a login over HTTP: one origin, a cookie jar, redirects followed, and the request headers by
- * which a server tells its own pages from others (`Origin`, `Sec-Fetch-Site`).
+ * A small browser that tests a login over HTTP. It has one origin and a cookie jar, follows redirects, and sends the headers
+ * that tell a server which page a request comes from (`Origin`, `Sec-Fetch-Site`).
  */
 export class TestBrowser {
   readonly origin: string
@@ -26,7 +26,7 @@ export class TestBrowser {
     this.origin = origin
   }
 
-  /** Another tab would share the jar; this is another browser with a copy of it: a stolen or a remembered cookie. */
+  /** Makes another browser with a copy of the cookies, for stolen or remembered cookies. */
   clone(): TestBrowser {
     const twin = new TestBrowser(this.origin)
     for (const [name, value] of this.jar) twin.jar.set(name, value)

@@ -1,6 +1,6 @@
 import type { Timestamp } from '../session/store.ts'
 
-/** Time that stands still until it is told to move: pass it wherever a `clock` is taken. */
+/** A clock that stands still until the test moves it. Pass it as an option `clock`. */
 export interface TestClock {
   (): Timestamp
   advance(seconds: number): void

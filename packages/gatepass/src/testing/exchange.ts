@@ -1,17 +1,17 @@
 import { Cookies } from '../cookie/cookies.ts'
 import type { Exchange } from '../http/exchange.ts'
 
-/** One request, as a test describes it. */
+/** A request for a test. */
 export interface TestRequest {
   /** Default GET. */
   method?: string
   /** Default `/`. */
   target?: string
-  /** Default `https://app.example`; http makes the exchange insecure. */
+  /** Default `https://app.example`. An http origin makes the exchange insecure. */
   origin?: string
   /** Default true. */
   originConfigured?: boolean
-  /** Lower-case names. A `cookie` field takes the place of the jar's. */
+  /** Header fields with lower-case names. A `cookie` field replaces the cookies of the jar. */
   headers?: Readonly<Record<string, string>>
   fields?: Readonly<Record<string, unknown>>
   remoteAddress?: string
@@ -51,16 +51,16 @@ export class TestExchange implements Exchange {
   }
 }
 
-/** The cookies of one browser between exchanges; it knows one host and one path. */
+/** The cookies of one browser between exchanges, for one host and one path. */
 export class TestJar {
   readonly #cookies = new Map<string, string>()
 
-  /** A request with the cookies held now. */
+  /** Makes a request with the current cookies. */
   exchange(request: TestRequest = {}): TestExchange {
     return new TestExchange({ ...request, headers: { ...this.#header(), ...request.headers } })
   }
 
-  /** Takes in what a response would have set. */
+  /** Takes the cookies that the response sets. */
   receive(exchange: Exchange): void {
     for (const field of exchange.cookies.setCookieFields()) this.#keep(field)
   }

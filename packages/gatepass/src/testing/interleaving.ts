@@ -1,9 +1,9 @@
 import type { Awaitable } from '../awaitable.ts'
 
-/** Waits until it is this request's turn, then does `step` alone; `footprint` says what the step depends on. */
+/** Waits until it is this request's turn, then runs `step` alone. `footprint` names what the step depends on. */
 export type Turn = <T>(step: () => Awaitable<T>, footprint?: Footprint) => Promise<T>
 
-/** What a step reads or writes. Without `on`: anything. */
+/** What a step reads or writes. Without `on` it may be anything. */
 export interface Footprint {
   readonly on?: string
   readonly reads?: boolean
@@ -11,20 +11,20 @@ export interface Footprint {
 
 /** One request. */
 export interface Script {
-  /** Scripts of one kind do the same: of those that have not begun, the first begins. */
+  /** Scripts of one kind do the same, so that only the first of those that have not begun may begin. */
   readonly kind: string
-  /** May wait for its turns and for nothing else. */
+  /** Runs the request. It must await only its turns. */
   run(turn: Turn): Promise<void>
 }
 
 /**
- * Runs the scripts in every order in which their steps can follow one another, save those that differ from one already
- * run only in neighbouring steps which do not depend on each other (sleep sets). Retries make new steps, so the orders are
- * found by running: each run repeats the choices of the one before up to the last that can be made otherwise.
+ * Runs the scripts in every possible order of their steps. It skips orders that differ from an earlier one only in adjacent
+ * steps that do not depend on each other (sleep sets). Retries make new steps, so the orders are found while running: each run
+ * repeats the choices of the previous run up to the last one that can be made differently.
  *
- * @param begin makes the scripts of one run, and what is to be checked after it
- * @param most how many orders are run at most; default all
- * @returns how many orders were run to their end
+ * @param begin makes the scripts of one run, and the check after it
+ * @param most how many orders to run at most; default all
+ * @returns how many orders ran to their end
  */
 export async function everyInterleaving(
   begin: () => Awaitable<{ scripts: readonly Script[]; check: () => Awaitable<void> }>,
@@ -41,11 +41,11 @@ export async function everyInterleaving(
   return runs
 }
 
-/** @returns false if the run was given up: whatever could follow has been run before */
+/** @returns false if the run was stopped, because every continuation has run before */
 async function runInterleaved(scripts: readonly Script[], schedule: Schedule): Promise<boolean> {
   const requests = scripts.map((script) => new Request(script))
   for (const request of requests) await request.arrival
-  // Requests whose next step was tried first at an earlier point, and nothing done since depends on it.
+  // Requests whose next step was tried earlier, while no step since then depends on it.
   let asleep: Request[] = []
   for (;;) {
     const able = requests.filter((request, n) => request.waiting && !isTwinOfAny(request, requests.slice(0, n)))
@@ -63,12 +63,12 @@ function independent(one: Footprint, other: Footprint): boolean {
   return one.on !== undefined && other.on !== undefined && one.on !== other.on
 }
 
-/** Which of two that do the same begins makes no difference. */
+/** Whether an earlier request of the same kind has not begun either: then only that one may begin. */
 function isTwinOfAny(request: Request, earlier: readonly Request[]): boolean {
   return !request.begun && earlier.some((other) => other.waiting && !other.begun && other.kind === request.kind)
 }
 
-/** The choices of one run; `next` turns them into those of the following one. */
+/** The choices of one run. `next` turns them into the choices of the next run. */
 class Schedule {
   #choices: { taken: number; of: number }[] = []
   #depth = 0
@@ -100,7 +100,7 @@ class Request {
   arrival: Promise<void>
   readonly kind: string
   begun = false
-  /** Of the step it waits for. */
+  /** The footprint of the step that it waits for. */
   footprint: Footprint = {}
 
   constructor(script: Script) {

@@ -1,7 +1,7 @@
 import { StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 
-/** The contract of a store in the fewest words: what every other one is compared with. */
+/** The smallest store that keeps the contract. All other stores are compared with it. */
 export class ModelStore implements SessionStore, SubjectIndex {
   readonly #clock: () => Timestamp
   readonly #records = new Map<SessionId, SessionRecord>()

@@ -10,7 +10,7 @@ export interface StoreCase {
   run(fixture: Fixture): Promise<void>
 }
 
-/** Texts that have been mistaken for something else: by an encoding, by SQL, by a JavaScript object. */
+/** Texts that encodings, SQL or JavaScript objects have misread. */
 const awkwardTexts: readonly string[] = [
   '',
   ' ',
@@ -53,7 +53,7 @@ const awkwardTexts: readonly string[] = [
   'x'.repeat(500),
 ]
 
-/** What holds of every store. */
+/** The cases for every store. */
 export const storeCases: readonly StoreCase[] = [
   {
     title: 'a record is loaded as it was inserted',
@@ -337,7 +337,7 @@ export const storeCases: readonly StoreCase[] = [
   },
 ]
 
-/** What holds of every store that is a SubjectIndex. */
+/** The cases for every store that is a SubjectIndex. */
 export const subjectCases: readonly StoreCase[] = [
   {
     title: 'the sessions of a subject are listed, the most recently begun first',
@@ -480,7 +480,7 @@ export const subjectCases: readonly StoreCase[] = [
         SessionRecord,
       ]
       for (const record of [oldest, older, old]) await store.insert(record)
-      // The oldest logs in anew and the next one is given another id; neither has lost its former record yet.
+      // The oldest logs in again and the next one moves to another id. Both still have their old records.
       const again = recordAt(clock(), { subject, handle: oldest.handle })
       const moved = { ...older, id: freshId() }
       assert.equal(await second.insertWithin(again, 3), 0)
@@ -530,7 +530,7 @@ export const subjectCases: readonly StoreCase[] = [
   },
 ]
 
-/** Adds 1 `times` over. Every conflict is somebody else's success, so there are not many more attempts than increments. */
+/** Adds 1, `times` times. Every conflict is the success of another writer, so the number of attempts is limited. */
 async function increment(store: SessionStore, { id }: SessionRecord, times: number): Promise<void> {
   let left = times
   for (let attempt = 0; left > 0; attempt++) {
@@ -556,7 +556,7 @@ async function assertRejects(call: () => unknown, code: string): Promise<void> {
   )
 }
 
-/** The record's own fields: a store may answer with an object that has more, or another prototype. */
+/** The fields of a record. A store may return an object with more fields or another prototype. */
 export function fields(record: SessionRecord): SessionRecord {
   const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
   return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }

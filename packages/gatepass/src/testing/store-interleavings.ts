@@ -11,10 +11,10 @@ import { fields, type StoreCase } from './store-cases.ts'
 import { freshId, freshSubject, LIFETIME, recordAt } from './store-records.ts'
 import type { Fixture } from './store-suite.ts'
 
-/** Sessions a subject may have in these tests; as many are there before a login. */
+/** Limit of sessions per subject in these tests. The subject has as many before a login. */
 const LIMIT = 2
 
-/** What requests do to one session, each in the steps that the engine takes. */
+/** What requests do to one session, in the same steps as the engine. */
 const acts = {
   async change(scene: Scene, request: Request) {
     const base = await live(scene, request)
@@ -79,7 +79,7 @@ type Act = keyof typeof acts
 const bySubject: readonly Act[] = ['login', 'log out everywhere']
 const inThrees: readonly Act[] = ['change', 'rotate', 'log out', 'destroy', 'touch', 'expire']
 
-/** Every two, and every three, of the acts on one session. */
+/** Every combination of two and of three acts on one session. */
 export function interleavings(indexed: boolean): StoreCase[] {
   const all = (Object.keys(acts) as Act[]).filter((act) => indexed || !bySubject.includes(act))
   return [...choose(all, 2), ...choose(inThrees, 3)].map((chosen) => ({
@@ -105,13 +105,13 @@ async function begin(fixture: Fixture, chosen: readonly Act[]): Promise<{ script
 }
 
 interface Request {
-  /** A, B or C; a session it begins is A', B' or C'. */
+  /** A, B or C. A session that it begins is A', B' or C'. */
   readonly name: string
   readonly turn: Turn
   readonly store: ComparedStore
 }
 
-/** The session, unless a marker stands in its place. */
+/** The session; `undefined` if a marker has replaced it. */
 async function live(scene: Scene, { store }: Request): Promise<SessionRecord | undefined> {
   const record = await store.load(scene.id)
   return record && endingOf(record) === undefined ? record : undefined
@@ -123,7 +123,7 @@ async function move(scene: Scene, request: Request, how: Omit<Move, 'clock'>): P
   scene.moved ||= moved !== undefined
 }
 
-/** One session, what is done to it in one run, and what must be true afterwards. */
+/** One session, the acts on it in one run, and the checks after it. */
 class Scene {
   readonly id: SessionId
   readonly subject: string = freshSubject()
@@ -155,7 +155,7 @@ class Scene {
     return id
   }
 
-  /** The session itself; and where one of the requests logs in, as many older sessions of the subject as it may have. */
+  /** The session itself. If a request logs in, also as many older sessions of the subject as the limit allows. */
   async prepare(): Promise<void> {
     const login = this.#chosen.includes('login')
     const own = recordAt(this.began, { id: this.id, subject: login ? null : this.subject })
@@ -211,13 +211,13 @@ class Scene {
     return this.#chosen.filter((chosen) => chosen === act).length
   }
 
-  /** Whether anything in this run ends the session under its id. */
+  /** Whether an act in this run ends the session under its id. */
   #mayEnd(): boolean {
     return this.#chosen.some((act) => act !== 'change' && act !== 'count' && act !== 'touch')
   }
 }
 
-/** Asks the store and the model, each call in a turn of its own, and insists on the same answer. */
+/** Calls the store and the model, each call in its own turn, and requires the same answer. */
 class ComparedStore implements SessionStore, SubjectIndex {
   readonly #scene: Scene
   readonly #name: string
@@ -273,7 +273,7 @@ class ComparedStore implements SessionStore, SubjectIndex {
     return this.#scene.nameOf(id)
   }
 
-  /** Without a footprint the call depends on every other: it concerns all sessions of the subject. */
+  /** Has no footprint, because the call depends on all sessions of the subject. */
   #ask<T>(what: string, call: (store: SessionStore & SubjectIndex) => Awaitable<T>, footprint?: Footprint): Promise<T> {
     return this.#turn(async () => {
       const expected = await call(this.#scene.model)
@@ -320,7 +320,7 @@ function isRecord(answer: unknown): answer is SessionRecord {
   return typeof answer === 'object' && answer !== null && 'version' in answer
 }
 
-/** Every multiset of `size` of the acts; a session that expires once need not expire again. */
+/** Every multiset of `size` acts, in which the session expires at most once. */
 function choose(from: readonly Act[], size: number): Act[][] {
   if (size === 0) return [[]]
   return from.flatMap((first, n) => {

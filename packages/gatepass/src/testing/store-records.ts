@@ -3,20 +3,20 @@ import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
 
 let made = 0
 
-/** An id that no other call has given. */
+/** Makes an id that no other call returns. */
 export function freshId(): SessionId {
   return sha256Hex(`session ${++made}`) as SessionId
 }
 
-/** A subject that no other call has given. */
+/** Makes a subject that no other call returns. */
 export function freshSubject(): string {
   return `subject ${++made}`
 }
 
-/** Seconds that a record of these tests lives. */
+/** Lifetime of a record in these tests, in seconds. */
 export const LIFETIME = 60
 
-/** A new anonymous session that began `now`. */
+/** Makes a record of an anonymous session that began `now`. */
 export function recordAt(now: Timestamp, differing: Partial<SessionRecord> = {}): SessionRecord {
   return {
     id: freshId(),

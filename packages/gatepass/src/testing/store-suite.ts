@@ -5,26 +5,26 @@ import { type TestClock, testClock } from './clock.ts'
 import { type StoreCase, storeCases, subjectCases } from './store-cases.ts'
 import { interleavings } from './store-interleavings.ts'
 
-/** What a store is made of in a test, anew for each. */
+/** The store of one test. Each test makes a new one. */
 export interface StoreUnderTest {
-  /** Without records. */
+  /** A store without records. */
   readonly store: SessionStore
-  /** The same records through another connection: every second request of a test uses it. Default: `store` itself. */
+  /** The same records through another connection, which every second request of a test uses. Default: `store` itself. */
   readonly second?: SessionStore
   close?(): Awaitable<void>
 }
 
 /** The functions of your test runner, and what the store offers. */
 export interface StoreSuiteOptions {
-  /** `test` of vitest, of node:test, or whatever registers a test under a name. */
+  /** `test` of vitest or node:test, or another function that registers a test with a name. */
   test(name: string, body: () => Promise<void>): unknown
-  /** Groups the tests under the suite's name. Without it each test's name begins with that. */
+  /** Groups the tests under the suite's name. Without it, each test's name begins with the suite's name. */
   describe?(name: string, body: () => void): unknown
-  /** False for a store that is no `SubjectIndex`. Default true. */
+  /** False for a store that is not a `SubjectIndex`. Default true. */
   subjectIndex?: boolean
 }
 
-/** What every test gets: a fresh store, seen through two handles that may be one. */
+/** What every test gets: a new store, through two connections that may be the same. */
 export interface Fixture {
   readonly store: SessionStore & SubjectIndex
   readonly second: SessionStore & SubjectIndex
@@ -32,8 +32,8 @@ export interface Fixture {
 }
 
 /**
- * Registers the tests that every session store has to pass: the four rules of `SessionStore` one by one, and then two and
- * three requests in every order in which their steps can follow one another.
+ * Registers the tests that every session store must pass: the four rules of `SessionStore` one by one, then two and three
+ * requests in every possible order of their steps.
  *
  * ```ts
  * import { storeSuite } from 'gatepass/testing'
@@ -43,7 +43,7 @@ export interface Fixture {
  * storeSuite('memory', ({ clock }) => ({ store: memoryStore({ clock }) }), { test, describe })
  * ```
  *
- * @param make makes a store without records that takes the time from `clock`
+ * @param make makes a store without records that uses `clock`
  */
 export function storeSuite(
   name: string,
@@ -75,8 +75,8 @@ async function withStore(
   }
 }
 
-/** Cases that ask by subject are run only where the store can answer. */
+/** Checks the store: cases that ask by subject run only if the store is a SubjectIndex. */
 function checked(store: SessionStore, indexed: boolean): Fixture['store'] {
-  if (indexed) assert(hasSubjectIndex(store), 'the store is no SubjectIndex; say so with `subjectIndex: false`')
+  if (indexed) assert(hasSubjectIndex(store), 'the store is not a SubjectIndex: pass `subjectIndex: false`')
   return store as Fixture['store']
 }

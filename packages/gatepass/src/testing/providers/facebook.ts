@@ -14,7 +14,7 @@ export interface FacebookApp {
   readonly redirectUris: readonly string[]
 }
 
-/** What an application asked the browser to bring (RFC 6749 §4.1.1, RFC 7636 §4.3). */
+/** The parameters of an authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3). */
 interface Dialog {
   readonly app: FacebookApp
   readonly redirectUri: string
@@ -30,7 +30,7 @@ interface Granted {
 
 const LABEL = 'Facebook'
 
-/** As much of Facebook as a login asks: its dialog, its token endpoint, and of its Graph who somebody is and whose a token is. */
+/** The parts of Facebook that a login needs: the dialog, the token endpoint, and the Graph addresses for users and tokens. */
 export class FacebookServer {
   readonly #apps: readonly FacebookApp[]
   readonly #people: readonly Person[]
@@ -41,7 +41,7 @@ export class FacebookServer {
 
   constructor(apps: readonly FacebookApp[], people: readonly Person[]) {
     this.#apps = apps
-    // Whether an address is verified, and whose organisation it is, it does not say.
+    // Facebook names neither verified addresses nor organisations.
     this.#people = people.map(({ id, name, email }) => ({ id, name, ...(email !== undefined && { email }) }))
   }
 
@@ -56,7 +56,7 @@ export class FacebookServer {
 
   async #answerTo(req: IncomingMessage): Promise<Answer> {
     const url = new URL(req.url ?? '/', 'http://127.0.0.1')
-    // Every version of the Graph is answered alike.
+    // All versions of the Graph get the same answers.
     const path = url.pathname.replace(/^\/v\d+\.\d+/, '')
     if (path === '/') return page(200, homePage(LABEL))
     if (path === '/dialog/oauth') return this.#openDialog(url.searchParams)

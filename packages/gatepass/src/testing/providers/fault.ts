@@ -1,4 +1,4 @@
-/** What a pretend provider can do wrong, and what it says of that on its page. */
+/** The faults of a pretend provider, with their descriptions on its page. */
 export const faults = {
   'access-denied': 'The person says no',
   'server-error': 'The provider says that it is broken',
@@ -12,19 +12,19 @@ export const faults = {
   'unverified-email': 'The e-mail address is not verified',
 } as const
 
-/** Something that a pretend provider can do wrong. */
+/** A fault of a pretend provider. */
 export type Fault = keyof typeof faults
 
-/** Those that a provider without ID tokens can have. */
+/** The faults that a provider without ID tokens can have. */
 export const plainFaults = ['access-denied', 'server-error', 'slow', 'down', 'expired', 'wrong-audience'] as const
 
-/** Something that a provider without ID tokens can do wrong. */
+/** A fault of a provider without ID tokens. */
 export type PlainFault = (typeof plainFaults)[number]
 
-/** Milliseconds; a second more than Gatepass waits for a provider. */
+/** Delay of a slow provider in milliseconds: a second more than Gatepass waits. */
 const SLOWNESS = 6000
 
-/** What goes wrong with the next login. */
+/** The fault of the next login. */
 export class NextFault<Kind extends Fault> {
   #fault: Kind | undefined
   readonly kinds: readonly Kind[]
@@ -42,8 +42,8 @@ export class NextFault<Kind extends Fault> {
   }
 
   /**
-   * The error that an application gets instead of a code, by the form that a person sent: its `fault` goes before what was
-   * set, an empty one takes that back.
+   * The error that an application gets instead of a code. The `fault` of the submitted form overrides the one that was set;
+   * an empty one removes it.
    */
   refusal(form: URLSearchParams): 'access_denied' | 'server_error' | undefined {
     const chosen = form.get('fault')
@@ -54,7 +54,7 @@ export class NextFault<Kind extends Fault> {
     return fault === 'access-denied' ? 'access_denied' : 'server_error'
   }
 
-  /** What goes wrong now; then all is well again. */
+  /** Returns the current fault and removes it. */
   take(): Kind | undefined {
     const fault = this.#fault
     this.#fault = undefined
@@ -62,9 +62,9 @@ export class NextFault<Kind extends Fault> {
   }
 
   /**
-   * For whatever servers ask a provider: waits if it is slow.
+   * Runs before a server request to the provider. Waits if the provider is slow.
    *
-   * @param last whether the question is the last one of a login, and the fault over with it
+   * @param last whether the request is the last one of a login, which ends the fault
    * @returns whether the provider is down
    */
   async hinders({ last }: { last: boolean }): Promise<boolean> {

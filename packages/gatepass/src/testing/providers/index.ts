@@ -1,4 +1,4 @@
-/** `gatepass/testing/providers`: providers on this machine to log in at, for development and tests. Needs `oidc-provider`. */
+/** `gatepass/testing/providers`: login providers on this machine, for development and tests. Needs `oidc-provider`. */
 import type { ClientMetadata } from 'oidc-provider'
 import { FacebookServer } from './facebook.ts'
 import type { Fault, PlainFault } from './fault.ts'
@@ -11,31 +11,31 @@ import { rsaKey } from './signing-key.ts'
 export type { Fault, PlainFault } from './fault.ts'
 export { type Person, people } from './person.ts'
 
-/** An application, as it is registered at a provider. */
+/** The registration of an application at a provider. */
 export interface PretendClient {
   clientId: string
   clientSecret: string
-  /** Where people come back to, each to the letter. */
+  /** The exact addresses that the browser may be sent back to. */
   redirectUris: readonly string[]
-  /** Where they may come to after a logout. */
+  /** The addresses that the browser may be sent to after a logout. */
   postLogoutRedirectUris?: readonly string[]
-  /** Is told when somebody logs out at the provider. */
+  /** Receives a logout token when a user logs out at the provider. */
   backChannelLogoutUri?: string
 }
 
 export interface PretendOptions {
   clients: readonly PretendClient[]
-  /** Who can be chosen. Default: somebody of each kind. */
+  /** The users to choose from. Default: one of each kind. */
   people?: readonly Person[]
-  /** Default 0: any that is free. An identity belongs to its issuer: where accounts outlive the process, so must the port. */
+  /** Default 0: any free port. An identity belongs to its issuer, so use a fixed port if accounts outlive the process. */
   port?: number
 }
 
-/** A provider at 127.0.0.1 where nobody needs a password. */
+/** A provider at 127.0.0.1 that asks for no passwords. */
 export interface PretendProvider<Kind extends Fault = Fault> extends AsyncDisposable {
   readonly origin: string
   readonly people: readonly Person[]
-  /** What goes wrong with the next login, unless its page is told something else; without a fault, nothing. */
+  /** Sets the fault of the next login, unless its page is told another one. Without an argument there is no fault. */
   misbehave(fault?: Kind): void
   close(): Promise<void>
 }
@@ -48,7 +48,7 @@ export interface PretendOpenIdProvider extends PretendProvider {
   rotateKeys(): Promise<void>
 }
 
-/** A pretend Facebook: without ID tokens, fewer things can be wrong with them. */
+/** A pretend Facebook. It has no ID tokens, so fewer faults are possible. */
 export interface PretendFacebook extends PretendProvider<PlainFault> {
   /** For the strategy's option of that name. */
   readonly endpoints: { readonly web: string; readonly graph: string }
@@ -64,7 +64,7 @@ export function pretendOpenId(options: PretendOptions & { label?: string }): Pro
 }
 
 /**
- * Google: an OpenID provider that says to which organisation somebody belongs.
+ * Google: an OpenID provider that names the user's organisation.
  *
  * ```ts
  * import { google } from 'gatepass/strategies/google'

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { UsageError } from '../../error.ts'
 import type { ProviderPage } from './pages.ts'
 
-/** A server on this machine alone. */
+/** A server that only this machine can reach. */
 export interface Listener {
   /** `http://127.0.0.1:<port>` */
   readonly origin: string
@@ -15,12 +15,12 @@ export interface Listener {
 /**
  * Takes a port of 127.0.0.1.
  *
- * @throws {UsageError} `ERR_OAUTH_OPTIONS` in production: whoever reaches a pretend provider is whoever they want to be
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` in production, because a pretend provider logs every visitor in as any user
  */
 export async function listenOnLoopback(port: number): Promise<Listener> {
   if (process.env.NODE_ENV === 'production') {
     throw new UsageError('ERR_OAUTH_OPTIONS', 'A pretend provider does not start in production', {
-      hint: 'It lets everybody be whoever they want to be. NODE_ENV says production.',
+      hint: 'It logs every visitor in as any user. NODE_ENV is production.',
     })
   }
   const server = createServer()
@@ -45,7 +45,7 @@ function closed(server: Server): Promise<void> {
   return done
 }
 
-/** Beyond it, nothing that a provider is sent is read. */
+/** Maximum size of a request body, in characters. */
 const LARGEST_BODY = 64 * 1024
 
 /** The fields of a form. */
@@ -58,11 +58,11 @@ export async function formOf(req: IncomingMessage): Promise<URLSearchParams> {
   return new URLSearchParams(text)
 }
 
-/** What is answered where it is decided in one place and sent in another. */
+/** An answer that one function decides and another sends. */
 export type Answer =
   | { readonly type: 'json'; readonly status: number; readonly body: object }
   | { readonly type: 'page'; readonly status: number; readonly page: ProviderPage }
-  /** On with GET, whatever the method was. */
+  /** Continues with GET, for every method. */
   | { readonly type: 'redirect'; readonly location: string }
 
 export function send(res: ServerResponse, answer: Answer): void {

@@ -11,10 +11,10 @@ import { providerRecords } from './records.ts'
 import { rsaKey } from './signing-key.ts'
 import { untrue } from './untrue-token.ts'
 
-/** Where servers ask, rather than browsers. */
+/** The paths that servers call, not browsers. */
 const SERVERS_ASK: readonly string[] = ['/.well-known/openid-configuration', '/request', '/token', '/jwks', '/me']
 
-/** An OpenID provider as the `oidc-provider` package has it, whose pages and lies are ours. */
+/** An OpenID provider of the `oidc-provider` package, with our own pages and faults. */
 export class OpenIdServer {
   readonly #settings: OpenIdSettings
   readonly #memory: OpenIdMemory
@@ -36,7 +36,7 @@ export class OpenIdServer {
     this.#answer = this.#provider.callback()
   }
 
-  /** From now on signs with a new key; what was signed with the last one can still be checked. */
+  /** Signs with a new key from now on. Tokens of the previous key can still be verified. */
   async rotateKeys(): Promise<void> {
     this.#keys = [await rsaKey(), ...this.#keys.slice(0, 1)]
     this.#provider = this.#begin()
@@ -67,7 +67,7 @@ export class OpenIdServer {
   async #misbehaving(ctx: Asked, next: () => Promise<void>): Promise<void> {
     const last = ctx.path === '/token'
     const hindered = SERVERS_ASK.includes(ctx.path) && (await this.fault.hinders({ last }))
-    // Who has grown tired of waiting is not answered: what they sent cannot be read any more.
+    // A client that has disconnected gets no answer, and its request cannot be read any more.
     if (hindered || ctx.req.destroyed) {
       ctx.status = 503
       return
@@ -79,7 +79,7 @@ export class OpenIdServer {
     ctx.body = { ...body, id_token: untrue(body.id_token, this.fault.take(), key) }
   }
 
-  /** @returns `undefined` if the provider has answered itself, and sent the browser on */
+  /** @returns `undefined` if the provider has already answered with a redirect */
   async #decide(req: IncomingMessage, res: ServerResponse): Promise<Answer | undefined> {
     const interaction = await this.#provider.interactionDetails(req, res)
     if (req.method !== 'POST') return this.#choice(interaction)
@@ -108,7 +108,7 @@ export class OpenIdServer {
     return { login: { accountId: id, amr: ['pwd'] }, consent: { grantId } }
   }
 
-  /** Who takes over the browser does not want to log out somebody else first. */
+  /** Forgets the previous login, so that the next user of the browser need not log it out first. */
   async #forget(interaction: Interaction): Promise<void> {
     const session = await this.#provider.Session.findByUid(interaction.session?.uid ?? '')
     await session?.destroy()
@@ -124,7 +124,7 @@ export class OpenIdServer {
   }
 }
 
-/** What of a request to the provider is looked at here. */
+/** The parts of a request that are read here. */
 interface Asked {
   readonly req: IncomingMessage
   readonly path: string
@@ -141,7 +141,7 @@ function recordsByKind(): (kind: string) => Adapter {
   }
 }
 
-/** The usual rules, and that whoever comes is asked who they are, also if the provider knows: it is what one comes for. */
+/** The usual rules, but every login asks for the user, also if the provider knows one. Choosing a user is its purpose. */
 function alwaysAsking(): interactionPolicy.DefaultPolicy {
   const policy = interactionPolicy.base()
   const always = new interactionPolicy.Check(

@@ -6,27 +6,27 @@ import type { Person } from './person.ts'
 /** What differs between pretend OpenID providers. */
 export interface OpenIdSettings {
   readonly issuer: string
-  /** What people call the provider. */
+  /** The provider's name on its pages. */
   readonly label: string
   readonly clients: readonly ClientMetadata[]
   readonly people: readonly Person[]
-  /** What the provider's tokens say beyond the standard claims, by name. */
+  /** The claims of the provider's tokens besides the standard claims, by name. */
   readonly extraClaims?: Readonly<Record<string, (person: Person) => string | undefined>>
 }
 
-/** What a provider remembers while it runs; a change of keys does not touch it. */
+/** What a provider remembers while it runs, also when its keys change. */
 export interface OpenIdMemory {
   readonly cookieKey: string
   recordsOf(kind: string): Adapter
-  /** Whether a refresh token was asked for as Google has it asked for. */
+  /** Whether a refresh token was requested with Google's parameter. */
   isOffline(grantId: string | undefined): boolean
 }
 
 /**
- * How the `oidc-provider` package is to behave.
+ * The configuration of the `oidc-provider` package.
  *
- * It warns on the console of everything that a real provider should not leave to it: storage, keys, lifetimes, its own
- * pages. All of them are given here, so that it has nothing to say; its output is not silenced.
+ * The package warns on the console about defaults that a real provider should not use: storage, keys, lifetimes, its own pages.
+ * All of them are set here, so that it prints no warning. Its output is not silenced.
  */
 export function configurationOf(settings: OpenIdSettings, memory: OpenIdMemory, keys: readonly Jwk[]): Configuration {
   const { clients, people, label, extraClaims = {} } = settings
@@ -40,14 +40,14 @@ export function configurationOf(settings: OpenIdSettings, memory: OpenIdMemory, 
       email: ['email', 'email_verified'],
       profile: ['name', 'given_name', 'family_name'],
     },
-    // As Google and most others do: name and address are in the ID token.
+    // As with Google and most others, name and address are in the ID token.
     conformIdTokenClaims: false,
     findAccount: async (_ctx, id) => {
       const person = people.find((candidate) => candidate.id === id)
       return person && { accountId: id, claims: async () => ({ sub: id, ...claimsOf(person, extraClaims) }) }
     },
     extraParams: ['access_type', 'hd', 'include_granted_scopes'],
-    // Google gives refresh tokens for a parameter, others for a scope.
+    // Google issues refresh tokens for a parameter, others for a scope.
     issueRefreshToken: async (_ctx, _client, code) =>
       code.scopes.has('offline_access') || memory.isOffline(code.grantId),
     ttl: LIFETIMES,
@@ -57,7 +57,7 @@ export function configurationOf(settings: OpenIdSettings, memory: OpenIdMemory, 
       backchannelLogout: { enabled: true },
       rpInitiatedLogout: { enabled: true, ...logoutPages(label) },
     },
-    // The package's own refuses to send logout tokens to this machine, which is all that there is here.
+    // The package's own fetch refuses to send logout tokens to this machine.
     fetch: (url, request) => fetch(url, withoutDispatcher(request)),
     renderError: (ctx, { error, error_description: text = '' }) => respond(ctx, sayingPage(label, error, text)),
   }
@@ -74,7 +74,7 @@ const LIFETIMES: NonNullable<Configuration['ttl']> = {
   Grant: 14 * 86_400,
 }
 
-/** Of each provider on this machine other names: cookies know no ports. */
+/** Cookie names that differ for each provider on this machine, because cookies do not distinguish ports. */
 function cookiesOf(label: string, key: string): NonNullable<Configuration['cookies']> {
   const name = `pretend-${label.toLowerCase().replace(/\W/g, '-')}`
   return { keys: [key], names: { session: name, interaction: `${name}-interaction`, resume: `${name}-resume` } }

@@ -4,26 +4,26 @@ import { sha256Base64url } from '../../crypto/sha256.ts'
 import { type Fault, faults } from './fault.ts'
 import type { Person } from './person.ts'
 
-/** A page, and what a browser may do with it. */
+/** A page with its Content-Security-Policy. */
 export interface ProviderPage {
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
 export interface Choice {
-  /** What people call the provider. */
+  /** The provider's name. */
   readonly label: string
-  /** Who sends the person here, as an address. */
+  /** The address of the application that sent the user here. */
   readonly application: string
-  /** Where the choice is posted to. */
+  /** The address that the choice is posted to. */
   readonly action: string
   readonly people: readonly Person[]
   readonly faults: readonly Fault[]
-  /** What goes wrong unless something else is chosen. */
+  /** The fault that is selected at first. */
   readonly fault: Fault | undefined
 }
 
-/** Asks who logs in, and what is to go wrong. */
+/** Asks which user logs in, and with which fault. */
 export function choicePage({ label, application, action, people, faults: kinds, fault }: Choice): ProviderPage {
   const { origin } = new URL(application)
   return page(
@@ -58,7 +58,7 @@ function personButton({ id, name, email, emailVerified, hostedDomain }: Person):
   return `<button class="person" name="person" value="${escapeHtml(id)}"><span class="face" aria-hidden="true">${escapeHtml(name.slice(0, 1))}</span><span class="who"><span class="name">${escapeHtml(name)}${marks}</span>${address}</span></button>`
 }
 
-/** Says what this place is to whoever comes by. */
+/** Explains the pretend provider to visitors. */
 export function homePage(label: string): ProviderPage {
   return page(
     label,
@@ -67,7 +67,7 @@ export function homePage(label: string): ProviderPage {
   )
 }
 
-/** @param form that of the provider, with its token */
+/** @param form the provider's own form, with its token */
 export function logoutPage(label: string, form: string, origins: string): ProviderPage {
   const body = `${form}
 <p>Do you want to log out of ${escapeHtml(label)} as well?</p>
@@ -80,7 +80,7 @@ export function sayingPage(label: string, title: string, text: string): Provider
   return page(label, title, `<p>${escapeHtml(text)}</p>`)
 }
 
-/** @param targets origins that a form may lead to, besides this one: browsers count where they are sent on to */
+/** @param targets other origins that a form may lead to; browsers also check redirects after a form */
 function page(label: string, title: string, content: string, targets = ''): ProviderPage {
   const nonce = randomHandle()
   return {
@@ -112,12 +112,12 @@ ${content}
   }
 }
 
-/** A Content-Security-Policy has no way to write an IPv6 address. */
+/** Origins for a Content-Security-Policy, which cannot contain IPv6 addresses. */
 function formTargets(origins: string): string {
   return origins.includes('[') ? 'http:' : origins
 }
 
-/** Of each provider its own colour, by its name. */
+/** The style sheet, with a colour that depends on the provider's name. */
 function styles(label: string): string {
   const hue = sha256Base64url(label).charCodeAt(0) * 37
   return `

@@ -1,17 +1,17 @@
-/** Somebody who can log in at a pretend provider; nobody has a password. */
+/** A user of a pretend provider. Users have no passwords. */
 export interface Person {
-  /** What applications know them by (`sub`); it never changes hands. */
+  /** The subject (`sub`), which never belongs to another user. */
   readonly id: string
   readonly name: string
-  /** Left out: they have none, or do not give it. */
+  /** Left out if the user has no address or does not share it. */
   readonly email?: string
-  /** Whether the provider has seen that the mailbox is theirs. Default true. */
+  /** Whether the provider has verified that the mailbox belongs to the user. Default true. */
   readonly emailVerified?: boolean
   /** At Google: the organisation that the account belongs to (`hd`). */
   readonly hostedDomain?: string
 }
 
-/** Of each kind one: a mailbox that Google runs, one of an organisation, one from elsewhere, and somebody else's. */
+/** One user of each kind: a mailbox at Google, one of an organisation, one elsewhere, and an unverified one. */
 export const people: readonly Person[] = [
   { id: '101', name: 'Ada Lovelace', email: 'ada.lovelace@gmail.com' },
   { id: '102', name: 'Grace Hopper', email: 'grace@navy.example', hostedDomain: 'navy.example' },

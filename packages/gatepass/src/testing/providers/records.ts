@@ -6,7 +6,7 @@ interface Entry {
   readonly until: number
 }
 
-/** What a provider keeps of its sessions, codes or tokens: in memory, and of each provider its own. */
+/** The sessions, codes and tokens of one provider, in memory. */
 export function providerRecords(): Adapter {
   const entries = new Map<string, Entry>()
   const live = (entry: Entry | undefined) =>
@@ -17,7 +17,7 @@ export function providerRecords(): Adapter {
     },
     find: async (id) => live(entries.get(id)),
     findByUid: async (uid) => live([...entries.values()].find(({ record }) => record.uid === uid)),
-    // Only devices without a browser have such codes.
+    // Only devices without a browser use such codes.
     findByUserCode: async () => undefined,
     async consume(id) {
       const record = entries.get(id)?.record

@@ -1,7 +1,7 @@
 import { randomHandle } from '../../crypto/random.ts'
 import { type Jwk, makeSignature, privateKeyOf } from '../../crypto/signature.ts'
 
-/** A private RSA key as a provider has one; RS256 is what Google signs with. */
+/** Makes a private RSA key of a provider. Google signs with RS256. */
 export async function rsaKey(): Promise<Jwk> {
   const algorithm = {
     name: 'RSASSA-PKCS1-v1_5',
@@ -14,7 +14,7 @@ export async function rsaKey(): Promise<Jwk> {
   return { ...jwk, kid: randomHandle(), alg: 'RS256', use: 'sig' }
 }
 
-/** RS256, over a token's first two parts. */
+/** The RS256 signature of a token's first two parts. */
 export function signature(input: string, key: Jwk): string {
   return makeSignature('RS256', privateKeyOf(key), Buffer.from(input)).toString('base64url')
 }

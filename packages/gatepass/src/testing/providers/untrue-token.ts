@@ -3,7 +3,7 @@ import type { Jwk } from '../../crypto/signature.ts'
 import type { Fault } from './fault.ts'
 import { signature } from './signing-key.ts'
 
-/** What is given instead of an honest ID token; the token itself where the fault is another. */
+/** Replaces an honest ID token by one with the fault. Other faults leave the token unchanged. */
 export function untrue(honest: string, fault: Fault | undefined, key: Jwk): string {
   switch (fault) {
     case 'expired':
@@ -23,7 +23,7 @@ export function untrue(honest: string, fault: Fault | undefined, key: Jwk): stri
   }
 }
 
-/** The same token with other claims, signed as it should be. */
+/** The same token with other claims and a valid signature. */
 function saying(token: string, key: Jwk, claims: Readonly<Record<string, unknown>>): string {
   const [header = '', payload = ''] = token.split('.')
   const honest = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object
@@ -31,7 +31,7 @@ function saying(token: string, key: Jwk, claims: Readonly<Record<string, unknown
   return `${input}.${signature(input, key)}`
 }
 
-/** The same token under a signature that the key made of something else. */
+/** The same token with the key's signature of another text. */
 function wronglySigned(token: string, key: Jwk): string {
   const input = token.slice(0, token.lastIndexOf('.'))
   return `${input}.${signature(`${input}.`, key)}`
