@@ -14,43 +14,43 @@ import {
 import { NearCache } from './cached/near-cache.ts'
 import { sessionCount, storeClock } from './options.ts'
 
-/** As many as a Map can hold, and some room. */
+/** Somewhat fewer than a Map can hold. */
 const MOST_KEPT = 16_000_000
 /** Seconds. */
 const DAY = 86_400
-/** Between two attempts to listen, in ms. */
+/** Time between two attempts to listen, in milliseconds. */
 const RETRY_INTERVAL = 1000
 
 export interface CachedStoreOptions {
-  /** How many sessions are kept; default 50,000, at most 16,000,000. One with more than a kilobyte of text counts as several. */
+  /** How many sessions to keep: default 50,000, at most 16,000,000. A session above a kilobyte of text counts as several. */
   maxSessions?: number
   /**
-   * Seconds after which a session is loaded again although nothing was announced; default 60, at most a day. It bounds what a connection
-   * can do that is dead and has not noticed.
+   * Seconds after which a session is loaded again without an announcement. Default 60, at most a day. This limits the damage of
+   * a dead connection that is not detected.
    */
   maxAge?: number
   /** Default `Date.now`. */
   clock?: () => Timestamp
 }
 
-/** Sessions of another store, those used of late kept in this process as well. */
+/** A store that keeps recently used sessions of another store in this process. */
 export interface CachedStore extends SessionStore {
-  /** Sessions kept in memory. */
+  /** The number of sessions in memory. */
   readonly size: number
-  /** Whether changes are announced at the moment. While they are not, every session is loaded from the store. */
+  /** Whether the store announces changes at the moment. If not, every session is loaded from the store. */
   readonly listening: boolean
-  /** Stops listening, and closes the store behind it if that can be closed. */
+  /** Stops listening, and closes the store behind it if that store can be closed. */
   close(): Promise<void>
 }
 
 /**
- * Keeps the sessions used of late in this process, in front of a store that announces what other processes change.
+ * Keeps recently used sessions in this process, in front of a store that announces the changes of other processes.
  *
- * A session that is found here is answered at once and costs the store nothing. Writes go to the store and nowhere else:
- * what they touch is dropped here, and loaded again when somebody asks for it. A session that another process ends is
- * refused here as soon as the store has announced it. As long as it cannot announce, nothing is kept.
+ * A session in memory is returned at once, without a call to the store. Writes go to the store; the changed session is dropped
+ * from memory and loaded at its next use. A session that another process ends is refused as soon as the store announces it.
+ * While the store cannot announce changes, nothing is kept.
  *
- * @throws {UsageError} `ERR_STORE_OPTIONS`, also where the store is not set up to announce
+ * @throws {UsageError} `ERR_STORE_OPTIONS`, also if the store is not configured to announce changes
  */
 export function cachedStore(
   store: SessionStore & ChangeFeed & SubjectIndex,
@@ -121,7 +121,7 @@ class ListeningStore implements CachedStore {
     return afterwards(write, () => this.#cache.forget(id))
   }
 
-  /** A feed connects again by itself once it has begun; until then it is asked again. */
+  /** Subscribes, and repeats it until it succeeds. After that the feed reconnects itself. */
   #subscribe(): Promise<void> {
     try {
       const subscribing = Promise.resolve(this.#store.subscribe(this.#cache))
@@ -170,8 +170,8 @@ function indexThrough(index: SubjectIndex, cache: NearCache): SubjectIndex {
 }
 
 /**
- * Does `after` before anybody hears of the answer, whatever it is. A conflict says that what is kept is old, and a call
- * that failed may have been carried out.
+ * Runs `after` before the caller gets the answer, also after a conflict or a failure: a conflict means that the kept record is
+ * old, and a failed call may have been executed.
  */
 function afterwards<T>(call: () => Awaitable<T>, after: () => void): Awaitable<T> {
   try {
@@ -185,7 +185,7 @@ function afterwards<T>(call: () => Awaitable<T>, after: () => void): Awaitable<T
   }
 }
 
-/** Found out too late to throw: everything works, and nothing is kept. */
+/** Warns, because it is too late to throw. Everything works, but nothing is kept in memory. */
 function warn(error: UsageError): void {
   process.emitWarning(`cachedStore keeps nothing: ${error.message}. ${error.hint ?? ''}`, {
     code: 'GATEPASS_NEAR_CACHE',
@@ -200,8 +200,8 @@ function limits(store: SessionStore & ChangeFeed, options: CachedStoreOptions) {
   checkOptions('cachedStore()', options, cachedOptions, 'ERR_STORE_OPTIONS')
   const { maxSessions = 50_000, maxAge = 60, clock } = options
   if (typeof store?.subscribe !== 'function') {
-    throw new UsageError('ERR_STORE_OPTIONS', 'The store does not announce changes, so nothing of it can be kept', {
-      hint: 'Use one that implements ChangeFeed: the Redis and PostgreSQL stores do. Stores inside the process need no cache.',
+    throw new UsageError('ERR_STORE_OPTIONS', 'The store does not announce changes, so its sessions cannot be cached', {
+      hint: 'Use a store that implements ChangeFeed: the Redis or PostgreSQL store. Stores inside the process need no cache.',
     })
   }
   return {

@@ -1,15 +1,14 @@
 import { StoreError } from '../error.ts'
 
 /**
- * Whether it is worth asking an engine. A question that had no answer within its time opens the circuit, unless another
- * one was answered meanwhile. While it is open, questions fail at once; one of them each `pause` is asked all the same,
- * and whatever comes back closes it.
+ * Decides whether an engine is asked. A request without an answer in time opens the circuit, unless another request was answered
+ * meanwhile. While it is open, requests fail at once, except one per `pause`, and every answer closes the circuit.
  */
 export class Circuit {
   readonly #engine: string
   readonly #pause: number
   #answers = 0
-  /** When the next question may be asked; undefined while the circuit is closed. */
+  /** When the next request may be sent; undefined while the circuit is closed. */
   #next: number | undefined
 
   /** @param pause milliseconds */
@@ -19,9 +18,9 @@ export class Circuit {
   }
 
   /**
-   * To be called before each question.
+   * Call it before each request.
    *
-   * @returns what {@link silent} has to be given
+   * @returns the argument for {@link silent}
    * @throws {StoreError} `ERR_STORE_UNAVAILABLE` while the circuit is open
    */
   admit(): number {
@@ -29,14 +28,14 @@ export class Circuit {
     return this.#answers
   }
 
-  /** The engine has answered, if only to refuse, or the connection has ended: nothing waits for nothing. */
+  /** The engine has answered, also with a refusal, or the connection has ended. Closes the circuit. */
   answered(): void {
     this.#answers++
     this.#next = undefined
   }
 
   /**
-   * A question had no answer within its time.
+   * A request had no answer in time.
    *
    * @returns whether that has opened the circuit
    */
@@ -51,7 +50,7 @@ export class Circuit {
     const wait = next - performance.now()
     if (wait > 0) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', `${this.#engine} does not answer`, {
-        hint: 'It has left a request without an answer. Until it answers one, all others are refused at once.',
+        hint: 'A request got no answer. Until one is answered, other requests are refused at once.',
         retryAfter: Math.ceil(wait / 1000),
       })
     }

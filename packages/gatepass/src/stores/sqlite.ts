@@ -19,35 +19,35 @@ import { migrate, tableName } from './sqlite/schema.ts'
 export { LockWait, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './sqlite/database.ts'
 
 const SWEEP_INTERVAL = 60_000
-/** Records that one slice of sweeping looks at: a few milliseconds. */
+/** How many records one slice of a sweep checks: a few milliseconds of work. */
 const SWEEP_SLICE = 200
-/** Between slices, in ms: requests of this process and writers of others get their turn. */
+/** Time between two slices, in milliseconds, so that requests and other writers get a turn. */
 const SWEEP_PAUSE = 10
 
 export interface SqliteStoreOptions {
-  /** Default `gatepass_sessions`; a second table, with `_schema` behind the name, keeps its version. */
+  /** Table name. Default `gatepass_sessions`. A second table with the suffix `_schema` keeps the version. */
   table?: string
   /** Default `Date.now`. */
   clock?: () => Timestamp
   /**
-   * Whether a write is on the disk itself before it is acknowledged. Default false: a killed process loses nothing, but a
-   * power cut may lose what was written last. For a database handed in, its owner decides.
+   * Whether a write reaches the disk before it is acknowledged. Default false: a killed process loses nothing, but a power cut
+   * may lose the last writes. For a database that you pass in, its own setting applies.
    */
   durable?: boolean
   /**
-   * Seconds that a write waits for another program's lock, at most 60; the process stands still meanwhile. After one wait in
-   * vain, writes fail at once until one succeeds. Default 0.1. For a database handed in, its own busy timeout counts.
+   * How many seconds a write waits for another program's lock, at most 60. The process is blocked meanwhile. After one failed
+   * wait, writes fail at once until one succeeds. Default 0.1. For a database that you pass in, its own busy timeout applies.
    */
   busyTimeout?: number
-  /** Whether `close` also closes a database that was handed in. Default false. */
+  /** Whether `close` also closes a database that you passed in. Default false. */
   closeDatabase?: boolean
 }
 
 /**
- * Keeps sessions in an SQLite file, which any number of processes of one machine may share.
+ * Keeps sessions in an SQLite file. Any number of processes on one machine can share it.
  *
- * A file is created with mode 600 and opened by `node:sqlite` in WAL mode. A database handed in (a `DatabaseSync` of
- * `node:sqlite` or a `Database` of `better-sqlite3`) keeps the settings it has.
+ * A file is created with mode 600 and opened with `node:sqlite` in WAL mode. A database that you pass in (a `DatabaseSync` of
+ * `node:sqlite` or a `Database` of `better-sqlite3`) keeps its settings.
  *
  * @throws {UsageError} `ERR_STORE_OPTIONS`
  * @throws {StoreError} `ERR_STORE_UNAVAILABLE` if it cannot be opened, `ERR_STORE_SCHEMA` if a later version wrote it
@@ -64,7 +64,7 @@ const sqliteOptions: OptionKinds<SqliteStoreOptions> = {
   closeDatabase: 'boolean',
 }
 
-/** Sessions in an SQLite database; every method answers at once. */
+/** Sessions in an SQLite database. Every method is synchronous. */
 export class SqliteStore implements SessionStore, SubjectIndex {
   readonly synchronous = true
   readonly #clock: () => Timestamp
@@ -89,7 +89,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
       typeof database === 'string' ? openDatabase(database, options.durable === true) : checkDatabase(database)
     const lock = new LockWait(this.#database, typeof database === 'string' ? busyTimeout : 0)
     this.#queries = this.#prepare(table, { database: this.#database, name: nameOf(database), lock })
-    // From here on it is the lock's business.
+    // From here on LockWait waits for locks.
     if (typeof database === 'string') setBusyTimeout(this.#database, 0)
     this.#sweepIn(SWEEP_INTERVAL)
   }
@@ -109,7 +109,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     const { id, subject, data, about, seenAt, expiresAt } = record
     const { replace, replaceSubject } = this.#queries
     const now = this.#clock()
-    // To set a subject costs 10 µs for its index, even to the one it is; and it hardly ever changes.
+    // Writing the subject costs 10 µs for its index, even if it stays the same, and it rarely changes.
     let changed = replace.run(data, about, seenAt, expiresAt, id, expectedVersion, now, subject)
     changed ||= replaceSubject.run(data, about, seenAt, expiresAt, subject, id, expectedVersion, now)
     return changed > 0 ? 'done' : this.#whyNot(id, now)
@@ -149,8 +149,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Deletes some expired records. It runs by itself until the store is closed; what it has not reached yet is absent all
-   * the same.
+   * Deletes some expired records. It runs automatically until the store is closed. Expired records count as absent before, too.
    *
    * @returns whether there are more
    */
@@ -161,7 +160,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     return deleted + postponed >= SWEEP_SLICE
   }
 
-  /** Stops sweeping, and closes the database if it was opened here. Calling it again does nothing. */
+  /** Stops sweeping, and closes the database if the store opened it. A second call does nothing. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -180,14 +179,14 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Asked after a write found no record of the version it named. Whatever happened in between, the answer is true of this
-   * moment: versions only grow, so the write would still find none.
+   * Called after a write found no record with the expected version. The answer is right for this moment: versions only grow, so
+   * the write would still find none.
    */
   #whyNot(id: SessionId, now: Timestamp): WriteResult {
     return this.#queries.exists.get(id, now) === undefined ? 'gone' : 'conflict'
   }
 
-  /** A savepoint rather than BEGIN: the owner of a database handed in may be in a transaction. `work` begins with a write. */
+  /** Uses a savepoint and not BEGIN, because the application may be in a transaction. `work` must begin with a write. */
   #atomically<T>(work: () => T): T {
     const { begin, end, undo } = this.#queries
     begin.run()
@@ -196,7 +195,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
       end.run()
       return result
     } catch (error) {
-      // After some failures SQLite has rolled back by itself, and the savepoint is gone.
+      // After some failures SQLite has already rolled back, and the savepoint is gone.
       quietly(() => undo.run())
       quietly(() => end.run())
       throw error
@@ -211,7 +210,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     this.#sweepIn(this.#sweepQuietly() ? SWEEP_PAUSE : SWEEP_INTERVAL)
   }
 
-  /** Nobody waits for a sweep, so nobody could be told that it failed: the next one tries again. */
+  /** Ignores a failure, because no caller waits for a sweep. The next sweep tries again. */
   #sweepQuietly(): boolean {
     try {
       return this.sweep()
@@ -241,7 +240,7 @@ function prepareQueries(connection: Connection, table: string) {
   return {
     load: query(`SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`),
     exists: query(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),
-    // An expired record that nobody swept yet gives way; a live one does not, and then no row is changed.
+    // Replaces an expired record that is not swept yet. If the record is live, no row is changed.
     insert: query(`INSERT INTO ${sessions} (${columns}, id, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE expires_at <= ?`),
     replace: query(`UPDATE ${sessions} SET ${change} WHERE ${version} AND subject IS ?`),
@@ -264,7 +263,7 @@ function prepareQueries(connection: Connection, table: string) {
   }
 }
 
-/** In the order of the columns that `insert` names. */
+/** The values in the order of the columns of `insert`. */
 function toColumns(record: SessionRecord): SqliteValue[] {
   const { version, handle, subject, data, about, createdAt, seenAt, expiresAt, id } = record
   return [version, handle, subject, data, about, createdAt, seenAt, expiresAt, id, expiresAt]

@@ -2,11 +2,11 @@ import type { Awaitable } from '../../awaitable.ts'
 import type { ChangeListener, SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
 import { RecentRecords } from './recent-records.ts'
 
-/** Asks the store. */
+/** Loads a record from the store. */
 type Ask = (id: SessionId) => Awaitable<SessionRecord | undefined>
 type Answer = Promise<SessionRecord | undefined>
 
-/** What a cache keeps to; durations in milliseconds. */
+/** The limits of a cache. Durations are in milliseconds. */
 export interface Limits {
   readonly maxSessions: number
   readonly maxAge: number
@@ -14,16 +14,16 @@ export interface Limits {
 }
 
 /**
- * Records as the store last told them, for as long as nothing says otherwise.
+ * Records as the store last returned them, until a change is announced.
  *
- * A load is kept only if nothing was said of its id between question and answer, for then the answer may be older than the
- * change. Only what is in `#loads` is kept or shared; whatever happens to an id takes its load out of there.
+ * A loaded record is kept only if no change of its id was announced during the load, because the answer may be older than the
+ * change. Only loads in `#loads` are kept or shared. Every event for an id removes its load from there.
  */
 export class NearCache implements ChangeListener {
   readonly #ask: Ask
   readonly #clock: () => Timestamp
   readonly #records: RecentRecords
-  /** Loads under way of which the answer will be no older than this moment. */
+  /** Running loads whose answers are not older than the last announcement for their ids. */
   readonly #loads = new Map<SessionId, Answer>()
   #listening = false
 
@@ -62,7 +62,7 @@ export class NearCache implements ChangeListener {
     this.#clear()
   }
 
-  /** Whoever asks from now on gets a newer answer. */
+  /** Drops a record, so that later loads get a newer answer. */
   forget(id: SessionId): void {
     this.#records.forget(id)
     this.#loads.delete(id)
@@ -70,7 +70,7 @@ export class NearCache implements ChangeListener {
 
   forgetSubject(subject: string): void {
     this.#records.forgetSubject(subject)
-    // Whose session a load is about is not known before its answer.
+    // The subject of a running load is unknown before its answer.
     this.#loads.clear()
   }
 
@@ -84,21 +84,21 @@ export class NearCache implements ChangeListener {
     const loading: Answer = this.#answer(id, (record) => {
       if (this.#loads.get(id) !== loading) return
       this.#loads.delete(id)
-      // Insertions are not announced, so that absence cannot be kept.
+      // Insertions are not announced, so an absent record cannot be cached.
       if (record !== undefined) this.#records.keep(record, began)
     })
     this.#loads.set(id, loading)
     return loading
   }
 
-  /** Tells `arrived` before anybody else; a failed load leaves nothing behind. */
+  /** Calls `arrived` before other callers get the record. A failed load leaves nothing behind. */
   async #answer(id: SessionId, arrived: (record: SessionRecord | undefined) => void): Answer {
     try {
       const record = await this.#ask(id)
       arrived(record)
       return record
     } catch (error) {
-      // Not `arrived` at once: a store may throw before the load is noted.
+      // `arrived` must not run at once: a store may throw before the load is registered.
       await undefined
       arrived(undefined)
       throw error

@@ -1,35 +1,35 @@
 import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
 
-/** Characters of text that come with a session; one with more counts as several. */
+/** How many characters of text one session may have. A session with more counts as several. */
 const TEXT_PER_SESSION = 1024
-/** Records that are given a second chance, before one has to go nevertheless. */
+/** How many records get a second chance before one is dropped anyway. */
 const MOST_CHANCES = 64
 
-/** One object and not two: what a hit has to fetch from memory is most of what it costs. */
+/** One object and not two, because memory access is most of the cost of a hit. */
 interface Kept extends SessionRecord {
   readonly since: Timestamp
   readonly weight: number
-  /** Whether it was found since it was last put at the end. */
+  /** Whether it was found since it was last moved to the end. */
   used: boolean
 }
 
 /**
- * Records of sessions that were used of late, bounded in number and in text.
+ * Records of recently used sessions, limited in number and in text.
  *
- * A hit marks its record and moves nothing. Whoever needs room takes it from the front: what was found meanwhile gets a
- * second chance at the end, what was not is dropped.
+ * A hit only marks its record. An insertion that needs room looks at the front: a marked record moves to the end for a second
+ * chance, an unmarked one is dropped.
  */
 export class RecentRecords {
   readonly #capacity: number
   readonly #longest: number
-  /** Goes through from front to end; an iterator of a Map stays good whatever comes and goes. */
+  /** Iterates from front to end. An iterator of a Map stays valid while entries change. */
   #front: Iterator<Kept>
   readonly #kept = new Map<SessionId, Kept>()
-  /** Most subjects have one session: it is kept as a bare id. */
+  /** The ids of a subject. Most subjects have one session, so one id is kept without a Set. */
   readonly #bySubject = new Map<string, SessionId | Set<SessionId>>()
   #weight = 0
 
-  /** @param longest milliseconds that a record is kept at most */
+  /** @param longest maximum time that a record is kept, in milliseconds */
   constructor(capacity: number, longest: number) {
     this.#capacity = capacity
     this.#longest = longest
@@ -40,12 +40,12 @@ export class RecentRecords {
     return this.#kept.size
   }
 
-  /** A copy: whoever gets it may do with it what they like. */
+  /** Finds a record. Returns a copy, which the caller may change. */
   find(id: SessionId, now: Timestamp): SessionRecord | undefined {
     const kept = this.#kept.get(id)
     if (kept === undefined) return undefined
     const age = now - kept.since
-    // A clock that was set back must not prolong anything.
+    // A clock that was set back must not keep a record longer.
     if (kept.expiresAt > now && age < this.#longest && age >= 0) {
       kept.used = true
       return recordOf(kept)
@@ -89,7 +89,7 @@ export class RecentRecords {
     }
   }
 
-  /** Whatever lies before the iterator has gone or was put at the end. Called only while something is kept. */
+  /** The first record. All records before the iterator are gone or at the end. Call it only if there are records. */
   #first(): Kept {
     const next = this.#front.next()
     if (next.done !== true) return next.value

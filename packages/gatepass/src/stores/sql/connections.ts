@@ -3,42 +3,42 @@ import { Circuit } from '../circuit.ts'
 import { gaveUpWaiting } from '../failure.ts'
 import type { Migration } from './migration.ts'
 
-/** A connection lent for one piece of work, which ends by one of the two. */
+/** A connection that is lent for one piece of work. The borrower must call one of the two methods. */
 export interface Lease<Connection> {
   readonly connection: Connection
-  /** It is in order, and the next one may have it. */
+  /** Returns the connection in a good state, for the next piece of work. */
   release(): void
-  /** Nobody knows what is on it, at least until `working` has ended: it must not be used again before. */
+  /** Its state is unknown until `working` settles; do not reuse it before. */
   discard(error: Error, working: Promise<unknown>): void
 }
 
-/** Seconds that a server has for an answer for which it needs neither table nor lock. */
+/** Time limit for an answer that needs neither table nor lock, in seconds. */
 const PLAIN_ANSWER = 0.25
 
 export type Work<Connection, T> = (connection: Connection) => Promise<T>
 
 export interface ConnectionsOptions<Connection> {
-  /** What errors call the server: kind and address. */
+  /** The server in error messages: kind and address. */
   engine: string
   lend(): Promise<Lease<Connection>>
-  /** Whether the server itself has refused a statement, so that the connection is in order all the same. */
+  /** Whether the server itself refused a statement, so that the connection is still in a good state. */
   isRefusal(error: unknown): boolean
-  /** Seconds for one piece of work, waiting for tables and for a connection included. */
+  /** Time limit of one piece of work in seconds, including the wait for tables and for a connection. */
   timeout: number
-  /** The tables, which are made before the first piece of work. */
+  /** Makes the tables before the first piece of work. */
   migration: Migration
-  /** Asks the least that a server can answer. */
+  /** Runs the simplest query that a server can answer. */
   ask(connection: Connection): Promise<unknown>
 }
 
 /**
- * Lends a connection to each piece of work, and takes it away when the time is up. As long as the server is silent, work is
- * refused at once.
+ * Lends a connection to each piece of work, and takes it away when the time limit has passed. While the server does not answer,
+ * work is refused at once.
  */
 export class Connections<Connection> {
   readonly #options: ConnectionsOptions<Connection>
   readonly #circuit: Circuit
-  /** While it is found out whether the server is silent. */
+  /** Pending while a plain query finds out whether the server still answers. */
   #doubt: Promise<void> | undefined
 
   constructor(options: ConnectionsOptions<Connection>) {
@@ -47,9 +47,9 @@ export class Connections<Connection> {
   }
 
   /**
-   * Does `work` with a connection of its own.
+   * Runs `work` with its own connection.
    *
-   * @throws {StoreError} `ERR_STORE_UNAVAILABLE` when the time is up; the work may then have been done or not
+   * @throws {StoreError} `ERR_STORE_UNAVAILABLE` after the time limit; the work may or may not have been done then
    */
   async use<T>(work: Work<Connection, T>): Promise<T> {
     const { engine, timeout, migration } = this.#options
@@ -70,7 +70,7 @@ export class Connections<Connection> {
     }
   }
 
-  /** The same with a time of its own, and before there are tables; it says nothing of whether the server is silent. */
+  /** Runs `work` with its own time limit, and before the tables exist. Its failure does not count as silence of the server. */
   async useFor<T>(seconds: number, work: Work<Connection, T>): Promise<T> {
     const limit = new TimeLimit(seconds, this.#options.engine)
     try {
@@ -80,7 +80,7 @@ export class Connections<Connection> {
     }
   }
 
-  /** Work that waits for a lock has no answer either: a server that answers a plain question is not silent. */
+  /** Asks a plain query after a timeout, because work that waits for a lock gets no answer from a healthy server either. */
   #unanswered(admitted: number): void {
     if (!this.#circuit.silent(admitted)) return
     const asked = this.useFor(PLAIN_ANSWER, this.#options.ask).then(
@@ -97,7 +97,7 @@ export class Connections<Connection> {
     try {
       return await limit.race(lending)
     } catch (error) {
-      // One that comes too late goes straight back.
+      // A connection that comes too late is returned at once.
       lending.then(
         (lease) => lease.release(),
         () => {},
@@ -116,7 +116,7 @@ export class Connections<Connection> {
       if (this.#options.isRefusal(error)) lease.release()
       else {
         lease.discard(error instanceof Error ? error : new Error(String(error)), working)
-        // Too late for this one, and a sign of life for the next.
+        // A late answer still shows that the server is alive.
         working.then(
           () => this.#circuit.answered(),
           () => {},
@@ -127,7 +127,7 @@ export class Connections<Connection> {
   }
 }
 
-/** Waits for `work` so many seconds at most. */
+/** Waits for `work`, at most this many seconds. */
 export async function within<T>(seconds: number, engine: string, work: Promise<T>): Promise<T> {
   const limit = new TimeLimit(seconds, engine)
   try {
@@ -137,11 +137,11 @@ export async function within<T>(seconds: number, engine: string, work: Promise<T
   }
 }
 
-/** A promise that is broken when the time is up. */
+/** A promise that rejects after a time limit. */
 class TimeLimit {
   readonly #timer: NodeJS.Timeout
   readonly #broken: Promise<never>
-  /** Whether the time was up before the end. */
+  /** Whether the time limit has passed. */
   passed = false
 
   constructor(seconds: number, engine: string) {
@@ -152,7 +152,7 @@ class TimeLimit {
       this.passed = true
       reject(tooLate(seconds, engine))
     }
-    // One more look at what has arrived: after the process itself stood still, the answer may be there already.
+    // One more turn of the event loop: if the process was blocked, the answer may have arrived already.
     this.#timer = setTimeout(() => setImmediate(pass), seconds * 1000)
   }
 
@@ -167,15 +167,15 @@ class TimeLimit {
 
 function tooLate(seconds: number, engine: string): StoreError {
   return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} did not answer within ${seconds} s`, {
-    hint: 'Look for a server that hangs, a lock that is held, or a pool whose connections are all in use.',
+    hint: 'Look for a hanging server, a held lock, or a pool whose connections are all in use.',
   })
 }
 
 /**
- * Lends one connection to one piece of work at a time, in the order of asking.
+ * Lends one connection to one piece of work at a time, in the order of the requests.
  *
- * When a piece of work ran out of time, nobody gets the connection until it has answered after all: what was sent behind
- * the unanswered statement would be carried out at some later time, long after it was reported as failed.
+ * After a timeout the connection is not lent until the late answer comes. A statement sent behind the unanswered one could run
+ * long after it was reported as failed.
  */
 export class SingleConnection<Connection> {
   readonly #connection: Connection

@@ -1,4 +1,4 @@
-/** Makes the tables once, before the first operation; where that fails, the next one tries again. */
+/** Makes the tables once, before the first operation. If that fails, the next operation tries again. */
 export class Migration {
   readonly #migrate: () => Promise<void>
   #running: Promise<void> | undefined
@@ -12,7 +12,7 @@ export class Migration {
     return this.#done
   }
 
-  /** Whoever asks while it is under way waits for the same. */
+  /** Runs the migration. Calls while it runs share it. */
   async run(): Promise<void> {
     this.#running ??= this.#attempt()
     await this.#running

@@ -1,9 +1,9 @@
-/** Between two rounds, in ms; each process waits between half and one and a half times as long. */
+/** Average time between two rounds, in milliseconds. Each process waits 0.5 to 1.5 times as long. */
 const INTERVAL = 60_000
-/** Between two slices of a round, in ms: writers get their turn. */
+/** Time between two slices of a round, in milliseconds, so that other writers get a turn. */
 const PAUSE = 20
 
-/** Calls `sweep` from time to time, and again soon as long as it says that there is more. Keeps no process alive. */
+/** Calls `sweep` regularly, and soon again while it returns that there is more. It keeps no process alive. */
 export class Sweeper {
   readonly #sweep: () => Promise<boolean>
   #timer: NodeJS.Timeout | undefined
@@ -33,7 +33,7 @@ export class Sweeper {
     else this.start()
   }
 
-  /** Nobody waits for a sweep, so nobody could be told that it failed: the next one tries again. */
+  /** Ignores a failure, because no caller waits for a sweep. The next sweep tries again. */
   async #sweepQuietly(): Promise<boolean> {
     try {
       return await this.#sweep()

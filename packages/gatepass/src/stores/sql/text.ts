@@ -1,10 +1,10 @@
 /**
- * PostgreSQL keeps no U+0000 in a text, and UTF-8 has no lone surrogates. JSON text has neither and is kept as it is; in a
- * subject that comes from elsewhere both may stand, and two that differ must not become the same.
+ * PostgreSQL text cannot contain U+0000, and UTF-8 has no lone surrogates. JSON text has neither and is stored unchanged. A
+ * subject from elsewhere can contain both, and two different subjects must not become the same text.
  */
 const unkept = /[\0\x01\p{Cs}]/gu
 
-/** The text as a database can keep it: what it cannot is written as U+0001 and four hex digits. */
+/** Encodes a text for a database: a character that it cannot store becomes U+0001 and four hex digits. */
 export function encodeText(text: string): string {
   if (!text.includes('\0') && !text.includes('\x01') && text.isWellFormed()) return text
   return text.replace(unkept, (char) => `\x01${char.charCodeAt(0).toString(16).padStart(4, '0')}`)

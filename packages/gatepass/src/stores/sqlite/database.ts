@@ -1,17 +1,17 @@
 import { closeSync, fchmodSync, openSync } from 'node:fs'
 import { GatepassError, StoreError, UsageError } from '../../error.ts'
 
-/** What the store binds to a parameter. */
+/** A value that the store binds to a parameter. */
 export type SqliteValue = string | number | null
 
-/** What the store asks of a prepared statement; those of `node:sqlite` and `better-sqlite3` have it. */
+/** What the store needs from a prepared statement. Statements of `node:sqlite` and `better-sqlite3` have it. */
 export interface SqliteStatement {
   get(...parameters: SqliteValue[]): unknown
   all(...parameters: SqliteValue[]): unknown[]
   run(...parameters: SqliteValue[]): { changes: number | bigint }
 }
 
-/** What the store asks of a database; a `DatabaseSync` of `node:sqlite` and a `Database` of `better-sqlite3` have it. */
+/** What the store needs from a database. A `DatabaseSync` of `node:sqlite` and a `Database` of `better-sqlite3` have it. */
 export interface SqliteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SqliteStatement
@@ -24,41 +24,41 @@ export type SqliteRow = readonly unknown[]
 /** A database as the store uses it. */
 export interface Connection {
   readonly database: SqliteDatabase
-  /** What errors call it. */
+  /** Its name in error messages. */
   readonly name: string
   readonly lock: LockWait
 }
 
-/** Milliseconds to wait for other programs while a file is opened and its tables are made: nothing is served yet. */
+/** How long to wait for locks while a file is opened and its tables are made, in milliseconds. No request runs yet. */
 const STARTING_TIMEOUT = 2000
 
 /**
- * Opens or creates the file with `node:sqlite`. Only now is that module loaded: Node announces it as experimental.
+ * Opens or creates the file with `node:sqlite`. The module is loaded only here, because Node warns that it is experimental.
  *
  * @throws {UsageError} `ERR_STORE_OPTIONS`
  * @throws {StoreError} `ERR_STORE_UNAVAILABLE`
  */
 export function openDatabase(path: string, durable: boolean): SqliteDatabase {
   if (path === '' || path.startsWith('file:')) {
-    throw new UsageError('ERR_STORE_OPTIONS', 'the database must be named by a path', { hint: "Such as 'app.db'." })
+    throw new UsageError('ERR_STORE_OPTIONS', 'the database must be a path', { hint: "For example 'app.db'." })
   }
   if (path !== ':memory:') createPrivately(path)
   return guarded(nameOf(path), () => configure(new (sqliteModule().DatabaseSync)(path), durable))
 }
 
-/** What errors call a database: its file, where that is known. */
+/** The name of a database in error messages: its file, if known. */
 export function nameOf(database: string | SqliteDatabase): string {
   const file = typeof database === 'string' ? database : fileOf(database)
   return file === undefined || file === '' || file === ':memory:' ? 'SQLite' : `SQLite in ${file}`
 }
 
-/** `better-sqlite3` has a property, `node:sqlite` a method from Node 22.16 on. */
+/** `better-sqlite3` has a property for it, `node:sqlite` has a method since Node 22.16. */
 function fileOf(database: SqliteDatabase): string | undefined {
   if ('name' in database && typeof database.name === 'string') return database.name
   try {
     return 'location' in database && typeof database.location === 'function' ? (database.location() ?? '') : undefined
   } catch {
-    // A closed database has none.
+    // A closed database has no file.
     return undefined
   }
 }
@@ -69,7 +69,7 @@ function configure(database: SqliteDatabase, durable: boolean): SqliteDatabase {
     database.exec('PRAGMA journal_mode = WAL')
     // NORMAL: a killed process loses nothing, a power cut may lose the last transactions.
     database.exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
-    // 64 MiB rather than 2: a page that has to be fetched again doubles the time of a load.
+    // 64 MiB instead of 2: reading a page again doubles the time of a load.
     database.exec('PRAGMA cache_size = -65536')
     return database
   } catch (error) {
@@ -78,7 +78,7 @@ function configure(database: SqliteDatabase, durable: boolean): SqliteDatabase {
   }
 }
 
-/** The file holds the hashes of session tokens: nobody else on the machine reads it, whatever the umask is. */
+/** Creates the file so that only its owner can read it, for every umask, because it contains hashes of session tokens. */
 function createPrivately(path: string): void {
   try {
     const file = openSync(path, 'wx', 0o600)
@@ -96,30 +96,30 @@ function sqliteModule(): typeof import('node:sqlite') {
   const module = process.getBuiltinModule('node:sqlite')
   if (module !== undefined) return module
   throw new UsageError('ERR_STORE_OPTIONS', 'this runtime has no node:sqlite', {
-    hint: 'Use Node 22.13 or later, or hand in a better-sqlite3 database.',
+    hint: 'Use Node 22.13 or later, or pass a better-sqlite3 database.',
   })
 }
 
-/** Between two looks whether a lock is free, in ms. */
+/** Time between two attempts to get a lock, in milliseconds. */
 const LOOK_AGAIN = 1
 const sleeping: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * Waits for the lock that another program holds on a database: once, and not again until a write has succeeded. The thread
- * stands still meanwhile, so if every statement waited, the process would answer nothing for as long as the lock is held.
+ * Waits for the lock that another program holds on a database: once, and not again until a write has succeeded. Waiting blocks
+ * the thread, so if every statement waited, the process would answer no request while the lock is held.
  */
 export class LockWait {
   readonly #database: SqliteDatabase
   readonly #longest: number
   #over = false
 
-  /** @param longest seconds that the first statement waits, beside the busy timeout that the connection itself has */
+  /** @param longest seconds that the first statement waits, in addition to the connection's own busy timeout */
   constructor(database: SqliteDatabase, longest: number) {
     this.#database = database
     this.#longest = longest * 1000
   }
 
-  /** Whether a statement has waited in vain, and no write has succeeded since. */
+  /** Whether a wait has failed and no write has succeeded since. */
   get over(): boolean {
     return this.#over
   }
@@ -131,7 +131,7 @@ export class LockWait {
     return result
   }
 
-  /** The same for a statement that takes no write lock: its success says nothing of that. */
+  /** Runs a statement that takes no write lock. Its success does not end the state {@link over}. */
   read<T>(statement: () => T): T {
     if (this.#over) return withoutTimeout(this.#database, statement)
     try {
@@ -141,14 +141,14 @@ export class LockWait {
     }
   }
 
-  /** Runs a statement again that has just failed, as long as that was for the lock and there is time. */
+  /** Repeats a statement that failed because of the lock, until the time limit. */
   retry<T>(failure: unknown, statement: () => T): T {
     const end = performance.now() + this.#longest
     for (let last = failure; ; ) {
       if (!isBusy(last)) throw last
       this.#over = performance.now() >= end
       if (this.#over) throw last
-      // SQLite's own wait looks eight times in 100 ms: among several busy processes that is too seldom.
+      // SQLite's own wait tries eight times in 100 ms, which is too rarely among several busy processes.
       Atomics.wait(sleeping, 0, 0, LOOK_AGAIN)
       try {
         return statement()
@@ -190,7 +190,7 @@ export class Query {
     if (sql.startsWith('SELECT')) answerInArrays(this.#statement)
   }
 
-  // This and `run` begin with the bare statement: they are on the path of every request.
+  // This and `run` try the plain statement first, because every request takes this path.
   get(...parameters: SqliteValue[]): SqliteRow | undefined {
     let row: unknown
     try {
@@ -230,7 +230,7 @@ export class Query {
 
 type Result<Method extends keyof SqliteStatement> = ReturnType<SqliteStatement[Method]>
 
-/** Runs `work`; what it throws comes out as a store error. */
+/** Runs `work` and turns its errors into store errors. */
 export function guarded<T>(name: string, work: () => T): T {
   try {
     return work()
@@ -239,7 +239,7 @@ export function guarded<T>(name: string, work: () => T): T {
   }
 }
 
-/** Runs `work`, which cleans up after a failure; its own failure would hide the first. */
+/** Runs `work`, which cleans up after a failure, and ignores its own failure, which would hide the first. */
 export function quietly(work: () => unknown): void {
   try {
     work()
@@ -255,7 +255,7 @@ function columns(row: unknown): SqliteRow {
   return Array.isArray(row) ? row : Object.values(row as object)
 }
 
-/** SQLite's primary result codes, as far as they are told apart here. */
+/** The primary result codes of SQLite that are handled here. */
 const resultCodes: Readonly<Record<number, string>> = { 5: 'SQLITE_BUSY', 13: 'SQLITE_FULL' }
 
 function storeError(cause: unknown, name: string): GatepassError {
@@ -273,7 +273,7 @@ function storeError(cause: unknown, name: string): GatepassError {
         hint: 'Nothing was stored. Look for a backup, a migration or a shell that keeps a transaction open on this file.',
       })
     default:
-      return new StoreError('ERR_STORE_UNAVAILABLE', `${name} did not do its work: ${reason}`, {
+      return new StoreError('ERR_STORE_UNAVAILABLE', `${name} failed: ${reason}`, {
         cause,
         hint: 'See the cause: the disk may fail, or another program may have changed the file.',
       })
@@ -284,7 +284,7 @@ function isBusy(error: unknown): boolean {
   return resultCode(error) === 'SQLITE_BUSY'
 }
 
-/** `node:sqlite` has numbers (the low byte is the primary code), `better-sqlite3` names (of extended codes, too). */
+/** `node:sqlite` uses numbers (the low byte is the primary code), `better-sqlite3` uses names, also for extended codes. */
 function resultCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   if ('errcode' in error && typeof error.errcode === 'number') return resultCodes[error.errcode & 0xff]

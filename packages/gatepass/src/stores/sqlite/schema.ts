@@ -2,10 +2,10 @@ import { StoreError, UsageError } from '../../error.ts'
 import { type Connection, guarded, Query, quietly } from './database.ts'
 
 /**
- * Each entry brings the tables from the version of its index to the next. Entries are added, never changed.
+ * Each entry updates the tables from the version of its index to the next. Entries are added and never changed.
  *
- * `due_at` is when the sweeper looks at a record: no sooner than it could have expired when it was written. A touch leaves
- * it alone, and so no index moves with it: that halves what a touch costs.
+ * `due_at` is when the sweeper checks a record: not before its expiry when it was written. A touch does not change it, so no
+ * index changes with a touch, which halves its cost.
  */
 const migrations: readonly ((table: string) => string)[] = [
   (table) => `
@@ -22,14 +22,14 @@ const migrations: readonly ((table: string) => string)[] = [
     ) STRICT;
     CREATE INDEX "${table}_subject" ON "${table}" (subject, created_at) WHERE subject IS NOT NULL;
     CREATE INDEX "${table}_due" ON "${table}" (due_at);`,
-  // Before, the handle was among the engine's notes.
+  // In earlier versions the handle was in `about`.
   (table) => `
     ALTER TABLE "${table}" ADD COLUMN handle TEXT NOT NULL DEFAULT '';
     UPDATE "${table}" SET handle = coalesce(about ->> '$.handle', id);`,
 ]
 
 /**
- * Creates the tables of this store, or brings them up to date.
+ * Creates or updates the tables of this store.
  *
  * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version of Gatepass wrote them
  */
@@ -64,15 +64,15 @@ function writtenByLater(table: string, version: number): StoreError {
     'ERR_STORE_SCHEMA',
     `the table ${table} has version ${version}, this is for ${migrations.length}`,
     {
-      hint: 'A later version of Gatepass has used this database: install that version again.',
+      hint: 'A later version of Gatepass has used this database. Install that version again.',
     },
   )
 }
 
-/** A table name goes into SQL as it is, so it is one plain word. */
+/** Checks a table name, which is put into SQL unquoted: one plain word. */
 export function tableName(name: string): string {
   if (/^[A-Za-z_][A-Za-z0-9_]{0,59}$/.test(name) && !/^sqlite_/i.test(name)) return name
-  throw new UsageError('ERR_STORE_OPTIONS', '`table` is no table name', {
-    hint: 'Letters, digits and underscores, at most 60, not starting with a digit or with sqlite_.',
+  throw new UsageError('ERR_STORE_OPTIONS', '`table` is not a plain table name', {
+    hint: 'Use letters, digits and underscores, at most 60. Do not start with a digit or with sqlite_.',
   })
 }
