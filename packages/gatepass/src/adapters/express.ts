@@ -1,8 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatepassError } from '../error.ts'
-import type { RequireLoginOptions } from '../passport/guard.ts'
-import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
-import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
@@ -15,7 +12,7 @@ import {
   NodeVisits,
   type RequestAccess,
 } from './node-visits.ts'
-import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
+import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
@@ -54,25 +51,10 @@ export type ExpressErrorHandler = (
 ) => void
 
 /** Middleware for `app.use`, and handlers for routes. */
-export interface ExpressGatepass<User, Name extends string = string> extends RequestAccess<User, Name> {
+export interface ExpressGatepass<User, Name extends string = string>
+  extends RequestAccess<User, Name>,
+    RouteMakers<Name, ExpressHandler> {
   (req: IncomingMessage, res: ServerResponse, next: NextFunction): void
-  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
-  login(names: Name | readonly Name[], options?: LoginRouteOptions): ExpressHandler
-  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
-  link(name: Name, options: LinkRouteOptions): ExpressHandler
-  /** Ends the session. For a POST route. */
-  logout(options?: LogoutRouteOptions, ...none: NoMore): ExpressHandler
-  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
-  backChannelLogout(name: Name, options: BackChannelLogoutOptions): ExpressHandler
-  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
-  authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): ExpressHandler
-  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
-  requireLogin(options?: RequireLoginOptions, ...none: NoMore): ExpressHandler
-  /**
-   * Lets only requests from our own pages pass, with or without cookies. For your own login routes. The middleware itself
-   * checks unsafe requests with cookies.
-   */
-  requireSameOrigin(...none: NoMore): ExpressHandler
   /**
    * Answers errors of Gatepass in the same form as guards: JSON with code and hint, or text for a browser that asks for a
    * page, without a stack. Other errors go to the next error handler. Mount it with `app.use` after the routes and after your
@@ -108,23 +90,17 @@ export function gatepass<User extends UserObject, const Name extends string = st
 ): ExpressGatepass<User, Name> {
   const visits = new NodeVisits<User, Name>(options)
   const { core } = visits.visits
-  const steps = routeSteps(core)
-  const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
-    makerOf(name, (...given: Given): ExpressHandler => {
-      const step = stepOf(...given)
-      return (req, res, next) => answer(res, next, () => step(visits.of(req).exchange))
-    })
+  const makers = routeMakers(
+    core,
+    (step): ExpressHandler =>
+      (req, res, next) =>
+        answer(res, next, () => step(visits.of(req).exchange)),
+  )
 
   return Object.assign(
     (req: IncomingMessage, res: ServerResponse, next: NextFunction) => visits.enter(req, res, next),
     {
-      login: maker('login', steps.login),
-      link: maker('link', steps.link),
-      logout: maker('logout', steps.logout),
-      backChannelLogout: maker('backChannelLogout', steps.backChannelLogout),
-      authenticate: maker('authenticate', steps.authenticate),
-      requireLogin: maker('requireLogin', steps.requireLogin),
-      requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
+      ...makers,
       errors: makerOf(
         'errors',
         (): ExpressErrorHandler =>

@@ -10,9 +10,6 @@ import type { Reply } from '../http/exchange.ts'
 import { bytesRead } from '../http/fields.ts'
 import { describesAnswer } from '../http/head.ts'
 import { exchangeOf, NodeHead, sendReply } from '../http/node.ts'
-import type { RequireLoginOptions } from '../passport/guard.ts'
-import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
-import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
@@ -24,7 +21,7 @@ import {
   type RequestAccess,
   visitOf,
 } from './node-visits.ts'
-import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
+import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 import type { UserLoginOptions } from './visit.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
@@ -53,25 +50,10 @@ export type FastifyGatepassOptions<User, Name extends string = string> = Omit<
 export type FastifyStep = (request: FastifyRequest, reply: FastifyReply, done?: (error?: Error) => void) => void
 
 /** A plugin for `app.register`, and handlers and hooks for routes. */
-export interface FastifyGatepass<User, Name extends string = string> extends RequestAccess<User, Name, FastifyRequest> {
+export interface FastifyGatepass<User, Name extends string = string>
+  extends RequestAccess<User, Name, FastifyRequest>,
+    RouteMakers<Name, FastifyStep> {
   (app: FastifyInstance, options: object, done: () => void): void
-  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
-  login(names: Name | readonly Name[], options?: LoginRouteOptions): FastifyStep
-  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
-  link(name: Name, options: LinkRouteOptions): FastifyStep
-  /** Ends the session. For a POST route. */
-  logout(options?: LogoutRouteOptions, ...none: NoMore): FastifyStep
-  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
-  backChannelLogout(name: Name, options: BackChannelLogoutOptions): FastifyStep
-  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
-  authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): FastifyStep
-  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
-  requireLogin(options?: RequireLoginOptions, ...none: NoMore): FastifyStep
-  /**
-   * Lets only requests from our own pages pass, with or without cookies. For your own login routes. The plugin itself checks
-   * unsafe requests with cookies.
-   */
-  requireSameOrigin(...none: NoMore): FastifyStep
   /**
    * Answers errors of Gatepass in the same form as guards: JSON with code and hint, or text for a browser that asks for a
    * page. Other errors go to the outer error handler. Use it with `app.setErrorHandler`, or call it from your own handler.
@@ -106,27 +88,18 @@ export function gatepass<User extends UserObject, const Name extends string = st
   const { core } = visits.visits
   const find = (request: FastifyRequest): NodeVisit<User, Name> => visits.of(withBody(request))
   const access = visits.access()
-  const steps = routeSteps(core)
-  const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
-    makerOf(name, (...given: Given): FastifyStep => {
-      const step = stepOf(...given)
-      return (request, reply, done) =>
-        run(
-          () => step(find(request).exchange),
-          (decided) => proceed(reply, decided, done),
-          (error) => void reply.send(failure(reply, error)),
-        )
-    })
+  const makers = routeMakers(core, (step): FastifyStep => {
+    return (request, reply, done) =>
+      run(
+        () => step(find(request).exchange),
+        (decided) => proceed(reply, decided, done),
+        (error) => void reply.send(failure(reply, error)),
+      )
+  })
 
   return Object.assign((app: FastifyInstance, _options: object, done: () => void) => install(app, visits, done), {
     ...asPlugin,
-    login: maker('login', steps.login),
-    link: maker('link', steps.link),
-    logout: maker('logout', steps.logout),
-    backChannelLogout: maker('backChannelLogout', steps.backChannelLogout),
-    authenticate: maker('authenticate', steps.authenticate),
-    requireLogin: maker('requireLogin', steps.requireLogin),
-    requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
+    ...makers,
     errors: makerOf('errors', () => (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       if (!(error instanceof GatepassError)) throw error
       const decided = errorReply(exchangeOf(request.raw, reply.raw, visits.visits.settings), error)

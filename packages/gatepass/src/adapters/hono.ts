@@ -3,16 +3,13 @@ import type { Awaitable } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
 import { toResponse } from '../http/fetch.ts'
 import type { Gatepass } from '../passport/gatepass.ts'
-import type { RequireLoginOptions } from '../passport/guard.ts'
-import type { LinkRouteOptions, LoginRouteOptions } from '../passport/login-route.ts'
-import type { BackChannelLogoutOptions, LogoutRouteOptions } from '../passport/logout-route.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { Passport } from '../passport/passport.ts'
 import type { SessionData } from '../register.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import { type FetchGatepassOptions, type FetchVisit, FetchVisits, type RequestAuth, VisitAuth } from './fetch-visits.ts'
-import { makerOf, type NoMore, type RouteStep, routeSteps } from './route-steps.ts'
+import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 
 export type { FetchPlatform } from '../http/fetch.ts'
 export { type LocationOptions, safeLocation } from '../http/location.ts'
@@ -35,24 +32,12 @@ export interface HonoEnv<User> {
 export type HonoStep = MiddlewareHandler
 
 /** Middleware for `app.use`, and handlers for routes. */
-export interface HonoGatepass<User, Name extends string = string> extends MiddlewareHandler<HonoEnv<User>> {
+export interface HonoGatepass<User, Name extends string = string>
+  extends MiddlewareHandler<HonoEnv<User>>,
+    RouteMakers<Name, HonoStep> {
   session(c: Context): Awaitable<Session<SessionData>>
   user(c: Context): Awaitable<User | undefined>
   csrfToken(c: Context): Awaitable<string>
-  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
-  login(names: Name | readonly Name[], options?: LoginRouteOptions): HonoStep
-  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
-  link(name: Name, options: LinkRouteOptions): HonoStep
-  /** Ends the session. For a POST route. */
-  logout(options?: LogoutRouteOptions, ...none: NoMore): HonoStep
-  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
-  backChannelLogout(name: Name, options: BackChannelLogoutOptions): HonoStep
-  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
-  authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): HonoStep
-  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
-  requireLogin(options?: RequireLoginOptions, ...none: NoMore): HonoStep
-  /** Lets only requests from our own pages pass, with or without cookies. For your own login routes. */
-  requireSameOrigin(...none: NoMore): HonoStep
   /**
    * Answers errors of Gatepass in the same form as guards, for `app.onError`. Other errors are reported and answered with 500,
    * unless they have their own response (`HTTPException`).
@@ -90,16 +75,13 @@ export function gatepass<User extends UserObject, const Name extends string = st
   const { core, settings } = visits.visits
   if (settings.trust !== undefined && address === undefined) throw addressMissing()
   const access = visits.access()
-  const steps = routeSteps(core)
-  const maker = <Given extends unknown[]>(name: string, stepOf: (...given: Given) => RouteStep) =>
-    makerOf(name, (...given: Given): HonoStep => {
-      const step = stepOf(...given)
-      return async (c, next) => {
-        const visit = visits.of(c)
-        const reply = await answerable(visit, async () => step(visit.exchange))
-        return reply === undefined ? next() : toResponse(reply)
-      }
-    })
+  const makers = routeMakers(core, (step): HonoStep => {
+    return async (c, next) => {
+      const visit = visits.of(c)
+      const reply = await answerable(visit, async () => step(visit.exchange))
+      return reply === undefined ? next() : toResponse(reply)
+    }
+  })
 
   /** Gives errors a response. Hono uses it if the application has no error handler. */
   async function answerable<T>(visit: FetchVisit<User, Name>, step: () => Awaitable<T>): Promise<T> {
@@ -136,13 +118,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
     session: (c: Context) => access.session(c),
     user: (c: Context) => access.user(c),
     csrfToken: (c: Context) => access.csrfToken(c),
-    login: maker('login', steps.login),
-    link: maker('link', steps.link),
-    logout: maker('logout', steps.logout),
-    backChannelLogout: maker('backChannelLogout', steps.backChannelLogout),
-    authenticate: maker('authenticate', steps.authenticate),
-    requireLogin: maker('requireLogin', steps.requireLogin),
-    requireSameOrigin: maker('requireSameOrigin', steps.requireSameOrigin),
+    ...makers,
     errors: makerOf('errors', () => (error: Error, c: Context): Response => {
       const own = !(error instanceof GatepassError) && 'getResponse' in error
       if (own) return (error as Error & { getResponse(): Response }).getResponse()

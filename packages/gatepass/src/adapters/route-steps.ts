@@ -15,36 +15,61 @@ export type RouteStep = (exchange: Exchange) => Awaitable<Reply | undefined>
  */
 export type NoMore = never[]
 
-/** The steps of all routes. Each checks its options when the route is defined. An adapter turns them into handlers. */
-export function routeSteps<User, Name extends string>(core: Gatepass<User, Name>) {
+/** What makes the handlers of an application's routes, in every framework. */
+export interface RouteMakers<Name extends string, Handler> {
+  /** Logs in with the first of these strategies that succeeds, and keeps the login in the session. */
+  login(names: Name | readonly Name[], options?: LoginRouteOptions): Handler
+  /** Adds another way to log in to the user's account, after a recent login. For a POST route. */
+  link(name: Name, options: LinkRouteOptions): Handler
+  /** Ends the session. For a POST route. */
+  logout(options?: LogoutRouteOptions, ...none: NoMore): Handler
+  /** Ends the sessions that a provider's logout request names. For a POST route that is registered at the provider. */
+  backChannelLogout(name: Name, options: BackChannelLogoutOptions): Handler
+  /** Lets requests pass that authenticate themselves (Bearer, Basic). Nothing is kept in the session. */
+  authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): Handler
+  /** Lets logged-in users pass. Other requests get 401 with the reason, or a redirect to the login page. */
+  requireLogin(options?: RequireLoginOptions, ...none: NoMore): Handler
+  /**
+   * Lets only requests from our own pages pass, with or without cookies. For your own login routes. Unsafe requests with
+   * cookies are checked before any handler runs.
+   */
+  requireSameOrigin(...none: NoMore): Handler
+}
+
+/** The makers of one application. Each checks its options when the route is defined. */
+export function routeMakers<User, Name extends string, Handler>(
+  core: Gatepass<User, Name>,
+  handlerOf: (step: RouteStep) => Handler,
+): RouteMakers<Name, Handler> {
   return {
-    login(names: Name | readonly Name[], options: LoginRouteOptions = {}): RouteStep {
+    login: makerOf('login', (names: Name | readonly Name[], options: LoginRouteOptions = {}) => {
       core.checkRoute('login', options, names)
-      return (exchange) => core.login(exchange, names, options)
-    },
-    link(name: Name, options: LinkRouteOptions): RouteStep {
+      return handlerOf((exchange) => core.login(exchange, names, options))
+    }),
+    link: makerOf('link', (name: Name, options: LinkRouteOptions) => {
       core.checkRoute('link', options, name)
-      return (exchange) => core.link(exchange, name, options)
-    },
-    logout(options: LogoutRouteOptions = {}): RouteStep {
+      return handlerOf((exchange) => core.link(exchange, name, options))
+    }),
+    logout: makerOf('logout', (options: LogoutRouteOptions = {}) => {
       core.checkRoute('logout', options)
-      return (exchange) => core.logout(exchange, options)
-    },
-    backChannelLogout(name: Name, options: BackChannelLogoutOptions): RouteStep {
+      return handlerOf((exchange) => core.logout(exchange, options))
+    }),
+    backChannelLogout: makerOf('backChannelLogout', (name: Name, options: BackChannelLogoutOptions) => {
       core.checkRoute('backChannelLogout', options, name)
-      return (exchange) => core.backChannelLogout(exchange, name, options)
-    },
-    authenticate(names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>): RouteStep {
-      core.checkRoute('authenticate', {}, names)
-      return (exchange) => core.authenticate(exchange, names, options)
-    },
-    requireLogin(options: RequireLoginOptions = {}): RouteStep {
+      return handlerOf((exchange) => core.backChannelLogout(exchange, name, options))
+    }),
+    authenticate: makerOf(
+      'authenticate',
+      (names: Name | readonly Name[], options?: Readonly<Record<string, unknown>>) => {
+        core.checkRoute('authenticate', {}, names)
+        return handlerOf((exchange) => core.authenticate(exchange, names, options))
+      },
+    ),
+    requireLogin: makerOf('requireLogin', (options: RequireLoginOptions = {}) => {
       core.checkRoute('requireLogin', options)
-      return (exchange) => core.requireLogin(exchange, options)
-    },
-    requireSameOrigin(): RouteStep {
-      return (exchange) => core.requireOwnForm(exchange)
-    },
+      return handlerOf((exchange) => core.requireLogin(exchange, options))
+    }),
+    requireSameOrigin: makerOf('requireSameOrigin', () => handlerOf((exchange) => core.requireOwnForm(exchange))),
   }
 }
 
