@@ -31,17 +31,17 @@ export type {
   WithPromise,
 } from './mysql/driver.ts'
 
-/** Rows that one statement removes at most. */
+/** How many rows one statement removes at most. */
 const SLICE = 512
-/** Seconds for making the tables, and for waiting while another process does. */
+/** Time limit in seconds to make the tables, or to wait for another process that makes them. */
 const MIGRATION_TIMEOUT = 30
 
 export interface MysqlStoreOptions {
   /** A pool of `mysql2` or `mysql2/promise`. */
   pool?: MysqlPool | WithPromise<MysqlPool>
-  /** Instead of a pool: a connection that serves this store alone, one thing at a time, and is not replaced when it breaks. */
+  /** Instead of a pool: a connection that only this store uses. It runs one query at a time and is not replaced if it breaks. */
   connection?: MysqlConnection | WithPromise<MysqlConnection>
-  /** Default `gatepass_sessions`; two more tables, with `_schema` and `_locks` behind the name, are made beside it. */
+  /** Table name. Default `gatepass_sessions`. Two more tables have the suffixes `_schema` and `_locks`. */
   table?: string
   /** Default `Date.now`. */
   clock?: () => Timestamp
@@ -52,8 +52,7 @@ export interface MysqlStoreOptions {
 /**
  * Keeps sessions in MySQL 8 or MariaDB (10.6 or later), for any number of processes on any number of machines.
  *
- * Nothing is connected to, and no table made, before the first operation. There is no announcement of changes: MySQL has
- * nothing to announce them with.
+ * It connects and makes its tables at the first operation. It does not announce changes, because MySQL has no notifications.
  *
  * @throws {UsageError} `ERR_STORE_OPTIONS`
  */
@@ -161,8 +160,8 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Ends every session that was begun before, and every one that is just being moved to another id: whoever inserts a
-   * session of this subject meanwhile does so either entirely before, and it is removed, or entirely after.
+   * Ends all sessions of the subject, also one that is just moving to another id. An insertion for this subject happens either
+   * completely before, and is removed, or completely after.
    */
   removeBySubject(subject: string, except?: SessionId): Promise<number> {
     return this.#locked(subject, async (connection) => {
@@ -197,7 +196,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Makes the tables, or brings them up to date; the first operation does it otherwise.
+   * Creates or updates the tables. Without this call the first operation does it.
    *
    * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
    */
@@ -206,8 +205,8 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Deletes some expired records. It runs by itself from the first operation until `close`; what it has not reached yet is
-   * absent all the same. Of processes that sweep at once, one does and the others leave it to that one.
+   * Deletes some expired records. It runs automatically from the first operation until `close`. Expired records count as absent
+   * before, too. If several processes sweep at once, one does it and the others skip it.
    *
    * @returns whether there are more
    */
@@ -224,7 +223,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     })
   }
 
-  /** Ends sweeping. The pool, or the connection, stays open: whoever opened it closes it. */
+  /** Stops sweeping. The pool or connection stays open; the application closes it. */
   close(): void {
     this.#sweeper.stop()
   }
@@ -251,7 +250,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     })
   }
 
-  /** An expired record that nobody swept yet gives way. */
+  /** Inserts a record, and replaces an expired record that is not swept yet. */
   async #insert(connection: MysqlConnection, record: SessionRecord): Promise<void> {
     if (await this.#tryInsert(connection, record)) return
     const expired = `DELETE FROM \`${this.#table}\` WHERE id = ? AND expires_at <= ?`
@@ -283,8 +282,8 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Asked after a write found no record of the version it named. Whatever happened in between, the answer is true of this
-   * moment, or if the version is there now, of the moment of the write: it was not there then.
+   * Called after a write found no record with the expected version. The answer is right for this moment or, if that version
+   * exists now, for the moment of the write, when it did not exist.
    */
   async #whyNot(connection: MysqlConnection, id: SessionId, expectedVersion: number): Promise<WriteResult> {
     const version = await this.#versionOf(connection, id)
@@ -297,7 +296,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     return row === undefined ? undefined : Number(row[0])
   }
 
-  /** What was touched is looked at again at its new expiry. */
+  /** Checks touched records again at their new expiry. */
   async #sweep(connection: MysqlConnection): Promise<boolean> {
     const now = this.#clock()
     const due = `SELECT id FROM \`${this.#table}\` WHERE due_at <= ? ORDER BY due_at LIMIT ${SLICE}`
@@ -312,10 +311,10 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Does `work` in a transaction, while nobody else inserts or removes sessions of this subject. A row of its own is locked
-   * rather than the range of the index: two logins that each lock a range, and insert into it, end in a deadlock.
+   * Runs `work` in a transaction, while no other transaction inserts or removes sessions of this subject. It locks a row of a
+   * separate table and not an index range: two logins that each lock a range and insert into it would deadlock.
    *
-   * A plain SELECT in `work` sees what was committed until the lock was there: the first one takes the snapshot.
+   * A plain SELECT in `work` sees everything that was committed before the lock, because the first SELECT takes the snapshot.
    */
   #locked<T>(subject: string, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     const slot = Number.parseInt(sha256Hex(subject).slice(0, 8), 16) % LOCKS
@@ -374,7 +373,7 @@ function text(value: unknown): string {
   return decodeText(String(value))
 }
 
-/** Lists have one of few lengths, the last id repeated, so that few statements have to be prepared. */
+/** Pads a list to one of a few lengths by repeating the last id, so that few statements are prepared. */
 function listed(ids: readonly SessionId[]): { places: string; values: MysqlValue[] } {
   const length = 2 ** Math.ceil(Math.log2(ids.length))
   const values = Array.from({ length }, (_, n) => ids[Math.min(n, ids.length - 1)] ?? '')

@@ -24,17 +24,17 @@ import { decodeText, encodeText } from './sql/text.ts'
 
 export type { PooledPostgresClient, PostgresClient, PostgresPool, PostgresQuery } from './postgres/driver.ts'
 
-/** Rows that one slice of sweeping looks at. */
+/** How many rows one slice of a sweep checks. */
 const SWEEP_SLICE = 500
-/** Seconds for making the tables, and for waiting while another process does. */
+/** Time limit in seconds to make the tables, or to wait for another process that makes them. */
 const MIGRATION_TIMEOUT = 30
 
 export interface PostgresStoreOptions {
-  /** A `Pool` of `pg`. Its 'error' events, one for each idle connection that is lost, no longer end the process. */
+  /** A `Pool` of `pg`. The store handles its 'error' events for lost idle connections, so they do not end the process. */
   pool?: PostgresPool
-  /** Instead of a pool: a connected `Client` of `pg`, which does one thing at a time and is not replaced when it breaks. */
+  /** Instead of a pool: a connected `Client` of `pg`. It runs one query at a time and is not replaced if it breaks. */
   client?: PostgresClient
-  /** Default `gatepass_sessions`; a second table, with `_schema` behind the name, keeps its version. */
+  /** Table name. Default `gatepass_sessions`. A second table with the suffix `_schema` keeps the version. */
   table?: string
   /** PostgreSQL's schema, created if it is missing. Default: where the search path of the connections leads. */
   schema?: string
@@ -43,8 +43,8 @@ export interface PostgresStoreOptions {
   /** Seconds that one operation may take, waiting for a connection included. Default 2. */
   timeout?: number
   /**
-   * Whether a table that is yet to be made writes no log of its changes. Writing then costs less, a crash of the server
-   * ends every session, and no replica has them. Default false.
+   * Creates the table as UNLOGGED. Writes cost less, but a crash of the server ends every session, and replicas have no
+   * sessions. It does not change an existing table. Default false.
    */
   unlogged?: boolean
   /** Whether every change is announced to `subscribe`; all processes that share the table must say the same. Default false. */
@@ -54,7 +54,7 @@ export interface PostgresStoreOptions {
 /**
  * Keeps sessions in PostgreSQL (12 or later), for any number of processes on any number of machines.
  *
- * Nothing is connected to, and no table made, before the first operation.
+ * It connects and makes its tables at the first operation.
  *
  * @throws {UsageError} `ERR_STORE_OPTIONS`
  */
@@ -155,8 +155,8 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * Ends every session that was begun before, and every one that is just being moved to another id: whoever inserts a
-   * session of this subject meanwhile does so either entirely before, and it is removed, or entirely after.
+   * Ends all sessions of the subject, also one that is just moving to another id. An insertion for this subject happens either
+   * completely before, and is removed, or completely after.
    */
   async removeBySubject(subject: string, except?: SessionId): Promise<number> {
     const values = [encodeText(subject), this.#clock(), except ?? null, this.#channel]
@@ -171,9 +171,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * Tells of what any process changes, by LISTEN on a connection that it takes out of the pool and keeps.
+   * Reports the changes of all processes, with LISTEN on a connection that it takes from the pool and keeps.
    *
-   * A connection that is lost is noticed at once, one that is merely silent within half a second.
+   * It notices a lost connection at once, and a silent one within half a second.
    *
    * @throws {UsageError} `ERR_STORE_OPTIONS` without `announce`, and without a pool
    */
@@ -188,7 +188,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * Makes the tables, or brings them up to date; the first operation does it otherwise.
+   * Creates or updates the tables. Without this call the first operation does it.
    *
    * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
    */
@@ -197,8 +197,8 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * Deletes some expired records. It runs by itself from the first operation until `close`; what it has not reached yet is
-   * absent all the same. Processes that sweep at once pass each other by.
+   * Deletes some expired records. It runs automatically from the first operation until `close`. Expired records count as absent
+   * before, too. Several processes can sweep at once without waiting for each other.
    *
    * @returns whether there are more
    */
@@ -207,7 +207,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     return Number(rows[0]?.[0]) >= SWEEP_SLICE
   }
 
-  /** Ends sweeping and listening. The pool, or the client, stays open: whoever opened it closes it. */
+  /** Stops sweeping and listening. The pool or client stays open; the application closes it. */
   async close(): Promise<void> {
     this.#sweeper.stop()
     await Promise.all([...this.#listening].map((listening) => listening.end()))
@@ -263,7 +263,7 @@ function duplicate(): StoreError {
 }
 
 function unannounced(): UsageError {
-  return new UsageError('ERR_STORE_OPTIONS', 'this PostgreSQL store has nothing to subscribe to', {
+  return new UsageError('ERR_STORE_OPTIONS', 'this PostgreSQL store does not announce changes', {
     hint: 'Give it `announce: true` and a `pool`, in every process that shares the table.',
   })
 }
@@ -287,7 +287,7 @@ function statementsFor(layout: Layout, channel: string | null) {
   const told = channel === null ? '' : `RETURNING pg_notify('${channel}', id)`
   return {
     load: statement(`SELECT ${columns} FROM ${sessions} WHERE id = ANY ($1::text[]) AND expires_at > $2`),
-    // An expired record that nobody swept yet gives way; a live one does not, and then no row is changed.
+    // Replaces an expired record that is not swept yet. If the record is live, no row is changed.
     insert: statement(`INSERT INTO ${sessions} AS s (${columns}, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
       ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE s.expires_at <= $10`),
     insertFor: statement(
@@ -305,7 +305,7 @@ function statementsFor(layout: Layout, channel: string | null) {
       `SELECT ${columns} FROM ${sessions} WHERE subject = $1 AND expires_at > $2 ORDER BY created_at DESC`,
     ),
     removeSubject: statement(`SELECT ${qualified(layout, `${table}_remove`)}($1, $2, $3, $4)`),
-    // What was touched is looked at again at its new expiry.
+    // Touched records are checked again at their new expiry.
     sweep: statement(`WITH due AS MATERIALIZED (SELECT id FROM ${sessions} WHERE due_at <= $1
         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
       deleted AS (DELETE FROM ${sessions} s USING due WHERE s.id = due.id AND s.expires_at <= $1),

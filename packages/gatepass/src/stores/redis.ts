@@ -35,22 +35,22 @@ export type {
 const CLOCKS_APART = 3_600_000
 
 export interface RedisStoreOptions {
-  /** The application's own client of node-redis: of one server, of Sentinel or of a cluster. It stays the application's. */
+  /** Your client of node-redis, for one server, Sentinel or a cluster. The store does not close it. */
   client?: RedisClient
   /** Where to connect if no client is given: `redis://localhost:6379`. Needs the package `redis`. */
   url?: string
   /** For `subscribe` with a Sentinel client: makes a client of one server, `({ host, port }) => createClient(…)`. */
   nodeClient?: NodeClient
-  /** Before the names of all keys; default `gatepass:`. */
+  /** Prefix of all keys. Default `gatepass:`. */
   prefix?: string
-  /** Seconds that a command may take; default 2. */
+  /** Time limit of a command in seconds. Default 2. */
   timeout?: number
   /** Default `Date.now`. The clocks of all processes have to agree to within an hour. */
   clock?: () => Timestamp
 }
 
 /**
- * Keeps sessions in Redis or Valkey, which any number of processes on any number of machines may share.
+ * Keeps sessions in Redis or Valkey. Any number of processes on any number of machines can share them.
  *
  * @throws {UsageError} `ERR_STORE_OPTIONS`
  */
@@ -139,8 +139,8 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * Listens to what the server itself says of keys that change (`CLIENT TRACKING`), on a connection of its own for each
-   * server. Insertions are told as well.
+   * Reports the keys that the server says have changed (`CLIENT TRACKING`), on a separate connection for each server. It reports
+   * insertions, too.
    *
    * @throws {UsageError} `ERR_STORE_OPTIONS` with a Sentinel client and no `nodeClient`
    */
@@ -148,7 +148,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     return listen(this.#engine.topology, { prefix: this.#prefix, listener })
   }
 
-  /** Closes the connection if it was opened here; a client handed in stays open. */
+  /** Closes the connection if the store opened it. A client that you passed in stays open. */
   async close(): Promise<void> {
     this.#owned?.destroy()
   }
@@ -286,9 +286,9 @@ function ownClient(url: string, timeout: number): OwnClient {
 }
 
 /**
- * Connects, and says once that it does not succeed: who asks the store is told, too, but that may be much later.
+ * Connects, and warns once if that fails. Callers of the store get an error, too, but perhaps much later.
  *
- * @returns the first connection; it goes on trying until the client is destroyed
+ * @returns the first connection; the client keeps trying until it is destroyed
  */
 function connect(client: OwnClient, topology: Topology): Promise<unknown> {
   let said = false

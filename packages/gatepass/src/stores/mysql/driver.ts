@@ -10,10 +10,10 @@ export interface MysqlQuery {
   readonly rowsAsArray: true
 }
 
-/** Texts go as bytes, so that no character set of a connection has a say in what is stored and compared. */
+/** Texts are sent as bytes, so that the connection's character set does not change what is stored and compared. */
 export type MysqlValue = string | number | null | Buffer
 
-/** What the store asks of a connection; one of `mysql2/promise` has it. */
+/** What the store needs from a connection. Connections of `mysql2/promise` have it. */
 export interface MysqlConnection {
   /** Prepares the statement once per connection. */
   execute(query: MysqlQuery): Promise<[unknown, unknown]>
@@ -27,23 +27,23 @@ export interface PooledMysqlConnection extends MysqlConnection {
   destroy(): void
 }
 
-/** What the store asks of a pool; one of `mysql2/promise` has it. */
+/** What the store needs from a pool. Pools of `mysql2/promise` have it. */
 export interface MysqlPool {
   getConnection(): Promise<PooledMysqlConnection>
 }
 
-/** A pool or a connection of `mysql2` with callbacks, which gives the one with promises. */
+/** A pool or a connection of `mysql2` with callbacks, which returns its counterpart with promises. */
 export interface WithPromise<Promised> {
   promise(): Promised
 }
 
-/** Either of the two; the other one stays away. */
+/** Exactly one of the two. */
 export interface MysqlSource {
   readonly pool?: MysqlPool | WithPromise<MysqlPool>
   readonly connection?: MysqlConnection | WithPromise<MysqlConnection>
 }
 
-/** What a store knows of its connections before it has one. */
+/** The settings of a store's connections. */
 export interface MysqlRules {
   readonly engine: string
   /** Seconds. */
@@ -60,7 +60,7 @@ export function mysqlConnections(source: MysqlSource, rules: MysqlRules): Connec
   })
 }
 
-/** What errors call the server: its address, as far as pool or connection tell it. */
+/** The server's name in error messages: its address, as far as the pool or connection knows it. */
 export function engineOf({ pool, connection }: MysqlSource): string {
   const config = configOf(pool ?? connection)
   if (config === undefined) return 'the MySQL server'
@@ -90,7 +90,7 @@ function lender({ pool, connection }: MysqlSource): () => Promise<Lease<MysqlCon
   if (connection !== undefined && pool === undefined) {
     const promising = promised(connection)
     if (typeof promising?.execute === 'function') {
-      // Its loss is an 'error' event, which nobody may have to listen to: the next operation fails by itself.
+      // A lost connection emits 'error'. This listener keeps it from ending the process; the next operation fails.
       promising.on?.('error', () => {})
       const single = new SingleConnection(promising)
       return () => single.lend()
@@ -126,7 +126,7 @@ export async function countOf(connection: MysqlConnection, sql: string, values: 
   return (header as { affectedRows: number }).affectedRows
 }
 
-/** Does `work` in a transaction, which is undone if it throws. */
+/** Runs `work` in a transaction and rolls it back if `work` throws. */
 export async function inTransaction<T>(connection: MysqlConnection, work: () => Promise<T>): Promise<T> {
   await connection.query({ sql: 'START TRANSACTION', rowsAsArray: true })
   try {

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatepassError, StoreError } from '../../error.ts'
 import { reasonOf } from '../failure.ts'
 
-/** Attempts at something that the server has refused for the sake of somebody else. */
+/** Attempts at a transaction that the server has refused because of another one. */
 const ATTEMPTS = 8
-/** Before another attempt, in ms; longer each time, and never the same for two that stand in each other's way. */
+/** Pause before another attempt, in milliseconds. It grows each time, and is random so that two transactions do not meet again. */
 const PAUSE = 10
-/** ER_LOCK_DEADLOCK, and ER_CHECKREAD of a MariaDB with innodb_snapshot_isolation: the transaction was undone. */
+/** ER_LOCK_DEADLOCK, and ER_CHECKREAD of a MariaDB with innodb_snapshot_isolation: the transaction was rolled back. */
 const passing: ReadonlySet<number> = new Set([1213, 1020])
 /** ER_DISK_FULL and ER_RECORD_FILE_FULL. */
 const full: ReadonlySet<number> = new Set([1021, 1114])
@@ -14,7 +14,7 @@ const full: ReadonlySet<number> = new Set([1021, 1114])
 export const duplicateEntry = 1062
 export const noSuchTable = 1146
 
-/** Whether it is an answer of the server that leaves the connection usable, rather than the end of it. */
+/** Whether the error is an answer of the server, after which the connection is still usable. */
 export function isRefusal(error: unknown): boolean {
   return errnoOf(error) !== undefined && (error as { fatal?: unknown }).fatal !== true
 }
@@ -25,7 +25,7 @@ export function errnoOf(error: unknown): number | undefined {
   return typeof error.errno === 'number' ? error.errno : undefined
 }
 
-/** Does `work` again when the server had to undo it to get out of a deadlock. */
+/** Runs `work` again if the server rolled it back because of a deadlock. */
 export async function persistently<T>(work: () => Promise<T>, attempt: number = 1): Promise<T> {
   try {
     return await work()
@@ -36,7 +36,7 @@ export async function persistently<T>(work: () => Promise<T>, attempt: number = 
   }
 }
 
-/** What is thrown to the engine. The server's own error stays the cause: it names no data, for every value is a parameter. */
+/** Makes the error for the engine. The server's error is the cause: it contains no data, because every value is a parameter. */
 export function storeError(error: unknown, engine: string): GatepassError {
   if (error instanceof GatepassError) return error
   const errno = errnoOf(error)

@@ -2,19 +2,19 @@ import { StoreError, UsageError } from '../../error.ts'
 import { countOf, type MysqlConnection, rowsOf } from './driver.ts'
 import { errnoOf, noSuchTable } from './failure.ts'
 
-/** Rows of the table of locks: so many subjects can log in at the same moment without ever waiting for each other. */
+/** Rows of the table of locks. Subjects with different rows never wait for each other. */
 export const LOCKS = 256
 /** Seconds to wait while another process makes the tables. */
 const LOCK_TIMEOUT = 20
 
-/** Each brings the tables from the version of its position to the next one; done again after a crash, it finishes. */
+/** Each entry updates the tables from the version of its index to the next. It can be repeated after a crash. */
 const migrations: readonly ((table: string) => readonly string[])[] = [createSessions]
 
 /**
- * Creates the tables of this store, or brings them up to date. Any number of processes may start at once.
+ * Creates or updates the tables of this store. Any number of processes may start at once.
  *
  * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version of Gatepass wrote them
- * @throws {UsageError} `ERR_STORE_OPTIONS` if statements are not committed by themselves
+ * @throws {UsageError} `ERR_STORE_OPTIONS` if the connections have no autocommit
  */
 export async function migrate(connection: MysqlConnection, table: string): Promise<void> {
   await checkAutocommit(connection)
@@ -46,8 +46,8 @@ async function migrateAlone(connection: MysqlConnection, table: string): Promise
 async function checkAutocommit(connection: MysqlConnection): Promise<void> {
   const [row] = await rowsOf(connection, 'SELECT @@autocommit')
   if (Number(row?.[0]) === 1) return
-  throw new UsageError('ERR_STORE_OPTIONS', 'the connections of the store do not commit by themselves', {
-    hint: 'Give the store a pool with autocommit = 1, as MySQL has it.',
+  throw new UsageError('ERR_STORE_OPTIONS', 'the connections of the store have no autocommit', {
+    hint: 'Give the store a pool with autocommit = 1, the default of MySQL.',
   })
 }
 
@@ -79,10 +79,10 @@ function stillLocked(table: string): StoreError {
 }
 
 /**
- * Every text is a BLOB: equal are those with the same bytes, and no collation finds that `a`, `A` and `a ` are one subject.
+ * Every text is a BLOB, so that only equal bytes are equal: a collation could treat `a`, `A` and `a ` as one subject.
  *
- * `due_at` is when the sweeper looks at a row: its expiry when it was inserted or last looked at. Only it is indexed, not
- * `expires_at`, so that a touch changes no index.
+ * `due_at` is when the sweeper checks a row: its expiry when it was inserted or last checked. Only `due_at` is indexed, not
+ * `expires_at`, so a touch changes no index.
  */
 function createSessions(table: string): readonly string[] {
   const slots = Array.from({ length: LOCKS }, (_, slot) => `(${slot})`)

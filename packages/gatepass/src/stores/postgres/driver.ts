@@ -3,7 +3,7 @@ import { Connections, type Lease, SingleConnection } from '../sql/connections.ts
 import type { Migration } from '../sql/migration.ts'
 import { isRefusal } from './failure.ts'
 
-/** A statement as `pg` takes it: with a name it is parsed and planned once per connection. */
+/** A statement for `pg`. With a name it is parsed and planned once per connection. */
 export interface PostgresQuery {
   readonly text: string
   readonly name?: string
@@ -11,7 +11,7 @@ export interface PostgresQuery {
   readonly rowMode: 'array'
 }
 
-/** What the store asks of a connection; a `Client` of `pg` has it. */
+/** What the store needs from a connection. A `Client` of `pg` has it. */
 export interface PostgresClient {
   query(query: PostgresQuery): Promise<{ readonly rows: unknown[][]; readonly rowCount: number | null }>
   on(event: 'error', listener: (error: Error) => void): unknown
@@ -20,7 +20,7 @@ export interface PostgresClient {
   removeListener(event: 'notification', listener: (message: PostgresNotification) => void): unknown
 }
 
-/** What NOTIFY has sent. */
+/** A notification of NOTIFY. */
 export interface PostgresNotification {
   readonly channel: string
   readonly payload?: string | undefined
@@ -32,20 +32,20 @@ export interface PooledPostgresClient extends PostgresClient {
   release(error?: Error | boolean): void
 }
 
-/** What the store asks of a pool; a `Pool` of `pg` has it. */
+/** What the store needs from a pool. A `Pool` of `pg` has it. */
 export interface PostgresPool {
   connect(): Promise<PooledPostgresClient>
   on(event: 'error', listener: (error: Error) => void): unknown
   removeListener(event: 'error', listener: (error: Error) => void): unknown
 }
 
-/** Either of the two; the other one stays away. */
+/** Exactly one of the two. */
 export interface PostgresSource {
   readonly pool?: PostgresPool
   readonly client?: PostgresClient
 }
 
-/** What a store knows of its connections before it has one. */
+/** The settings of a store's connections. */
 export interface PostgresRules {
   readonly engine: string
   /** Seconds. */
@@ -57,7 +57,7 @@ export function postgresConnections(source: PostgresSource, rules: PostgresRules
   return new Connections({ ...rules, lend: lender(source), isRefusal, ask })
 }
 
-/** What errors call the server: its address, as far as pool or client tell it. */
+/** The server's name in error messages: its address, as far as the pool or client knows it. */
 export function engineOf({ pool, client }: PostgresSource): string {
   const given = { ...(pool as { options?: PostgresAddress })?.options, ...addressOf(client) }
   const { host, port, database } = typeof given.connectionString === 'string' ? partsOf(given.connectionString) : given
@@ -79,7 +79,7 @@ function addressOf(client: PostgresClient | undefined): PostgresAddress {
   return { ...(host && { host }), ...(port && { port }), ...(database && { database }) }
 }
 
-/** The password stays behind. */
+/** Reads the address from a connection string, without the password. */
 function partsOf(connectionString: string): PostgresAddress {
   if (!URL.canParse(connectionString)) return { host: 'an address that cannot be read' }
   const { hostname, port, pathname } = new URL(connectionString)
@@ -113,7 +113,7 @@ async function lendFrom(pool: PostgresPool): Promise<Lease<PostgresClient>> {
 }
 
 /**
- * A connection that ends is an 'error' event, and one that nobody listens to ends the process. The statement that was on it
- * fails by itself, and for the next one there is another connection.
+ * A listener for 'error' events of lost connections. Without a listener they would end the process. The running statement fails,
+ * and the next one gets another connection.
  */
 export function ignore(): void {}

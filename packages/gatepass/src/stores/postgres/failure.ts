@@ -1,12 +1,12 @@
 import { GatepassError, StoreError } from '../../error.ts'
 import { reasonOf } from '../failure.ts'
 
-/** Attempts at a statement that the server has refused for the sake of another one. */
+/** Attempts at a statement that the server has refused because of another one. */
 const ATTEMPTS = 5
 /** Serialization failure and deadlock (PostgreSQL, appendix A): the statement did nothing, and may succeed the next time. */
 const passing: ReadonlySet<string> = new Set(['40001', '40P01'])
 
-/** Whether it is an answer of the server that leaves the connection usable, rather than the end of it. */
+/** Whether the error is an answer of the server, after which the connection is still usable. */
 export function isRefusal(error: unknown): boolean {
   return codeOf(error) !== undefined && (error as { severity?: unknown }).severity === 'ERROR'
 }
@@ -17,7 +17,7 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** Does `work` again when the server had to refuse it to get out of a deadlock or an overlap. */
+/** Runs `work` again if the server refused it because of a deadlock or a serialization failure. */
 export async function persistently<T>(work: () => Promise<T>, attempt: number = 1): Promise<T> {
   try {
     return await work()

@@ -22,7 +22,7 @@ export interface ListeningOptions {
   readonly listener: ChangeListener
 }
 
-/** One listener on one channel: keeps a connection of the pool for itself, and finds another one when that is lost. */
+/** Listens on one channel. It keeps a connection of the pool, and takes another one if that is lost. */
 export class Listening {
   readonly #options: ListeningOptions
   readonly #running: Promise<void>
@@ -67,7 +67,7 @@ export class Listening {
     }
   }
 
-  /** Listens until the connection is lost, does not answer any more, or is no longer wanted. */
+  /** Listens until the connection is lost, stops answering, or is no longer needed. */
   async #hear(client: PooledPostgresClient): Promise<void> {
     const { listener, engine, channel: own } = this.#options
     const loss = new Loss()
@@ -96,7 +96,7 @@ export class Listening {
     try {
       while (!this.#ended) {
         await loss.orElse(this.#rest(proved + HEARTBEAT - performance.now()))
-        // A connection that was cut without a word looks like one on which nothing happens.
+        // A connection that was cut silently looks like an idle one.
         const asked = performance.now()
         await within((proved + BELIEVED - asked) / 1000, engine, loss.orElse(ask(client)))
         proved = asked
@@ -118,7 +118,7 @@ export class Listening {
   }
 }
 
-/** The loss of a connection. Not a promise that is raced: each race would stay in its memory for as long as it lives. */
+/** The loss of a connection. It is not a promise in Promise.race, because every race would stay in memory with it. */
 class Loss {
   #error: Error | undefined
   #reject: (error: Error) => void = () => {}
@@ -128,7 +128,7 @@ class Loss {
     this.#reject(error)
   }
 
-  /** What comes of `work`, or the loss if that comes first. */
+  /** Settles like `work`, or rejects if the connection is lost first. */
   async orElse<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#reject = reject

@@ -88,8 +88,8 @@ const listening = {
 /** @param nodeClient what Sentinel's client keeps to itself, and listening needs */
 export function topologyOf(client: RedisClient, nodeClient?: NodeClient): Topology {
   if (typeof client?.sendCommand !== 'function') {
-    throw new UsageError('ERR_STORE_OPTIONS', '`client` is no client of node-redis', {
-      hint: 'Pass what createClient, createSentinel or createCluster of the package `redis` gives, or a `url`.',
+    throw new UsageError('ERR_STORE_OPTIONS', '`client` is not a client of node-redis', {
+      hint: 'Pass the result of createClient, createSentinel or createCluster of the package `redis`, or a `url`.',
     })
   }
   watch(client)
@@ -100,7 +100,7 @@ export function topologyOf(client: RedisClient, nodeClient?: NodeClient): Topolo
 /** The last error of each client. */
 const lastErrors = new WeakMap<RedisClient, unknown>()
 
-/** Listens beside the application, and does not count as a listener: without one of its own, an error ends the process. */
+/** Records errors without counting as a listener: if the application has none, an error still ends the process. */
 function watch(client: RedisClient): void {
   if (lastErrors.has(client) || !('on' in client) || typeof client.on !== 'function') return
   lastErrors.set(client, undefined)
@@ -108,12 +108,12 @@ function watch(client: RedisClient): void {
 }
 
 function lastErrorOf(client: RedisClient): unknown {
-  // node-redis says so; a client that nobody has told to connect has had no error.
+  // A client that was never told to connect has had no error.
   if ('isOpen' in client && client.isOpen === false) return new Error('its client was closed, or never connected')
   return lastErrors.get(client)
 }
 
-/** The password stays behind. */
+/** The client's address without the password. */
 function addressOf(client: RedisServerClient): string {
   const { options } = client as { options?: { socket?: Partial<RedisNode> & { path?: string }; database?: number } }
   const { host = 'localhost', port = 6379, path } = options?.socket ?? {}
@@ -161,7 +161,7 @@ function ofSentinel(client: RedisSentinelClient, nodeClient: NodeClient | undefi
 }
 
 function cannotListen(): UsageError {
-  return new UsageError('ERR_STORE_OPTIONS', 'Nobody can listen through a Sentinel client alone', {
+  return new UsageError('ERR_STORE_OPTIONS', 'A Sentinel client alone cannot listen for changes', {
     hint: 'Give the store `nodeClient`, which makes a client of one server: ({ host, port }) => createClient(…).',
   })
 }

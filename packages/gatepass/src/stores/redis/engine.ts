@@ -16,7 +16,7 @@ export interface EngineOptions {
   readonly connecting?: Promise<unknown> | undefined
 }
 
-/** Asks the engine, and makes of whatever goes wrong a {@link StoreError}. */
+/** Sends commands to the engine, and turns every failure into a {@link StoreError}. */
 export class Engine {
   readonly topology: Topology
   readonly #timeout: number

@@ -64,7 +64,7 @@ class Feed {
     return new Channel(announcer, { prefix: this.#options.prefix, changed, turned: () => this.#tell() })
   }
 
-  /** Whatever the server said last may not have been heard. */
+  /** Drops a channel. The server's last announcements may have been missed. */
   #drop(address: string, channel: Channel): void {
     channel.end()
     this.#channels.delete(address)
@@ -154,7 +154,7 @@ class Channel {
   async #follow(client: RedisListener): Promise<void> {
     this.#client = client
     const fail = () => this.#fail(client)
-    // Whatever happens to the connection: a new one is made, so that nothing that was missed goes unnoticed.
+    // Every such event leads to a new connection, so that missed announcements are noticed.
     for (const event of ['error', 'end', 'reconnecting']) client.on(event, fail)
     client.on('invalidate', (key) => this.#options.changed(key === null ? undefined : String(key)))
     this.#deadline = setTimeout(fail, CONNECT_TIMEOUT).unref()

@@ -3,7 +3,7 @@ import { sha1Hex } from '../../crypto/sha1.ts'
 /**
  * What the engine does in one step. Every call reads and writes one key, so that it runs wherever a cluster keeps that key;
  * only `insert` takes a second one, and only where all keys are in one place. There it also finds, by the index, the keys of
- * the sessions that a login ends, which nobody could have named before.
+ * the sessions that a login ends, because the caller cannot know them before.
  *
  * One script for all of it, so that one load makes all of it known. Scripts rather than functions: a script is named by its
  * content, so that two versions of an application run side by side, and no right to change libraries is needed.

@@ -26,9 +26,9 @@ type Entry = readonly [id: SessionId, value: string]
  * step. What holds nevertheless, in whatever order the steps of several processes come:
  *
  * - An entry is there before its record and goes after it. What the index says of a record is checked by loading it.
- * - An insertion is confirmed after the record is written. Whoever ends sessions removes the records and then the entries
- *   that are still as they were; who inserted and finds no entry removes the record. So once sessions have been ended, none
- *   lives of which the insertion had been acknowledged before, and none lives that has no entry.
+ * - An insertion is confirmed after the record is written. Ending sessions removes the records, then the entries that have not
+ *   changed. An insertion that finds no entry removes its record. So after sessions were ended, no session remains whose
+ *   insertion was acknowledged before, and none without an entry.
  */
 export class Subjects {
   readonly #engine: Engine
@@ -75,7 +75,7 @@ export class Subjects {
     return this.#run('confirm', subject, [id, limit])
   }
 
-  /** Forgets an entry whose record is gone. Nobody waits for it: an entry without a record is found out when it is used. */
+  /** Removes an entry whose record is gone, in the background: an entry without a record is noticed when it is used. */
   forgetSoon(subject: string, id: SessionId): void {
     this.#run('forget', subject, [id, '']).catch(() => {})
   }
