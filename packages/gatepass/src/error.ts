@@ -143,24 +143,40 @@ export class StoreError extends GatepassError {
   }
 }
 
-/** A password in an address, and one that is named: `postgres://app:…@db`, `password=…`. */
+/** A password in an address, and one that is named: `postgres://app:…@db`, `password=…`, `"password": "…"`. */
 const passwords: readonly [RegExp, string][] = [
-  [/(:\/\/)[^\s"'`]*@/g, '$1…@'],
-  [/\b(password|passwd|pwd)=[^\s&;,]+/gi, '$1=…'],
+  // Up to the last @, since a password may hold any character: a space as well, unless a port comes first.
+  [/(:\/\/)(?:[^\s/:@]*:(?!\d+(?:[\s/?,;)\]]|$))[^\n]*@|\S*@)/g, '$1…@'],
+  [/(pass(?:word|wd|phrase)?|pwd)(["'`]?\s*[=:]\s*)(?!(?:YES|NO)\b)("[^"]*"?|'[^']*'?|`[^`]*`?|[^\s&;,]+)/gi, '$1$2…'],
+  [/(IDENTIFIED BY\s+)("[^"]*"?|'[^']*'?)/gi, '$1…'],
+  [/(\bAUTH\s+)\S+/g, '$1…'],
 ]
+/** A member of an error, or of the options in it, that is a password. */
+const passwordMember = /^(?:.*pass(?:word|wd|phrase)?|pwd)$/i
 
-/** What a driver threw may quote the address that it was given. Its texts are changed in place: the error stays what it is. */
-function withoutPasswords(cause: unknown): unknown {
-  for (let error = cause; error instanceof Error; error = error.cause) {
-    for (const key of Object.getOwnPropertyNames(error)) cleanText(error, key)
-    if (error instanceof AggregateError) for (const one of error.errors) withoutPasswords(one)
+/**
+ * What a driver threw may quote the address that it was given, or hold its options. Texts of errors are changed in place: the
+ * error stays what it is. Of options that hold a password a copy takes the place, since the driver goes on using its own.
+ */
+function withoutPasswords(value: unknown, known: Map<object, unknown> = new Map()): unknown {
+  if (typeof value === 'string') return cleaned(value)
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof URL) return cleaned(value.href) === value.href ? value : cleaned(value.href)
+  if (known.has(value)) return known.get(value)
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const isError = value instanceof Error
+  if (!isError && !Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return value
+  const cleanCopy: object = isError ? value : Array.isArray(value) ? [] : {}
+  known.set(value, cleanCopy)
+  let changed = false
+  for (const key of isError ? Object.getOwnPropertyNames(value) : Object.keys(value)) {
+    const member: unknown = Reflect.get(value, key)
+    const secret = passwordMember.test(key) && member !== undefined && member !== null
+    const clean = secret ? '…' : withoutPasswords(member, known)
+    changed ||= clean !== member
+    if (!isError || clean !== member) Reflect.set(cleanCopy, key, clean)
   }
-  return typeof cause === 'string' ? cleaned(cause) : cause
-}
-
-function cleanText(error: Error, key: string): void {
-  const text: unknown = Reflect.get(error, key)
-  if (typeof text === 'string' && cleaned(text) !== text) Reflect.set(error, key, cleaned(text))
+  return changed ? cleanCopy : value
 }
 
 function cleaned(text: string): string {
@@ -171,7 +187,7 @@ function cleaned(text: string): string {
 export function kindOf(value: unknown): string {
   if (value === undefined || value === null || value === true || value === false) return String(value)
   if (typeof value === 'string')
-    return noKeys.has(value) ? `the text "${value}"` : value === '' ? 'an empty text' : 'a text'
+    return noKeys.has(value) ? `the text "${value}"` : value.trim() === '' ? 'an empty text' : 'a text'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (value instanceof Error) return 'an Error'
   if (typeof value !== 'object') return `a ${typeof value}`
@@ -179,11 +195,19 @@ export function kindOf(value: unknown): string {
 }
 
 /** What `String(…)` makes of a key that is not there: all users would share it. */
-const noKeys: ReadonlySet<string> = new Set(['undefined', 'null', 'NaN', '[object Object]', '[object Promise]'])
+const noKeys: ReadonlySet<string> = new Set([
+  ...['undefined', 'null', 'true', 'false', 'NaN', 'Infinity', '-Infinity', 'Invalid Date'],
+  ...['[object Object]', '[object Promise]'],
+])
+/** The same of objects, symbols, classes, functions and methods. */
+const noKeyForms =
+  /^(?:\[object .*\]|Symbol\(.*\)|class\b.*\{.*\}|(?:async )?(?:function\b.*\}|(?:\(.*\)|[\w$]+)\s*=>.*|[\w$]+\s*\(.*\)\s*\{.*\}))$/s
 
 /** Whether text can tell one user from another: it is not empty, and not what `String(…)` makes of a missing key. */
 export function isKeyText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && !noKeys.has(value)
+  if (typeof value !== 'string') return false
+  const text = value.trim()
+  return text !== '' && !noKeys.has(text) && !noKeyForms.test(text)
 }
 
 /**
@@ -212,7 +236,8 @@ export type OptionKinds<Options> = Readonly<
  * default one, or fail when a person logs in.
  *
  * @param where what takes the options, for the error: `local()`
- * @param others `allowed` where the object is the application's own: then only a name that looks misspelt is refused
+ * @param others `allowed` where the object is the application's own: then a name is refused only if it looks like an option that is
+ *   not given
  * @throws {UsageError} with `code`, naming the option and what may be meant
  */
 export function checkOptions(
@@ -232,7 +257,7 @@ export function checkOptions(
   for (const name of names) {
     if (Object.hasOwn(known, name) || given[name] === undefined) continue
     const meant = closest(name, Object.keys(known))
-    if (others === 'allowed' && meant === undefined) continue
+    if (others === 'allowed' && (meant === undefined || given[meant] !== undefined)) continue
     throw new UsageError(code, `${where}: there is no option \`${name.slice(0, 40)}\``, {
       hint: meant === undefined ? `The options are ${Object.keys(known).join(', ')}.` : `Did you mean \`${meant}\`?`,
     })

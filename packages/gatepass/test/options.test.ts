@@ -7,6 +7,7 @@ import { Strategy as LegacyStrategy } from '../src/compat/passport.ts'
 import { consentCookie, consentTo } from '../src/cookie/consent.ts'
 import { plainCookie, sealedCookie, signedCookie } from '../src/cookie/cookie.ts'
 import { Passport } from '../src/passport/passport.ts'
+import type { Strategy } from '../src/passport/strategy.ts'
 import { accessTokens, memorySigningKeyStore, refreshTokens, signingKeys } from '../src/passport/tokens/index.ts'
 import { passwords } from '../src/protocols/password/passwords.ts'
 import { SessionManager } from '../src/session/manager.ts'
@@ -28,6 +29,7 @@ import { local } from '../src/strategies/local.ts'
 import { microsoft } from '../src/strategies/microsoft.ts'
 import { oauth2 } from '../src/strategies/oauth2.ts'
 import { oidc } from '../src/strategies/oidc.ts'
+import { TestExchange } from '../src/testing/exchange.ts'
 
 // As JavaScript calls it: whatever is passed compiles.
 // biome-ignore lint/complexity/noBannedTypes: any function of ours
@@ -236,4 +238,35 @@ describe.each(adapters)('a route in %s', (_, gatepass) => {
   test('refuses a link without `success`', () => {
     expect(() => auth.link('google', {})).toThrow('auth.link() needs `success`')
   })
+})
+
+test('options of a login route are checked by a provider that is named alone, and left to others that are named with it', async () => {
+  const seen: unknown[] = []
+  const own: Strategy<{ id: string }, 'own'> = {
+    name: 'own',
+    authenticate(_, { options }) {
+      seen.push(options)
+      return { type: 'pass' }
+    },
+  }
+  const acme = oauth2({
+    ...{ name: 'acme', clientId: 'c', clientSecret: 's', callback: '/auth/acme/callback' },
+    ...{ authorizationEndpoint: 'https://acme.example/a', tokenEndpoint: 'https://acme.example/t' },
+    identity: () => ({ subject: '7' }),
+    account: () => ({ id: '7' }),
+  })
+  const passport = new Passport<{ id: string }, 'own' | 'acme'>({
+    users: { find: (id) => ({ id }), subject: (user) => user.id },
+    strategies: [own, acme],
+    sessions: new SessionManager<object>({ store: memoryStore() }),
+  })
+  const exchange = new TestExchange({ target: '/auth/acme' })
+  const strategy = { tenant: 'x', prompt: 'login' }
+  const both = await passport.authenticate(exchange, ['own', 'acme'], strategy)
+  expect(both).toMatchObject({ type: 'redirect', location: expect.stringContaining('prompt=login') })
+  expect(both).not.toMatchObject({ location: expect.stringContaining('tenant') })
+  expect(seen).toEqual([strategy])
+  const wrong = expect.objectContaining({ code: 'ERR_OAUTH_OPTIONS' })
+  await expect(passport.authenticate(exchange, 'acme', strategy)).rejects.toEqual(wrong)
+  await expect(passport.authenticate(exchange, ['own', 'acme'], { prompt: 1 })).rejects.toEqual(wrong)
 })

@@ -124,14 +124,16 @@ export class Passport<User, Name extends string = string> {
       begun = { ...wish, ...(session !== undefined && { session }), ...(stamp !== undefined && { stamp }) }
     }
     let intent = begun
-    for (const strategy of this.#named(names)) {
+    const asked = this.#named(names)
+    for (const strategy of asked) {
       const owner = { strategy: strategy.name, intent, clock: this.#clock }
       const flow: LoginFlow =
         sessions === undefined
           ? { ...withoutSessions, intent }
           : new BrowserLoginFlow(exchange, sessions, { ...owner, linking: (link) => this.#linking(exchange, link) })
       const stillStands = (): Awaitable<boolean> => this.#loginStands(exchange, flow)
-      const attempt: Attempt = { flow, options, sessions, clock: this.#clock, stillStands }
+      const alone = asked.length === 1
+      const attempt: Attempt = { flow, options, alone, sessions, clock: this.#clock, stillStands }
       const concluded = settled(strategy.authenticate(exchange, attempt))
       let outcome = concluded instanceof Promise ? await concluded : concluded
       if (outcome.type === 'success' && outcome.session !== undefined && this.#users.stamp !== undefined) {

@@ -28,6 +28,8 @@ export interface Attempt {
   readonly flow: LoginFlow
   /** Options of this call of `authenticate`, over the strategy's own. */
   readonly options: Readonly<Record<string, unknown>>
+  /** False where other strategies are asked as well, so that `options` may hold theirs. */
+  readonly alone?: boolean
   /** Where logins are kept, if they are: for strategies that keep more there than a flow, and for tokens that name a session. */
   readonly sessions?: SessionManager<object> | undefined
   /**

@@ -110,7 +110,7 @@ export class CodeFlow<User> {
   async #start(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
     const { client, label, formPost } = this.#login
     if (isForeign(exchange)) return { type: 'respond', reply: confirmPage(label, exchange.origin + exchange.target) }
-    const wishes = callOptions(attempt.options)
+    const wishes = callOptions(attempt)
     const begun = this.#begin(exchange, wishes)
     // Before the flow starts, so that a provider that is down leaves no session behind.
     await client.metadata()

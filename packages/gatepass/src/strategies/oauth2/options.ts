@@ -3,7 +3,7 @@ import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../.
 import type { Exchange } from '../../http/exchange.ts'
 import type { Linking } from '../../passport/intent.ts'
 import type { Found } from '../../passport/outcome.ts'
-import type { Strategy } from '../../passport/strategy.ts'
+import type { Attempt, Strategy } from '../../passport/strategy.ts'
 import { checkParameters } from '../../protocols/oauth2/authorization.ts'
 import type { ClientOptions } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
@@ -108,8 +108,13 @@ const callKinds: OptionKinds<ProviderCallOptions> = {
   parameters: 'object',
 }
 
-/** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
-export function callOptions(options: Readonly<Record<string, unknown>>): ProviderCallOptions {
+/**
+ * @param given what the route says; where it names several strategies, options of the others are left alone
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS`
+ */
+export function callOptions({ options: given, alone }: Pick<Attempt, 'options' | 'alone'>): ProviderCallOptions {
+  const ours = Object.entries(given).filter(([name]) => alone !== false || Object.hasOwn(callKinds, name))
+  const options: Readonly<Record<string, unknown>> = Object.fromEntries(ours)
   checkOptions('strategy options of a login route', options, callKinds, 'ERR_OAUTH_OPTIONS')
   const { maxAge, acrValues } = options
   const isText = (value: unknown) => typeof value === 'string'
