@@ -21,10 +21,9 @@ import type { Config } from './settings/config.ts'
 import type { ProviderConfig } from './settings/provider-config.ts'
 import { type Keys, Pseudonyms } from './settings/secrets.ts'
 import { assetRoutes } from './web/assets.ts'
-import { RequestHandler } from './web/handler.ts'
+import { requestHandler } from './web/handler.ts'
 import { Pages } from './web/pages.ts'
 import { type Problem, registrationClosed, tooManyTries } from './web/problem.ts'
-import { router } from './web/router.ts'
 
 export interface AppOptions {
   readonly config: Config
@@ -78,7 +77,5 @@ export function createApp({ config, keys, origins, stores, providers, log, stopp
     ...healthRoutes({ stores, stopping }),
     ...assetRoutes(),
   ]
-  const answer = router({ routes, refuse: (request, problem) => pages.refuse(request, problem) })
-  const handler = new RequestHandler({ auth, pages, audit, errors, origins, answer, stopping })
-  return (req, res) => handler.handle(req, res)
+  return requestHandler({ auth, pages, audit, errors, origins, routes, stopping })
 }

@@ -1,15 +1,15 @@
 import type { Strategy } from 'gatepass'
-import { gatepass, type NodeGatepass } from 'gatepass/node'
+import { gatepass, type HonoGatepass } from 'gatepass/hono'
 import { type Account, stampOf } from './accounts/accounts.ts'
 import type { Stores } from './accounts/stores.ts'
 import type { Audit } from './operation/audit.ts'
 import type { ErrorLog } from './operation/error-log.ts'
 import type { Config } from './settings/config.ts'
 import type { Keys } from './settings/secrets.ts'
-import { requestOf } from './web/request.ts'
+import { knownRequest, type ServerEnv } from './web/request.ts'
 
 /** Sessions and logins, as the library keeps them. */
-export type Auth = NodeGatepass<Account, string>
+export type Auth = HonoGatepass<Account>
 
 export interface AuthOptions {
   readonly config: Config
@@ -29,6 +29,7 @@ export function createAuth({ config, keys, origins, stores, strategies, audit, e
   return gatepass({
     origin: origins,
     ...(config.trustProxy !== undefined && { trustProxy: config.trustProxy }),
+    address: (c) => (c.env as ServerEnv['Bindings']).incoming.socket.remoteAddress,
     trustedOrigins: config.trustedOrigins,
     csrfKeys: keys,
     clock,
@@ -41,7 +42,7 @@ export function createAuth({ config, keys, origins, stores, strategies, audit, e
       absoluteTimeout,
       remember: { idleTimeout: rememberIdleTimeout, absoluteTimeout: rememberAbsoluteTimeout },
       perSubject: perAccount,
-      onEvent: (event, exchange) => audit.recordSession(event, exchange && requestOf(exchange)),
+      onEvent: (event, exchange) => audit.recordSession(event, exchange && knownRequest(exchange)),
     },
     users: {
       subject: (account: Account) => account.id,

@@ -63,6 +63,8 @@ const kVisits: unique symbol = Symbol('gatepass.visits')
 
 /** What the middleware knows about a request, for your own handlers, guards and tests. */
 export interface FetchAccess<User, Name extends string = string, Key = Request> {
+  /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
+  exchange(request: Key): FetchExchange
   session(request: Key): Awaitable<Session<SessionData>>
   user(request: Key): Awaitable<User | undefined>
   /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
@@ -96,6 +98,7 @@ export class FetchVisits<User, Name extends string> {
   access(): FetchAccess<User, Name, VisitKey> {
     const { core } = this.visits
     return {
+      exchange: (key) => this.of(key).exchange,
       session: (key) => this.of(key).reading((visit) => visit.open()),
       user: (key) => this.of(key).reading(({ exchange }) => core.passport.user(exchange)),
       csrfToken: (key) => this.of(key).reading(({ exchange }) => core.csrfToken(exchange)),

@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Awaitable } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
-import { toResponse } from '../http/fetch.ts'
+import { type FetchExchange, toResponse } from '../http/fetch.ts'
 import type { Gatepass } from '../passport/gatepass.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { Passport } from '../passport/passport.ts'
@@ -35,6 +35,8 @@ export type HonoStep = MiddlewareHandler
 export interface HonoGatepass<User, Name extends string = string>
   extends MiddlewareHandler<HonoEnv<User>>,
     RouteMakers<Name, HonoStep> {
+  /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
+  exchange(c: Context): FetchExchange
   session(c: Context): Awaitable<Session<SessionData>>
   user(c: Context): Awaitable<User | undefined>
   csrfToken(c: Context): Awaitable<string>
@@ -115,6 +117,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
   }
 
   return Object.assign(middleware, {
+    exchange: (c: Context) => access.exchange(c),
     session: (c: Context) => access.session(c),
     user: (c: Context) => access.user(c),
     csrfToken: (c: Context) => access.csrfToken(c),

@@ -1,7 +1,7 @@
 import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
-import { type Fields, fieldsIn, hasNoBody, malformed, noFields, tooLarge } from './body.ts'
+import { type Fields, fieldsIn, hasNoBody, malformed, noFields, parserFor, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin } from './origin.ts'
 import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
@@ -67,6 +67,11 @@ export class FetchExchange implements PromisingExchange {
     return this.#origin
   }
 
+  /** Host and port that the browser asked for, after the trusted-proxy rule and as sent. */
+  get host(): string | undefined {
+    return this.#behind.host ?? this.header('host')
+  }
+
   get remoteAddress(): string | undefined {
     return this.#settings.trust === undefined ? plainAddress(this.#platform.address) : this.#behind.address
   }
@@ -122,10 +127,13 @@ export class FetchExchange implements PromisingExchange {
     const request = this.#platform.current?.() ?? this.request
     if (hasNoBody(request.method)) return noFields
     const { bodyLimit } = this.#settings
-    if (Number(this.header('content-length') ?? 0) > bodyLimit) throw tooLarge(bodyLimit)
+    const format = { type: this.header('content-type'), encoding: this.header('content-encoding') }
+    const length = Number(this.header('content-length') ?? 0)
+    // A body whose type is not accepted is not read. An empty body has no type to accept.
+    if (length > 0 || this.header('transfer-encoding') !== undefined) parserFor(format)
+    if (length > bodyLimit) throw tooLarge(bodyLimit)
     const bytes = request.bodyUsed ? await this.#readAgain() : await readBody(request, bodyLimit)
     if (bytes.length > bodyLimit) throw tooLarge(bodyLimit)
-    const format = { type: this.header('content-type'), encoding: this.header('content-encoding') }
     return bytes.length === 0 ? noFields : fieldsIn(bytes, format)
   }
 

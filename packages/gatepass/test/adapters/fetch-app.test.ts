@@ -100,6 +100,24 @@ describe('an application of Hono', () => {
     },
   )
 
+  test('has the request as the core sees it, and a body of a type that is not accepted is not read', async () => {
+    const { app, auth, ask } = application({ address: () => '10.0.0.1', trustProxy: 1 })
+    app.onError(auth.errors())
+    app.post('/fields', async (c) => c.json(await auth.exchange(c).fields()))
+    app.get('/host', (c) => c.text(auth.exchange(c).host ?? 'none'))
+    const forwarded = { host: 'inside.example', 'x-forwarded-host': 'app.example', 'x-forwarded-proto': 'https' }
+    expect(await (await ask('/host', { headers: forwarded })).text()).toBe('app.example')
+    expect(await (await ask('/host', { headers: { host: 'inside.example' } })).text()).toBe('inside.example')
+    expect(await (await ask('/fields', { method: 'POST', headers: form, body: login })).json()).toMatchObject({
+      username: 'ada',
+    })
+    let pulled = 0
+    const body = new ReadableStream({ pull: () => void pulled++ }, { highWaterMark: 0 })
+    const headers = { ...own, 'content-type': 'text/plain', 'content-length': '70000' }
+    const refused = await ask('/fields', { method: 'POST', headers, body, duplex: 'half' } as RequestInit)
+    expect([refused.status, pulled]).toEqual([415, 0])
+  })
+
   test('hears that its error handler was registered without being called', () => {
     const { auth } = application()
     expect(() => (auth.errors as (error: Error) => unknown)(new Error('boom'))).toThrow(

@@ -36,7 +36,7 @@ export function accountRoutes({ auth, pages, identities, clock }: AccountDeps): 
     const frame = await pages.frame(request)
     const { account } = frame
     if (account === undefined) return toLogin(request)
-    const session = await auth.session(request.node)
+    const session = await auth.sessions.open(request.exchange)
     const sessions = await auth.sessions.list(account.id)
     const view = {
       account,
@@ -52,9 +52,9 @@ export function accountRoutes({ auth, pages, identities, clock }: AccountDeps): 
   }
 
   async function tellSession(request: ServerRequest): Promise<Response> {
-    const account = await auth.user(request.node)
+    const account = await auth.passport.user(request.exchange)
     if (account === undefined) return pages.refuse(request, loginRequired)
-    const { handle, createdAt, expiresAt, login } = await auth.session(request.node)
+    const { handle, createdAt, expiresAt, login } = await auth.sessions.open(request.exchange)
     return json(200, {
       user: publicUser(account),
       session: {

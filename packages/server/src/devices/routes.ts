@@ -38,14 +38,14 @@ export function deviceRoutes({ auth, pages, audit, clock }: DevicesDeps): Route[
   /** @param back where to come back to after the login; default: the page asked for */
   function forPerson(answer: Answer, back?: string): Route['answer'] {
     return async (request, parameters) => {
-      const account = await auth.user(request.node)
+      const account = await auth.passport.user(request.exchange)
       return account === undefined ? toLogin(request, back) : answer(request, account, parameters)
     }
   }
 
   function forProgram(answer: Answer): Route['answer'] {
     return async (request, parameters) => {
-      const account = await auth.user(request.node)
+      const account = await auth.passport.user(request.exchange)
       return account === undefined ? pages.refuse(request, loginRequired) : answer(request, account, parameters)
     }
   }
@@ -70,7 +70,7 @@ export function deviceRoutes({ auth, pages, audit, clock }: DevicesDeps): Route[
 
   /** The device that asks first, then the one seen last. */
   async function devicesOf(request: ServerRequest, account: Account): Promise<DeviceView[]> {
-    const { handle: current } = await auth.session(request.node)
+    const { handle: current } = await auth.sessions.open(request.exchange)
     const sessions = await auth.sessions.list(account.id)
     return sessions
       .map((session) => ({
@@ -105,9 +105,9 @@ export function deviceRoutes({ auth, pages, audit, clock }: DevicesDeps): Route[
 
   /** Ends one session of the account. Another account's handle is answered like one that does not exist. */
   async function end(request: ServerRequest, account: Account, handle: string): Promise<'own' | 'other' | undefined> {
-    const { handle: current } = await auth.session(request.node)
+    const { handle: current } = await auth.sessions.open(request.exchange)
     if (handle === current) {
-      await auth.logout(request.node)
+      await auth.passport.logout(request.exchange)
       return 'own'
     }
     if (await auth.sessions.revokeHandle(account.id, handle)) return 'other'
@@ -126,7 +126,7 @@ export function deviceRoutes({ auth, pages, audit, clock }: DevicesDeps): Route[
   }
 
   async function endOthers(request: ServerRequest, account: Account): Promise<number> {
-    const { id } = await auth.session(request.node)
+    const { id } = await auth.sessions.open(request.exchange)
     return auth.sessions.revokeAll(account.id, id === undefined ? {} : { except: id })
   }
 }

@@ -7,7 +7,7 @@ import type { Route } from '../web/router.ts'
 /** Logging out twice is not a mistake: the second time there is nothing left to do. */
 export function logoutRoutes({ auth }: { readonly auth: Auth }): Route[] {
   const logOut = async (request: ServerRequest): Promise<Response> => {
-    await auth.logout(request.node)
+    await auth.passport.logout(request.exchange)
     return request.wantsPage ? loggedOut(request) : noContent(forgetPages)
   }
   return [{ method: 'POST', path: '/auth/logout', page: '/account', answer: logOut }]

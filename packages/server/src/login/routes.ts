@@ -72,7 +72,7 @@ export function loginRoutes(deps: LoginDeps): Route[] {
     }
 
     const { user, amr = [] } = verdict
-    await auth.login(request.node, verdict, { remember: ticked(fields, 'remember') })
+    await auth.passport.login(request.exchange, verdict, { remember: ticked(fields, 'remember') })
     knownDevices.remember(request.exchange, identifier)
     const failures = await attempt.succeeded()
     await accounts.succeeded(user.id)
@@ -86,7 +86,7 @@ export function loginRoutes(deps: LoginDeps): Route[] {
   /** What the strategy concludes. If the server could not look, the try does not count. */
   async function verdictOf(request: ServerRequest, attempt: AdmittedTry): Promise<Verdict<Account>> {
     try {
-      return await auth.authenticate(request.node, 'local')
+      return await auth.passport.authenticate(request.exchange, 'local')
     } catch (error) {
       await attempt.undecided()
       throw error

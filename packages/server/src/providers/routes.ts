@@ -162,7 +162,7 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
   ): Promise<void> {
     // The password's new version has ended them already; they need not stay in the list.
     if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
-    await auth.login(request.node, verdict)
+    await auth.passport.login(request.exchange, verdict)
     // An unconfirmed address may be another person's: guesses at that account must stay limited on this device.
     const email = account.emailVerified ? parseEmailAddress(account.email) : undefined
     if (email !== undefined) knownDevices.remember(request.exchange, email.key)
@@ -188,7 +188,7 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
     const recent = await recentLogin(deps, request, '/account')
     if ('answer' in recent) return recent.answer
     const { account } = recent
-    const { id: session } = await auth.session(request.node)
+    const { id: session } = await auth.sessions.open(request.exchange)
     const configured = providers.map(({ name }) => name)
     const provider = await identities.remove(account, { handle, configured, session })
     if (provider !== undefined) {

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import type { html } from 'hono/html'
 import { DATA_POLICY } from './security-headers.ts'
 
@@ -28,14 +27,4 @@ export function seeOther(location: string, headers: HeaderFields = {}): Response
 
 export function noContent(headers: HeaderFields = {}): Response {
   return new Response(null, { status: 204, headers })
-}
-
-/** Writes an answer to a Node response, unless one has begun to leave or the connection is closed. */
-export async function send(res: ServerResponse, answer: Response): Promise<void> {
-  const body = answer.body === null ? undefined : await answer.text()
-  if (res.headersSent || res.destroyed) return
-  res.statusCode = answer.status
-  for (const [name, value] of answer.headers) res.setHeader(name, value)
-  if (body !== undefined) res.setHeader('Content-Length', Buffer.byteLength(body))
-  res.end(body)
 }

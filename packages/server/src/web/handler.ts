@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Awaitable, type Exchange, GatepassError } from 'gatepass'
+import { type Exchange, GatepassError } from 'gatepass'
+import { Hono } from 'hono'
 import type { Auth } from '../auth.ts'
 import type { Audit } from '../operation/audit.ts'
 import type { ErrorLog } from '../operation/error-log.ts'
-import { send } from './answer.ts'
+import { receive, send } from './node.ts'
 import type { Pages } from './pages.ts'
 import { crossSite, malformedRequest, type Problem, problemOf } from './problem.ts'
-import { ServerRequest } from './request.ts'
-import { headProblem, hostProblem } from './request-check.ts'
+import { requestOf, type ServerEnv, type ServerRequest } from './request.ts'
+import { headProblem, hostProblem, urlOf } from './request-check.ts'
+import { addRoutes, type Route } from './router.ts'
 import { securityHeaders, setHeaders } from './security-headers.ts'
 
 export interface HandlerOptions {
@@ -17,99 +19,72 @@ export interface HandlerOptions {
   readonly errors: ErrorLog
   /** As browsers see this server, the main one first. */
   readonly origins: readonly [string, ...string[]]
-  /** The routes. */
-  readonly answer: (request: ServerRequest) => Awaitable<Response>
+  readonly routes: readonly Route[]
   /** Whether the server is about to end, and new work should go elsewhere. */
   readonly stopping: () => boolean
 }
 
-/** How the library handed a request on. */
-interface Entry {
-  /** What it found wrong with the request, or, `again`, with saving its session. */
-  readonly error: unknown
-  readonly again: boolean
-}
-
 /** What every request passes before a route sees it, and every answer before it leaves. */
-export class RequestHandler {
-  readonly #options: HandlerOptions
-  readonly #headers: Readonly<Record<string, string>>
+export function requestHandler(options: HandlerOptions): (req: IncomingMessage, res: ServerResponse) => void {
+  const { auth, pages, audit, errors, origins, routes, stopping } = options
+  const headers = securityHeaders({ https: origins[0].startsWith('https:') })
+  const app = new Hono<ServerEnv>()
+  // Sessions and users. It refuses what another site sends with our cookies, and saves the session before an answer leaves.
+  app.use(auth)
+  app.use(async (c, next) => {
+    await next()
+    for (const [name, value] of Object.entries(headers)) if (!c.res.headers.has(name)) c.res.headers.set(name, value)
+  })
+  app.use(async (c, next) => {
+    const request = requestOf(c, auth)
+    const problem = misdirection(request)
+    if (problem !== undefined) return pages.refuse(request, problem)
+    return (await isFirstParty(request)) ? next() : refuseCrossSite(request)
+  })
+  addRoutes(app, routes, { auth, pages })
+  app.onError((error, c) => {
+    const request = requestOf(c, auth)
+    if (isCrossOrigin(error)) return refuseCrossSite(request)
+    errors.record(error, request.requestId)
+    return pages.refuse(request, problemOf(error))
+  })
 
-  constructor(options: HandlerOptions) {
-    this.#options = options
-    this.#headers = securityHeaders({ https: options.origins[0].startsWith('https:') })
-  }
-
-  handle(req: IncomingMessage, res: ServerResponse): void {
-    const { auth, stopping } = this.#options
-    setHeaders(res, this.#headers)
+  return (req, res) => {
+    setHeaders(res, headers)
     if (stopping()) res.setHeader('Connection', 'close')
-    let request: ServerRequest | undefined
-    auth(req, res, (error) => {
-      // Called again when the session could not be saved: then nothing has left, and another answer is made.
-      const again = request !== undefined
-      request ??= this.#request(req)
-      void this.#respond(request, res, { error, again })
+    answer(req, res).catch((error: unknown) => {
+      // Not even the refusal could be made.
+      errors.record(error, undefined)
+      res.destroy()
     })
   }
 
-  #request(req: IncomingMessage): ServerRequest {
-    const { auth, origins } = this.#options
-    const exchange = auth.exchange(req)
-    return new ServerRequest(req, exchange, URL.parse(origins[0] + exchange.target) ?? new URL(origins[0]))
+  async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { request, halfRead } = receive(req, urlOf(req, origins) ?? new URL(origins[0]))
+    const response = await app.fetch(request, { incoming: req })
+    if (halfRead()) res.setHeader('Connection', 'close')
+    await send(res, response)
   }
 
-  async #respond(request: ServerRequest, res: ServerResponse, entry: Entry): Promise<void> {
-    try {
-      // The answer that failed took its caching fields with it.
-      if (entry.again) setHeaders(res, this.#headers)
-      await send(res, await this.#answerOrRefusal(request, entry))
-    } catch (error) {
-      // Not even the refusal could be made.
-      this.#options.errors.record(error, request.requestId)
-      res.destroy()
-    }
-  }
-
-  async #answerOrRefusal(request: ServerRequest, { error, again }: Entry): Promise<Response> {
-    if (again || (error !== undefined && !isCrossOrigin(error))) return this.#failed(request, error)
-    try {
-      return await this.#answer(request)
-    } catch (thrown) {
-      return this.#failed(request, thrown)
-    }
-  }
-
-  async #answer(request: ServerRequest): Promise<Response> {
-    const { pages, audit, answer } = this.#options
-    const problem = this.#misdirection(request)
-    if (problem !== undefined) return pages.refuse(request, problem)
-    if (!(await this.#isFirstParty(request))) {
-      audit.record('malicious_csrf', request, { reason: 'cross_origin' })
-      return pages.refuse(request, crossSite)
-    }
-    return answer(request)
-  }
-
-  #failed(request: ServerRequest, error: unknown): Promise<Response> {
-    const { pages, errors } = this.#options
-    errors.record(error, request.requestId)
-    return pages.refuse(request, problemOf(error))
-  }
-
-  #misdirection({ node, exchange, path }: ServerRequest): Problem | undefined {
-    const { auth, origins } = this.#options
+  function misdirection({ node, exchange, path }: ServerRequest): Problem | undefined {
     const tooMuch = headProblem(node)
     if (tooMuch !== undefined) return tooMuch
-    if (!exchange.target.startsWith('/') || !URL.canParse(origins[0] + exchange.target)) return malformedRequest
+    if (urlOf(node, origins) === undefined) return malformedRequest
     // A program that watches this server asks for it by its address.
     if (path === '/healthz' || path === '/readyz') return undefined
-    return hostProblem(node, { origins, host: auth.exchange(node).host })
+    return hostProblem(node, { origins, host: exchange.host })
+  }
+
+  /** A request that is not for this server at all is told that, whichever page it comes from. */
+  function refuseCrossSite(request: ServerRequest): Promise<Response> {
+    const problem = misdirection(request)
+    if (problem !== undefined) return pages.refuse(request, problem)
+    audit.record('malicious_csrf', request, { reason: 'cross_origin' })
+    return pages.refuse(request, crossSite)
   }
 
   /** The library's rule, also for visitors without cookies: they could be logged in to another person's account. */
-  async #isFirstParty({ exchange, path }: ServerRequest): Promise<boolean> {
-    const { auth } = this.#options
+  async function isFirstParty({ exchange, path }: ServerRequest): Promise<boolean> {
     if (isReadCrossSite(exchange, path)) return false
     // A provider's page that posts its answer: it carries no session, and ours posts it once more.
     if (auth.passport.takesForeignPost(exchange)) return true

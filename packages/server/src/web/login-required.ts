@@ -1,4 +1,4 @@
-import { safeLocation } from 'gatepass/node'
+import { safeLocation } from 'gatepass/hono'
 import type { Account } from '../accounts/accounts.ts'
 import type { Auth } from '../auth.ts'
 import { seeOther } from './answer.ts'
@@ -34,7 +34,7 @@ export async function recentLogin(
   back: string,
 ): Promise<{ account: Account } | { answer: Response }> {
   const refusal = await auth.gatepass.requireLogin(request.exchange, { maxAge: RECENT })
-  const account = await auth.user(request.node)
+  const account = await auth.passport.user(request.exchange)
   if (account === undefined) {
     return { answer: request.wantsPage ? toLogin(request, back) : await pages.refuse(request, loginRequired) }
   }

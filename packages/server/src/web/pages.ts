@@ -23,8 +23,8 @@ export class Pages {
 
   /** For pages that know who looks at them, and that have forms. */
   async frame(request: ServerRequest): Promise<PageFrame> {
-    const account = await this.#auth.user(request.node)
-    return { ...this.plainFrame, account, formToken: await this.#auth.csrfToken(request.node) }
+    const account = await this.#auth.passport.user(request.exchange)
+    return { ...this.plainFrame, account, formToken: await this.#auth.gatepass.csrfToken(request.exchange) }
   }
 
   /** Refuses: a program as JSON, a person on a page. */

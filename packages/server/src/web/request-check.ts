@@ -25,6 +25,21 @@ export function areCookiesToBlame({ target, cookies }: { target: number; cookies
   return target < 4096 && cookies > 4096
 }
 
+/** Host and port that are asked for: those of an absolute target go before the Host field (RFC 9112 §3.2.2). */
+export function authorityOf({ url = '', headers }: IncomingMessage): string | undefined {
+  return absoluteTarget.exec(url)?.[1] ?? headers.host
+}
+
+/** The address that is asked for, on the origin that is asked for; `undefined` if it cannot be read. */
+export function urlOf(req: IncomingMessage, origins: readonly [string, ...string[]]): URL | undefined {
+  const { url = '' } = req
+  const [scheme = ''] = absoluteTarget.exec(url) ?? []
+  const rest = url.slice(scheme.length)
+  const target = scheme === '' || rest.startsWith('/') ? rest : `/${rest}`
+  const origin = origins.find((own) => isHostOf(authorityOf(req)?.trim() ?? '', own)) ?? origins[0]
+  return target.startsWith('/') ? (URL.parse(origin + target) ?? undefined) : undefined
+}
+
 export interface HostRule {
   /** The origins this server answers as, the main one first. */
   readonly origins: readonly [string, ...string[]]

@@ -1,17 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Exchange } from 'gatepass'
+import type { HonoEnv } from 'gatepass/hono'
+import type { Context } from 'hono'
+import type { Account } from '../accounts/accounts.ts'
+import type { Auth } from '../auth.ts'
 import type { AuditOrigin } from '../operation/audit.ts'
+
+type ServerExchange = ReturnType<Auth['exchange']>
 
 /** One request, as the routes see it. */
 export class ServerRequest implements AuditOrigin {
   /** Names this request in the log, and on the page that says that something broke. */
   readonly requestId: string = randomBytes(9).toString('base64url')
   readonly node: IncomingMessage
-  readonly exchange: Exchange
+  readonly exchange: ServerExchange
   readonly url: URL
 
-  constructor(node: IncomingMessage, exchange: Exchange, url: URL) {
+  constructor(node: IncomingMessage, exchange: ServerExchange, url: URL) {
     this.node = node
     this.exchange = exchange
     this.url = url
@@ -57,6 +63,17 @@ export class ServerRequest implements AuditOrigin {
 /** Where an exchange keeps the request it belongs to. */
 const REQUEST: object = {}
 
-export function requestOf(exchange: Exchange): ServerRequest | undefined {
+/** The request of this exchange, if a route or a check has asked for it already. */
+export function knownRequest(exchange: Exchange): ServerRequest | undefined {
   return exchange.memory.get(REQUEST) as ServerRequest | undefined
+}
+
+/** What Hono knows of a request here. */
+export interface ServerEnv extends HonoEnv<Account> {
+  readonly Bindings: { readonly incoming: IncomingMessage }
+}
+
+export function requestOf(c: Context<ServerEnv>, auth: Auth): ServerRequest {
+  const exchange = auth.exchange(c)
+  return knownRequest(exchange) ?? new ServerRequest(c.env.incoming, exchange, new URL(c.req.url))
 }

@@ -1,8 +1,10 @@
 import type { Awaitable } from 'gatepass'
-import { Hono } from 'hono'
+import type { Hono } from 'hono'
+import type { Auth } from '../auth.ts'
 import { seeOther } from './answer.ts'
-import { methodNotAllowed, notFound, type Problem } from './problem.ts'
-import type { ServerRequest } from './request.ts'
+import type { Pages } from './pages.ts'
+import { methodNotAllowed, notFound } from './problem.ts'
+import { requestOf, type ServerEnv, type ServerRequest } from './request.ts'
 
 /** The named segments of a route's path. */
 export type Parameters = Readonly<Record<string, string>>
@@ -16,33 +18,24 @@ export interface Route {
   readonly answer: (request: ServerRequest, parameters: Parameters) => Awaitable<Response>
 }
 
-export interface RouterOptions {
-  readonly routes: readonly Route[]
-  readonly refuse: (request: ServerRequest, problem: Problem) => Awaitable<Response>
-}
-
-/** Answers with the route of the request's path, or says why there is none: 404, or 405 with the methods there are. */
-export function router({ routes, refuse }: RouterOptions): (request: ServerRequest) => Awaitable<Response> {
-  const app = new Hono<{ Bindings: { request: ServerRequest } }>()
-  for (const { method, path, answer } of routes) app.on(method, path, (c) => answer(c.env.request, c.req.param()))
+/** Registers the routes, and the refusals where there is none: 404, or 405 with the methods there are. */
+export function addRoutes(
+  app: Hono<ServerEnv>,
+  routes: readonly Route[],
+  { auth, pages }: { readonly auth: Auth; readonly pages: Pages },
+): void {
+  for (const { method, path, answer } of routes)
+    app.on(method, path, (c) => answer(requestOf(c, auth), c.req.param() as Parameters))
   for (const [path, methods] of methodsByPath(routes)) {
     const page = routes.find((route) => route.path === path)?.page
-    app.all(path, ({ env: { request } }) =>
-      page !== undefined && request.exchange.method === 'GET' && request.wantsPage
+    app.all(path, (c) => {
+      const request = requestOf(c, auth)
+      return page !== undefined && request.exchange.method === 'GET' && request.wantsPage
         ? seeOther(page + request.url.search)
-        : refuse(request, methodNotAllowed(methods)),
-    )
+        : pages.refuse(request, methodNotAllowed(methods))
+    })
   }
-  app.notFound((c) => refuse(c.env.request, notFound))
-  app.onError((error) => {
-    throw error
-  })
-  return (request) => app.fetch(new Request(request.url, { method: routable(request.exchange.method) }), { request })
-}
-
-/** The class Request refuses these; so does every route of ours. The body stays with the exchange. */
-function routable(method: string): string {
-  return /^(?:TRACE|TRACK|CONNECT)$/i.test(method) ? 'OPTIONS' : method
+  app.notFound((c) => pages.refuse(requestOf(c, auth), notFound))
 }
 
 function methodsByPath(routes: readonly Route[]): Map<string, string[]> {
