@@ -13,7 +13,7 @@ import {
   rowsOf,
   type WithPromise,
 } from './mysql/driver.ts'
-import { duplicateEntry, errnoOf, persistently, storeError } from './mysql/failure.ts'
+import { duplicateEntry, errnoOf } from './mysql/failure.ts'
 import { LOCKS, migrate } from './mysql/schema.ts'
 import { sessionLimit, storeClock, timeLimit } from './options.ts'
 import type { Connections } from './sql/connections.ts'
@@ -76,16 +76,14 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #table: string
   readonly #lookups: Lookups<SessionId, SessionRecord> = new Lookups((ids) => this.#loadAll(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
-  readonly #engine: string
   readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: MysqlStoreOptions) {
     checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')
     this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
     this.#clock = storeClock(options.clock)
-    this.#engine = engineOf(options)
     this.#connections = mysqlConnections(options, {
-      engine: this.#engine,
+      engine: engineOf(options),
       timeout: timeLimit(options.timeout),
       migration: this.#migration,
     })
@@ -98,14 +96,14 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   async insert(record: SessionRecord): Promise<void> {
-    if (record.subject === null) await this.#use((connection) => this.#insert(connection, record))
+    if (record.subject === null) await this.#connections.use((connection) => this.#insert(connection, record))
     else await this.#locked(record.subject, (connection) => this.#insert(connection, record))
   }
 
   replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
     const { id, subject, data, about, seenAt, expiresAt } = record
     const now = this.#clock()
-    return this.#use(async (connection) => {
+    return this.#connections.use(async (connection) => {
       const changed = await countOf(
         connection,
         `UPDATE \`${this.#table}\` SET version = version + 1,
@@ -119,7 +117,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
     const now = this.#clock()
-    return this.#use(async (connection) => {
+    return this.#connections.use(async (connection) => {
       const changed = await countOf(
         connection,
         `UPDATE \`${this.#table}\` SET seen_at = GREATEST(seen_at, ?), expires_at = GREATEST(expires_at, ?)
@@ -133,7 +131,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
     const now = this.#clock()
-    return this.#use(async (connection) => {
+    return this.#connections.use(async (connection) => {
       if (expectedVersion === undefined) {
         await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE id = ?`, [id])
         return 'done'
@@ -149,7 +147,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
 
   listBySubject(subject: string): Promise<SessionRecord[]> {
     const now = this.#clock()
-    return this.#use(async (connection) => {
+    return this.#connections.use(async (connection) => {
       const rows = await rowsOf(
         connection,
         `SELECT ${columns} FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`,
@@ -212,7 +210,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
    */
   sweep(): Promise<boolean> {
     const lock = `gatepass sweep ${this.#table}`
-    return this.#use(async (connection) => {
+    return this.#connections.use(async (connection) => {
       const [row] = await rowsOf(connection, 'SELECT GET_LOCK(?, 0)', [lock])
       if (Number(row?.[0]) !== 1) return false
       try {
@@ -229,17 +227,13 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   async #migrate(): Promise<void> {
-    try {
-      await this.#connections.useFor(MIGRATION_TIMEOUT, (connection) => migrate(connection, this.#table))
-    } catch (error) {
-      throw storeError(error, this.#engine)
-    }
+    await this.#connections.useFor(MIGRATION_TIMEOUT, (connection) => migrate(connection, this.#table))
     this.#sweeper.start()
   }
 
   #loadAll(ids: readonly SessionId[]): Promise<Map<SessionId, SessionRecord>> {
     const now = this.#clock()
-    return this.#use(async (connection) => {
+    return this.#connections.use(async (connection) => {
       const { places, values } = listed(ids)
       const rows = await rowsOf(
         connection,
@@ -318,20 +312,12 @@ export class MysqlStore implements SessionStore, SubjectIndex {
    */
   #locked<T>(subject: string, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     const slot = Number.parseInt(sha256Hex(subject).slice(0, 8), 16) % LOCKS
-    return this.#use((connection) =>
+    return this.#connections.use((connection) =>
       inTransaction(connection, async () => {
         await rowsOf(connection, `SELECT slot FROM \`${this.#table}_locks\` WHERE slot = ? FOR UPDATE`, [slot])
         return work(connection)
       }),
     )
-  }
-
-  async #use<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
-    try {
-      return await this.#connections.use((connection) => persistently(() => work(connection)))
-    } catch (error) {
-      throw storeError(error, this.#engine)
-    }
   }
 }
 

@@ -13,7 +13,6 @@ import type {
 import { Lookups } from './lookups.ts'
 import { sessionLimit, storeClock, timeLimit } from './options.ts'
 import { engineOf, ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
-import { persistently, storeError } from './postgres/failure.ts'
 import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import type { Connections } from './sql/connections.ts'
@@ -215,11 +214,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   async #migrate(): Promise<void> {
-    try {
-      await this.#connections.useFor(MIGRATION_TIMEOUT, (client) => migrate(client, this.#layout))
-    } catch (error) {
-      throw storeError(error, this.#engine)
-    }
+    await this.#connections.useFor(MIGRATION_TIMEOUT, (client) => migrate(client, this.#layout))
     this.#sweeper.start()
   }
 
@@ -248,13 +243,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     }
   }
 
-  async #run({ name, text }: Statement, values: unknown[]): ReturnType<PostgresClient['query']> {
-    try {
-      const query = { name, text, values, rowMode: 'array' } as const
-      return await this.#connections.use((client) => persistently(() => client.query(query)))
-    } catch (error) {
-      throw storeError(error, this.#engine)
-    }
+  #run({ name, text }: Statement, values: unknown[]): ReturnType<PostgresClient['query']> {
+    const query = { name, text, values, rowMode: 'array' } as const
+    return this.#connections.use((client) => client.query(query))
   }
 }
 

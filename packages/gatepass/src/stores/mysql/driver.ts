@@ -1,7 +1,7 @@
 import { UsageError } from '../../error.ts'
 import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
 import type { Migration } from '../sql/migration.ts'
-import { isRefusal } from './failure.ts'
+import { mysqlErrors } from './failure.ts'
 
 /** A statement as `mysql2` takes it. */
 export interface MysqlQuery {
@@ -55,7 +55,7 @@ export function mysqlConnections(source: MysqlSource, rules: MysqlRules): Connec
   return new Connections({
     ...rules,
     lend: lender(source),
-    isRefusal,
+    errors: mysqlErrors,
     ask: (connection) => rowsOf(connection, 'SELECT 1'),
   })
 }

@@ -1,7 +1,7 @@
 import { UsageError } from '../../error.ts'
 import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
 import type { Migration } from '../sql/migration.ts'
-import { isRefusal } from './failure.ts'
+import { postgresErrors } from './failure.ts'
 
 /** A statement for `pg`. With a name it is parsed and planned once per connection. */
 export interface PostgresQuery {
@@ -54,7 +54,7 @@ export interface PostgresRules {
 }
 
 export function postgresConnections(source: PostgresSource, rules: PostgresRules): Connections<PostgresClient> {
-  return new Connections({ ...rules, lend: lender(source), isRefusal, ask })
+  return new Connections({ ...rules, lend: lender(source), errors: postgresErrors, ask })
 }
 
 /** The server's name in error messages: its address, as far as the pool or client knows it. */

@@ -1,6 +1,7 @@
 import { StoreError } from '../../error.ts'
 import { Circuit } from '../circuit.ts'
 import { gaveUpWaiting } from '../failure.ts'
+import { persistently, type ServerErrors, storeError } from './failure.ts'
 import type { Migration } from './migration.ts'
 
 /** A connection that is lent for one piece of work. The borrower must call one of the two methods. */
@@ -21,8 +22,7 @@ export interface ConnectionsOptions<Connection> {
   /** The server in error messages: kind and address. */
   engine: string
   lend(): Promise<Lease<Connection>>
-  /** Whether the server itself refused a statement, so that the connection is still in a good state. */
-  isRefusal(error: unknown): boolean
+  errors: ServerErrors
   /** Time limit of one piece of work in seconds, including the wait for tables and for a connection. */
   timeout: number
   /** Makes the tables before the first piece of work. */
@@ -47,24 +47,26 @@ export class Connections<Connection> {
   }
 
   /**
-   * Runs `work` with its own connection.
+   * Runs `work` with its own connection, and again if the server had to undo it.
    *
-   * @throws {StoreError} `ERR_STORE_UNAVAILABLE` after the time limit; the work may or may not have been done then
+   * @throws {StoreError} for every error of the driver; `ERR_STORE_UNAVAILABLE` after the time limit, and then the work may or
+   *   may not have been done
    */
   async use<T>(work: Work<Connection, T>): Promise<T> {
-    const { engine, timeout, migration } = this.#options
+    const { engine, errors, timeout, migration } = this.#options
     if (this.#doubt !== undefined) await this.#doubt
     const admitted = this.#circuit.admit()
     const limit = new TimeLimit(timeout, engine)
     try {
       if (!migration.done) await limit.race(migration.run())
-      const result = await this.#finish(await this.#lend(limit), work, limit)
+      const again: Work<Connection, T> = (connection) => persistently(errors, () => work(connection))
+      const result = await this.#finish(await this.#lend(limit), again, limit)
       this.#circuit.answered()
       return result
     } catch (error) {
-      if (limit.passed || (!this.#options.isRefusal(error) && gaveUpWaiting(error))) this.#unanswered(admitted)
+      if (limit.passed || (!errors.isRefusal(error) && gaveUpWaiting(error))) this.#unanswered(admitted)
       else this.#circuit.answered()
-      throw error
+      throw storeError(errors, error, engine)
     } finally {
       limit.end()
     }
@@ -72,9 +74,12 @@ export class Connections<Connection> {
 
   /** Runs `work` with its own time limit, and before the tables exist. Its failure does not count as silence of the server. */
   async useFor<T>(seconds: number, work: Work<Connection, T>): Promise<T> {
-    const limit = new TimeLimit(seconds, this.#options.engine)
+    const { engine, errors } = this.#options
+    const limit = new TimeLimit(seconds, engine)
     try {
       return await this.#finish(await this.#lend(limit), work, limit)
+    } catch (error) {
+      throw storeError(errors, error, engine)
     } finally {
       limit.end()
     }
@@ -113,7 +118,7 @@ export class Connections<Connection> {
       lease.release()
       return result
     } catch (error) {
-      if (this.#options.isRefusal(error)) lease.release()
+      if (this.#options.errors.isRefusal(error)) lease.release()
       else {
         lease.discard(error instanceof Error ? error : new Error(String(error)), working)
         // A late answer still shows that the server is alive.

@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GatepassError, StoreError } from '../../error.ts'
+import { reasonOf } from '../failure.ts'
+
+/** How to read the errors of a server. */
+export interface ServerErrors {
+  /** The server's own code for an error; `undefined` if the server did not send the error. */
+  codeOf(error: unknown): string | number | undefined
+  /** Whether the server refused a statement, so that the connection can still be used. */
+  isRefusal(error: unknown): boolean
+  /** Codes of a deadlock or an overlap: the server undid the work, and it may succeed the next time. */
+  readonly passing: ReadonlySet<string | number>
+  /** Codes of a full disk or table. */
+  readonly full: ReadonlySet<string | number>
+  /** Removes data of a session from an error. Default: the server's errors have none. */
+  withoutData?(error: unknown): unknown
+}
+
+const ATTEMPTS = 8
+/** Milliseconds before the second attempt. The pause grows, and is random, so that two in each other's way part. */
+const PAUSE = 10
+
+/** Does `work` again when the server had to undo it to get out of a deadlock or an overlap. */
+export async function persistently<T>(errors: ServerErrors, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !errors.passing.has(errors.codeOf(error) ?? '')) throw error
+      await sleep(PAUSE * attempt * Math.random())
+    }
+  }
+}
+
+/** What a store throws for an error of its driver, which stays the cause. */
+export function storeError(errors: ServerErrors, error: unknown, engine: string): GatepassError {
+  if (error instanceof GatepassError) return error
+  const code = errors.codeOf(error)
+  const cause = errors.withoutData === undefined ? error : errors.withoutData(error)
+  if (code !== undefined && errors.full.has(code)) {
+    return new StoreError('ERR_STORE_FULL', `${engine} has no room left`, {
+      hint: 'Its disk is full, and nothing was stored. See the cause.',
+      cause,
+    })
+  }
+  const what = code === undefined ? `cannot be reached: ${reasonOf(error)}` : `answered with ${code}`
+  return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} ${what}`, {
+    hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
+    cause,
+  })
+}
