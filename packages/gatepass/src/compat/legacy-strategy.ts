@@ -56,6 +56,8 @@ export function fromPassport<User = never, const Name extends string = string>(
   if (typeof timeout !== 'number' || !(timeout > 0 && timeout <= longestTimeout)) throw noTimeout()
   return {
     name: name as Name,
+    // It does not say when its user was asked, and may have taken a token of last year.
+    ageUnknown: true,
     async authenticate(exchange, attempt): Promise<Outcome<User>> {
       if (!(exchange instanceof NodeExchange)) throw notOnNode(name)
       if (hasRelativeCallback(strategy, attempt.options)) trustedOrigin(name, exchange)

@@ -9,8 +9,8 @@ export interface Success<User> {
   /** How it was proved, RFC 8176 values: `pwd`, `otp`, `hwk`, `mfa` … */
   readonly amr?: readonly string[]
   /**
-   * When it was proved; OpenID Connect's `auth_time`, in milliseconds. Left out: now, if the strategy has finished its flow or the
-   * application logs the user in by hand; otherwise unknown. An unknown time is too long ago for every `maxAge`.
+   * When it was proved; OpenID Connect's `auth_time`, in milliseconds. Left out: now for a login that is kept in the session,
+   * and unknown for credentials that come with every request. An unknown time is too long ago for every `maxAge`.
    */
   readonly at?: Timestamp
   /** The session at the provider, which a back-channel logout names (OpenID Connect's `sid`). */

@@ -196,10 +196,9 @@ export class Passport<User, Name extends string = string> {
       }
       const session = await this.#sessions.open(exchange)
       const now = this.#clock()
-      // The application that logs a user in by hand decides now. A strategy that does not say when may have taken a token of
-      // last year, so the age is unknown. A login of unknown age is one of 1970.
-      const byHand = success.strategy === undefined && success.at === undefined
-      const age = byHand ? 0 : ageOf(success.at, now)
+      // A login that is kept begins now, unless it says when it was proved. A login of unknown age is one of 1970.
+      const { ageUnknown = false } = this.#strategies.get(success.strategy ?? '') ?? {}
+      const age = success.at === undefined && !ageUnknown ? 0 : ageOf(success.at, now)
       const at = Number.isFinite(age) ? now - age : 0
       const stamp = stampOf(this.#users, user)
       const proof = {

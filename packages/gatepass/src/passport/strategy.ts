@@ -59,6 +59,11 @@ export interface Strategy<User, Name extends string = string> {
    * carries no session, so the strategy must do no more than send the browser on.
    */
   readonly foreignPost?: string
+  /**
+   * Whether a success that does not say when it was proved is of unknown age even where the login is kept, unless the strategy
+   * has finished a flow: for strategies of others. Default false.
+   */
+  readonly ageUnknown?: boolean
   /** Where a provider sends the browser back to, a path here or a whole address: of this strategy alone. */
   readonly callback?: string
   authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>>
