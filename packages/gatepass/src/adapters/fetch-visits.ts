@@ -3,12 +3,9 @@ import { describeFailure } from '../http/answer.ts'
 import { errorReply } from '../http/error-reply.ts'
 import { FetchExchange, FetchHead, type FetchPlatform, toResponse, withHead } from '../http/fetch.ts'
 import type { Answerer } from '../http/promises.ts'
-import type { Gatepass } from '../passport/gatepass.ts'
-import type { Passport } from '../passport/passport.ts'
 import type { SessionData } from '../register.ts'
-import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
-import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } from './visit.ts'
+import { notMounted, type UserLoginOptions, Visit, type VisitAccess, type VisitOptions, Visits } from './visit.ts'
 
 export interface FetchGatepassOptions<User, Name extends string = string> extends VisitOptions<User, Name> {
   /**
@@ -62,17 +59,7 @@ export type VisitKey = object & { [kVisits]?: Map<object, FetchVisit<never, neve
 const kVisits: unique symbol = Symbol('gatepass.visits')
 
 /** What the middleware knows about a request, for your own handlers, guards and tests. */
-export interface FetchAccess<User, Name extends string = string, Key = Request> {
-  /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
-  exchange(request: Key): FetchExchange
-  session(request: Key): Awaitable<Session<SessionData>>
-  user(request: Key): Awaitable<User | undefined>
-  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
-  csrfToken(request: Key): Awaitable<string>
-  readonly gatepass: Gatepass<User, Name>
-  readonly sessions: SessionManager<object>
-  readonly passport: Passport<User, Name>
-}
+export type FetchAccess<User, Name extends string = string, Key = Request> = VisitAccess<User, Name, Key, FetchExchange>
 
 /** The visits of one `gatepass()` for fetch requests. */
 export class FetchVisits<User, Name extends string> {
@@ -96,16 +83,7 @@ export class FetchVisits<User, Name extends string> {
   }
 
   access(): FetchAccess<User, Name, VisitKey> {
-    const { core } = this.visits
-    return {
-      exchange: (key) => this.of(key).exchange,
-      session: (key) => this.of(key).reading((visit) => visit.open()),
-      user: (key) => this.of(key).reading(({ exchange }) => core.passport.user(exchange)),
-      csrfToken: (key) => this.of(key).reading(({ exchange }) => core.csrfToken(exchange)),
-      gatepass: core,
-      sessions: core.sessions,
-      passport: core.passport,
-    }
+    return this.visits.access((key) => this.of(key))
   }
 
   /** Makes the visit of a request. No handler may run before `visits.admit(visit)` has succeeded. */

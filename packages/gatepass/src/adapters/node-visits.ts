@@ -6,12 +6,7 @@ import type { Reply } from '../http/exchange.ts'
 import { exchangeOf, type NodeExchange, NodeHead, sendReply } from '../http/node.ts'
 import type { Answerer } from '../http/promises.ts'
 import { beforeResponse } from '../http/response-gate.ts'
-import type { Gatepass } from '../passport/gatepass.ts'
-import type { Passport } from '../passport/passport.ts'
-import type { SessionData } from '../register.ts'
-import type { SessionManager } from '../session/manager.ts'
-import type { Session } from '../session/session.ts'
-import { notMounted, type UserLoginOptions, Visit, type VisitOptions, Visits } from './visit.ts'
+import { notMounted, type UserLoginOptions, Visit, type VisitAccess, type VisitOptions, Visits } from './visit.ts'
 
 export interface NodeGatepassOptions<User, Name extends string = string> extends VisitOptions<User, Name> {
   /**
@@ -25,17 +20,12 @@ export interface NodeGatepassOptions<User, Name extends string = string> extends
 export type NextFunction = (error?: unknown) => void
 
 /** What the middleware knows about a request, for your own handlers, guards and tests. */
-export interface RequestAccess<User, Name extends string = string, Req = IncomingMessage> {
-  /** The request in the form that `passport`, `sessions` and `gatepass` take. */
-  exchange(req: Req): NodeExchange
-  session(req: Req): Awaitable<Session<SessionData>>
-  user(req: Req): Awaitable<User | undefined>
-  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
-  csrfToken(req: Req): Awaitable<string>
-  readonly gatepass: Gatepass<User, Name>
-  readonly sessions: SessionManager<object>
-  readonly passport: Passport<User, Name>
-}
+export type RequestAccess<User, Name extends string = string, Req = IncomingMessage> = VisitAccess<
+  User,
+  Name,
+  Req,
+  NodeExchange
+>
 
 const kVisit: unique symbol = Symbol('gatepass.visit')
 type Visited = IncomingMessage & { [kVisit]?: NodeVisit<unknown, string> }
@@ -72,16 +62,7 @@ export class NodeVisits<User, Name extends string> {
   }
 
   access(): RequestAccess<User, Name> {
-    const { core } = this.visits
-    return {
-      exchange: (req) => this.of(req).exchange,
-      session: (req) => this.of(req).reading((visit) => visit.open()),
-      user: (req) => this.of(req).reading(({ exchange }) => core.passport.user(exchange)),
-      csrfToken: (req) => this.of(req).reading(({ exchange }) => core.csrfToken(exchange)),
-      gatepass: core,
-      sessions: core.sessions,
-      passport: core.passport,
-    }
+    return this.visits.access((req) => this.of(req))
   }
 
   enter(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {

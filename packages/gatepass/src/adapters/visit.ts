@@ -1,13 +1,15 @@
 import { type Awaitable, andThen, orElse } from '../awaitable.ts'
 import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../error.ts'
 import { type AnswerHead, keepFromCaches, writeCookies } from '../http/answer.ts'
+import type { Exchange } from '../http/exchange.ts'
 import type { Answerer, PromisingExchange } from '../http/promises.ts'
 import { type HttpOptions, type HttpSettings, httpOptions, httpSettings } from '../http/settings.ts'
 import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
 import type { Success } from '../passport/outcome.ts'
-import type { LoginOptions } from '../passport/passport.ts'
+import type { LoginOptions, Passport } from '../passport/passport.ts'
 import { checkUsers } from '../passport/users.ts'
 import type { SessionData } from '../register.ts'
+import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 
 export interface VisitOptions<User, Name extends string = string> extends GatepassOptions<User, Name>, HttpOptions {
@@ -21,6 +23,19 @@ export interface VisitOptions<User, Name extends string = string> extends Gatepa
 
 /** How a login by your own code was proved, and whether it is remembered. */
 export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr' | 'at'>
+
+/** What the middleware knows about a request, for your own handlers, guards and tests. */
+export interface VisitAccess<User, Name extends string, Key, Ex extends Exchange> {
+  /** The request in the form that `passport`, `sessions` and `gatepass` take. */
+  exchange(request: Key): Ex
+  session(request: Key): Awaitable<Session<SessionData>>
+  user(request: Key): Awaitable<User | undefined>
+  /** A token for a form or a script; see {@link Gatepass.csrfToken}. */
+  csrfToken(request: Key): Awaitable<string>
+  readonly gatepass: Gatepass<User, Name>
+  readonly sessions: SessionManager<object>
+  readonly passport: Passport<User, Name>
+}
 
 /** What one `gatepass()` does for all requests, on any server. */
 export class Visits<User, Name extends string> {
@@ -38,6 +53,22 @@ export class Visits<User, Name extends string> {
     this.settings = httpSettings(options)
     this.core = new Gatepass(options, this.settings.origins)
     this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
+  }
+
+  /** @param of returns the visit of a request, and throws if there is none */
+  access<Key, Ex extends PromisingExchange>(
+    of: (request: Key) => Visit<User, Name, Ex>,
+  ): VisitAccess<User, Name, Key, Ex> {
+    const { core } = this
+    return {
+      exchange: (request) => of(request).exchange,
+      session: (request) => of(request).reading((visit) => visit.open()),
+      user: (request) => of(request).reading(({ exchange }) => core.passport.user(exchange)),
+      csrfToken: (request) => of(request).reading(({ exchange }) => core.csrfToken(exchange)),
+      gatepass: core,
+      sessions: core.sessions,
+      passport: core.passport,
+    }
   }
 
   /** Runs before all handlers. Refuses requests from other sites, and loads what handlers read without `await`. */
