@@ -34,33 +34,16 @@ export interface Size {
 
 const library = 'packages/gatepass/src/'
 
+const cookieParts = ['error', 'awaitable', 'crypto', 'cookie']
+const sessionParts = [...cookieParts, 'number-options', 'register', 'http', 'session']
+const passportParts = [...sessionParts, 'passport']
+
 /** Parts of the library that an entry may load; one that is not listed may load anything. */
 const budget: Readonly<Record<string, readonly string[]>> = {
-  'gatepass/cookie': ['error', 'awaitable', 'crypto', 'cookie'],
-  'gatepass/session': ['error', 'awaitable', 'number-options', 'register', 'crypto', 'cookie', 'http', 'session'],
-  'gatepass/passport': [
-    'error',
-    'awaitable',
-    'number-options',
-    'register',
-    'crypto',
-    'cookie',
-    'http',
-    'session',
-    'passport',
-  ],
-  gatepass: [
-    'error',
-    'awaitable',
-    'number-options',
-    'register',
-    'crypto',
-    'cookie',
-    'http',
-    'session',
-    'passport',
-    'index',
-  ],
+  'gatepass/cookie': cookieParts,
+  'gatepass/session': sessionParts,
+  'gatepass/passport': passportParts,
+  gatepass: [...passportParts, 'index'],
 }
 
 /** Loaded when the entry is: not types, and not what an `import()` fetches when it is reached. */
