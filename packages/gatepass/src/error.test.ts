@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
+import { StoreError } from 'gatepass'
 import { expect, test } from 'vitest'
-import { checkOptions, isKeyText, StoreError } from './error.ts'
+import { checkOptions, isKeyText } from './error.ts'
 
 const folder = join(import.meta.dirname, '..')
 const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TestBrowser } from 'gatepass/testing'
+import { pretendGoogle } from 'gatepass/testing/providers'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { TestBrowser } from '../src/testing/browser.ts'
-import { pretendGoogle } from '../src/testing/providers/index.ts'
 import { freePort } from './engines/free-port.ts'
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { cookieParser, JSONCookie, JSONCookies, signedCookie, signedCookies } from 'gatepass/compat/cookie-parser'
 import { expect, test } from 'vitest'
-import { cookieParser, JSONCookie, JSONCookies, signedCookie, signedCookies } from './cookie-parser.ts'
 import { signingKey, signValue } from './signed-value.ts'
 
 const current = 'the secret of today'

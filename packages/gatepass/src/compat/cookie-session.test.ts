@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { UsageError } from 'gatepass'
+import { type CookieSessionOptions, type CookieSessionRequest, cookieSession } from 'gatepass/compat/cookie-session'
+import { TestBrowser } from 'gatepass/testing'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
-import { UsageError } from '../error.ts'
-import { TestBrowser } from '../testing/browser.ts'
-import { type CookieSessionOptions, type CookieSessionRequest, cookieSession } from './cookie-session.ts'
 
 const keys = ['the key of today', 'the key of yesterday']
 

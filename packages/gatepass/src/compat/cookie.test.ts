@@ -1,5 +1,5 @@
+import { UsageError } from 'gatepass'
 import { describe, expect, test } from 'vitest'
-import { UsageError } from '../error.ts'
 import cookie, { parse, parseCookie, parseSetCookie, serialize, stringifyCookie, stringifySetCookie } from './cookie.ts'
 
 test('parse takes quotes off, parseCookie keeps them; both decode, and keep what they cannot decode', () => {

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events'
+import { Cookie, MemoryStore, type Session } from 'gatepass/compat/express-session'
+import { expressStore, legacyStore } from 'gatepass/compat/legacy-store'
+import type { SessionId, SessionRecord } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { storeSuite } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import type { SessionId, SessionRecord } from '../session/store.ts'
-import { memoryStore } from '../stores/memory.ts'
-import { storeSuite } from '../testing/store-suite.ts'
-import { Cookie, MemoryStore, type Session } from './express-session.ts'
-import { expressStore, legacyStore } from './legacy-store.ts'
 
 storeSuite('a store for express-session', ({ clock }) => ({ store: legacyStore(new SlowStore(), { clock }) }), {
   test,

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
+import type { LegacyStrategy } from 'gatepass/compat/legacy-strategy'
 import { describe, expect, test, vi } from 'vitest'
-import type { LegacyStrategy } from './passport/ask.ts'
 import passport, { AuthenticationError, Authenticator, Passport, Strategy, strategies } from './passport.ts'
 
 interface Actions {

@@ -1,11 +1,18 @@
 import { type } from 'arktype'
 import fc from 'fast-check'
+import { UsageError } from 'gatepass'
+import {
+  type Cookie,
+  jsonCookie,
+  plainCookie,
+  type SignedCookieOptions,
+  sealedCookie,
+  serializeSetCookie,
+  signedCookie,
+} from 'gatepass/cookie'
 import * as v from 'valibot'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import * as z from 'zod'
-import { UsageError } from '../error.ts'
-import { type Cookie, jsonCookie, plainCookie, type SignedCookieOptions, sealedCookie, signedCookie } from './cookie.ts'
-import { serializeSetCookie } from './serialize.ts'
 
 const first = 'first-key-first-key-first-key-first-key'
 const second = 'second-key-second-key-second-key-second'

@@ -1,9 +1,16 @@
+import {
+  type Cookie,
+  Cookies,
+  consentCookie,
+  consentTo,
+  jsonCookie,
+  parseSetCookie,
+  plainCookie,
+  sealedCookie,
+  signedCookie,
+} from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
 import * as z from 'zod'
-import { consentCookie, consentTo } from './consent.ts'
-import { type Cookie, jsonCookie, plainCookie, sealedCookie, signedCookie } from './cookie.ts'
-import { Cookies } from './cookies.ts'
-import { parseSetCookie } from './parse-set-cookie.ts'
 
 const first = 'first-key-first-key-first-key-first-key'
 const second = 'second-key-second-key-second-key-second'

@@ -1,7 +1,5 @@
+import { consentCookie, cookieNotice, plainCookie } from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
-import { consentCookie } from './consent.ts'
-import { plainCookie } from './cookie.ts'
-import { cookieNotice } from './notice.ts'
 
 const start = Date.UTC(2026, 0, 1)
 const visits = plainCookie('visits', {

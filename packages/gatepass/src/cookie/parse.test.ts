@@ -1,6 +1,6 @@
 import fc from 'fast-check'
+import { countCookie, parseCookie, readCookie } from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
-import { countCookie, parseCookie, readCookie } from './parse.ts'
 
 const header = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 60 }),

@@ -1,10 +1,14 @@
 import fc from 'fast-check'
+import { UsageError } from 'gatepass'
+import {
+  type CookieAttributes,
+  parseCookie,
+  parseSetCookie,
+  serializeCookie,
+  serializeSetCookie,
+} from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
-import { UsageError } from '../error.ts'
-import { type CookieAttributes, maxAttributeSize, maxLifetime, maxPairSize } from './grammar.ts'
-import { parseCookie } from './parse.ts'
-import { parseSetCookie } from './parse-set-cookie.ts'
-import { serializeCookie, serializeSetCookie } from './serialize.ts'
+import { maxAttributeSize, maxLifetime, maxPairSize } from './grammar.ts'
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted, hint: expect.stringMatching(/\w{3}/) })
 const attempt =

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
+import { UsageError } from 'gatepass'
+import type { Keys } from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
-import { UsageError } from '../error.ts'
-import { Keyring, type Keys } from './keyring.ts'
+import { Keyring } from './keyring.ts'
 
 const first = 'first-key-first-key-first-key-first-key'
 const second = 'second-key-second-key-second-key-second'

@@ -1,5 +1,5 @@
+import { TestExchange, TestJar } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { TestExchange, TestJar } from '../testing/exchange.ts'
 import { CsrfTokens } from './csrf-token.ts'
 
 const key = 'a-key-of-at-least-thirty-two-characters'

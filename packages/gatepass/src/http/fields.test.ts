@@ -5,8 +5,8 @@ import { createRequire } from 'node:module'
 import { type AddressInfo, connect, type Server } from 'node:net'
 import express from 'express'
 import fc from 'fast-check'
+import { ProtocolError } from 'gatepass'
 import { afterEach, describe, expect, test } from 'vitest'
-import { ProtocolError } from '../error.ts'
 import { readFields } from './fields.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express

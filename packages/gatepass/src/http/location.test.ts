@@ -1,6 +1,6 @@
 import fc from 'fast-check'
+import { safeLocation } from 'gatepass/node'
 import { describe, expect, test } from 'vitest'
-import { safeLocation } from './location.ts'
 
 const origin = 'https://good.example'
 const safe = (target: unknown, allowed: readonly string[] = []): string =>

@@ -4,16 +4,15 @@ import { connect as connectHttp2, createServer as createHttp2Server, type Http2S
 import { createRequire } from 'node:module'
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
 import express from 'express'
+import { UsageError } from 'gatepass'
+import { Cookies, consentTo, plainCookie } from 'gatepass/cookie'
+import type { NodeOptions as HttpOptions } from 'gatepass/node'
+import type { Reply } from 'gatepass/passport'
 import { afterEach, describe, expect, test } from 'vitest'
-import { consentTo } from '../cookie/consent.ts'
-import { plainCookie } from '../cookie/cookie.ts'
-import { Cookies } from '../cookie/cookies.ts'
-import { UsageError } from '../error.ts'
 import { addVary, keepFromCaches, writeCookies } from './answer.ts'
-import type { Reply } from './exchange.ts'
 import { exchangeOf, NodeExchange, NodeHead, sendReply } from './node.ts'
 import { beforeResponse } from './response-gate.ts'
-import { type HttpOptions, httpSettings } from './settings.ts'
+import { httpSettings } from './settings.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
 const servers: (Server | Http2Server)[] = []

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
+import { UsageError } from 'gatepass'
 import { describe, expect, test } from 'vitest'
-import { UsageError } from '../error.ts'
 import { type Client, clientBehind, type ProxyOptions, parseForwarded, plainAddress, proxyTrust } from './proxy.ts'
 
 function clientOf(options: ProxyOptions, peer: string, headers: Record<string, string> = {}): Client {

@@ -10,9 +10,9 @@ import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
 import express from 'express'
+import { StoreError, UsageError } from 'gatepass'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { andThen } from '../awaitable.ts'
-import { StoreError, UsageError } from '../error.ts'
 import { beforeEnd, beforeFinish, beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => void

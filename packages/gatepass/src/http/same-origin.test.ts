@@ -1,6 +1,6 @@
+import { ProtocolError } from 'gatepass'
+import type { Exchange } from 'gatepass/passport'
 import { describe, expect, test } from 'vitest'
-import { ProtocolError } from '../error.ts'
-import type { Exchange } from './exchange.ts'
 import { crossOriginReason, type OriginRule, requireSameOrigin } from './same-origin.ts'
 
 const rule: OriginRule = { origins: ['https://app.example'], trustedOrigins: ['https://partner.example'] }

@@ -1,13 +1,9 @@
+import { cookieNotice } from 'gatepass/cookie'
+import { allowCrossOrigin, type Exchange, Gatepass, type GatepassOptions, type Strategy } from 'gatepass/passport'
+import { memoryStore } from 'gatepass/stores/memory'
+import { local } from 'gatepass/strategies/local'
+import { TestJar, type TestRequest, testClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import { cookieNotice } from '../cookie/notice.ts'
-import type { Exchange } from '../http/exchange.ts'
-import { memoryStore } from '../stores/memory.ts'
-import { local } from '../strategies/local.ts'
-import { testClock } from '../testing/clock.ts'
-import { TestJar, type TestRequest } from '../testing/exchange.ts'
-import { Gatepass, type GatepassOptions } from './gatepass.ts'
-import { allowCrossOrigin } from './own-pages.ts'
-import type { Strategy } from './strategy.ts'
 
 interface User {
   readonly id: string

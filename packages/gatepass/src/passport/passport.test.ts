@@ -1,15 +1,9 @@
+import type { Keys } from 'gatepass/cookie'
+import { type Attempt, type Exchange, type LoginIntent, type Outcome, Passport, type Strategy } from 'gatepass/passport'
+import { type Session, SessionManager } from 'gatepass/session'
+import { type MemoryStore, memoryStore } from 'gatepass/stores/memory'
+import { TestExchange, TestJar, testClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import type { Keys } from '../crypto/keyring.ts'
-import type { Exchange } from '../http/exchange.ts'
-import { SessionManager } from '../session/manager.ts'
-import type { Session } from '../session/session.ts'
-import { type MemoryStore, memoryStore } from '../stores/memory.ts'
-import { testClock } from '../testing/clock.ts'
-import { TestExchange, TestJar } from '../testing/exchange.ts'
-import type { LoginIntent } from './intent.ts'
-import type { Outcome } from './outcome.ts'
-import { Passport } from './passport.ts'
-import type { Attempt, Strategy } from './strategy.ts'
 
 interface User {
   readonly id: string

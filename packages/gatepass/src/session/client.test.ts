@@ -1,5 +1,5 @@
+import { TestExchange } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { TestExchange } from '../testing/exchange.ts'
 import { clientOf, deviceOf } from './client.ts'
 
 test.each([

@@ -1,8 +1,7 @@
+import type { Awaitable, SessionId, SessionRecord, SessionStore, WriteResult } from 'gatepass/session'
 import { afterEach, expect, test, vi } from 'vitest'
-import type { Awaitable } from '../awaitable.ts'
 import { markerOf } from './about.ts'
 import { moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
-import type { SessionId, SessionRecord, SessionStore, WriteResult } from './store.ts'
 
 const base: SessionRecord = {
   id: 'old' as SessionId,

@@ -1,9 +1,7 @@
+import { addFlash, type Session, SessionManager, takeFlash } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { TestJar } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { memoryStore } from '../stores/memory.ts'
-import { TestJar } from '../testing/exchange.ts'
-import { addFlash, takeFlash } from './flash.ts'
-import { SessionManager } from './manager.ts'
-import type { Session } from './session.ts'
 
 const sessions = new SessionManager({ store: memoryStore() })
 

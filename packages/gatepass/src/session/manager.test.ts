@@ -1,15 +1,18 @@
+import { StoreError } from 'gatepass'
+import { parseSetCookie, plainCookie } from 'gatepass/cookie'
+import {
+  type Session,
+  type SessionEvent,
+  type SessionId,
+  SessionManager,
+  type SessionOptions,
+  type SessionStore,
+} from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { TestExchange, TestJar, type TestRequest, testClock } from 'gatepass/testing'
 import { describe, expect, test, vi } from 'vitest'
-import { plainCookie } from '../cookie/cookie.ts'
-import { parseSetCookie } from '../cookie/parse-set-cookie.ts'
-import { StoreError } from '../error.ts'
-import { memoryStore } from '../stores/memory.ts'
-import { testClock } from '../testing/clock.ts'
-import { TestExchange, TestJar, type TestRequest } from '../testing/exchange.ts'
 import { endingOf } from './about.ts'
 import { hooksOf } from './hooks.ts'
-import { type SessionEvent, SessionManager, type SessionOptions } from './manager.ts'
-import type { Session } from './session.ts'
-import type { SessionId, SessionStore } from './store.ts'
 import { idOf } from './token.ts'
 
 type Data = Record<string, unknown>

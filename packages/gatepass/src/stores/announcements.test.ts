@@ -1,8 +1,9 @@
+import type { PooledPostgresClient, PostgresPool } from 'gatepass/stores/postgres'
+import type { RedisListener } from 'gatepass/stores/redis'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Heard } from '../../test/stores/heard.ts'
-import type { PooledPostgresClient, PostgresPool } from './postgres/driver.ts'
 import { Listening } from './postgres/listening.ts'
-import type { RedisListener, Topology } from './redis/client.ts'
+import type { Topology } from './redis/client.ts'
 import { listen } from './redis/feed.ts'
 
 /** A connection that answers each question in 10 ms, until it falls silent. */

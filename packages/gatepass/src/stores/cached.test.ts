@@ -1,23 +1,21 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { AnnouncingStore, type Channel } from '../../test/stores/announcing-store.ts'
-import { StoreError, UsageError } from '../error.ts'
-import { SessionManager } from '../session/manager.ts'
+import { StoreError, UsageError } from 'gatepass'
 import {
   type ChangeFeed,
   type ChangeListener,
   hasSubjectIndex,
   type SessionId,
+  SessionManager,
   type SessionRecord,
   type SessionStore,
   type SubjectIndex,
-} from '../session/store.ts'
-import { type TestClock, testClock } from '../testing/clock.ts'
-import { TestJar } from '../testing/exchange.ts'
+} from 'gatepass/session'
+import { type CachedStore, type CachedStoreOptions, cachedStore } from 'gatepass/stores/cached'
+import { memoryStore } from 'gatepass/stores/memory'
+import { storeSuite, type TestClock, TestJar, testClock } from 'gatepass/testing'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { AnnouncingStore, type Channel } from '../../test/stores/announcing-store.ts'
 import { everyInterleaving, type Script } from '../testing/interleaving.ts'
 import { freshId, freshSubject, LIFETIME, recordAt } from '../testing/store-records.ts'
-import { storeSuite } from '../testing/store-suite.ts'
-import { type CachedStore, type CachedStoreOptions, cachedStore } from './cached.ts'
-import { memoryStore } from './memory.ts'
 
 type Cached = CachedStore & SubjectIndex
 

@@ -1,18 +1,14 @@
 import fc from 'fast-check'
+import { UsageError } from 'gatepass'
+import { type Session, type SessionId, SessionManager, type SessionRecord } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { storeSuite, TestJar, testClock } from 'gatepass/testing'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sha256Hex } from '../crypto/random.ts'
-import { UsageError } from '../error.ts'
 import { endingOf } from '../session/about.ts'
 import { hooksOf } from '../session/hooks.ts'
-import { SessionManager } from '../session/manager.ts'
-import type { Session } from '../session/session.ts'
-import type { SessionId, SessionRecord } from '../session/store.ts'
-import { testClock } from '../testing/clock.ts'
-import { TestJar } from '../testing/exchange.ts'
 import { ModelStore } from '../testing/model-store.ts'
 import { recordAt } from '../testing/store-records.ts'
-import { storeSuite } from '../testing/store-suite.ts'
-import { memoryStore } from './memory.ts'
 
 storeSuite('memoryStore', ({ clock }) => ({ store: memoryStore({ clock }) }), { test, describe })
 

@@ -1,12 +1,11 @@
 import { inspect } from 'node:util'
+import type { SessionRecord } from 'gatepass/session'
+import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from 'gatepass/stores/mysql'
+import { storeSuite, testClock } from 'gatepass/testing'
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
-import type { SessionRecord } from '../session/store.ts'
-import { testClock } from '../testing/clock.ts'
 import { recordAt } from '../testing/store-records.ts'
-import { storeSuite } from '../testing/store-suite.ts'
-import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from './mysql.ts'
 
 const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
 const pool = mysql.createPool(connection)

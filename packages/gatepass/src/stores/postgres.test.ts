@@ -1,12 +1,11 @@
 import { inspect } from 'node:util'
+import type { SessionId, SessionRecord } from 'gatepass/session'
+import { type PostgresStore, type PostgresStoreOptions, postgresStore } from 'gatepass/stores/postgres'
+import { storeSuite, testClock } from 'gatepass/testing'
 import { Client, Pool, type PoolClient } from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Heard } from '../../test/stores/heard.ts'
-import type { SessionId, SessionRecord } from '../session/store.ts'
-import { testClock } from '../testing/clock.ts'
 import { recordAt } from '../testing/store-records.ts'
-import { storeSuite } from '../testing/store-suite.ts'
-import { type PostgresStore, type PostgresStoreOptions, postgresStore } from './postgres.ts'
 
 const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
 const pool = new Pool({ ...connection, max: 10 })

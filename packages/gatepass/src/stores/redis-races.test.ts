@@ -1,12 +1,11 @@
+import type { SessionId, SessionRecord } from 'gatepass/session'
+import { type RedisClusterClient, type RedisStore, redisStore } from 'gatepass/stores/redis'
+import { testClock } from 'gatepass/testing'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasRedis, type RedisServer, startRedis } from '../../test/engines/redis-server.ts'
-import type { SessionId, SessionRecord } from '../session/store.ts'
-import { testClock } from '../testing/clock.ts'
 import { everyInterleaving, type Turn } from '../testing/interleaving.ts'
 import { freshId, LIFETIME, recordAt } from '../testing/store-records.ts'
-import type { RedisClusterClient } from './redis/client.ts'
-import { type RedisStore, redisStore } from './redis.ts'
 
 // In a cluster a login is several commands on two servers. Every order in which those of two processes can follow one
 // another is tried here, on one server that is taken for a cluster.

@@ -1,8 +1,8 @@
+import { type RedisClient, redisStore } from 'gatepass/stores/redis'
+import { storeSuite } from 'gatepass/testing'
 import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { hasRedis, hasValkey, startCluster, startRedis } from '../../test/engines/redis-server.ts'
-import { storeSuite } from '../testing/store-suite.ts'
-import { type RedisClient, redisStore } from './redis.ts'
 
 const note = hasRedis ? '' : ' (SKIPPED: redis-server is not installed)'
 let prefixes = 0

@@ -4,13 +4,12 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import type { SessionRecord } from 'gatepass/session'
+import { type SqliteDatabase, sqliteStore } from 'gatepass/stores/sqlite'
+import { storeSuite, testClock } from 'gatepass/testing'
 import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { SessionRecord } from '../session/store.ts'
-import { testClock } from '../testing/clock.ts'
 import { recordAt } from '../testing/store-records.ts'
-import { storeSuite } from '../testing/store-suite.ts'
 import { openDatabase } from './sqlite/database.ts'
-import { type SqliteDatabase, sqliteStore } from './sqlite.ts'
 
 type Driver = new (path: string, options?: { timeout: number }) => SqliteDatabase
 

@@ -1,10 +1,8 @@
+import { type Attempt, Gatepass } from 'gatepass/passport'
+import { memoryStore } from 'gatepass/stores/memory'
+import { type ApiKeyEvent, type ApiKeyStore, apiKeys, memoryApiKeyStore } from 'gatepass/strategies/api-key'
+import { TestExchange, testClock } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { Gatepass } from '../passport/gatepass.ts'
-import type { Attempt } from '../passport/strategy.ts'
-import { memoryStore } from '../stores/memory.ts'
-import { testClock } from '../testing/clock.ts'
-import { TestExchange } from '../testing/exchange.ts'
-import { type ApiKeyEvent, type ApiKeyStore, apiKeys, memoryApiKeyStore } from './api-key.ts'
 
 const attempt = {} as Attempt
 const sending = (key: string) => new TestExchange({ headers: { authorization: `Bearer ${key}` } })

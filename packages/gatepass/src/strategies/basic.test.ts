@@ -1,10 +1,9 @@
+import { type Attempt, Gatepass } from 'gatepass/passport'
+import type { Passwords } from 'gatepass/password'
+import { memoryStore } from 'gatepass/stores/memory'
+import { basic } from 'gatepass/strategies/basic'
+import { TestExchange } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { Gatepass } from '../passport/gatepass.ts'
-import type { Attempt } from '../passport/strategy.ts'
-import type { Passwords } from '../protocols/password/passwords.ts'
-import { memoryStore } from '../stores/memory.ts'
-import { TestExchange } from '../testing/exchange.ts'
-import { basic } from './basic.ts'
 
 const attempt = {} as Attempt
 const encoded = (text: string | Buffer) => Buffer.from(text).toString('base64')

@@ -1,9 +1,8 @@
+import type { Attempt, Failure } from 'gatepass/passport'
+import { bearer } from 'gatepass/strategies/bearer'
+import { TestExchange } from 'gatepass/testing'
 import { expect, test } from 'vitest'
 import { sha256Hex } from '../crypto/random.ts'
-import type { Failure } from '../passport/outcome.ts'
-import type { Attempt } from '../passport/strategy.ts'
-import { TestExchange } from '../testing/exchange.ts'
-import { bearer } from './bearer.ts'
 
 const attempt = {} as Attempt
 const sending = (authorization: string) => new TestExchange({ headers: { authorization } })

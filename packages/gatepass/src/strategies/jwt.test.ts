@@ -1,15 +1,12 @@
+import { Gatepass, type GatepassOptions } from 'gatepass/passport'
+import { memoryStore } from 'gatepass/stores/memory'
+import { jwt, type OwnJwtOptions } from 'gatepass/strategies/jwt'
+import { TestExchange, TestJar, type TestRequest, testClock } from 'gatepass/testing'
+import { accessTokens, memorySigningKeyStore, refreshTokens, signingKeys } from 'gatepass/tokens'
 import { describe, expect, test, vi } from 'vitest'
 import { generateSigningJwk } from '../crypto/signature.ts'
-import { Gatepass, type GatepassOptions } from '../passport/gatepass.ts'
-import { accessTokens } from '../passport/tokens/access-tokens.ts'
-import { refreshTokens } from '../passport/tokens/refresh-tokens.ts'
-import { memorySigningKeyStore, signingKeys } from '../passport/tokens/signing-keys.ts'
 import { publicJwk } from '../protocols/jwt/jwk.ts'
 import { hooksOf } from '../session/hooks.ts'
-import { memoryStore } from '../stores/memory.ts'
-import { testClock } from '../testing/clock.ts'
-import { TestExchange, TestJar, type TestRequest } from '../testing/exchange.ts'
-import { jwt, type OwnJwtOptions } from './jwt.ts'
 
 interface User {
   id: string

@@ -1,12 +1,10 @@
 import { inspect } from 'node:util'
+import type { Attempt, Exchange, Failure, Outcome } from 'gatepass/passport'
+import { hashPassword, passwords } from 'gatepass/password'
+import { type LocalAccounts, type LocalEvent, local } from 'gatepass/strategies/local'
 import { describe, expect, test } from 'vitest'
 import { installedKdfs, type Kdfs } from '../crypto/kdf.ts'
-import type { Exchange } from '../http/exchange.ts'
-import type { Failure, Outcome } from '../passport/outcome.ts'
-import type { Attempt } from '../passport/strategy.ts'
 import { passwordsOn } from '../protocols/password/passwords.ts'
-import { hashPassword, passwords } from '../protocols/password.ts'
-import { type LocalAccounts, type LocalEvent, local } from './local.ts'
 
 const PASSWORD = 'tractor violin umbrella'
 const ALICE = { id: '42', name: 'alice' }

@@ -1,8 +1,8 @@
+import { oauth2 } from 'gatepass/strategies/oauth2'
+import { type OidcOptions, oidc } from 'gatepass/strategies/oidc'
+import { TestExchange, type TestRequest } from 'gatepass/testing'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { LOGIN } from '../passport/intent.ts'
-import { TestExchange, type TestRequest } from '../testing/exchange.ts'
-import { oauth2 } from './oauth2.ts'
-import { type OidcOptions, oidc } from './oidc.ts'
 
 const options: OidcOptions<object, 'acme'> = {
   name: 'acme',

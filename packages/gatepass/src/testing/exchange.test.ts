@@ -1,7 +1,6 @@
+import { plainCookie } from 'gatepass/cookie'
+import { TestExchange, TestJar, testClock } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { plainCookie } from '../cookie/cookie.ts'
-import { testClock } from './clock.ts'
-import { TestExchange, TestJar } from './exchange.ts'
 
 test('a jar keeps what a response sets, sends it with the next request, and drops what a response deletes', () => {
   const theme = plainCookie('theme')

@@ -1,10 +1,9 @@
 import * as nodeTest from 'node:test'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, WriteResult } from 'gatepass/session'
+import { type StoreUnderTest, storeSuite, type TestClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import type { SessionId, SessionRecord, SessionStore, SubjectIndex, WriteResult } from '../session/store.ts'
-import type { TestClock } from './clock.ts'
 import { ModelStore } from './model-store.ts'
 import { recordAt } from './store-records.ts'
-import { type StoreUnderTest, storeSuite } from './store-suite.ts'
 
 storeSuite('the model', ({ clock }) => ({ store: new ModelStore(clock) }), { test, describe })
 

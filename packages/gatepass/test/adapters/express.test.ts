@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import express5, { type Express, type NextFunction, type Request, type Response } from 'express'
-import { gatepass } from '../../src/adapters/express.ts'
+import { gatepass } from 'gatepass/express'
 import { type Account, adapterSuite, type Cart, type Ingredients } from './suite.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express5

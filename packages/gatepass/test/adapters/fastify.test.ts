@@ -1,5 +1,5 @@
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import { gatepass } from '../../src/adapters/fastify.ts'
+import { gatepass } from 'gatepass/fastify'
 import { type Account, adapterSuite, type Cart, type Ingredients } from './suite.ts'
 
 async function application(ingredients: Ingredients): Promise<FastifyInstance> {

@@ -1,13 +1,13 @@
+import { StoreError } from 'gatepass'
+import { gatepass as fetchGatepass } from 'gatepass/fetch'
+import { gatepass, type HonoEnv, type HonoGatepassOptions } from 'gatepass/hono'
+import type { SessionStore } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { local } from 'gatepass/strategies/local'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { describe, expect, test, vi } from 'vitest'
-import { gatepass as fetchGatepass } from '../../src/adapters/fetch.ts'
-import { gatepass, type HonoEnv, type HonoGatepassOptions } from '../../src/adapters/hono.ts'
-import { StoreError } from '../../src/error.ts'
-import type { SessionStore } from '../../src/session/store.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { local } from '../../src/strategies/local.ts'
 
 interface User {
   readonly id: string

@@ -1,5 +1,5 @@
 import { createAdaptorServer } from '@hono/node-server'
-import { type FetchStep, gatepass } from '../../src/adapters/fetch.ts'
+import { type FetchStep, gatepass } from 'gatepass/fetch'
 import { type Account, adapterSuite, type Cart } from './suite.ts'
 
 adapterSuite('fetch', ({ store, users, strategies, carry, lazy, latch, accounts }) => {

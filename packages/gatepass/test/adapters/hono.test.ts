@@ -1,6 +1,6 @@
 import { createAdaptorServer } from '@hono/node-server'
+import { gatepass, type HonoEnv } from 'gatepass/hono'
 import { type Context, Hono } from 'hono'
-import { gatepass, type HonoEnv } from '../../src/adapters/hono.ts'
 import { type Account, adapterSuite, type Cart } from './suite.ts'
 
 adapterSuite('Hono 4', ({ store, users, strategies, carry, lazy, latch, accounts }) => {

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import { gatepass } from '../../src/adapters/node.ts'
+import { gatepass } from 'gatepass/node'
 import { adapterSuite, type Cart } from './suite.ts'
 
 adapterSuite('node', ({ store, users, strategies, carry, lazy, latch, accounts }) => {

@@ -1,11 +1,11 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { StoreError } from 'gatepass'
+import type { SessionRecord, SessionStore } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { local } from 'gatepass/strategies/local'
+import { TestBrowser } from 'gatepass/testing'
 import { afterEach, describe, expect, test } from 'vitest'
-import { StoreError } from '../../src/error.ts'
-import type { SessionRecord, SessionStore } from '../../src/session/store.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { local } from '../../src/strategies/local.ts'
-import { TestBrowser } from '../../src/testing/browser.ts'
 
 export interface Account {
   readonly id: string

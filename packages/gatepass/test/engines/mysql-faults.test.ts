@@ -1,6 +1,6 @@
+import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from 'gatepass/stores/mysql'
 import mysql, { type Pool, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from '../../src/stores/mysql.ts'
 import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
 import { hasMysqlServer, type MysqlServer, startMysql } from './mysql-server.ts'
 import { failAtOnce, keepAnswersApart, surviveCutAfter, surviveCutBefore, surviveRestart } from './sql-faults.ts'

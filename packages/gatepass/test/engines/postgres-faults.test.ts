@@ -1,6 +1,6 @@
+import { type PostgresStore, type PostgresStoreOptions, postgresStore } from 'gatepass/stores/postgres'
 import { Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { type PostgresStore, type PostgresStoreOptions, postgresStore } from '../../src/stores/postgres.ts'
 import { Heard } from '../stores/heard.ts'
 import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
 import { type PostgresServer, postgresPrograms, startPostgres } from './postgres-server.ts'

@@ -1,6 +1,6 @@
+import { type RedisStore, redisStore } from 'gatepass/stores/redis'
 import { createCluster } from 'redis'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { type RedisStore, redisStore } from '../../src/stores/redis.ts'
 import { command, hasRedis, type RedisCluster, startCluster } from './redis-server.ts'
 import { until } from './until.ts'
 import { expectKept, Load, session } from './visitors.ts'

@@ -1,5 +1,5 @@
+import type { SessionStore } from 'gatepass/session'
 import { expect } from 'vitest'
-import type { SessionStore } from '../../src/session/store.ts'
 import type { FaultyProxy } from './faulty-proxy.ts'
 import { until } from './until.ts'
 import { expectKept, Load, session, unavailable } from './visitors.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { StoreError } from 'gatepass'
+import type { SessionId, SessionRecord, SessionStore } from 'gatepass/session'
 import { expect, vi } from 'vitest'
-import { StoreError } from '../../src/error.ts'
-import type { SessionId, SessionRecord, SessionStore } from '../../src/session/store.ts'
 import { recordAt } from '../../src/testing/store-records.ts'
 
 /** A session that begins now, of nobody. */

@@ -1,11 +1,4 @@
-import type {
-  SessionId,
-  SessionRecord,
-  SessionStore,
-  SubjectIndex,
-  Timestamp,
-  WriteResult,
-} from '../../src/session/store.ts'
+import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from 'gatepass/session'
 
 type Call = () => void
 

@@ -1,11 +1,16 @@
+import {
+  type Session,
+  type SessionEvent,
+  type SessionId,
+  SessionManager,
+  type SessionRecord,
+  type SessionStore,
+  type SubjectIndex,
+} from 'gatepass/session'
+import { type TestClock, TestExchange, TestJar, testClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
 import { endingOf } from '../../src/session/about.ts'
-import { type SessionEvent, SessionManager } from '../../src/session/manager.ts'
-import type { Session } from '../../src/session/session.ts'
-import type { SessionId, SessionRecord, SessionStore, SubjectIndex } from '../../src/session/store.ts'
 import { idOf } from '../../src/session/token.ts'
-import { type TestClock, testClock } from '../../src/testing/clock.ts'
-import { TestExchange, TestJar } from '../../src/testing/exchange.ts'
 import { everyInterleaving, type Footprint, type Script, type Turn } from '../../src/testing/interleaving.ts'
 import { ModelStore } from '../../src/testing/model-store.ts'
 import { settledCommit } from './world.ts'

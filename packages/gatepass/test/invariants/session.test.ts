@@ -1,9 +1,8 @@
 import fc from 'fast-check'
+import { type Session, SessionManager } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { TestExchange, TestJar } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import { SessionManager } from '../../src/session/manager.ts'
-import type { Session } from '../../src/session/session.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { TestExchange, TestJar } from '../../src/testing/exchange.ts'
 import { everyInterleaving, type Scenario } from './interleave.ts'
 import { copyOf, type Data, printed, recordsOf, storeMakers, World, watched } from './world.ts'
 

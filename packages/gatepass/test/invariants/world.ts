@@ -1,12 +1,18 @@
 import { inspect } from 'node:util'
-import { GatepassError } from '../../src/error.ts'
-import { type SessionEvent, SessionManager, type SessionOptions } from '../../src/session/manager.ts'
-import type { Session } from '../../src/session/session.ts'
-import { hasSubjectIndex, type SessionRecord, type SessionStore, type SubjectIndex } from '../../src/session/store.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { sqliteStore } from '../../src/stores/sqlite.ts'
-import { type TestClock, testClock } from '../../src/testing/clock.ts'
-import { type TestExchange, TestJar, type TestRequest } from '../../src/testing/exchange.ts'
+import { GatepassError } from 'gatepass'
+import {
+  hasSubjectIndex,
+  type Session,
+  type SessionEvent,
+  SessionManager,
+  type SessionOptions,
+  type SessionRecord,
+  type SessionStore,
+  type SubjectIndex,
+} from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { sqliteStore } from 'gatepass/stores/sqlite'
+import { type TestClock, type TestExchange, TestJar, type TestRequest, testClock } from 'gatepass/testing'
 import { SteppingStore } from './interleave.ts'
 
 export type Data = Record<string, unknown>

@@ -7,10 +7,10 @@ import type {
   SubjectIndex,
   Timestamp,
   WriteResult,
-} from '../../src/session/store.ts'
-import { cachedStore } from '../../src/stores/cached.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { sqliteStore } from '../../src/stores/sqlite.ts'
+} from 'gatepass/session'
+import { cachedStore } from 'gatepass/stores/cached'
+import { memoryStore } from 'gatepass/stores/memory'
+import { sqliteStore } from 'gatepass/stores/sqlite'
 import { AnnouncingStore, type Channel } from '../stores/announcing-store.ts'
 import { answersArrived, promisesSettled, type Schedule } from './schedule.ts'
 

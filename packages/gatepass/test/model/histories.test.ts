@@ -1,5 +1,5 @@
+import { testClock } from 'gatepass/testing'
 import { afterAll, describe, test } from 'vitest'
-import { testClock } from '../../src/testing/clock.ts'
 import { localEngines } from './engines.ts'
 import { historiesOr, holdInHistories } from './histories.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
+import type { TestClock } from 'gatepass/testing'
 import { expect } from 'vitest'
-import type { TestClock } from '../../src/testing/clock.ts'
 import type { Engine } from './engines.ts'
 import { type Act, acts, type Ending, type Wish, World } from './world.ts'
 

@@ -1,6 +1,5 @@
+import type { Session, SessionId, Timestamp } from 'gatepass/session'
 import { expect } from 'vitest'
-import type { Session } from '../../src/session/session.ts'
-import type { SessionId, Timestamp } from '../../src/session/store.ts'
 
 export type Data = Record<string, unknown>
 export type Opened = Session<Data>

@@ -1,10 +1,14 @@
+import {
+  type SessionEvent,
+  type SessionId,
+  SessionManager,
+  type SessionRecord,
+  type Timestamp,
+  type WriteResult,
+} from 'gatepass/session'
+import { type TestClock, type TestExchange, TestJar } from 'gatepass/testing'
 import { expect } from 'vitest'
-import type { SessionEvent } from '../../src/session/event.ts'
-import { SessionManager } from '../../src/session/manager.ts'
-import type { SessionId, SessionRecord, Timestamp, WriteResult } from '../../src/session/store.ts'
 import { idOf } from '../../src/session/token.ts'
-import type { TestClock } from '../../src/testing/clock.ts'
-import { type TestExchange, TestJar } from '../../src/testing/exchange.ts'
 import { settledCommit } from '../invariants/world.ts'
 import type { Channel } from '../stores/announcing-store.ts'
 import type { Engine, IndexedStore, Process, Shared } from './engines.ts'

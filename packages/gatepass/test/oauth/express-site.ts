@@ -1,12 +1,12 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { type ExpressGatepass, gatepass } from '../../src/adapters/express.ts'
-import type { EndedLogin, Strategy } from '../../src/passport/strategy.ts'
-import type { Identity } from '../../src/protocols/oauth2/identity.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import type { AccountRequest } from '../../src/strategies/oidc.ts'
-import { TestBrowser } from '../../src/testing/browser.ts'
+import { type ExpressGatepass, gatepass } from 'gatepass/express'
+import type { EndedLogin, Strategy } from 'gatepass/passport'
+import { memoryStore } from 'gatepass/stores/memory'
+import type { Identity } from 'gatepass/strategies/apple'
+import type { AccountRequest } from 'gatepass/strategies/oidc'
+import { TestBrowser } from 'gatepass/testing'
 
 export interface Account {
   readonly id: string

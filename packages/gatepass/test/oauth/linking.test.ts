@@ -1,9 +1,9 @@
 /** Who may add a way to log in to an account: attack 65, and the rules on linking. */
+
+import { Passport, type Strategy } from 'gatepass/passport'
+import { type OAuthEvent, oidc } from 'gatepass/strategies/oidc'
+import { testClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import { Passport } from '../../src/passport/passport.ts'
-import type { Strategy } from '../../src/passport/strategy.ts'
-import { type OAuthEvent, oidc } from '../../src/strategies/oidc.ts'
-import { testClock } from '../../src/testing/clock.ts'
 import type { Account } from './express-site.ts'
 import { CLIENT_ID, CLIENT_SECRET, codeFor, lyingProvider } from './lying-provider.ts'
 import { origin, Visited } from './visitor.ts'

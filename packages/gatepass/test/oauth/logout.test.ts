@@ -1,10 +1,10 @@
 /** Logout at the provider: that we ask for, and that it tells us of. */
+
+import { StoreError } from 'gatepass'
+import { oidc } from 'gatepass/strategies/oidc'
+import { TestExchange, testClock } from 'gatepass/testing'
 import { describe, expect, test, vi } from 'vitest'
-import { StoreError } from '../../src/error.ts'
 import { hooksOf } from '../../src/session/hooks.ts'
-import { oidc } from '../../src/strategies/oidc.ts'
-import { testClock } from '../../src/testing/clock.ts'
-import { TestExchange } from '../../src/testing/exchange.ts'
 import { CLIENT_ID, CLIENT_SECRET, codeFor, type Lies, lyingProvider } from './lying-provider.ts'
 import { origin, Visited, type Visitor } from './visitor.ts'
 

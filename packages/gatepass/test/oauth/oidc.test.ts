@@ -1,8 +1,9 @@
 /** The whole way to an OpenID provider and back, against `oidc-provider`, which knows nothing of our strategy. */
+
+import { type OidcOptions, oidc } from 'gatepass/strategies/oidc'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Configuration } from 'oidc-provider'
 import { describe, expect, test } from 'vitest'
-import { type OidcOptions, oidc } from '../../src/strategies/oidc.ts'
 import { type Account, Accounts, site } from './express-site.ts'
 import { openIdProvider } from './openid-provider.ts'
 

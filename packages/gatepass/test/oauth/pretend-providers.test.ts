@@ -2,18 +2,12 @@
 import { createHash, createHmac } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { facebook } from 'gatepass/strategies/facebook'
+import { google } from 'gatepass/strategies/google'
+import { oidc } from 'gatepass/strategies/oidc'
+import type { TestBrowser } from 'gatepass/testing'
+import { type Fault, type PlainFault, pretendFacebook, pretendGoogle, pretendOpenId } from 'gatepass/testing/providers'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { facebook } from '../../src/strategies/facebook.ts'
-import { google } from '../../src/strategies/google.ts'
-import { oidc } from '../../src/strategies/oidc.ts'
-import type { TestBrowser } from '../../src/testing/browser.ts'
-import {
-  type Fault,
-  type PlainFault,
-  pretendFacebook,
-  pretendGoogle,
-  pretendOpenId,
-} from '../../src/testing/providers/index.ts'
 import { Accounts, type Site, site } from './express-site.ts'
 
 const app = { clientId: 'shop', clientSecret: 'a secret that is none' }

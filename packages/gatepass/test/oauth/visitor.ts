@@ -1,10 +1,6 @@
-import type { Reply } from '../../src/http/exchange.ts'
-import { Gatepass } from '../../src/passport/gatepass.ts'
-import type { LoginRouteOptions } from '../../src/passport/login-route.ts'
-import type { Strategy } from '../../src/passport/strategy.ts'
-import { type MemoryStore, memoryStore } from '../../src/stores/memory.ts'
-import { type TestClock, testClock } from '../../src/testing/clock.ts'
-import { TestJar, type TestRequest } from '../../src/testing/exchange.ts'
+import { Gatepass, type LoginRouteOptions, type Reply, type Strategy } from 'gatepass/passport'
+import { type MemoryStore, memoryStore } from 'gatepass/stores/memory'
+import { type TestClock, TestJar, type TestRequest, testClock } from 'gatepass/testing'
 import { type Account, Accounts } from './express-site.ts'
 
 export const origin = 'https://app.example'

@@ -1,6 +1,6 @@
+import type { SessionStore, SubjectIndex } from 'gatepass/session'
+import { TestBrowser } from 'gatepass/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { SessionStore, SubjectIndex } from '../../src/session/store.ts'
-import { TestBrowser } from '../../src/testing/browser.ts'
 import { until } from '../engines/until.ts'
 import { type EngineServer, engines } from './engines.ts'
 import { type Fleet, startFleet } from './fleet.ts'

@@ -4,9 +4,8 @@
  * record, or just has, it writes a line and goes no further.
  */
 import { once } from 'node:events'
-import { SessionManager } from '../../src/session/manager.ts'
-import type { SessionRecord, SessionStore, WriteResult } from '../../src/session/store.ts'
-import { TestJar } from '../../src/testing/exchange.ts'
+import { SessionManager, type SessionRecord, type SessionStore, type WriteResult } from 'gatepass/session'
+import { TestJar } from 'gatepass/testing'
 import { type EngineName, storeOn } from './stores.ts'
 
 const [, , engine, address = '', moment] = process.argv

@@ -5,10 +5,10 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { gatepass } from '../../src/adapters/node.ts'
-import { ProtocolError } from '../../src/error.ts'
-import type { Session } from '../../src/session/session.ts'
-import { cachedStore } from '../../src/stores/cached.ts'
+import { ProtocolError } from 'gatepass'
+import { gatepass } from 'gatepass/node'
+import type { Session } from 'gatepass/session'
+import { cachedStore } from 'gatepass/stores/cached'
 import { type EngineName, storeOn } from './stores.ts'
 
 const [, , engine = '', address = '', port = ''] = process.argv

@@ -1,7 +1,7 @@
+import type { ChangeFeed, SessionStore, SubjectIndex, Timestamp } from 'gatepass/session'
+import { postgresStore } from 'gatepass/stores/postgres'
+import { redisStore } from 'gatepass/stores/redis'
 import { Pool } from 'pg'
-import type { ChangeFeed, SessionStore, SubjectIndex, Timestamp } from '../../src/session/store.ts'
-import { postgresStore } from '../../src/stores/postgres.ts'
-import { redisStore } from '../../src/stores/redis.ts'
 
 export type EngineName = 'redis' | 'postgres'
 

@@ -1,5 +1,4 @@
-import type { SetCookie } from '../../src/cookie/index.ts'
-import { parseSetCookie } from '../../src/cookie/index.ts'
+import { parseSetCookie, type SetCookie } from 'gatepass/cookie'
 
 interface Kept {
   readonly cookie: SetCookie

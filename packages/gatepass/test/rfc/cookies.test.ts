@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { UsageError } from 'gatepass'
 import {
   type CookieAttributes,
   Cookies,
@@ -14,8 +14,8 @@ import {
   serializeCookie,
   serializeSetCookie,
   signedCookie,
-} from '../../src/cookie/index.ts'
-import { UsageError } from '../../src/error.ts'
+} from 'gatepass/cookie'
+import { describe, expect, test } from 'vitest'
 import { CookieJar } from './cookie-jar.ts'
 import { readVectors, vectorsNote, vectorsPresent } from './vectors.ts'
 

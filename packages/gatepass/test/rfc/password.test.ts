@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { checkPassword, hashPassword, needsRehash, passwords, verifyPassword } from 'gatepass/password'
 import { describe, expect, test } from 'vitest'
 import { installedKdfs } from '../../src/crypto/kdf.ts'
 import { parseHash } from '../../src/protocols/password/phc.ts'
-import { checkPassword, hashPassword, needsRehash, passwords, verifyPassword } from '../../src/protocols/password.ts'
 
 const { argon2, bcrypt, scrypt, pbkdf2 } = installedKdfs()
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex')

@@ -1,14 +1,16 @@
+import {
+  type Exchange,
+  Gatepass,
+  type GatepassOptions,
+  type LoginRouteOptions,
+  type Reply,
+  type Strategy,
+} from 'gatepass/passport'
+import type { SessionEvent, SessionOptions } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { TestExchange, TestJar, type TestRequest, testClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
 import { sha256Hex } from '../../src/crypto/random.ts'
-import type { Exchange, Reply } from '../../src/http/exchange.ts'
-import { Gatepass, type GatepassOptions } from '../../src/passport/gatepass.ts'
-import type { LoginRouteOptions } from '../../src/passport/login-route.ts'
-import type { Strategy } from '../../src/passport/strategy.ts'
-import type { SessionEvent } from '../../src/session/event.ts'
-import type { SessionOptions } from '../../src/session/settings.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { testClock } from '../../src/testing/clock.ts'
-import { TestExchange, TestJar, type TestRequest } from '../../src/testing/exchange.ts'
 import { CookieJar } from './cookie-jar.ts'
 
 interface User {

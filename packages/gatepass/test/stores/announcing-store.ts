@@ -7,7 +7,7 @@ import type {
   SubjectIndex,
   Timestamp,
   WriteResult,
-} from '../../src/session/store.ts'
+} from 'gatepass/session'
 import { ModelStore } from '../../src/testing/model-store.ts'
 
 /** Records that several processes share. What changes is announced on a channel for each of them. */

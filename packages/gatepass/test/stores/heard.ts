@@ -1,4 +1,4 @@
-import type { ChangeListener, SessionId } from '../../src/session/store.ts'
+import type { ChangeListener, SessionId } from 'gatepass/session'
 import { until } from '../engines/until.ts'
 
 /** What was told, in order: ids, `up` and `down`. */

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
+import { StoreError, UsageError } from 'gatepass'
+import { type RedisServerClient, type RedisStore, redisStore } from 'gatepass/stores/redis'
 import { createClient, createCluster, createSentinel } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
-import { StoreError, UsageError } from '../../src/error.ts'
-import { type RedisServerClient, type RedisStore, redisStore } from '../../src/stores/redis.ts'
 import { freshId, recordAt } from '../../src/testing/store-records.ts'
 import {
   command,

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
+import type { SessionId } from 'gatepass/session'
+import { sqliteStore } from 'gatepass/stores/sqlite'
 import { afterAll, expect, test } from 'vitest'
 import { sha256Hex } from '../../src/crypto/random.ts'
-import type { SessionId } from '../../src/session/store.ts'
-import { sqliteStore } from '../../src/stores/sqlite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gatepass-processes-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -1,14 +1,7 @@
 // Compiled by `npm run check:types`, never run: what must and what must not compile.
+
+import { type Cookie, Cookies, consentTo, jsonCookie, plainCookie, sealedCookie, signedCookie } from 'gatepass/cookie'
 import * as z from 'zod'
-import {
-  type Cookie,
-  Cookies,
-  consentTo,
-  jsonCookie,
-  plainCookie,
-  sealedCookie,
-  signedCookie,
-} from '../../src/cookie/index.ts'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 const expectType = <Matches extends true>(): Matches | undefined => undefined

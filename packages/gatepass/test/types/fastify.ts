@@ -1,8 +1,8 @@
 // Compiled by `npm run check:types`, never run: what must and what must not compile.
 import fastify, { type FastifyPluginAsync } from 'fastify'
-import { gatepass } from '../../src/adapters/fastify.ts'
-import type { SessionStore } from '../../src/session/store.ts'
-import { local } from '../../src/strategies/local.ts'
+import { gatepass } from 'gatepass/fastify'
+import type { SessionStore } from 'gatepass/session'
+import { local } from 'gatepass/strategies/local'
 
 interface Account {
   id: string

@@ -1,15 +1,12 @@
 // Compiled by `npm run check:types`, never run: what must and what must not compile.
 import expressApplication from 'express'
-import { gatepass as express } from '../../src/adapters/express.ts'
-import { gatepass as node } from '../../src/adapters/node.ts'
-import type { Exchange } from '../../src/http/exchange.ts'
-import type { Failure } from '../../src/passport/outcome.ts'
-import { Passport } from '../../src/passport/passport.ts'
-import type { Strategy } from '../../src/passport/strategy.ts'
-import type { SessionStore } from '../../src/session/store.ts'
-import { google } from '../../src/strategies/google.ts'
-import { local } from '../../src/strategies/local.ts'
-import { oidc } from '../../src/strategies/oidc.ts'
+import { gatepass as express } from 'gatepass/express'
+import { gatepass as node } from 'gatepass/node'
+import { type Exchange, type Failure, Passport, type Strategy } from 'gatepass/passport'
+import type { SessionStore } from 'gatepass/session'
+import { google } from 'gatepass/strategies/google'
+import { local } from 'gatepass/strategies/local'
+import { oidc } from 'gatepass/strategies/oidc'
 
 interface Account {
   id: string

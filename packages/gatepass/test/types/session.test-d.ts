@@ -1,5 +1,6 @@
 // What must and must not compile; checked by `npm run check:types`, never run.
 
+import type { Exchange } from 'gatepass/passport'
 import {
   addFlash,
   type Session,
@@ -9,7 +10,6 @@ import {
   type WriteResult,
 } from 'gatepass/session'
 import { memoryStore } from 'gatepass/stores/memory'
-import type { Exchange } from '../../src/http/exchange.ts'
 
 interface Shop {
   cart: string[]

@@ -1,9 +1,9 @@
 // Compiled by `npm run check:types`, never run: what must not compile says so.
-import { gatepass } from '../../src/adapters/express.ts'
-import { refreshTokens } from '../../src/passport/tokens/index.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { apiKeys, memoryApiKeyStore } from '../../src/strategies/api-key.ts'
-import { jwt } from '../../src/strategies/jwt.ts'
+import { gatepass } from 'gatepass/express'
+import { memoryStore } from 'gatepass/stores/memory'
+import { apiKeys, memoryApiKeyStore } from 'gatepass/strategies/api-key'
+import { jwt } from 'gatepass/strategies/jwt'
+import { refreshTokens } from 'gatepass/tokens'
 
 interface User {
   id: string

@@ -1,10 +1,9 @@
+import type { SessionId } from 'gatepass/session'
+import { testClock } from 'gatepass/testing'
+import { type AccessTokenOptions, accessTokens, memorySigningKeyStore, signingKeys } from 'gatepass/tokens'
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import { expect, test } from 'vitest'
 import { JwtVerifier } from '../../protocols/jwt/verifier.ts'
-import type { SessionId } from '../../session/store.ts'
-import { testClock } from '../../testing/clock.ts'
-import { type AccessTokenOptions, accessTokens } from './access-tokens.ts'
-import { memorySigningKeyStore, signingKeys } from './signing-keys.ts'
 
 const issuer = 'https://login.example'
 const clock = testClock()

@@ -1,11 +1,9 @@
+import { SessionManager, type SessionOptions, type SessionRecord, type SessionStore } from 'gatepass/session'
+import { memoryStore } from 'gatepass/stores/memory'
+import { TestExchange, TestJar, testClock } from 'gatepass/testing'
+import { type RefreshEvent, type Refreshed, type RefreshRefusal, refreshTokens } from 'gatepass/tokens'
 import { expect, test } from 'vitest'
 import { hooksOf } from '../../session/hooks.ts'
-import { SessionManager, type SessionOptions } from '../../session/manager.ts'
-import type { SessionRecord, SessionStore } from '../../session/store.ts'
-import { memoryStore } from '../../stores/memory.ts'
-import { testClock } from '../../testing/clock.ts'
-import { TestExchange, TestJar } from '../../testing/exchange.ts'
-import { type RefreshEvent, type Refreshed, type RefreshRefusal, refreshTokens } from './refresh-tokens.ts'
 
 const keys = ['a key of more than 32 characters, for successors'] as const
 const users = { find: (id: string) => ({ id }), subject: (user: { id: string }) => user.id }

@@ -1,14 +1,14 @@
-import { createLocalJWKSet, jwtVerify } from 'jose'
-import { expect, test } from 'vitest'
-import { type TestClock, testClock } from '../../testing/clock.ts'
-import { accessTokens } from './access-tokens.ts'
+import { type TestClock, testClock } from 'gatepass/testing'
 import {
+  accessTokens,
   memorySigningKeyStore,
   type SigningKeyEvent,
   type SigningKeyOptions,
   type SigningKeyStore,
   signingKeys,
-} from './signing-keys.ts'
+} from 'gatepass/tokens'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import { expect, test } from 'vitest'
 
 const keys = ['a key of more than 32 characters, to seal with'] as const
 const DAY = 24 * 3600

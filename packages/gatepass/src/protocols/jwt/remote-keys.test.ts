@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Jwk, RemoteKeysEvent } from 'gatepass/strategies/jwt'
+import { testClock } from 'gatepass/testing'
 import { afterEach, expect, test } from 'vitest'
-import { generateSigningJwk, type Jwk } from '../../crypto/signature.ts'
-import { testClock } from '../../testing/clock.ts'
+import { generateSigningJwk } from '../../crypto/signature.ts'
 import { providerFetch } from '../oauth2/provider-fetch.ts'
 import { publicJwk, thumbprint } from './jwk.ts'
-import { RemoteKeys, type RemoteKeysEvent } from './remote-keys.ts'
+import { RemoteKeys } from './remote-keys.ts'
 
 function published(): { kid: string; jwk: Jwk } {
   const pair = generateSigningJwk('Ed25519')

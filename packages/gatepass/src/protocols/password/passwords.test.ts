@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
+import { hashPassword, needsRehash, type PasswordEvent, passwords, verifyPassword } from 'gatepass/password'
 import { describe, expect, test } from 'vitest'
 import { type Argon2Work, installedKdfs, type Kdfs, keyedTag } from '../../crypto/kdf.ts'
-import { hashPassword, needsRehash, type PasswordEvent, passwords, verifyPassword } from '../password.ts'
 import { passwordsOn } from './passwords.ts'
 import { parseHash } from './phc.ts'
 

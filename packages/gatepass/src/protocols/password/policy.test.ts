@@ -1,5 +1,5 @@
+import { checkPassword, passwords } from 'gatepass/password'
 import { describe, expect, test } from 'vitest'
-import { checkPassword, passwords } from '../password.ts'
 
 const codeOf = async (...parameters: Parameters<typeof checkPassword>) => (await checkPassword(...parameters))?.code
 

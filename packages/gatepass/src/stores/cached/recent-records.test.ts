@@ -1,6 +1,6 @@
 import fc from 'fast-check'
+import type { SessionId, SessionRecord } from 'gatepass/session'
 import { expect, test } from 'vitest'
-import type { SessionId, SessionRecord } from '../../session/store.ts'
 import { RecentRecords } from './recent-records.ts'
 
 const LIFETIME = 60_000

@@ -1,7 +1,7 @@
+import type { ProviderTokens } from 'gatepass/strategies/oauth2'
+import { tokenVault } from 'gatepass/strategies/oidc'
+import { testClock } from 'gatepass/testing'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
-import { testClock } from '../../testing/clock.ts'
-import { tokenVault } from './token-vault.ts'
 
 const issuer = 'https://accounts.example'
 
