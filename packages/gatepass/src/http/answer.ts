@@ -1,7 +1,7 @@
 import type { Cookies } from '../cookie/cookies.ts'
 import { GatepassError } from '../error.ts'
 import type { Reply } from './exchange.ts'
-import { originVary } from './same-origin.ts'
+import { originVary } from './origin.ts'
 
 /** The head of an answer, on any server. Field names are case-insensitive. */
 export interface AnswerHead {

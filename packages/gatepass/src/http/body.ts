@@ -1,7 +1,6 @@
 import { isUtf8 as areUtf8 } from 'node:buffer'
 import { ProtocolError } from '../error.ts'
 import { repeatsMember } from '../protocols/jwt/json-object.ts'
-import { isUtf8, parseContentType } from './content-type.ts'
 
 /** The fields of a form or a JSON object. The object has no prototype, so that every name is safe. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -12,10 +11,8 @@ export interface BodyFormat {
   readonly encoding: string | undefined
 }
 
-/** Whether requests with this method have no body that means anything (RFC 9110 §9.3.1). */
-export function hasNoBody(method: string | undefined): boolean {
-  return method === 'GET' || method === 'HEAD'
-}
+/** The methods whose requests have no body that means anything (RFC 9110 §9.3.1). */
+export const bodilessMethods: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD'])
 
 /** The fields of a request without a body. */
 export const noFields: Fields = Object.freeze(Object.create(null))
@@ -49,7 +46,12 @@ export function oneText(fields: Fields, name: string): string | undefined {
 export function parserFor({ type, encoding }: BodyFormat): (text: string) => Fields {
   if ((encoding?.trim().toLowerCase() || 'identity') !== 'identity') throw typeError('The body is compressed')
   const content = parseContentType(type ?? '')
-  const parse = isUtf8(content?.parameters.get('charset') ?? 'utf-8') ? parsers.get(content?.type) : undefined
+  const charset = content?.parameters.get('charset') ?? 'utf-8'
+  const name = charset
+    .replace(/^'(.*)'$/, '$1')
+    .trim()
+    .toLowerCase()
+  const parse = utf8Names.has(name) ? parsers.get(content?.type) : undefined
   if (parse !== undefined) return parse
   throw typeError('The body is neither a form nor JSON in UTF-8')
 }
@@ -58,6 +60,50 @@ const parsers: ReadonlyMap<string | undefined, (text: string) => Fields> = new M
   ['application/x-www-form-urlencoded', formFields],
   ['application/json', jsonFields],
 ])
+
+/** The names that browsers (WHATWG Encoding §4.2) and programs use for UTF-8. */
+const utf8Names: ReadonlySet<string> = new Set([
+  'utf-8',
+  'utf8',
+  'csutf8',
+  'unicode-1-1-utf-8',
+  'unicode11utf8',
+  'unicode20utf8',
+  'x-unicode20utf8',
+])
+
+/** A media type with its parameters (RFC 9110 §8.3.1), names in lower case. */
+interface ContentType {
+  readonly type: string
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/**
+ * Parses a whole Content-Type field; `undefined` if any part of it is malformed or a parameter is repeated. An empty
+ * parameter (`application/json;`) is ignored (RFC 9110 §5.6.6).
+ */
+export function parseContentType(field: string): ContentType | undefined {
+  const type = mediaType.exec(field)?.[0]
+  if (type === undefined) return undefined
+  const parameters = new Map<string, string>()
+  let at = type.length
+  while (at < field.length) {
+    parameter.lastIndex = at
+    const found = parameter.exec(field)
+    if (found === null) return undefined
+    const [whole, name = '', token, quoted = ''] = found
+    at += whole.length
+    if (name === '') continue
+    const key = name.toLowerCase()
+    if (parameters.has(key)) return undefined
+    parameters.set(key, token ?? quoted.replace(/\\(.)/g, '$1'))
+  }
+  return { type: type.toLowerCase(), parameters }
+}
+
+const mediaType = /^[!#$%&'*+\-.^_`|~\w]+\/[!#$%&'*+\-.^_`|~\w]+/
+const parameter =
+  /[ \t]*;[ \t]*(?:([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*)?/y
 
 /** @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413) */
 export function tooLarge(limit: number): ProtocolError {
@@ -74,25 +120,21 @@ export function textOf(body: Uint8Array): string {
 
 function formFields(text: string): Fields {
   const fields: Record<string, unknown> = Object.create(null)
-  for (const pair of text.split('&')) {
-    if (pair === '') continue
-    const equals = pair.indexOf('=')
-    const name = decode(equals < 0 ? pair : pair.slice(0, equals))
-    const value = equals < 0 ? '' : decode(pair.slice(equals + 1))
-    const before = fields[name]
-    if (before === undefined) fields[name] = value
-    else if (Array.isArray(before)) before.push(value)
-    else fields[name] = [before, value]
-  }
-  return fields
-}
-
-function decode(text: string): string {
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
+    for (const pair of text.replaceAll('+', ' ').split('&')) {
+      if (pair === '') continue
+      const equals = pair.includes('=') ? pair.indexOf('=') : pair.length
+      const name = decodeURIComponent(pair.slice(0, equals))
+      const value = decodeURIComponent(pair.slice(equals + 1))
+      const before = fields[name]
+      if (before === undefined) fields[name] = value
+      else if (Array.isArray(before)) before.push(value)
+      else fields[name] = [before, value]
+    }
   } catch {
     throw malformed('The form is not percent-encoded UTF-8')
   }
+  return fields
 }
 
 function jsonFields(text: string): Fields {

@@ -1,7 +1,7 @@
 import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
-import { type Fields, fieldsIn, hasNoBody, malformed, noFields, parserFor, tooLarge } from './body.ts'
+import { bodilessMethods, type Fields, fieldsIn, malformed, noFields, parserFor, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin } from './origin.ts'
 import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
@@ -125,7 +125,7 @@ export class FetchExchange implements PromisingExchange {
 
   async #readFields(): Promise<Fields> {
     const request = this.#platform.current?.() ?? this.request
-    if (hasNoBody(request.method)) return noFields
+    if (bodilessMethods.has(request.method)) return noFields
     const { bodyLimit } = this.#settings
     const format = { type: this.header('content-type'), encoding: this.header('content-encoding') }
     const length = Number(this.header('content-length') ?? 0)

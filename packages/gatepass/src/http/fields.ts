@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import type { ProtocolError } from '../error.ts'
 import {
   type BodyFormat,
+  bodilessMethods,
   type Fields,
   fieldsIn,
   fieldsOf,
-  hasNoBody,
   malformed,
   noFields,
   parserFor,
@@ -25,14 +24,14 @@ import type { NodeRequest, NodeResponse } from './response-gate.ts'
  * @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413), `ERR_BODY_TYPE` (415), `ERR_BODY_MALFORMED` (400)
  */
 export async function readFields(req: NodeRequest, res: NodeResponse, limit: number): Promise<Fields> {
-  if (hasNoBody(req.method)) return noFields
+  if (bodilessMethods.has(req.method)) return noFields
   const format: BodyFormat = { type: req.headers['content-type'], encoding: req.headers['content-encoding'] }
   const { body } = req as { body?: unknown }
-  if (req.readableDidRead || isFilled(body)) {
-    if (typeof body === 'string' || body instanceof Uint8Array) {
-      return body.length === 0 ? noFields : fieldsIn(body, format)
-    }
-    return body === undefined || body === null ? noFields : fieldsOf(body)
+  // Express 4's parsers leave an empty object if they have read nothing.
+  const parsed = typeof body === 'string' || Array.isArray(body) || Object.keys(body ?? {}).length > 0
+  if (parsed || req.readableDidRead) {
+    if (typeof body !== 'string' && !(body instanceof Uint8Array)) return fieldsOf(body ?? {})
+    return body.length === 0 ? noFields : fieldsIn(body, format)
   }
   if (!hasBody(req)) return noFields
   const parse = parserFor(format)
@@ -55,36 +54,23 @@ function hasBody(req: NodeRequest): boolean {
   return req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0
 }
 
-/** Whether a body parser has left a body. Express 4's parsers leave an empty object if they have read nothing. */
-function isFilled(body: unknown): boolean {
-  if (typeof body === 'string' || Array.isArray(body)) return true
-  return typeof body === 'object' && body !== null && Object.keys(body).length > 0
-}
-
-function readBody(req: NodeRequest, res: NodeResponse, limit: number): Promise<Buffer> {
-  if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(refuseRest(req, res, limit))
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let length = 0
-    const onData = (chunk: Buffer): void => {
-      length += chunk.length
-      chunks.push(chunk)
-      if (length > limit) settle(() => reject(refuseRest(req, res, limit)))
+async function readBody(req: NodeRequest, res: NodeResponse, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  if (!(Number(req.headers['content-length'] ?? 0) > limit)) {
+    try {
+      for await (const chunk of (req as IncomingMessage).iterator({ destroyOnReturn: false })) {
+        chunks.push(chunk)
+        length += chunk.length
+        if (length > limit) break
+      }
+    } catch {
+      throw malformed('The request ended before its body did')
     }
-    const onEnd = (): void => settle(() => resolve(Buffer.concat(chunks, length)))
-    const onStop = (): void => settle(() => reject(malformed('The request ended before its body did')))
-    const settle = (outcome: () => void): void => {
-      stream.off('data', onData).off('end', onEnd).off('error', onStop).off('close', onStop)
-      outcome()
-    }
-    const stream = req as IncomingMessage
-    stream.on('data', onData).on('end', onEnd).on('error', onStop).on('close', onStop)
-  })
-}
-
-/** Stops reading. The rest of the body stays unread, so the connection cannot serve another request. */
-function refuseRest(req: NodeRequest, res: NodeResponse, limit: number): ProtocolError {
+    if (length <= limit) return Buffer.concat(chunks, length)
+  }
+  // The rest of the body stays unread, so the connection cannot serve another request.
   req.pause()
   if (!('stream' in req) && !res.headersSent) res.setHeader('Connection', 'close')
-  return tooLarge(limit)
+  throw tooLarge(limit)
 }

@@ -3,7 +3,7 @@ import type { AnyCookie } from '../cookie/cookies.ts'
 import { checkOptions, type OptionKind, type OptionKinds, UsageError } from '../error.ts'
 import { authorizationOf } from '../http/authorization.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
-import { isSafe, saysWhereFrom } from '../http/same-origin.ts'
+import { safeMethods, saysWhereFrom } from '../http/origin.ts'
 import { SessionManager, type SessionOptions } from '../session/manager.ts'
 import { flowCookieOf } from './flow.ts'
 import { Guard, type RequireLoginOptions } from './guard.ts'
@@ -126,7 +126,7 @@ export class Gatepass<User, Name extends string = string> {
       bearer !== undefined && authorizationOf(exchange)?.scheme === 'bearer'
         ? this.passport.identify(exchange, bearer)
         : undefined
-    if (isSafe(exchange.method)) return identified
+    if (safeMethods.has(exchange.method)) return identified
     return andThen(identified, () => {
       if (exchange.header('cookie') === undefined) {
         // Browsers remember a password for Basic and send it by themselves. Only a browser says where a request is from.

@@ -1,6 +1,6 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
-import { isSafe } from '../http/same-origin.ts'
+import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { AHEAD, ageOf } from './outcome.ts'
 import type { Passport } from './passport.ts'
@@ -96,6 +96,6 @@ export class Guard<User, Name extends string> {
 }
 
 function toLoginPage(exchange: Exchange, { login }: RequireLoginOptions): Reply | undefined {
-  const asksForPage = isSafe(exchange.method) && exchange.header('accept')?.includes('text/html') === true
+  const asksForPage = safeMethods.has(exchange.method) && exchange.header('accept')?.includes('text/html') === true
   return login === undefined || !asksForPage ? undefined : seeOther(withQuery(login, { next: exchange.target }))
 }

@@ -1,7 +1,7 @@
 import { UsageError } from '../error.ts'
 import { type Exchange, queryOf, type Reply } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
-import { isSafe } from '../http/same-origin.ts'
+import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Guard } from './guard.ts'
 import { LOGIN, type LoginIntent } from './intent.ts'
@@ -65,7 +65,7 @@ export class LoginRoute<User, Name extends string> {
     names: Name | readonly Name[],
     options: LoginRouteOptions,
   ): Promise<Reply | undefined> {
-    if (!isSafe(exchange.method) && !this.#passport.takesForeignPost(exchange, names))
+    if (!safeMethods.has(exchange.method) && !this.#passport.takesForeignPost(exchange, names))
       await this.#ownPages.requireSameOrigin(exchange, tokenInForm)
     const { next, remember } = options
     const target =
@@ -83,7 +83,7 @@ export class LoginRoute<User, Name extends string> {
   }
 
   async link(exchange: Exchange, name: Name, options: LinkRouteOptions): Promise<Reply | undefined> {
-    if (isSafe(exchange.method)) {
+    if (safeMethods.has(exchange.method)) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', 'A route that links an account must not answer GET', {
         hint: 'Register it with POST, and start by a form with a button.',
       })
@@ -139,7 +139,10 @@ export class LoginRoute<User, Name extends string> {
         return target === undefined ? undefined : seeOther(target)
       }
       case 'redirect':
-        return { ...seeOther(verdict.location), status: verdict.status ?? (isSafe(exchange.method) ? 302 : 303) }
+        return {
+          ...seeOther(verdict.location),
+          status: verdict.status ?? (safeMethods.has(exchange.method) ? 302 : 303),
+        }
       case 'respond':
         return verdict.reply
       case 'rejection': {

@@ -1,7 +1,7 @@
 import type { Awaitable } from '../awaitable.ts'
 import { subjectText, UsageError } from '../error.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
-import { isSafe } from '../http/same-origin.ts'
+import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { CLOCKS_APART } from './outcome.ts'
 import { type OwnPages, tokenInForm } from './own-pages.ts'
@@ -40,7 +40,7 @@ export class LogoutRoute<User, Name extends string> {
   }
 
   async logout(exchange: Exchange, options: LogoutRouteOptions): Promise<Reply> {
-    if (isSafe(exchange.method)) {
+    if (safeMethods.has(exchange.method)) {
       throw new UsageError(
         'ERR_PASSPORT_OPTIONS',
         'A logout route must not answer GET: any page could log your visitors out',

@@ -4,8 +4,15 @@ import type { Keys } from '../crypto/keyring.ts'
 import { GatepassError, UsageError } from '../error.ts'
 import { CsrfTokens } from '../http/csrf-token.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { configuredOrigins } from '../http/origin.ts'
-import { csrfTokenField, isSafe, type OriginRule, requireSameOrigin, saysWhereFrom } from '../http/same-origin.ts'
+import {
+  configuredOrigins,
+  crossOriginError,
+  crossOriginReason,
+  csrfTokenField,
+  type OriginRule,
+  safeMethods,
+  saysWhereFrom,
+} from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 
 /**
@@ -55,21 +62,24 @@ export class OwnPages {
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(exchange: Exchange, tokenOf: (exchange: Exchange) => Awaitable<unknown>): Awaitable<undefined> {
-    if (!this.#checked || isSafe(exchange.method)) return undefined
+    if (!this.#checked || safeMethods.has(exchange.method)) return undefined
     const rule: OriginRule = {
       origins: this.#origins.length > 0 ? this.#origins : [exchange.origin],
       trustedOrigins: this.#trustedOrigins,
     }
     const csrf = this.#csrf
     if (csrf === undefined || saysWhereFrom(exchange)) {
-      requireSameOrigin(exchange, rule)
-      return undefined
+      const reason = crossOriginReason(exchange, rule)
+      if (reason === undefined) return undefined
+      throw crossOriginError(exchange, reason)
     }
     return andThen(tokenOf(exchange), (token) =>
       andThen(this.#sessions.open(exchange), ({ handle }) => {
         const accepts = (presented: string) => csrf.accepts(exchange, handle, presented)
-        requireSameOrigin(exchange, { ...rule, token: accepts }, typeof token === 'string' ? token : undefined)
-        return undefined
+        const presented = typeof token === 'string' ? token : undefined
+        const reason = crossOriginReason(exchange, { ...rule, token: accepts }, presented)
+        if (reason === undefined) return undefined
+        throw crossOriginError(exchange, reason)
       }),
     )
   }

@@ -1,5 +1,5 @@
 import { GatepassError } from '../../error.ts'
-import { hasNoBody } from '../../http/body.ts'
+import { bodilessMethods } from '../../http/body.ts'
 import type { NodeExchange } from '../../http/node.ts'
 
 /**
@@ -56,7 +56,7 @@ function queryOf(target: string): Record<string, string | string[]> {
 
 /** Fields of a form or of JSON; another body is none of a login's business. */
 async function bodyOf(exchange: NodeExchange): Promise<object | undefined> {
-  if (hasNoBody(exchange.method)) return undefined
+  if (bodilessMethods.has(exchange.method)) return undefined
   try {
     return { ...(await exchange.fields()) }
   } catch (error) {

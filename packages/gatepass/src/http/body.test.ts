@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseContentType } from './content-type.ts'
+import { parseContentType } from './body.ts'
 
 test.each([
   ['application/json', 'application/json', {}],

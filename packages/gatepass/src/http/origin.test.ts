@@ -1,7 +1,7 @@
 import { ProtocolError } from 'gatepass'
 import type { Exchange } from 'gatepass/passport'
 import { describe, expect, test } from 'vitest'
-import { crossOriginReason, type OriginRule, requireSameOrigin } from './same-origin.ts'
+import { crossOriginError, crossOriginReason, type OriginRule } from './origin.ts'
 
 const rule: OriginRule = { origins: ['https://app.example'], trustedOrigins: ['https://partner.example'] }
 
@@ -102,12 +102,9 @@ test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'QUERY', 'get'])('%s is checked', (
 
 test('a refusal has a code, status 403, and names the field but not the token', () => {
   const refuse = (headers: Record<string, string>, changed = {}): ProtocolError => {
-    try {
-      requireSameOrigin(request(headers), { ...rule, ...changed })
-    } catch (error) {
-      return error as ProtocolError
-    }
-    throw new Error('was not refused')
+    const reason = crossOriginReason(request(headers), { ...rule, ...changed })
+    if (reason === undefined) throw new Error('was not refused')
+    return crossOriginError(request(headers), reason)
   }
   const error = refuse({ 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' })
   expect(error).toBeInstanceOf(ProtocolError)
@@ -125,12 +122,10 @@ test('a refusal names the origin that was expected, the one that came, and the o
   const behindProxy = { origin: 'http://127.0.0.1:3000', originConfigured: false }
   const refuse = (changed: object): ProtocolError => {
     const headers = { 'sec-fetch-site': 'same-origin', origin: 'https://shop.example' }
-    try {
-      requireSameOrigin({ ...request(headers), ...changed }, { origins: [behindProxy.origin] })
-    } catch (error) {
-      return error as ProtocolError
-    }
-    throw new Error('was not refused')
+    const exchange = { ...request(headers), ...changed }
+    const reason = crossOriginReason(exchange, { origins: [behindProxy.origin] })
+    if (reason === undefined) throw new Error('was not refused')
+    return crossOriginError(exchange, reason)
   }
   const { message, hint } = refuse(behindProxy)
   expect(message).toContain('https://shop.example')
@@ -140,5 +135,5 @@ test('a refusal names the origin that was expected, the one that came, and the o
 })
 
 test('a request that passes is not refused', () => {
-  expect(() => requireSameOrigin(request({ 'sec-fetch-site': 'same-origin' }), rule)).not.toThrow()
+  expect(crossOriginReason(request({ 'sec-fetch-site': 'same-origin' }), rule)).toBeUndefined()
 })
