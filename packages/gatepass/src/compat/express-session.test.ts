@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { memoryStore } from 'gatepass/stores/memory'
 import { TestBrowser } from 'gatepass/testing'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { idOf } from '../session/token.ts'
+import { sha256Hex } from '../crypto/random.ts'
 import session, { Cookie, MemoryStore, Session, type SessionOptions, type Store } from './express-session.ts'
 
 const secret = 'a secret of at least thirty-two characters'
@@ -540,7 +540,7 @@ describe('on a store of ours', () => {
       { store, cookie: { maxAge: 60_000, sameSite: 'strict' } },
     )
     await browser.fetch('/')
-    expect(store.load(idOf(sid))?.data).toBe('{"visits":1}')
+    expect(store.load(sha256Hex(sid) as never)?.data).toBe('{"visits":1}')
     expect(await textOf(browser, '/age')).toBe('5000')
   })
 

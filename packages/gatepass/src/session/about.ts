@@ -32,26 +32,15 @@ export function aboutText(about: About): string {
 
 /** @throws {StoreError} `ERR_STORE_SCHEMA` if the record was not written by Gatepass */
 export function readAbout(text: string): About {
-  const about = parse(text)
-  if (about !== undefined) return about
+  try {
+    const about: unknown = JSON.parse(text)
+    if (typeof about === 'object' && about !== null && 'client' in about) return about as About
+  } catch {
+    // V8's message quotes the text, so it is not passed on.
+  }
   throw new StoreError('ERR_STORE_SCHEMA', 'The `about` text of a session record cannot be read', {
     hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
   })
-}
-
-/** Returns `undefined` for unreadable text and drops the error, because V8's message quotes the text. */
-function parse(text: string): About | undefined {
-  try {
-    const about: unknown = JSON.parse(text)
-    return isAbout(about) ? about : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isAbout(value: unknown): value is About {
-  if (typeof value !== 'object' || value === null) return false
-  return 'client' in value
 }
 
 /** How long a marker tells a session that was moved or logged out from one that never existed. Milliseconds. */

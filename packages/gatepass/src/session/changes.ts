@@ -14,11 +14,9 @@ type Bag = Record<string, unknown>
 
 export const EMPTY_DATA = '{}'
 
-/** The newest data with a request's edit on top, as JSON text. Pass `undefined` as the newest data to start from none. */
-export function replay(edit: Edit, newest: string | undefined): string {
-  if (newest === edit.base) return edit.local
-  const changes = diff(prune(edit.base, edit.carry), edit.local)
-  return rebase(newest === undefined ? EMPTY_DATA : prune(newest, edit.carry), changes)
+/** The newest data with a request's edit on top, as JSON text. */
+export function replay({ base, local, carry }: Edit, newest: string): string {
+  return newest === base ? local : rebase(prune(newest, carry), diff(prune(base, carry), local))
 }
 
 /** The top-level keys in which `local` differs from `base`. */
@@ -61,9 +59,15 @@ export function prune(data: string, carry: readonly string[] | undefined): strin
  * @throws {StoreError} `ERR_STORE_SCHEMA` if the text is not a JSON object
  */
 export function parseData(text: string): Bag {
-  const data = text.includes('__proto__') ? parse(text, withoutProto) : parse(text)
-  if (typeof data === 'object' && data !== null && !Array.isArray(data)) return data as Bag
-  throw unreadable()
+  try {
+    const data: unknown = JSON.parse(text, text.includes('__proto__') ? withoutProto : undefined)
+    if (typeof data === 'object' && data !== null && !Array.isArray(data)) return data as Bag
+  } catch {
+    // V8's message quotes the data, so it is not passed on.
+  }
+  throw new StoreError('ERR_STORE_SCHEMA', 'A session record does not hold a JSON object', {
+    hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
+  })
 }
 
 /**
@@ -86,9 +90,12 @@ export function dataText(data: object): string {
  * @throws {UsageError} `ERR_SESSION_DATA`; the message names the key
  */
 export function checkedText(data: object): string {
-  // In this order: data that JSON can write has no cycles, so checkValues ends.
+  // In this order: data that JSON can write has no cycles, so the search for lossy parts ends.
   const text = dataText(data)
-  checkValues(data)
+  for (const [key, value] of Object.entries(data)) {
+    const lossy = lossyPart(value)
+    if (lossy !== undefined) throw notJson(key, `it holds ${lossy}, which JSON would lose`)
+  }
   return text
 }
 
@@ -98,14 +105,7 @@ export function checkTopLevel(data: object): void {
     const value = (data as Bag)[key]
     const kind = typeof value
     const unseen = kind === 'function' || kind === 'symbol' || (kind === 'number' && !Number.isFinite(value))
-    if (unseen && Object.hasOwn(data, key)) checkValues(data)
-  }
-}
-
-function checkValues(data: object): void {
-  for (const [key, value] of Object.entries(data)) {
-    const lossy = lossyPart(value)
-    if (lossy !== undefined) throw notJson(key, `it holds ${lossy}, which JSON would lose`)
+    if (unseen && Object.hasOwn(data, key)) checkedText(data)
   }
 }
 
@@ -124,15 +124,6 @@ function lossyPart(value: unknown): string | undefined {
 }
 
 const LOSSY = [Map, Set, WeakMap, WeakSet, Promise, RegExp, Error, ArrayBuffer] as const
-
-function parse(text: string, reviver?: (key: string, value: unknown) => unknown): unknown {
-  try {
-    return JSON.parse(text, reviver)
-  } catch {
-    // Without the cause: V8's message quotes the data.
-    throw unreadable()
-  }
-}
 
 function withoutProto(key: string, value: unknown): unknown {
   return key === '__proto__' ? undefined : value
@@ -154,11 +145,5 @@ function notJson(key: string | undefined, why: string, cause?: unknown): UsageEr
   return new UsageError('ERR_SESSION_DATA', `${offender} cannot be stored: ${why}`, {
     hint: 'Store objects, arrays, strings, numbers, booleans and null. Turn a Map into its entries and a bigint into a string.',
     cause,
-  })
-}
-
-function unreadable(): StoreError {
-  return new StoreError('ERR_STORE_SCHEMA', 'A session record does not hold a JSON object', {
-    hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
   })
 }

@@ -10,9 +10,9 @@ import { endHandle, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
 import { giveHooks, type SessionHooks } from './hooks.ts'
 import { type Absence, type Finding, OpenSession, type Session } from './session.ts'
-import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings, timeoutsOf } from './settings.ts'
+import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings } from './settings.ts'
 import type { SessionId, SessionRecord, SubjectIndex, Timestamp } from './store.ts'
-import { idOf, isSessionId, secretOf } from './token.ts'
+import { idOf, isSessionId } from './token.ts'
 import { SessionWriter } from './writer.ts'
 
 export type { SessionEvent } from './event.ts'
@@ -38,7 +38,6 @@ const ANSWERED = Symbol('answered')
 export class SessionManager<Data extends object = SessionData> {
   readonly #settings: Settings
   readonly #writer: SessionWriter
-  readonly #save: (session: OpenSession) => Awaitable<void>
   /** Whether the store is synchronous, so that a session can be opened on first use. */
   readonly synchronous: boolean
 
@@ -46,7 +45,6 @@ export class SessionManager<Data extends object = SessionData> {
   constructor(options: SessionOptions) {
     this.#settings = sessionSettings(options)
     this.#writer = new SessionWriter(this.#settings)
-    this.#save = (session) => this.#writer.commit(session)
     this.synchronous = options.store.synchronous === true
     giveHooks(this, this.#hooks(options.keys))
   }
@@ -60,11 +58,11 @@ export class SessionManager<Data extends object = SessionData> {
   open(exchange: Exchange): Awaitable<Session<Data>> {
     const known = exchange.memory.get(this)
     if (known !== undefined && known !== ANSWERED) return known as Awaitable<OpenSession<Data>>
-    const opening = this.#find(exchange)
-    if (opening instanceof Promise) return this.#remember(exchange, opening)
-    exchange.memory.set(this, opening)
-    if (known === ANSWERED) opening.close(nothing)
-    return opening
+    const found = this.#find(exchange)
+    if (found instanceof Promise) return this.#remember(exchange, found)
+    exchange.memory.set(this, found)
+    if (known === ANSWERED) found.seal()
+    return found
   }
 
   /** The cookie that carries the token on this connection, for a cookie notice. */
@@ -89,13 +87,12 @@ export class SessionManager<Data extends object = SessionData> {
    */
   commit(exchange: Exchange): Awaitable<void> {
     const known = exchange.memory.get(this)
-    if (known instanceof OpenSession) return known.close(this.#save)
-    // If the load fails, the caller of `open` receives the error and there is nothing to save.
-    if (known instanceof Promise)
-      return known.then(
-        () => this.commit(exchange),
-        () => this.commit(exchange),
-      )
+    if (known instanceof OpenSession) return known.close()
+    if (known instanceof Promise) {
+      const again = (): Awaitable<void> => this.commit(exchange)
+      // If the load fails, the caller of `open` receives the error and there is nothing to save.
+      return known.then(again, again)
+    }
     exchange.memory.set(this, ANSWERED)
     return undefined
   }
@@ -151,7 +148,7 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   #hooks(keys: Keys | undefined): SessionHooks {
-    const { store, clock, cookie } = this.#settings
+    const { store, clock, cookie, touchInterval } = this.#settings
     const writer = this.#writer
     const opened = (exchange: Exchange): OpenSession | undefined => {
       const known = exchange.memory.get(this)
@@ -171,9 +168,11 @@ export class SessionManager<Data extends object = SessionData> {
         }),
       adopt: (exchange, record) => {
         if (exchange.memory.has(this)) return
-        const none = { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false } as const
-        const session = record === undefined ? this.#opened(exchange, none) : this.#stored(exchange, record, false)
-        exchange.memory.set(this, session)
+        const finding: Finding =
+          record === undefined
+            ? { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false }
+            : { state: { is: 'stored', record }, inCookie: false, touchDue: clock() - record.seenAt >= touchInterval }
+        exchange.memory.set(this, new OpenSession(writer, exchange, finding))
       },
       adopted: (exchange) => opened(exchange)?.inCookie === false,
       begin: (exchange, start) => writer.begin(exchange, start),
@@ -188,48 +187,38 @@ export class SessionManager<Data extends object = SessionData> {
     }
   }
 
+  /** From the cookie to the session, with the reason if there is none. */
   #find(exchange: Exchange): Awaitable<OpenSession<Data>> {
-    const cookie = this.#settings.cookie.of(exchange)
+    const { cookie: cookies, tokens, store, keysSince } = this.#settings
+    const cookie = cookies.of(exchange)
     const raw = exchange.cookies.raw(cookie.name)
     if (raw === undefined) return this.#absent(exchange, 'no-cookie')
     if (exchange.cookies.count(cookie.name) > 1) return this.#duplicate(exchange, cookie)
     const token = cookie.decode(raw)
-    switch (token === undefined ? 'malformed' : this.#settings.tokens.read(token)) {
-      case 'malformed':
-        return this.#absent(exchange, 'malformed')
-      case 'forged':
-        return this.#forged(exchange, cookie)
-      case 'untagged':
-        return this.#mayBeUntagged() ? this.#load(exchange, token ?? '', true) : this.#forged(exchange, cookie)
-      case 'genuine':
-        return this.#load(exchange, token ?? '', false)
-    }
-  }
-
-  #load(exchange: Exchange, token: string, untagged: boolean): Awaitable<OpenSession<Data>> {
-    const loaded = this.#settings.store.load(idOf(secretOf(token)))
+    const reading = token === undefined ? 'malformed' : tokens.read(token)
+    if (token === undefined || reading === 'malformed') return this.#absent(exchange, 'malformed')
+    const untagged = reading === 'untagged'
+    if (reading === 'forged' || (untagged && !this.#mayBeUntagged())) return this.#forged(exchange, cookie)
+    const begunBefore = untagged ? keysSince : Number.POSITIVE_INFINITY
+    const loaded = store.load(idOf(token))
     // Every request takes this path: a synchronous store costs no closure.
-    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, untagged, record))
-    return this.#found(exchange, untagged, loaded)
+    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, record, begunBefore))
+    return this.#found(exchange, loaded, begunBefore)
   }
 
-  #found(exchange: Exchange, untagged: boolean, record: SessionRecord | undefined): OpenSession<Data> {
+  #found(exchange: Exchange, record: SessionRecord | undefined, begunBefore: Timestamp): OpenSession<Data> {
     const now = this.#settings.clock()
     if (record === undefined) return this.#absent(exchange, 'unknown')
-    const ending = endingOf(record)
-    if (ending !== undefined) {
-      if (ending.until <= now) return this.#absent(exchange, 'unknown')
+    // A marker has no subject.
+    const ending = record.subject === null ? endingOf(record) : undefined
+    if (ending !== undefined && ending.until > now) {
       const state = { is: 'ended', record, since: 'arrival' } as const
-      return this.#opened(exchange, { state, absence: 'unknown', inCookie: true, touchDue: false })
+      return new OpenSession(this.#writer, exchange, { state, absence: 'unknown', inCookie: true, touchDue: false })
     }
-    if (this.#expired(record, now)) return this.#absent(exchange, 'unknown')
-    if (untagged && record.createdAt >= this.#settings.keysSince) return this.#absent(exchange, 'forged')
-    return this.#stored(exchange, record, true)
-  }
-
-  #stored(exchange: Exchange, record: SessionRecord, inCookie: boolean): OpenSession<Data> {
-    const touchDue = this.#settings.clock() - record.seenAt >= this.#settings.touchInterval
-    return this.#opened(exchange, { state: { is: 'stored', record }, inCookie, touchDue })
+    if (ending !== undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
+    if (record.createdAt >= begunBefore) return this.#absent(exchange, 'forged')
+    const touchDue = now - record.seenAt >= this.#settings.touchInterval
+    return new OpenSession(this.#writer, exchange, { state: { is: 'stored', record }, inCookie: true, touchDue })
   }
 
   #live(record: SessionRecord | undefined): SessionRecord | undefined {
@@ -239,10 +228,10 @@ export class SessionManager<Data extends object = SessionData> {
 
   /** Checks again: the store used its own clock, and the timeouts that were configured when the record was written. */
   #expired(record: SessionRecord, now: Timestamp): boolean {
+    const { shortest } = this.#settings
     if (record.expiresAt <= now) return true
-    if (now < expiryOf(record.createdAt, record.seenAt, this.#settings.shortest)) return false
-    const timeouts = timeoutsOf(this.#settings, readAbout(record.about).login)
-    return expiryOf(record.createdAt, record.seenAt, timeouts) <= now
+    if (now - record.seenAt < shortest.idle && now - record.createdAt < shortest.absolute) return false
+    return expiryOf(this.#settings, record, readAbout(record.about).login) <= now
   }
 
   #mayBeUntagged(): boolean {
@@ -251,7 +240,8 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   #absent(exchange: Exchange, absence: Absence): OpenSession<Data> {
-    return this.#opened(exchange, { state: { is: 'absent' }, absence, inCookie: true, touchDue: false })
+    const finding = { state: { is: 'absent' }, absence, inCookie: true, touchDue: false } as const
+    return new OpenSession(this.#writer, exchange, finding)
   }
 
   /** An attacker may have planted one of two cookies, so neither opens a session. A logout ends the sessions of both. */
@@ -260,10 +250,10 @@ export class SessionManager<Data extends object = SessionData> {
     const ids = exchange.cookies.rawAll(cookie.name).flatMap((raw) => {
       const token = cookie.decode(raw)
       const named = token !== undefined && /^(genuine|untagged)$/.test(this.#settings.tokens.read(token))
-      return named ? [idOf(secretOf(token))] : []
+      return named ? [idOf(token)] : []
     })
     const state = { is: 'ambiguous', ids } as const
-    return this.#opened(exchange, { state, absence: 'duplicate', inCookie: true, touchDue: false })
+    return new OpenSession(this.#writer, exchange, { state, absence: 'duplicate', inCookie: true, touchDue: false })
   }
 
   #forged(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
@@ -271,18 +261,14 @@ export class SessionManager<Data extends object = SessionData> {
     return this.#absent(exchange, 'forged')
   }
 
-  #opened(exchange: Exchange, finding: Finding): OpenSession<Data> {
-    return new OpenSession(this.#writer, exchange, finding)
-  }
-
   /** Calls of `open` during a load share it. After a failed load the next call tries again. */
-  #remember(exchange: Exchange, opening: Promise<OpenSession<Data>>): Promise<OpenSession<Data>> {
+  #remember(exchange: Exchange, finding: Promise<OpenSession<Data>>): Promise<OpenSession<Data>> {
     const { memory } = exchange
     const answered = memory.get(this) === ANSWERED
-    const loading = opening.then(
+    const opening = finding.then(
       (session) => {
         memory.set(this, session)
-        if (answered) session.close(nothing)
+        if (answered) session.seal()
         return session
       },
       (error: unknown) => {
@@ -290,8 +276,8 @@ export class SessionManager<Data extends object = SessionData> {
         throw error
       },
     )
-    memory.set(this, loading)
-    return loading
+    memory.set(this, opening)
+    return opening
   }
 
   #index(what: string): SubjectIndex {
@@ -303,8 +289,6 @@ export class SessionManager<Data extends object = SessionData> {
     this.#settings.onEvent?.(event, exchange)
   }
 }
-
-function nothing(): void {}
 
 /** A session has two records while it moves to another id, or after a crash during a move. Keeps the one last used. */
 function onePerSession(records: readonly SessionRecord[]): SessionRecord[] {

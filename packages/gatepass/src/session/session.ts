@@ -96,14 +96,18 @@ export interface Assignment {
   readonly carry: readonly string[] | undefined
 }
 
-/** The wishes of a request that have been stored. */
-export interface Done {
+/** What a request wants stored when a write begins. The application may change its session again during the write. */
+export interface Wish {
   readonly edit: Edit
   readonly assignment: Assignment | undefined
+  /** The change given to `update()`. */
+  readonly change?: (data: object) => void
 }
 
 /** What a session needs from its manager. */
 export interface SessionKeeper {
+  /** Stores what the request did to its session, and drafts its cookie. */
+  commit(session: OpenSession): Awaitable<void>
   update(session: OpenSession, change: (data: object) => void): Awaitable<void>
   /** Ends in the store the session that `destroy()` was called on. */
   end(session: OpenSession): Awaitable<void>
@@ -269,10 +273,6 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#about
   }
 
-  get assignment(): Assignment | undefined {
-    return this.#assignment
-  }
-
   get ending(): Ending | undefined {
     return this.#ending
   }
@@ -307,14 +307,14 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     }
   }
 
-  /** What this request has changed in the data so far. */
-  edit(): Edit {
-    if (this.#data === undefined) return { base: this.#base, local: this.#base, carry: this.#assignment?.carry }
-    return { base: this.#base, local: checkedText(this.#data), carry: this.#assignment?.carry }
+  /** What this request wants stored now. */
+  wish(): Wish {
+    const local = this.#data === undefined ? this.#base : checkedText(this.#data)
+    return { edit: { base: this.#base, local, carry: this.#assignment?.carry }, assignment: this.#assignment }
   }
 
   /** Continues from the stored record. Changes that the application made during the write remain to be stored. */
-  settle(record: SessionRecord, done: Done): void {
+  settle(record: SessionRecord, done: Wish): void {
     // destroy() was called during the write: it must end the record that was written.
     if (this.#ending !== undefined) {
       this.#ending = { ...this.#ending, of: { is: 'stored', record } }
@@ -351,11 +351,17 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     this.#rotating = false
   }
 
-  /** Runs `save` once, after all work on this session; from now on the session refuses changes. */
-  close(save: (session: OpenSession) => Awaitable<void>): Awaitable<void> {
+  /** From now on the session refuses changes. */
+  seal(): void {
+    this.#closed = true
+  }
+
+  /** Seals the session and saves it once, after all work on it. One that was only read costs no store call and no await. */
+  close(): Awaitable<void> {
     if (this.#closed) return this.#work
     this.#closed = true
-    return this.#work === undefined ? this.#follow(save(this)) : this.#inTurn(() => save(this))
+    if (this.#work !== undefined) return this.#inTurn(() => this.#keeper.commit(this))
+    return this.fate() === 'none' ? undefined : this.#follow(this.#keeper.commit(this))
   }
 
   /** @throws {UsageError} `ERR_RESPONSE_STARTED` */

@@ -6,9 +6,9 @@ import { clockOf, seconds, TEN_YEARS, wholeNumber } from '../number-options.ts'
 import type { LoginProof } from './about.ts'
 import { type OnSessionEvent, report, type SessionEvent } from './event.ts'
 import { GuardedIndex, GuardedStore } from './guarded-store.ts'
-import { SessionCookie } from './session-cookie.ts'
-import { hasSubjectIndex, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
-import { SessionTokens } from './token.ts'
+
+import { hasSubjectIndex, type SessionRecord, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
+import { SessionCookie, SessionTokens } from './token.ts'
 
 /** When a session ends without a logout. Seconds, ten years at most. */
 export interface SessionTimeouts {
@@ -128,14 +128,14 @@ export function sessionSettings(options: SessionOptions): Settings {
   }
 }
 
-/** The timeouts that apply to a session with this login. */
-export function timeoutsOf(settings: Settings, login: LoginProof | undefined): Timeouts {
-  return login?.remembered === true ? settings.remembered : settings.standard
-}
-
-/** When a session that began at `createdAt` and was last seen at `seenAt` times out. */
-export function expiryOf(createdAt: Timestamp, seenAt: Timestamp, timeouts: Timeouts): Timestamp {
-  return Math.min(seenAt + timeouts.idle, createdAt + timeouts.absolute)
+/** When a session that began at `createdAt` and was last seen at `seenAt` times out, with its login's timeouts. */
+export function expiryOf(
+  { remembered, standard }: Settings,
+  { createdAt, seenAt }: Pick<SessionRecord, 'createdAt' | 'seenAt'>,
+  login: LoginProof | undefined,
+): Timestamp {
+  const { idle, absolute } = login?.remembered === true ? remembered : standard
+  return Math.min(seenAt + idle, createdAt + absolute)
 }
 
 export function noIndex(what: string): UsageError {

@@ -1,6 +1,10 @@
+import { type Cookie, plainCookie } from '../cookie/cookie.ts'
+import type { CookieAttributes } from '../cookie/grammar.ts'
 import { equal } from '../crypto/equal.ts'
 import { checkKeys, Keyring, type Keys } from '../crypto/keyring.ts'
-import { randomToken, sha256Hex } from '../crypto/random.ts'
+import { sha256Hex } from '../crypto/random.ts'
+import { UsageError } from '../error.ts'
+import { type Exchange, pathOf } from '../http/exchange.ts'
 import type { SessionId } from './store.ts'
 
 /** 32 bytes in base64url, then an optional tag. The last character is canonical, so that one session has one token. */
@@ -30,37 +34,23 @@ export class SessionTokens {
 
   read(token: string): TokenReading {
     if (!SHAPE.test(token)) return 'malformed'
-    const tagged = token.length > SECRET_LENGTH
     if (this.#rings.length === 0) return 'genuine'
-    return tagged ? this.#readTag(token) : 'untagged'
+    const secret = token.slice(0, SECRET_LENGTH)
+    const sent = token.slice(SECRET_LENGTH + 1)
+    if (sent === '') return 'untagged'
+    return this.#rings.some((ring) => equal(tag(ring, secret), sent)) ? 'genuine' : 'forged'
   }
 
-  /** The token that a cookie carries for this secret. */
+  /** The token that the cookie carries for this secret: a `randomToken()`. */
   write(secret: string): string {
     const current = this.#rings[0]
     return current === undefined ? secret : `${secret}.${tag(current, secret)}`
   }
-
-  #readTag(token: string): TokenReading {
-    const secret = secretOf(token)
-    const sent = token.slice(SECRET_LENGTH + 1)
-    return this.#rings.some((ring) => equal(tag(ring, secret), sent)) ? 'genuine' : 'forged'
-  }
 }
 
-/** Makes a new secret. `SessionTokens.write` makes a token from it. */
-export function mintSecret(): string {
-  return randomToken()
-}
-
-/** The secret in a token that {@link SessionTokens.read} accepted. */
-export function secretOf(token: string): string {
-  return token.length === SECRET_LENGTH ? token : token.slice(0, SECRET_LENGTH)
-}
-
-/** The session id of a secret. The id does not open the session. */
-export function idOf(secret: string): SessionId {
-  return sha256Hex(secret) as SessionId
+/** The session id of a token that {@link SessionTokens.read} accepted, or of its secret. The id does not open the session. */
+export function idOf(token: string): SessionId {
+  return sha256Hex(token.slice(0, SECRET_LENGTH)) as SessionId
 }
 
 /** Whether text from outside has the form of a session id. */
@@ -70,4 +60,81 @@ export function isSessionId(text: string): text is SessionId {
 
 function tag(ring: Keyring, secret: string): string {
   return ring.sign(secret).slice(0, TAG_LENGTH)
+}
+
+const attributes = {
+  httpOnly: true,
+  sameSite: 'lax',
+  path: '/',
+  encoding: 'none',
+  description: 'Finds your session again; deleted at logout. Kept for longer only if you ask to be remembered.',
+} as const
+
+// Browsers that do not know __Host-Http- still enforce __Host-, because the name begins with it (RFC 6265bis §4.1.3).
+const overHttps = plainCookie('__Host-Http-gp', { ...attributes, secure: true })
+const onThisMachine = plainCookie('gp', { ...attributes, secure: false })
+
+/** Chooses the cookie that carries the token: the application's own, or a default for the connection. */
+export class SessionCookie {
+  readonly #own: Cookie | undefined
+
+  constructor(own: Cookie | undefined) {
+    this.#own = own
+  }
+
+  of(exchange: Exchange): Cookie {
+    return this.#own ?? (exchange.secure ? overHttps : onThisMachine)
+  }
+
+  /**
+   * The cookie, for an exchange that will set it. Called before anything is stored.
+   *
+   * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
+   */
+  toSet(exchange: Exchange): Cookie {
+    if (this.#own === undefined && !exchange.secure && !isLoopback(exchange.origin)) throw insecure(exchange.origin)
+    return this.of(exchange)
+  }
+
+  /**
+   * At a login, deletes cookies with the same name but another `domain` or `path`, which an earlier configuration may have
+   * set. The browser would send such a cookie together with the new one, and two session cookies open no session.
+   */
+  clearElsewhere(exchange: Exchange): void {
+    const cookie = this.of(exchange)
+    const sent = exchange.cookies.count(cookie.name)
+    // The default cookies have always had one scope, and browsers allow only one scope for `__Host-`.
+    if (sent === 0 || (sent === 1 && this.#own === undefined) || /^__host-/i.test(cookie.name)) return
+    exchange.cookies.deleteElsewhere(cookie, scopesOf(exchange))
+  }
+}
+
+/** How many combinations of domain and path are deleted at most. */
+const MOST_SCOPES = 24
+
+/** The scopes of cookies that a browser would send with this request: its host and parent domains, with each path prefix. */
+function scopesOf(exchange: Exchange): CookieAttributes[] {
+  const host = URL.canParse(exchange.origin) ? new URL(exchange.origin).hostname : ''
+  const labels = /^[\d.]+$|^\[/.test(host) ? [] : host.split('.')
+  const domains = labels.slice(0, -1).map((_, n) => labels.slice(n).join('.'))
+  const steps = pathOf(exchange).split('/').slice(1)
+  const prefixes = steps.filter((step) => step !== '').map((_, n, all) => `/${all.slice(0, n + 1).join('/')}`)
+  // A browser keeps `/app` and `/app/` apart.
+  const paths = ['/', ...prefixes.flatMap((prefix) => [prefix, `${prefix}/`])]
+  const scopes = paths.flatMap((path) => [{ path }, ...domains.map((domain) => ({ path, domain }))])
+  return scopes.slice(0, MOST_SCOPES)
+}
+
+/** Whether an origin is on the browser's own machine, so that no network carries the request (Secure Contexts §3.1). */
+export function isLoopback(origin: string): boolean {
+  const host = URL.canParse(origin) ? new URL(origin).hostname : ''
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
+function insecure(origin: string): UsageError {
+  return new UsageError('ERR_SESSION_INSECURE_ORIGIN', `A session cookie would travel unencrypted to ${origin}`, {
+    hint:
+      'Serve the application over https. If a proxy in front of it does that, set `trustProxy` and let the proxy send ' +
+      'X-Forwarded-Proto or Forwarded. For http in a closed network, pass your own `cookie`.',
+  })
 }

@@ -1,5 +1,5 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
-import { randomHandle } from '../crypto/random.ts'
+import { randomHandle, randomToken } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { aboutText, type LoginProof, markerOf, NOTE, readAbout } from './about.ts'
@@ -8,21 +8,13 @@ import { clientOf } from './client.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 import type { SessionEvent } from './event.ts'
 import type { SessionStart } from './hooks.ts'
-import { type Assignment, FLASH_KEY, type OpenSession, type SessionKeeper, type State } from './session.ts'
-import { expiryOf, noIndex, type Settings, type Timeouts, timeoutsOf } from './settings.ts'
+import { FLASH_KEY, type OpenSession, type SessionKeeper, type State, type Wish } from './session.ts'
+import { expiryOf, noIndex, type Settings } from './settings.ts'
 import type { SessionId, SessionRecord, Timestamp, WriteResult } from './store.ts'
-import { idOf, mintSecret } from './token.ts'
+import { idOf } from './token.ts'
 
 /** Browsers limit the lifetime of a cookie to this (RFC 6265bis §5.6.2). Seconds. */
 const LONGEST_COOKIE = 400 * 24 * 60 * 60
-
-/** What a request wants when a write begins. The application may change its session again during the write. */
-interface Wish {
-  readonly edit: Edit
-  readonly assignment: Assignment | undefined
-  /** The change given to `update()`. */
-  readonly change?: (data: object) => void
-}
 
 /**
  * Writes what a request did to its session, to the store and as a cookie.
@@ -41,7 +33,6 @@ export class SessionWriter implements SessionKeeper {
     this.#settings = settings
   }
 
-  /** A session that was only read costs no store call and no await. */
   commit(session: OpenSession): Awaitable<void> {
     switch (session.fate()) {
       case 'none':
@@ -55,7 +46,7 @@ export class SessionWriter implements SessionKeeper {
       case 'created':
       case 'changed':
       case 'rotated':
-        return andThen(this.#write(session, wishOf(session)), (saved) => {
+        return andThen(this.#write(session, session.wish()), (saved) => {
           if (!saved) this.#refuse(session)
         })
     }
@@ -63,7 +54,7 @@ export class SessionWriter implements SessionKeeper {
 
   update(session: OpenSession, change: (data: object) => void): Awaitable<void> {
     if (session.fate() === 'destroyed') return andThen(this.end(session), () => this.update(session, change))
-    return andThen(this.#write(session, { ...wishOf(session), change }), (saved) => {
+    return andThen(this.#write(session, { ...session.wish(), change }), (saved) => {
       if (!saved) throw endedMeanwhile()
     })
   }
@@ -73,18 +64,7 @@ export class SessionWriter implements SessionKeeper {
   }
 
   begin(exchange: Exchange, { id, subject, login, notes }: SessionStart): Awaitable<SessionRecord> {
-    const now = this.#settings.clock()
-    const record: SessionRecord = {
-      id,
-      handle: randomHandle(),
-      version: 1,
-      subject,
-      data: EMPTY_DATA,
-      about: aboutText({ login, client: clientOf(exchange), ...notes }),
-      createdAt: now,
-      seenAt: now,
-      expiresAt: expiryOf(now, now, timeoutsOf(this.#settings, login)),
-    }
+    const record = this.#newRecord(exchange, { id, handle: randomHandle(), subject, login, notes, data: EMPTY_DATA })
     return andThen(this.#insert(record, exchange), () => {
       this.#tell({ type: 'created', id, subject }, exchange)
       return record
@@ -108,7 +88,7 @@ export class SessionWriter implements SessionKeeper {
       ...record,
       version: record.version + 1,
       about: aboutText({ ...about, ...notes }),
-      ...this.#seenNow(record, timeoutsOf(this.#settings, about.login)),
+      ...this.#seenNow(record, about.login),
     }
     return andThen(this.#settings.store.replace(next, record.version), (result) =>
       result === 'done' ? next : undefined,
@@ -124,7 +104,7 @@ export class SessionWriter implements SessionKeeper {
       case 'ended':
         return wish.assignment !== undefined && this.#loginElsewhere(session, state, wish)
       default:
-        return this.#create(session, wish, newData(wish, undefined))
+        return this.#create(session, wish, newData(wish, EMPTY_DATA))
     }
   }
 
@@ -132,8 +112,8 @@ export class SessionWriter implements SessionKeeper {
     const { exchange } = session
     this.#settings.cookie.toSet(exchange)
     if (data === EMPTY_DATA && wish.assignment === undefined) return true
-    const secret = mintSecret()
-    const record = this.#firstRecord(session, wish, { secret, data: this.#fitting(data) })
+    const secret = randomToken()
+    const record = this.#firstRecord(session, wish, secret, data)
     return andThen(this.#insert(record, exchange), () => {
       this.#tell({ type: 'created', id: record.id, subject: record.subject ?? undefined }, exchange)
       this.#sendToken(session, record, secret)
@@ -143,11 +123,9 @@ export class SessionWriter implements SessionKeeper {
   }
 
   #save(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
-    const timeouts = timeoutsOf(this.#settings, session.login)
+    const { login } = session
     const saved = this.#turns.take(base, (newest) =>
-      saveRevision(this.#settings.store, newest, (record) =>
-        this.#revised(record, newData(wish, record.data), timeouts),
-      ),
+      saveRevision(this.#settings.store, newest, (record) => this.#revised(record, newData(wish, record.data), login)),
     )
     return andThen(saved, (record) => {
       if (record === undefined) return this.#saveElsewhere(session, base, wish)
@@ -181,9 +159,9 @@ export class SessionWriter implements SessionKeeper {
         session.lose()
         throw endedMeanwhile()
       }
-      const timeouts = timeoutsOf(this.#settings, readAbout(base.about).login)
+      const { login } = readAbout(base.about)
       const saved = await this.#turns.take(base, (newest) =>
-        saveRevision(store, newest, (record) => this.#revised(record, change(record), timeouts)),
+        saveRevision(store, newest, (record) => this.#revised(record, change(record), login)),
       )
       if (saved === undefined) continue
       if (same) session.settle(saved, wish)
@@ -196,7 +174,7 @@ export class SessionWriter implements SessionKeeper {
     const { exchange } = session
     const { store, clock } = this.#settings
     this.#settings.cookie.toSet(exchange)
-    const secret = mintSecret()
+    const secret = randomToken()
     const moved = this.#turns.take(base, (newest) =>
       moveRevision(store, newest, {
         succeed: (record) => this.#successor(session, wish, record, secret),
@@ -234,7 +212,7 @@ export class SessionWriter implements SessionKeeper {
   ): Promise<true> {
     const { store, clock } = this.#settings
     const there = since === 'load' ? await whereabouts(store, id, clock) : undefined
-    if (there === undefined) return this.#create(session, wish, newData(wish, undefined))
+    if (there === undefined) return this.#create(session, wish, newData(wish, EMPTY_DATA))
     const { base, local, carry } = wish.edit
     const own = there.record.subject === wish.assignment?.subject
     const edit = own ? { base: prune(base, carry), local } : wish.edit
@@ -248,7 +226,7 @@ export class SessionWriter implements SessionKeeper {
     const failed = (error: unknown): void =>
       this.#tell({ type: 'touch_failed', id: record.id, error }, session.exchange)
     try {
-      const touched = this.#touchOnce(record, timeoutsOf(this.#settings, session.login))
+      const touched = this.#touchOnce(record, session.login)
       if (touched instanceof Promise) return touched.then(() => session.seen(), failed)
       return session.seen()
     } catch (error) {
@@ -257,11 +235,11 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /** Of simultaneous requests that all find the touch due, one writes it and the others wait for that write. */
-  #touchOnce(record: SessionRecord, timeouts: Timeouts): Awaitable<WriteResult> {
+  #touchOnce(record: SessionRecord, login: LoginProof | undefined): Awaitable<WriteResult> {
     const { id } = record
     const underWay = this.#touching.get(id)
     if (underWay !== undefined) return underWay
-    const { seenAt, expiresAt } = this.#seenNow(record, timeouts)
+    const { seenAt, expiresAt } = this.#seenNow(record, login)
     const touching = this.#settings.store.touch(id, seenAt, expiresAt)
     if (!(touching instanceof Promise)) return touching
     const forget = (): void => void this.#touching.delete(id)
@@ -341,45 +319,41 @@ export class SessionWriter implements SessionKeeper {
   #refuse(session: OpenSession): void {
     const { exchange, state } = session
     if (state.is === 'ended') this.#tell({ type: 'discarded', id: state.record.id }, exchange)
-    const changed = changedKeys(session.edit())
+    const changed = changedKeys(session.wish().edit)
     if (changed.length !== 1 || changed[0] !== FLASH_KEY) throw endedMeanwhile()
   }
 
-  #revised(newest: SessionRecord, data: string, timeouts: Timeouts): SessionRecord {
-    return { ...newest, version: newest.version + 1, data: this.#fitting(data), ...this.#seenNow(newest, timeouts) }
+  #revised(newest: SessionRecord, data: string, login: LoginProof | undefined): SessionRecord {
+    return { ...newest, version: newest.version + 1, data: this.#fitting(data), ...this.#seenNow(newest, login) }
   }
 
   /** A clock that runs behind never shortens a session. */
-  #seenNow(record: SessionRecord, timeouts: Timeouts): Pick<SessionRecord, 'seenAt' | 'expiresAt'> {
+  #seenNow(record: SessionRecord, login: LoginProof | undefined): Pick<SessionRecord, 'seenAt' | 'expiresAt'> {
     const seenAt = Math.max(this.#settings.clock(), record.seenAt)
-    return { seenAt, expiresAt: expiryOf(record.createdAt, seenAt, timeouts) }
+    return { seenAt, expiresAt: expiryOf(this.#settings, { createdAt: record.createdAt, seenAt }, login) }
   }
 
-  #firstRecord(session: OpenSession, wish: Wish, made: { secret: string; data: string }): SessionRecord {
-    const { subject = null, login, handle } = wish.assignment ?? {}
-    const { state } = session
+  #newRecord(exchange: Exchange, { id, handle, subject, login, notes, data }: NewSession): SessionRecord {
     const now = this.#settings.clock()
-    return {
-      id: idOf(made.secret),
-      // The new session must not have the handle of a session that was ended or moved.
-      handle:
-        handle === undefined || (state.is === 'ended' && state.record.handle === handle) ? randomHandle() : handle,
-      version: 1,
-      subject,
-      data: made.data,
-      about: aboutText({ login, client: clientOf(session.exchange) }),
-      createdAt: now,
-      seenAt: now,
-      expiresAt: expiryOf(now, now, timeoutsOf(this.#settings, login)),
-    }
+    const times = { createdAt: now, seenAt: now }
+    const about = aboutText({ login, client: clientOf(exchange), ...notes })
+    return { id, handle, version: 1, subject, data, about, ...times, expiresAt: expiryOf(this.#settings, times, login) }
+  }
+
+  #firstRecord({ exchange, state }: OpenSession, wish: Wish, secret: string, data: string): SessionRecord {
+    const { subject = null, login, handle } = wish.assignment ?? {}
+    // The new session must not have the handle of a session that was ended or moved.
+    const newHandle = handle === undefined || (state.is === 'ended' && state.record.handle === handle)
+    const made = { id: idOf(secret), handle: newHandle ? randomHandle() : handle, data: this.#fitting(data) }
+    return this.#newRecord(exchange, { ...made, subject, login })
   }
 
   /** The record of the same session under another id. A login starts the absolute timeout again. */
   #successor(session: OpenSession, wish: Wish, old: SessionRecord, secret: string): SessionRecord {
-    const data = this.#fitting(newData(wish, old.data))
-    if (wish.assignment !== undefined) return this.#firstRecord(session, wish, { secret, data })
-    const timeouts = timeoutsOf(this.#settings, readAbout(old.about).login)
-    return { ...old, id: idOf(secret), version: 1, data, ...this.#seenNow(old, timeouts) }
+    const data = newData(wish, old.data)
+    if (wish.assignment !== undefined) return this.#firstRecord(session, wish, secret, data)
+    const seen = this.#seenNow(old, readAbout(old.about).login)
+    return { ...old, id: idOf(secret), version: 1, data: this.#fitting(data), ...seen }
   }
 
   /** Inserts a record and, at the limit, ends the oldest sessions of its subject. */
@@ -392,22 +366,15 @@ export class SessionWriter implements SessionKeeper {
     })
   }
 
-  #sendToken(session: OpenSession, record: SessionRecord, secret: string): void {
-    const { exchange } = session
-    const { cookie, tokens } = this.#settings
-    const maxAge = this.#maxAge(record, readAbout(record.about).login)
-    exchange.cookies.set(cookie.toSet(exchange), tokens.write(secret), maxAge === undefined ? undefined : { maxAge })
+  #sendToken({ exchange }: OpenSession, record: SessionRecord, secret: string): void {
+    const { cookie, tokens, remembered, clock } = this.#settings
+    const { login } = readAbout(record.about)
+    // The cookie of a remembered login lasts until the absolute timeout, so it never needs to be written again: a late
+    // response could bring an old token back into the browser. The server may end the session earlier.
+    const left = Math.ceil((record.createdAt + remembered.absolute - clock()) / 1000)
+    const lifetime = login?.remembered === true ? { maxAge: Math.min(left, LONGEST_COOKIE) } : undefined
+    exchange.cookies.set(cookie.toSet(exchange), tokens.write(secret), lifetime)
     if (record.subject !== null) cookie.clearElsewhere(exchange)
-  }
-
-  /**
-   * The cookie of a remembered login lasts until the absolute timeout, so it never needs to be written again: a late
-   * response could bring an old token back into the browser. The server may end the session earlier.
-   */
-  #maxAge(record: SessionRecord, login: LoginProof | undefined): number | undefined {
-    if (login?.remembered !== true) return undefined
-    const left = record.createdAt + this.#settings.remembered.absolute - this.#settings.clock()
-    return Math.min(Math.ceil(left / 1000), LONGEST_COOKIE)
   }
 
   #fitting(data: string): string {
@@ -424,12 +391,15 @@ export class SessionWriter implements SessionKeeper {
   }
 }
 
-function wishOf(session: OpenSession): Wish {
-  return { edit: session.edit(), assignment: session.assignment }
+/** What tells a new session from others. */
+interface NewSession extends Pick<SessionRecord, 'id' | 'handle' | 'subject' | 'data'> {
+  readonly login: LoginProof | undefined
+  /** Kept in the record beside the engine's own notes. */
+  readonly notes?: Readonly<Record<string, unknown>>
 }
 
 /** The data to store: the request's changes on top of the newest stored data. */
-function newData({ edit, change }: Wish, newest: string | undefined): string {
+function newData({ edit, change }: Wish, newest: string): string {
   const data = replay(edit, newest)
   return change === undefined ? data : applied(change, data)
 }

@@ -1,9 +1,8 @@
 import { type Awaitable, andThen } from '../../awaitable.ts'
-import { randomHandle } from '../../crypto/random.ts'
+import { randomHandle, sha256Hex } from '../../crypto/random.ts'
 import { parseData, replay } from '../../session/changes.ts'
 import { saveRevision } from '../../session/commit.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp } from '../../session/store.ts'
-import { idOf } from '../../session/token.ts'
 import { LegacyStore, originalOf } from '../legacy-store/legacy-store.ts'
 import type { Cookie } from './cookie.ts'
 import { cookieOf, idleUntil, notesOf } from './notes.ts'
@@ -31,7 +30,7 @@ export class SessionRecords {
   }
 
   load(sid: string): Awaitable<SessionRecord | undefined> {
-    return this.#legacy === undefined ? this.#store.load(idOf(sid)) : this.#legacy.find(sid)
+    return this.#legacy === undefined ? this.#store.load(this.#name(sid)) : this.#legacy.find(sid)
   }
 
   /** @throws {StoreError} `ERR_STORE_DUPLICATE`, but by stores for express-session, which cannot tell */
@@ -104,7 +103,7 @@ export class SessionRecords {
   }
 
   #name(sid: string): SessionId {
-    return this.#legacy === undefined ? idOf(sid) : (sid as SessionId)
+    return (this.#legacy === undefined ? sha256Hex(sid) : sid) as SessionId
   }
 }
 

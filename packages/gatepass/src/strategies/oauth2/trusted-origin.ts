@@ -1,6 +1,6 @@
 import { UsageError } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
-import { isLoopback } from '../../session/session-cookie.ts'
+import { isLoopback } from '../../session/token.ts'
 
 /**
  * The origin that a code may be sent to. It must not come from the Host field, which an attacker can write (RFC 9700 §4.1).
