@@ -228,7 +228,7 @@ describe.each(adapters)('a route in %s', (_, gatepass) => {
   })
 
   test('refuses `next` without `success`, unless the login leads away and ends at another route', () => {
-    expect(() => auth.login('local', { next: 'next' })).toThrow('`next` counts for nothing without `success`')
+    expect(() => auth.login('local', { next: 'next' })).toThrow('`next` has no effect without `success`')
     expect(() => auth.login('local', { next: 'next', success: '/' })).not.toThrow()
     expect(() => auth.login('google', { next: 'next' })).not.toThrow()
   })

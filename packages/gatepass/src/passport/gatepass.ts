@@ -12,16 +12,16 @@ import { type BackChannelLogoutOptions, LogoutRoute, type LogoutRouteOptions } f
 import { OwnPages, type OwnPagesOptions, tokenInForm } from './own-pages.ts'
 import { Passport, type PassportOptions, passportOptions } from './passport.ts'
 
-/** An application's sessions, users and strategies: what every adapter's `gatepass()` takes. */
+/** The sessions, users and strategies of an application. Every adapter's `gatepass()` takes them. */
 export interface GatepassOptions<User, Name extends string = string>
   extends Omit<PassportOptions<User, Name>, 'sessions' | 'strategies'>,
     OwnPagesOptions {
   sessions: SessionOptions | SessionManager<object>
-  /** Default none: sessions alone. */
+  /** Default none: only sessions. */
   strategies?: PassportOptions<User, Name>['strategies']
   /**
-   * Strategies for `Authorization: Bearer`, asked on every request that carries it: `req.user`, `req.session` and the guards
-   * then go by the token and not by the cookie, which is not looked at. Default none.
+   * Strategies for requests with `Authorization: Bearer`. For such a request `req.user`, `req.session` and the guards go by the
+   * token, and the session cookie is ignored. Default none.
    */
   bearer?: NoInfer<Name> | readonly NoInfer<Name>[]
 }
@@ -33,7 +33,7 @@ export const gatepassOptions: OptionKinds<GatepassOptions<unknown>> = {
   bearer: 'any',
 }
 
-/** What makes routes. */
+/** The methods of `auth` that make routes. */
 export type RouteMaker = 'login' | 'link' | 'logout' | 'backChannelLogout' | 'authenticate' | 'requireLogin'
 
 const routeOptions: Readonly<Record<RouteMaker, Readonly<Record<string, OptionKind>>>> = {
@@ -65,7 +65,7 @@ const routeOptions: Readonly<Record<RouteMaker, Readonly<Record<string, OptionKi
   } satisfies OptionKinds<RequireLoginOptions>,
 }
 
-/** The sessions and the Passport of one application, and what its login, logout and guarded routes answer, on any server. */
+/** The sessions and the Passport of one application, and the answers of its login, logout and guarded routes, on any server. */
 export class Gatepass<User, Name extends string = string> {
   readonly sessions: SessionManager<object>
   readonly passport: Passport<User, Name>
@@ -75,7 +75,7 @@ export class Gatepass<User, Name extends string = string> {
   readonly #loginRoute: LoginRoute<User, Name>
   readonly #logoutRoute: LogoutRoute<User, Name>
 
-  /** @param origins as browsers see this application; empty: each request's own, from its Host field */
+  /** @param origins as browsers see this application; if empty, the origin of each request comes from its Host field */
   constructor(options: GatepassOptions<User, Name>, origins: readonly string[]) {
     if (options.sessions === undefined || options.users === undefined) {
       throw new UsageError(
@@ -104,7 +104,7 @@ export class Gatepass<User, Name extends string = string> {
     this.#logoutRoute = new LogoutRoute(passport, sessions, ownPages)
   }
 
-  /** The cookies that are set for the application on a connection like this one: for its cookie notice, beside its own. */
+  /** The cookies that Gatepass sets on a connection like this one, for the application's cookie notice. */
   cookiesOf(exchange: Exchange): readonly AnyCookie[] {
     return [
       this.sessions.cookieOf(exchange),
@@ -114,8 +114,8 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * Refuses an unsafe request that a browser may have sent with its user's credentials at the wish of another site; every
-   * other passes. Where `bearer` is configured, what the request says in `Authorization` is looked at here.
+   * Refuses an unsafe request that a page of another site may have made the browser send with the user's credentials. All
+   * others pass. With `bearer`, the credentials in `Authorization` are checked here.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    * @throws {StoreError} if a token cannot be checked
@@ -127,24 +127,24 @@ export class Gatepass<User, Name extends string = string> {
         ? this.passport.identify(exchange, bearer)
         : undefined
     if (safeMethods.has(exchange.method)) return identified
-    return andThen(identified, () => {
-      if (exchange.header('cookie') === undefined) {
-        // Browsers remember a password for Basic and send it by themselves. Only a browser says where a request is from.
-        const byBrowser = authorizationOf(exchange)?.scheme === 'basic' && saysWhereFrom(exchange)
-        return byBrowser ? this.requireSameOrigin(exchange) : undefined
-      }
-      const foreign = this.passport.takesForeignPost(exchange)
-      return andThen(foreign ? undefined : this.requireOwnForm(exchange), () =>
-        // A request that may change something looks its session up when it arrives: a later look-up may find it ended.
-        andThen(this.sessions.open(exchange), () => undefined),
-      )
-    })
+    return identified === undefined ? this.#admitUnsafe(exchange) : identified.then(() => this.#admitUnsafe(exchange))
+  }
+
+  #admitUnsafe(exchange: Exchange): Awaitable<void> {
+    if (exchange.header('cookie') === undefined) {
+      // Browsers remember a password for Basic and send it by themselves. Only a browser says where a request is from.
+      const byBrowser = authorizationOf(exchange)?.scheme === 'basic' && saysWhereFrom(exchange)
+      return byBrowser ? this.requireSameOrigin(exchange) : undefined
+    }
+    const own = this.passport.takesForeignPost(exchange) ? undefined : this.requireOwnForm(exchange)
+    // A request that may change something opens its session when it arrives: a session opened later may have ended since.
+    return andThen(own, () => andThen(this.sessions.open(exchange), () => undefined))
   }
 
   /**
-   * Refuses a request that does not come from our own pages, or a trusted origin's, with or without cookies.
+   * Refuses a request that does not come from our own pages or from those of a trusted origin, with or without cookies.
    *
-   * @param presented a token out of the request's fields; the header field `x-csrf-token` is looked at anyway
+   * @param presented a token from the request's fields. A token in the header field `x-csrf-token` is found without it
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(exchange: Exchange, presented?: unknown): Awaitable<void> {
@@ -152,8 +152,8 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * The same for a request that may have its token in the form field `csrf`. The body is read only where that decides:
-   * with `csrfKeys`, from a browser that says nothing, without the header field.
+   * The same for a request that may have its token in the form field `csrf`. The body is read only if the token decides: with
+   * `csrfKeys`, if the browser says neither `Sec-Fetch-Site` nor `Origin`, and without the header field `x-csrf-token`.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403), and what `exchange.fields` throws at a body that cannot be read
    */
@@ -162,8 +162,8 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * A token for a form field `csrf` or the header field `x-csrf-token`, for browsers that say neither `Sec-Fetch-Site` nor
-   * `Origin`. Bound to the session, or to a cookie before there is one.
+   * A token for the form field `csrf` or the header field `x-csrf-token`, for browsers that say neither `Sec-Fetch-Site` nor
+   * `Origin`. It is bound to the session, or to a cookie if there is no session yet.
    *
    * @throws {UsageError} `ERR_PASSPORT_OPTIONS` without `csrfKeys`
    */
@@ -172,7 +172,7 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * Checks how a route is defined, when it is defined: a misspelt option or strategy is not left for a visitor to find.
+   * Checks the options and strategies of a route when the route is defined, so that the first visitor does not meet the error.
    *
    * @throws {UsageError} `ERR_PASSPORT_OPTIONS`, `ERR_PASSPORT_UNKNOWN_STRATEGY`
    */
@@ -184,14 +184,14 @@ export class Gatepass<User, Name extends string = string> {
     if (route === 'link' && success === undefined) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', 'auth.link() needs `success`', { hint: "{ success: '/account' }" })
     }
-    // Where the way leads to a provider and back, `success` of the callback's route counts.
+    // After a login with a provider, `success` of the callback's route counts.
     if (next === undefined || success !== undefined || strategies.some(({ callback }) => callback !== undefined)) return
-    throw new UsageError('ERR_PASSPORT_OPTIONS', `auth.${route}(): \`next\` counts for nothing without \`success\``, {
+    throw new UsageError('ERR_PASSPORT_OPTIONS', `auth.${route}(): \`next\` has no effect without \`success\``, {
       hint: "Say where to go when the request does not: { success: '/', next: 'next' }.",
     })
   }
 
-  /** Logs in with the first of the named strategies that concludes; `undefined`: logged in, and the route goes on. */
+  /** Logs in with the first of the named strategies that concludes. `undefined`: logged in, and the route goes on. */
   login(
     exchange: Exchange,
     names: Name | readonly Name[],
@@ -201,15 +201,15 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * Begins to add a way to log in to the account of who is logged in, or does it where the strategy concludes at once.
+   * Adds a way to log in to the account of the logged-in user. With a provider, it begins to: the callback completes it.
    *
-   * @throws {UsageError} `ERR_PASSPORT_OPTIONS` for GET: a link on another page would then do it
+   * @throws {UsageError} `ERR_PASSPORT_OPTIONS` for GET, because a link on another page would then do it
    */
   link(exchange: Exchange, name: Name, options: LinkRouteOptions): Promise<Reply | undefined> {
     return this.#loginRoute.link(exchange, name, options)
   }
 
-  /** Lets a request in that proves who it is by itself, and keeps nothing; `undefined`: let in. */
+  /** Lets a request pass whose own credentials prove its user, and keeps no login. `undefined`: it passes. */
   authenticate(
     exchange: Exchange,
     names: Name | readonly Name[],
@@ -219,7 +219,7 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * Ends the session that the cookie or a token names, and says so with a redirect or 204.
+   * Ends the session that the cookie or a token names, and answers with a redirect or 204.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403), and what {@link Passport.logout} throws
    * @throws {UsageError} `ERR_PASSPORT_OPTIONS` for GET
@@ -229,16 +229,16 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * Ends the sessions whose login has ended at a provider, on the provider's word (OpenID Connect Back-Channel Logout 1.0).
+   * Ends the sessions whose login has ended at a provider, when the provider says so (OpenID Connect Back-Channel Logout 1.0).
    *
-   * @throws {ProtocolError} what the strategy refuses the message with (400)
-   * @throws {UsageError} `ERR_STORE_NO_INDEX`; `ERR_PASSPORT_OPTIONS` if the strategy knows no such message
+   * @throws {ProtocolError} the strategy's refusal of the message (400)
+   * @throws {UsageError} `ERR_STORE_NO_INDEX`; `ERR_PASSPORT_OPTIONS` if the strategy does not support such messages
    */
   backChannelLogout(exchange: Exchange, name: Name, options: BackChannelLogoutOptions): Promise<Reply> {
     return this.#logoutRoute.backChannelLogout(exchange, name, options)
   }
 
-  /** `undefined` lets the request pass: a user is logged in, as recently as asked and with the scope that was asked for. */
+  /** `undefined` lets the request pass: a user is logged in, recently enough for `maxAge` and with the required `scope`. */
   requireLogin(exchange: Exchange, options: RequireLoginOptions = {}): Awaitable<Reply | undefined> {
     return this.#guard.requireLogin(exchange, options)
   }

@@ -14,18 +14,18 @@ import { ageOf, CLOCKS_APART, type Failure, type Redirect, type Respond, require
 import { type Attempt, type EndedLogin, type LoginFlow, type Strategy, strategiesByName } from './strategy.ts'
 import { checkUsers, hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
-/** Every strategy that was asked refused, or none felt concerned; what each said is kept in the order of asking. */
+/** Every strategy that was asked refused or passed. The failures stand in the order of asking. */
 export interface Rejection {
   readonly type: 'rejection'
   readonly failures: readonly (Failure & { readonly strategy: string })[]
-  /** That of the first failure which has one, else 401. */
+  /** The status of the first failure that has one, else 401. */
   readonly status: number
   readonly challenges: readonly string[]
   /** The intent of the earlier request that began this login. */
   readonly intent?: LoginIntent
 }
 
-/** What `authenticate` concluded; read it with an exhaustive `switch` on `type`. */
+/** What `authenticate` concluded. Read it with an exhaustive `switch` on `type`. */
 export type Verdict<User> =
   | (Success<User> & {
       readonly strategy: string
@@ -48,12 +48,12 @@ export type Anonymity =
 
 export interface PassportOptions<User, Name extends string = string> {
   users: Users<User>
-  /** Asked by name; names must differ. */
+  /** Routes name them, so their names must differ. */
   strategies: readonly Strategy<NoInfer<User>, Name>[]
   /** Where logins are kept. Leave it out when every request carries its own credentials. */
   sessions?: SessionManager<object>
   /**
-   * Keys of the session data that survive the login of a visitor: a cart, a language. Default none: an attacker who planted
+   * Keys of the session data that survive a login, such as a cart or a language. Default none, because an attacker who planted
    * a session in the browser chose its data. Flash messages always survive.
    */
   carry?: readonly string[]
@@ -79,9 +79,12 @@ interface Finding<User> {
   anonymity: Anonymity | undefined
   /** The verdict on the credentials that the request itself carries. */
   own?: (Success<User> & { readonly strategy?: string }) | Rejection
-  /** The login is this request's own: no store knows of it yet. */
+  /** This request logged in, and the store does not have the login yet. */
   ownLogin?: true
 }
+
+/** The finding, or the look-up that it will come from. */
+type Known<User> = Finding<User> | Promise<User | undefined> | undefined
 
 /** Decides who is making a request, and keeps that in the session. */
 export class Passport<User, Name extends string = string> {
@@ -103,9 +106,9 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Asks the strategies in order until one concludes. Changes nothing but the strategies' own login flows.
+   * Asks the strategies in order until one concludes. It changes only the strategies' own login flows.
    *
-   * @param wish what a login that begins here is for; default to log in, and nothing else
+   * @param wish what a login that begins here is for; default: to log in
    * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`
    */
   async authenticate(
@@ -171,7 +174,7 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Keeps the login in the session, under a new token; a success that does not persist counts for this exchange alone.
+   * Keeps the login in the session, under a new token. A success with `persist: false` counts for this exchange only.
    *
    * @throws {UsageError} `ERR_PASSPORT_NO_SESSIONS`, `ERR_PASSPORT_SUBJECT`; `ERR_PASSPORT_OPTIONS` for a success that was
    *   begun to link
@@ -268,36 +271,45 @@ export class Passport<User, Name extends string = string> {
 
   /** The logged-in user. It is looked up at most once per exchange, without waiting if store and `users.find` answer at once. */
   user(exchange: Exchange): Awaitable<User | undefined> {
-    const known = this.#known(exchange)
+    const { memory } = exchange
+    const known = memory.get(this) as Known<User>
     if (known !== undefined) return known instanceof Promise ? known : known.user
     if (this.#sessions === undefined) return this.#nobody(exchange, 'no-sessions')
-    const user = andThen(this.#sessions.open(exchange), (session) => {
-      const { subject } = session
-      if (subject === undefined) return this.#nobody(exchange, session.absence ?? 'not-logged-in')
-      return andThen(settled(this.#users.find(subject)), (found) => {
-        // A logout or another login may have happened during the lookup.
-        const decided = this.#known(exchange)
-        if (decided !== undefined && !(decided instanceof Promise)) return decided.user
-        if (found === undefined || found === null || found === false) {
-          return this.#ended(exchange, session, 'user-gone')
-        }
-        requireUser('users.find', found)
-        if (this.#users.stamp !== undefined && !hasCurrentStamp(this.#users, found, session.login)) {
-          return this.#ended(exchange, session, 'credentials-changed')
-        }
-        exchange.memory.set(this, { user: found, anonymity: undefined } satisfies Finding<User>)
-        return found
-      })
-    })
+    const opened = this.#sessions.open(exchange)
+    const user =
+      opened instanceof Promise ? opened.then((session) => this.#find(exchange, session)) : this.#find(exchange, opened)
     if (!(user instanceof Promise)) return user
-    // Calls in the meantime share the lookup; after a failure the next one tries again.
-    const { memory } = exchange
+    // Calls in the meantime share the lookup. After a failure the next call tries again.
     const looking = user.catch((error: unknown) => {
       if (memory.get(this) === looking) memory.delete(this)
       throw error
     })
     memory.set(this, looking)
     return looking
+  }
+
+  /** Looks up the user of the session. The login ends if the user is gone or the credentials have changed. */
+  #find(exchange: Exchange, session: Session<object>): Awaitable<User | undefined> {
+    const { subject, absence = 'not-logged-in' } = session
+    if (subject === undefined) return this.#nobody(exchange, absence)
+    const found = settled(this.#users.find(subject))
+    return found instanceof Promise
+      ? found.then((user) => this.#found(exchange, session, user))
+      : this.#found(exchange, session, found)
+  }
+
+  #found(exchange: Exchange, session: Session<object>, found: User | undefined | null | false): User | undefined {
+    // A logout or another login may have happened during the lookup.
+    const decided = this.#known(exchange)
+    if (decided !== undefined && !(decided instanceof Promise)) return decided.user
+    if (found === undefined || found === null || found === false) return this.#ended(exchange, session, 'user-gone')
+    requireUser('users.find', found)
+    // Without stamps, the session's login need not be parsed.
+    if (this.#users.stamp !== undefined && !hasCurrentStamp(this.#users, found, session.login)) {
+      return this.#ended(exchange, session, 'credentials-changed')
+    }
+    exchange.memory.set(this, { user: found, anonymity: undefined } satisfies Finding<User>)
+    return found
   }
 
   /**
@@ -324,8 +336,8 @@ export class Passport<User, Name extends string = string> {
     return this.#sessions && hooksOf(this.#sessions)
   }
 
-  #known(exchange: Exchange): Finding<User> | Promise<User | undefined> | undefined {
-    return exchange.memory.get(this) as Finding<User> | Promise<User | undefined> | undefined
+  #known(exchange: Exchange): Known<User> {
+    return exchange.memory.get(this) as Known<User>
   }
 
   #ended(exchange: Exchange, session: Session<object>, anonymity: Anonymity): undefined {
@@ -405,8 +417,8 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Whether another site's page may post to this address, on behalf of the browser: all of the named strategies say so, or
-   * any if none is named. They send the browser on, and do nothing else.
+   * Whether a page of another site may post to this address: all of the named strategies say so, or one of any if none is
+   * named. Such strategies only send the browser on.
    */
   takesForeignPost(exchange: Exchange, names?: Name | readonly Name[]): boolean {
     const path = pathOf(exchange)
@@ -420,7 +432,7 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * The strategy of this name; `undefined` if there is none any more.
+   * The strategy of this name; `undefined` if it was removed.
    *
    * @param name as `LoginProof.by` has it
    */
@@ -429,14 +441,14 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * The strategies of these names, one at least.
+   * The strategies of these names, at least one.
    *
    * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`, `ERR_PASSPORT_OPTIONS`
    */
   strategies(names: Name | readonly Name[] | undefined): readonly Strategy<User>[] {
     const list: unknown = typeof names === 'string' ? [names] : names
     if (!Array.isArray(list) || list.length === 0) {
-      throw new UsageError('ERR_PASSPORT_OPTIONS', `A strategy is named by its text, and not by ${kindOf(names)}`, {
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `A strategy is named by a text, not by ${kindOf(names)}`, {
         hint: "Name one, 'local', or several: ['local', 'google'].",
       })
     }
@@ -462,7 +474,7 @@ function endedLoginId(strategy: string, sid: string): SessionId {
   return sha256Hex(`gatepass:ended-login:${JSON.stringify([strategy, sid])}`) as SessionId
 }
 
-/** Says nothing of what a strategy may have linked a moment before the session ended. */
+/** A strategy may have linked something a moment before the session ended. The failure does not say whether it did. */
 const LINK_ENDED: Failure = {
   type: 'failure',
   reason: 'expired',

@@ -3,23 +3,23 @@ import { checkOptions, isKeyText, kindOf, type OptionKinds, subjectText, UsageEr
 import type { LoginProof } from '../session/about.ts'
 
 /**
- * How users are found again, and named in a session. The one place where `User` is inferred: write `find` first, since
- * TypeScript reads from top to bottom and `subject` is given what `find` finds.
+ * How users are found again, and named in a session. TypeScript infers `User` from `find`. Write `find` first, because
+ * TypeScript reads from top to bottom and `subject` receives what `find` returns.
  */
 export interface Users<User> {
-  /** The user with this subject, or `undefined` (`null` and `false` will do) if there is none any more: then the login ends. */
+  /** The user with this subject. If the user was removed, return `undefined`, `null` or `false`: then the login ends. */
   find(subject: string): User | undefined | null | false | PromiseLike<User | undefined | null | false>
   /**
-   * Whether `find` always answers at once, as a Map or SQLite does: with a store that does, a user is then looked up at the
-   * first use. Default false: where the browser sent a cookie, the user is there before the handler runs.
+   * Whether `find` always answers without a promise, as a Map or SQLite does. With such a store the user is then looked up at
+   * its first use. Default false: for a request with a cookie, the user is looked up before the handler runs.
    */
   synchronous?: boolean
   /** A stable identifier, typically the primary key; not empty. */
   subject(user: User): string
   /**
-   * Changes with the credentials: when the password was changed, or a counter of that. The stored hash will do too, but
-   * then a hash renewed under stronger parameters ends the other logins. Only a digest is kept. A login made under another
-   * stamp ends, so does one from before stamps were configured.
+   * A text that changes with the credentials, such as the time of the last password change, or a counter. The stored hash works
+   * too, but then a hash that is renewed with stronger parameters ends the other logins. Only a digest is kept. Logins with
+   * another stamp end, and so do logins from before stamps were configured.
    */
   stamp?(user: User): string
 }
@@ -41,7 +41,7 @@ export function subjectOf<User>(users: Users<User>, user: User): string {
   return subjectText('users.subject', users.subject(user))
 }
 
-/** What a login remembers of the credentials: 128 bits of SHA-256, so that a session never holds a password hash. */
+/** The digest of the stamp that a login keeps: 128 bits of SHA-256, so that a session never holds a password hash. */
 export function stampOf<User>(users: Users<User>, user: User): string | undefined {
   if (users.stamp === undefined) return undefined
   const stamp: unknown = users.stamp(user)
@@ -51,7 +51,7 @@ export function stampOf<User>(users: Users<User>, user: User): string | undefine
   })
 }
 
-/** Whether a login was made with the credentials of today; always, where nothing tells when they change. */
+/** Whether a login was made with today's credentials; true for all logins without `users.stamp`. */
 export function hasCurrentStamp<User>(users: Users<User>, user: User, login: LoginProof | undefined): boolean {
   return users.stamp === undefined || stampOf(users, user) === login?.stamp
 }
