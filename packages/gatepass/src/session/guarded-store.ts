@@ -1,5 +1,5 @@
-import { type Awaitable, settled } from '../awaitable.ts'
-import { GatepassError, StoreError } from '../error.ts'
+import type { Awaitable } from '../awaitable.ts'
+import { type ErrorCode, GatepassError, StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
 /**
@@ -15,9 +15,10 @@ export class GuardedStore implements SessionStore {
 
   load(id: SessionId): Awaitable<SessionRecord | undefined> {
     try {
-      return failingAsStore(this.#store.load(id))
+      const answer = this.#store.load(id)
+      return answer && 'then' in answer ? promised(answer) : answer
     } catch (error) {
-      throw storeError(error)
+      throw failed(error)
     }
   }
 
@@ -60,28 +61,43 @@ export class GuardedIndex implements SubjectIndex {
 }
 
 /** Calls a store and turns every error into a {@link StoreError}. */
-export function guarded<T>(call: () => Awaitable<T>, what: string = SESSIONS): Awaitable<T> {
+export function guarded<T>(call: () => Awaitable<T>, what?: string): Awaitable<T> {
   try {
-    return failingAsStore(call(), what)
+    const answer = call()
+    return typeof answer === 'object' && answer !== null && 'then' in answer ? promised(answer, what) : answer
   } catch (error) {
-    throw storeError(error, what)
+    throw failed(error, what)
   }
 }
 
-const SESSIONS = 'session store'
-
-function failingAsStore<T>(answer: Awaitable<T>, what = SESSIONS): Awaitable<T> {
-  const settling = settled(answer)
-  if (!(settling instanceof Promise)) return settling
-  return settling.catch((error: unknown) => {
-    throw storeError(error, what)
-  })
+async function promised<T>(answer: Awaitable<T>, what?: string): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    throw failed(error, what)
+  }
 }
 
-function storeError(error: unknown, what = SESSIONS): GatepassError {
-  if (error instanceof GatepassError) return error
-  return new StoreError('ERR_STORE_UNAVAILABLE', `The ${what} failed`, {
+function failed(error: unknown, what = 'session store'): GatepassError {
+  return storeError(error, () => ({
+    message: `The ${what} failed`,
     hint: 'See the cause. Until it works again, requests that need it are answered with 503.',
-    cause: error,
-  })
+  }))
+}
+
+/** What an error that is not Gatepass's own means to an operator. */
+export interface Failure {
+  /** Default `ERR_STORE_UNAVAILABLE`. */
+  readonly code?: ErrorCode
+  readonly message: string
+  readonly hint: string
+  /** Default: the error itself. */
+  readonly cause?: unknown
+}
+
+/** What a store throws for an error of its driver. An error of Gatepass stays as it is. */
+export function storeError(error: unknown, failureOf: (error: unknown) => Failure): GatepassError {
+  if (error instanceof GatepassError) return error
+  const { code = 'ERR_STORE_UNAVAILABLE', message, hint, cause = error } = failureOf(error)
+  return new StoreError(code, message, { hint, cause })
 }

@@ -1,3 +1,5 @@
+import { StoreError } from '../error.ts'
+
 /** Why an engine cannot be reached: the error's code or class only, because a driver's message may quote data. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown reason'
@@ -9,4 +11,16 @@ export function gaveUpWaiting(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   // mysql2 and the operating system set a code, node-redis has a class, and pg has only the message.
   return reasonOf(error) === 'ETIMEDOUT' || /time-?out/i.test(`${error.constructor.name} ${error.message}`)
+}
+
+/** What `insert` throws for an id that a live record has. */
+export function duplicate(): StoreError {
+  return new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+}
+
+/** What a store throws that finds tables of a later version. */
+export function writtenByLater(table: string, version: number, own: number): StoreError {
+  return new StoreError('ERR_STORE_SCHEMA', `the table ${table} has version ${version}, this is for ${own}`, {
+    hint: 'A later version of Gatepass has used this database. Install that version again.',
+  })
 }

@@ -1,6 +1,7 @@
 import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
 import { isNoSession } from '../session/about.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import { duplicate } from './failure.ts'
 import { sessionCount, sessionLimit, storeClock } from './options.ts'
 
 /** Milliseconds between two rounds of sweeping. */
@@ -143,8 +144,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   }
 
   #refuseDuplicate({ id }: SessionRecord): void {
-    if (this.load(id) === undefined) return
-    throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+    if (this.load(id) !== undefined) throw duplicate()
   }
 
   /** A login is never removed for a new session. Without a note, what counts once could count twice: notes go last. */

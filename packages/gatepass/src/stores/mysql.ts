@@ -1,10 +1,12 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { checkOptions, type OptionKinds, StoreError } from '../error.ts'
+import { checkOptions, type OptionKinds } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import { duplicate } from './failure.ts'
 import { Lookups } from './lookups.ts'
 import {
   countOf,
-  engineOf,
+  duplicateEntry,
+  errnoOf,
   inTransaction,
   type MysqlConnection,
   type MysqlPool,
@@ -13,14 +15,11 @@ import {
   rowsOf,
   type WithPromise,
 } from './mysql/driver.ts'
-import { duplicateEntry, errnoOf } from './mysql/failure.ts'
 import { LOCKS, migrate } from './mysql/schema.ts'
-import { sessionLimit, storeClock, timeLimit } from './options.ts'
+import { sessionLimit, sqlName, storeClock, timeLimit } from './options.ts'
 import type { Connections } from './sql/connections.ts'
-import { Migration } from './sql/migration.ts'
-import { sqlName } from './sql/options.ts'
+import { columns, encodeText, toColumns, toRecord } from './sql/record.ts'
 import { Sweeper } from './sql/sweeper.ts'
-import { decodeText, encodeText } from './sql/text.ts'
 
 export type {
   MysqlConnection,
@@ -33,8 +32,6 @@ export type {
 
 /** How many rows one statement removes at most. */
 const SLICE = 512
-/** Time limit in seconds to make the tables, or to wait for another process that makes them. */
-const MIGRATION_TIMEOUT = 30
 
 export interface MysqlStoreOptions {
   /** A pool of `mysql2` or `mysql2/promise`. */
@@ -74,25 +71,25 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #clock: () => Timestamp
   readonly #connections: Connections<MysqlConnection>
   readonly #table: string
-  readonly #lookups: Lookups<SessionId, SessionRecord> = new Lookups((ids) => this.#loadAll(ids))
+  readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
-  readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: MysqlStoreOptions) {
     checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')
     this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
     this.#clock = storeClock(options.clock)
     this.#connections = mysqlConnections(options, {
-      engine: engineOf(options),
       timeout: timeLimit(options.timeout),
-      migration: this.#migration,
+      migrate: async (connection) => {
+        await migrate(connection, this.#table)
+        this.#sweeper.start()
+      },
     })
   }
 
   async load(id: SessionId): Promise<SessionRecord | undefined> {
-    const record = await this.#lookups.find(id)
-    // A copy, since others may have loaded the same session in this turn.
-    return record && { ...record }
+    const row = await this.#lookups.find(id)
+    return row && toRecord(row)
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -199,7 +196,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
    * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
    */
   migrate(): Promise<void> {
-    return this.#migration.run()
+    return this.#connections.migrate()
   }
 
   /**
@@ -226,21 +223,13 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     this.#sweeper.stop()
   }
 
-  async #migrate(): Promise<void> {
-    await this.#connections.useFor(MIGRATION_TIMEOUT, (connection) => migrate(connection, this.#table))
-    this.#sweeper.start()
-  }
-
-  #loadAll(ids: readonly SessionId[]): Promise<Map<SessionId, SessionRecord>> {
+  #rowsOf(ids: readonly SessionId[]): Promise<Map<SessionId, unknown[]>> {
     const now = this.#clock()
     return this.#connections.use(async (connection) => {
       const { places, values } = listed(ids)
-      const rows = await rowsOf(
-        connection,
-        `SELECT ${columns} FROM \`${this.#table}\` WHERE id IN (${places}) AND expires_at > ?`,
-        [...values, now],
-      )
-      return new Map(rows.map((row) => [toId(row), toRecord(row)]))
+      const sql = `SELECT ${columns} FROM \`${this.#table}\` WHERE id IN (${places}) AND expires_at > ?`
+      const rows = await rowsOf(connection, sql, [...values, now])
+      return new Map(rows.map((row) => [toId(row), row]))
     })
   }
 
@@ -249,16 +238,15 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     if (await this.#tryInsert(connection, record)) return
     const expired = `DELETE FROM \`${this.#table}\` WHERE id = ? AND expires_at <= ?`
     const removed = await countOf(connection, expired, [record.id, this.#clock()])
-    if (removed === 0 || !(await this.#tryInsert(connection, record))) {
-      throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
-    }
+    if (removed === 0 || !(await this.#tryInsert(connection, record))) throw duplicate()
   }
 
   /** @returns false if the id is taken */
   async #tryInsert(connection: MysqlConnection, record: SessionRecord): Promise<boolean> {
     const sql = `INSERT INTO \`${this.#table}\` (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
     try {
-      await countOf(connection, sql, [...toColumns(record), record.expiresAt])
+      const values = toColumns(record).map((value) => (typeof value === 'string' ? Buffer.from(value) : value))
+      await countOf(connection, sql, [...values, record.expiresAt])
       return true
     } catch (error) {
       if (errnoOf(error) === duplicateEntry) return false
@@ -321,28 +309,6 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 }
 
-const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
-
-/** In the order of `columns`. */
-function toColumns(record: SessionRecord): MysqlValue[] {
-  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
-  return [id, handle, version, bytesOrNull(subject), bytes(data), bytes(about), createdAt, seenAt, expiresAt]
-}
-
-function toRecord(row: readonly unknown[]): SessionRecord {
-  return {
-    id: toId(row),
-    handle: String(row[1]),
-    version: Number(row[2]),
-    subject: row[3] === null ? null : text(row[3]),
-    data: text(row[4]),
-    about: text(row[5]),
-    createdAt: Number(row[6]),
-    seenAt: Number(row[7]),
-    expiresAt: Number(row[8]),
-  }
-}
-
 function toId(row: readonly unknown[]): SessionId {
   return String(row[0]) as SessionId
 }
@@ -353,10 +319,6 @@ function bytes(text: string): Buffer {
 
 function bytesOrNull(text: string | null): Buffer | null {
   return text === null ? null : bytes(text)
-}
-
-function text(value: unknown): string {
-  return decodeText(String(value))
 }
 
 /** Pads a list to one of a few lengths by repeating the last id, so that few statements are prepared. */

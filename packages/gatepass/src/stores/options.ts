@@ -1,3 +1,4 @@
+import { UsageError } from '../error.ts'
 import { clockOf, seconds, wholeNumber } from '../number-options.ts'
 import type { Timestamp } from '../session/store.ts'
 
@@ -23,4 +24,12 @@ export function storeClock(clock: (() => Timestamp) | undefined): () => Timestam
 /** The limit of `insertWithin` in a form that every database accepts: at least 1. */
 export function sessionLimit(limit: number): number {
   return limit >= 1 ? Math.min(Math.trunc(limit), MOST_SESSIONS) : 1
+}
+
+/** Checks a name that is put into SQL unquoted: one plain word, short enough for the suffixes that are added. */
+export function sqlName(name: string, option: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]{0,47}$/.test(name)) return name
+  throw new UsageError('ERR_STORE_OPTIONS', `\`${option}\` is not a plain SQL name`, {
+    hint: 'Use letters, digits and underscores, at most 48, and no digit at the start.',
+  })
 }

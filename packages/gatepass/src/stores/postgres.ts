@@ -1,5 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import type {
   ChangeFeed,
   ChangeListener,
@@ -10,23 +10,20 @@ import type {
   Timestamp,
   WriteResult,
 } from '../session/store.ts'
+import { duplicate } from './failure.ts'
 import { Lookups } from './lookups.ts'
-import { sessionLimit, storeClock, timeLimit } from './options.ts'
+import { sessionLimit, sqlName, storeClock, timeLimit } from './options.ts'
 import { engineOf, ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
 import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import type { Connections } from './sql/connections.ts'
-import { Migration } from './sql/migration.ts'
-import { sqlName } from './sql/options.ts'
+import { columns, encodeText, toColumns, toRecord } from './sql/record.ts'
 import { Sweeper } from './sql/sweeper.ts'
-import { decodeText, encodeText } from './sql/text.ts'
 
 export type { PooledPostgresClient, PostgresClient, PostgresPool, PostgresQuery } from './postgres/driver.ts'
 
 /** How many rows one slice of a sweep checks. */
 const SWEEP_SLICE = 500
-/** Time limit in seconds to make the tables, or to wait for another process that makes them. */
-const MIGRATION_TIMEOUT = 30
 
 export interface PostgresStoreOptions {
   /** A `Pool` of `pg`. The store handles its 'error' events for lost idle connections, so they do not end the process. */
@@ -82,10 +79,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #statements: Statements
   readonly #channel: string | null
   readonly #listening: Set<Listening> = new Set()
-  readonly #lookups: Lookups<SessionId, SessionRecord> = new Lookups((ids) => this.#loadAll(ids))
+  readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
   readonly #engine: string
-  readonly #migration: Migration = new Migration(() => this.#migrate())
 
   constructor(options: PostgresStoreOptions) {
     checkOptions('postgresStore()', options, postgresOptions, 'ERR_STORE_OPTIONS')
@@ -100,7 +96,10 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     this.#connections = postgresConnections(options, {
       engine: this.#engine,
       timeout: timeLimit(options.timeout),
-      migration: this.#migration,
+      migrate: async (client) => {
+        await migrate(client, this.#layout)
+        this.#sweeper.start()
+      },
     })
     this.#channel = announce ? `gatepass ${table}` : null
     this.#statements = statementsFor(this.#layout, this.#channel)
@@ -110,9 +109,8 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   async load(id: SessionId): Promise<SessionRecord | undefined> {
-    const record = await this.#lookups.find(id)
-    // A copy, since others may have loaded the same session in this turn.
-    return record && { ...record }
+    const row = await this.#lookups.find(id)
+    return row && toRecord(row)
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -192,7 +190,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
    * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version wrote them, `ERR_STORE_UNAVAILABLE`
    */
   migrate(): Promise<void> {
-    return this.#migration.run()
+    return this.#connections.migrate()
   }
 
   /**
@@ -213,14 +211,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     this.#pool?.removeListener('error', ignore)
   }
 
-  async #migrate(): Promise<void> {
-    await this.#connections.useFor(MIGRATION_TIMEOUT, (client) => migrate(client, this.#layout))
-    this.#sweeper.start()
-  }
-
-  async #loadAll(ids: readonly SessionId[]): Promise<Map<SessionId, SessionRecord>> {
+  async #rowsOf(ids: readonly SessionId[]): Promise<Map<SessionId, unknown[]>> {
     const { rows } = await this.#run(this.#statements.load, [ids, this.#clock()])
-    return new Map(rows.map((row) => [row[0] as SessionId, toRecord(row)]))
+    return new Map(rows.map((row) => [row[0] as SessionId, row]))
   }
 
   async #insertFor(record: SessionRecord, limit: number | null): Promise<number> {
@@ -249,10 +242,6 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 }
 
-function duplicate(): StoreError {
-  return new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
-}
-
 function unannounced(): UsageError {
   return new UsageError('ERR_STORE_OPTIONS', 'this PostgreSQL store does not announce changes', {
     hint: 'Give it `announce: true` and a `pool`, in every process that shares the table.',
@@ -269,7 +258,6 @@ type Statements = ReturnType<typeof statementsFor>
 function statementsFor(layout: Layout, channel: string | null) {
   const { table } = layout
   const sessions = qualified(layout, table)
-  const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
   const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
   const alive = `SELECT CASE WHEN version = $2 THEN 'again' ELSE 'conflict' END FROM ${sessions}
     WHERE id = $1 AND expires_at > $3`
@@ -308,25 +296,4 @@ function statementsFor(layout: Layout, channel: string | null) {
 /** Named after its text, so that two stores on one pool never mean different statements by one name. */
 function statement(text: string): Statement {
   return { name: `gatepass ${sha256Hex(text).slice(0, 32)}`, text }
-}
-
-/** In the order of the columns that `insert` names. */
-function toColumns(record: SessionRecord): unknown[] {
-  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
-  const texts = [subject === null ? null : encodeText(subject), encodeText(data), encodeText(about)]
-  return [id, handle, version, ...texts, createdAt, seenAt, expiresAt]
-}
-
-function toRecord(row: readonly unknown[]): SessionRecord {
-  return {
-    id: row[0] as SessionId,
-    handle: row[1] as string,
-    version: Number(row[2]),
-    subject: row[3] === null ? null : decodeText(row[3] as string),
-    data: decodeText(row[4] as string),
-    about: decodeText(row[5] as string),
-    createdAt: Number(row[6]),
-    seenAt: Number(row[7]),
-    expiresAt: Number(row[8]),
-  }
 }

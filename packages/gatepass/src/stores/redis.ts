@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { randomHandle } from '../crypto/random.ts'
-import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import type {
   ChangeFeed,
   ChangeListener,
@@ -11,7 +11,7 @@ import type {
   Timestamp,
   WriteResult,
 } from '../session/store.ts'
-import { reasonOf } from './failure.ts'
+import { duplicate, reasonOf } from './failure.ts'
 import { Lookups } from './lookups.ts'
 import { sessionLimit, storeClock, timeLimit } from './options.ts'
 import { type NodeClient, type RedisClient, type RedisServerClient, type Topology, topologyOf } from './redis/client.ts'
@@ -252,7 +252,7 @@ function hasSubject(record: SessionRecord): record is OwnedRecord {
 }
 
 function refuseDuplicate(reply: Reply): Reply {
-  if (reply === 'duplicate') throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+  if (reply === 'duplicate') throw duplicate()
   return reply
 }
 

@@ -362,12 +362,16 @@ describe.each(drivers)('a database of %s that is handed in', (_, connect) => {
   })
 })
 
-test('a database that answers with bigints is understood', () => {
+test('a database that answers with bigints or with arrays is understood', () => {
   const record = session({ subject: 'u' })
   const bigints = sqliteStore(new DatabaseSync(':memory:', { readBigInts: true }), { clock })
   bigints.insert(record)
   expect(bigints.load(record.id)).toEqual(record)
   expect(bigints.removeBySubject('u')).toBe(1)
+  const arrays = sqliteStore(new DatabaseSync(':memory:', { returnArrays: true }), { clock })
+  arrays.insert(record)
+  expect(arrays.load(record.id)).toEqual(record)
+  expect(arrays.listBySubject('u')).toEqual([record])
   if (BetterSqlite === undefined) return
   const safe = new BetterSqlite(':memory:') as SqliteDatabase & { defaultSafeIntegers(): void }
   safe.defaultSafeIntegers()

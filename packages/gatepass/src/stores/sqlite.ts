@@ -1,16 +1,17 @@
-import { checkOptions, type OptionKinds, StoreError, UsageError } from '../error.ts'
+import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import { seconds } from '../number-options.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
-import { sessionLimit, storeClock } from './options.ts'
+import { duplicate } from './failure.ts'
+import { storeClock } from './options.ts'
 import {
   type Connection,
+  guarded,
   LockWait,
   nameOf,
   openDatabase,
-  Query,
   quietly,
   type SqliteDatabase,
-  type SqliteRow,
+  type SqliteStatement,
   type SqliteValue,
   setBusyTimeout,
 } from './sqlite/database.ts'
@@ -95,57 +96,64 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 
   load(id: SessionId): SessionRecord | undefined {
-    const row = this.#queries.load.get(id, this.#clock())
-    return row === undefined ? undefined : toRecord(row, id)
+    const row = this.#queries.load(id, this.#clock())
+    return row === undefined ? undefined : toRecord(row as Row)
   }
 
   insert(record: SessionRecord): void {
-    if (this.#queries.insert.run(...toColumns(record), this.#clock()) === 0) {
-      throw new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
-    }
+    const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
+    const values = [id, handle, version, subject, data, about, createdAt, seenAt, expiresAt, expiresAt]
+    if (Number(this.#queries.insert(...values, this.#clock()).changes) === 0) throw duplicate()
   }
 
   replace(record: SessionRecord, expectedVersion: number): WriteResult {
     const { id, subject, data, about, seenAt, expiresAt } = record
-    const { replace, replaceSubject } = this.#queries
     const now = this.#clock()
-    // Writing the subject costs 10 µs for its index, even if it stays the same, and it rarely changes.
-    let changed = replace.run(data, about, seenAt, expiresAt, id, expectedVersion, now, subject)
-    changed ||= replaceSubject.run(data, about, seenAt, expiresAt, subject, id, expectedVersion, now)
-    return changed > 0 ? 'done' : this.#whyNot(id, now)
+    const { changes } = this.#queries.replace(data, about, subject, seenAt, expiresAt, id, expectedVersion, now)
+    return changes > 0 ? 'done' : this.#whyNot(id, now)
   }
 
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): WriteResult {
-    return this.#queries.touch.run(seenAt, expiresAt, id, this.#clock()) > 0 ? 'done' : 'gone'
+    return this.#queries.touch(seenAt, expiresAt, id, this.#clock()).changes > 0 ? 'done' : 'gone'
   }
 
   remove(id: SessionId, expectedVersion?: number): WriteResult {
     if (expectedVersion === undefined) {
-      this.#queries.remove.run(id)
+      this.#queries.remove(id)
       return 'done'
     }
     const now = this.#clock()
-    return this.#queries.removeVersion.run(id, expectedVersion, now) > 0 ? 'done' : this.#whyNot(id, now)
+    return this.#queries.removeVersion(id, expectedVersion, now).changes > 0 ? 'done' : this.#whyNot(id, now)
   }
 
   listBySubject(subject: string): SessionRecord[] {
-    return this.#queries.list.all(subject, this.#clock()).map((row) => toRecord(row, row[8] as SessionId))
+    return (this.#queries.list(subject, this.#clock()) as Row[]).map(toRecord)
   }
 
   removeBySubject(subject: string, except?: SessionId): number {
-    return this.#queries.removeSubject.run(subject, this.#clock(), except ?? null)
+    return Number(this.#queries.removeSubject(subject, this.#clock(), except ?? null).changes)
   }
 
   insertWithin(record: SessionRecord, limit: number): number {
-    if (record.subject === null) {
+    const { subject, handle } = record
+    if (subject === null) {
       this.insert(record)
       return 0
     }
-    const { subject, handle } = record
-    return this.#atomically(() => {
+    const { begin, end, undo, removeSurplus } = this.#queries
+    // A savepoint and not BEGIN, because the application may be in a transaction.
+    begin()
+    try {
       this.insert(record)
-      return this.#queries.removeSurplus.run(subject, this.#clock(), handle, sessionLimit(limit) - 1)
-    })
+      const { changes } = removeSurplus(subject, this.#clock(), handle, limit)
+      end()
+      return Number(changes)
+    } catch (error) {
+      // After some failures SQLite has already rolled back, and the savepoint is gone.
+      quietly(undo)
+      quietly(end)
+      throw error
+    }
   }
 
   /**
@@ -155,9 +163,9 @@ export class SqliteStore implements SessionStore, SubjectIndex {
    */
   sweep(): boolean {
     const now = this.#clock()
-    const deleted = this.#queries.sweep.run(now, now, SWEEP_SLICE)
-    const postponed = this.#queries.postpone.run(now, now, SWEEP_SLICE)
-    return deleted + postponed >= SWEEP_SLICE
+    const deleted = this.#queries.sweep(now, now, SWEEP_SLICE).changes
+    const postponed = this.#queries.postpone(now, now, SWEEP_SLICE).changes
+    return Number(deleted) + Number(postponed) >= SWEEP_SLICE
   }
 
   /** Stops sweeping, and closes the database if the store opened it. A second call does nothing. */
@@ -183,40 +191,19 @@ export class SqliteStore implements SessionStore, SubjectIndex {
    * the write would still find none.
    */
   #whyNot(id: SessionId, now: Timestamp): WriteResult {
-    return this.#queries.exists.get(id, now) === undefined ? 'gone' : 'conflict'
-  }
-
-  /** Uses a savepoint and not BEGIN, because the application may be in a transaction. `work` must begin with a write. */
-  #atomically<T>(work: () => T): T {
-    const { begin, end, undo } = this.#queries
-    begin.run()
-    try {
-      const result = work()
-      end.run()
-      return result
-    } catch (error) {
-      // After some failures SQLite has already rolled back, and the savepoint is gone.
-      quietly(() => undo.run())
-      quietly(() => end.run())
-      throw error
-    }
+    return this.#queries.exists(id, now) === undefined ? 'gone' : 'conflict'
   }
 
   #sweepIn(milliseconds: number): void {
-    this.#sweeper = setTimeout(() => this.#sweepOn(), milliseconds).unref()
-  }
-
-  #sweepOn(): void {
-    this.#sweepIn(this.#sweepQuietly() ? SWEEP_PAUSE : SWEEP_INTERVAL)
-  }
-
-  /** Ignores a failure, because no caller waits for a sweep. The next sweep tries again. */
-  #sweepQuietly(): boolean {
-    try {
-      return this.sweep()
-    } catch {
-      return false
+    const sweep = () => {
+      let more = false
+      // Ignores a failure, because no caller waits for a sweep. The next sweep tries again.
+      quietly(() => {
+        more = this.sweep()
+      })
+      this.#sweepIn(more ? SWEEP_PAUSE : SWEEP_INTERVAL)
     }
+    this.#sweeper = setTimeout(sweep, milliseconds).unref()
   }
 }
 
@@ -231,54 +218,86 @@ type Queries = ReturnType<typeof prepareQueries>
 
 function prepareQueries(connection: Connection, table: string) {
   const sessions = `"${table}"`
-  const columns = 'version, handle, subject, data, about, created_at, seen_at, expires_at'
+  const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
   const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
-  const change = 'version = version + 1, data = ?, about = ?, seen_at = ?, expires_at = ?'
   const version = 'id = ? AND version = ? AND expires_at > ?'
   const due = `(SELECT rowid FROM ${sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ?)`
-  const query = (sql: string) => new Query(connection, sql)
+  const read = (sql: string) => query(connection, 'get', sql)
+  const write = (sql: string) => query(connection, 'run', sql)
   return {
-    load: query(`SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`),
-    exists: query(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),
+    load: read(`SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`),
+    exists: read(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),
+    list: query(
+      connection,
+      'all',
+      `SELECT ${columns} FROM ${sessions} WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`,
+    ),
     // Replaces an expired record that is not swept yet. If the record is live, no row is changed.
-    insert: query(`INSERT INTO ${sessions} (${columns}, id, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    insert: write(`INSERT INTO ${sessions} (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET (${columns}, due_at) = (${overwritten}, excluded.due_at) WHERE expires_at <= ?`),
-    replace: query(`UPDATE ${sessions} SET ${change} WHERE ${version} AND subject IS ?`),
-    replaceSubject: query(`UPDATE ${sessions} SET ${change}, subject = ? WHERE ${version}`),
-    touch: query(`UPDATE ${sessions} SET seen_at = max(seen_at, ?), expires_at = max(expires_at, ?)
+    replace: write(`UPDATE ${sessions} SET version = version + 1,
+      data = ?, about = ?, subject = ?, seen_at = ?, expires_at = ? WHERE ${version}`),
+    touch: write(`UPDATE ${sessions} SET seen_at = max(seen_at, ?), expires_at = max(expires_at, ?)
       WHERE id = ? AND expires_at > ?`),
-    remove: query(`DELETE FROM ${sessions} WHERE id = ?`),
-    removeVersion: query(`DELETE FROM ${sessions} WHERE ${version}`),
-    list: query(`SELECT ${columns}, id FROM ${sessions} WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`),
-    removeSubject: query(`DELETE FROM ${sessions} WHERE subject = ? AND expires_at > ? AND id IS NOT ?`),
-    removeSurplus: query(`WITH others AS (SELECT id, handle, created_at FROM ${sessions}
+    remove: write(`DELETE FROM ${sessions} WHERE id = ?`),
+    removeVersion: write(`DELETE FROM ${sessions} WHERE ${version}`),
+    removeSubject: write(`DELETE FROM ${sessions} WHERE subject = ? AND expires_at > ? AND id IS NOT ?`),
+    // The last value is the limit, which may be any number.
+    removeSurplus: write(`WITH others AS (SELECT id, handle, created_at FROM ${sessions}
         WHERE subject = ? AND expires_at > ? AND handle <> ?),
-      surplus AS (SELECT handle FROM others GROUP BY handle ORDER BY max(created_at) DESC LIMIT -1 OFFSET ?)
+      surplus AS (SELECT handle FROM others GROUP BY handle ORDER BY max(created_at) DESC
+        LIMIT -1 OFFSET max(CAST(? AS INTEGER), 1) - 1)
       DELETE FROM ${sessions} WHERE id IN (SELECT id FROM others WHERE handle IN surplus)`),
-    sweep: query(`DELETE FROM ${sessions} WHERE expires_at <= ? AND rowid IN ${due}`),
-    postpone: query(`UPDATE ${sessions} SET due_at = expires_at WHERE expires_at > ? AND rowid IN ${due}`),
-    begin: query('SAVEPOINT gatepass'),
-    end: query('RELEASE gatepass'),
-    undo: query('ROLLBACK TO gatepass'),
+    sweep: write(`DELETE FROM ${sessions} WHERE expires_at <= ? AND rowid IN ${due}`),
+    postpone: write(`UPDATE ${sessions} SET due_at = expires_at WHERE expires_at > ? AND rowid IN ${due}`),
+    begin: write('SAVEPOINT gatepass'),
+    end: write('RELEASE gatepass'),
+    undo: write('ROLLBACK TO gatepass'),
   }
 }
 
-/** The values in the order of the columns of `insert`. */
-function toColumns(record: SessionRecord): SqliteValue[] {
-  const { version, handle, subject, data, about, createdAt, seenAt, expiresAt, id } = record
-  return [version, handle, subject, data, about, createdAt, seenAt, expiresAt, id, expiresAt]
+/** Prepares a statement. Its failures are store errors, and it waits for the lock of another program as LockWait decides. */
+function query<Method extends keyof SqliteStatement>(
+  { database, name, lock }: Connection,
+  method: Method,
+  sql: string,
+): (...parameters: SqliteValue[]) => ReturnType<SqliteStatement[Method]> {
+  const statement = guarded(name, () => database.prepare(sql))
+  // An owner can set a database to answer in arrays.
+  if ('setReturnArrays' in statement && typeof statement.setReturnArrays === 'function') {
+    statement.setReturnArrays(false)
+  }
+  // A savepoint needs no lock, so its success does not show that the lock is free.
+  const takesLock = /^(?:INSERT|UPDATE|DELETE|WITH)/.test(sql)
+  return (...parameters) => {
+    const attempt = () => statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
+    try {
+      if (lock.over) return takesLock ? lock.write(attempt) : lock.read(attempt)
+      return statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
+    } catch (error) {
+      return guarded(name, () => lock.retry(error, attempt))
+    }
+  }
 }
 
-function toRecord(row: SqliteRow, id: SessionId): SessionRecord {
+/** A database may be set to answer with bigints. */
+interface Row extends Pick<SessionRecord, 'id' | 'handle' | 'subject' | 'data' | 'about'> {
+  readonly version: number | bigint
+  readonly created_at: number | bigint
+  readonly seen_at: number | bigint
+  readonly expires_at: number | bigint
+}
+
+function toRecord(row: Row): SessionRecord {
   return {
-    id,
-    version: Number(row[0]),
-    handle: row[1] as string,
-    subject: row[2] as string | null,
-    data: row[3] as string,
-    about: row[4] as string,
-    createdAt: Number(row[5]),
-    seenAt: Number(row[6]),
-    expiresAt: Number(row[7]),
+    id: row.id,
+    handle: row.handle,
+    version: Number(row.version),
+    subject: row.subject,
+    data: row.data,
+    about: row.about,
+    createdAt: Number(row.created_at),
+    seenAt: Number(row.seen_at),
+    expiresAt: Number(row.expires_at),
   }
 }

@@ -1,7 +1,6 @@
 import { UsageError } from '../../error.ts'
-import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
-import type { Migration } from '../sql/migration.ts'
-import { mysqlErrors } from './failure.ts'
+import { Connections, type ConnectionsOptions, type Lease, SingleConnection } from '../sql/connections.ts'
+import type { ServerErrors } from '../sql/failure.ts'
 
 /** A statement as `mysql2` takes it. */
 export interface MysqlQuery {
@@ -43,17 +42,13 @@ export interface MysqlSource {
   readonly connection?: MysqlConnection | WithPromise<MysqlConnection>
 }
 
-/** The settings of a store's connections. */
-export interface MysqlRules {
-  readonly engine: string
-  /** Seconds. */
-  readonly timeout: number
-  readonly migration: Migration
-}
-
-export function mysqlConnections(source: MysqlSource, rules: MysqlRules): Connections<MysqlConnection> {
+export function mysqlConnections(
+  source: MysqlSource,
+  rules: Pick<ConnectionsOptions<MysqlConnection>, 'timeout' | 'migrate'>,
+): Connections<MysqlConnection> {
   return new Connections({
     ...rules,
+    engine: engineOf(source),
     lend: lender(source),
     errors: mysqlErrors,
     ask: (connection) => rowsOf(connection, 'SELECT 1'),
@@ -61,7 +56,7 @@ export function mysqlConnections(source: MysqlSource, rules: MysqlRules): Connec
 }
 
 /** The server's name in error messages: its address, as far as the pool or connection knows it. */
-export function engineOf({ pool, connection }: MysqlSource): string {
+function engineOf({ pool, connection }: MysqlSource): string {
   const config = configOf(pool ?? connection)
   if (config === undefined) return 'the MySQL server'
   const { host = 'localhost', port = 3306, database, socketPath } = config
@@ -137,4 +132,23 @@ export async function inTransaction<T>(connection: MysqlConnection, work: () => 
     await connection.query({ sql: 'ROLLBACK', rowsAsArray: true })
     throw error
   }
+}
+
+export const duplicateEntry = 1062
+export const noSuchTable = 1146
+
+/** The error number that the server sent, if it did. */
+export function errnoOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('sqlState' in error) || !('errno' in error)) return undefined
+  return typeof error.errno === 'number' ? error.errno : undefined
+}
+
+/** They name no data, because every value is a parameter. */
+const mysqlErrors: ServerErrors = {
+  codeOf: errnoOf,
+  isRefusal: (error) => errnoOf(error) !== undefined && (error as { fatal?: unknown }).fatal !== true,
+  // ER_LOCK_DEADLOCK, and ER_CHECKREAD of a MariaDB with innodb_snapshot_isolation.
+  passing: new Set([1213, 1020]),
+  // ER_DISK_FULL and ER_RECORD_FILE_FULL.
+  full: new Set([1021, 1114]),
 }

@@ -1,6 +1,6 @@
 import { StoreError, UsageError } from '../../error.ts'
-import { countOf, type MysqlConnection, rowsOf } from './driver.ts'
-import { errnoOf, noSuchTable } from './failure.ts'
+import { writtenByLater } from '../failure.ts'
+import { countOf, errnoOf, type MysqlConnection, noSuchTable, rowsOf } from './driver.ts'
 
 /** Rows of the table of locks. Subjects with different rows never wait for each other. */
 export const LOCKS = 256
@@ -56,20 +56,12 @@ async function storedVersion(connection: MysqlConnection, table: string): Promis
   try {
     const [row] = await rowsOf(connection, `SELECT version FROM \`${table}_schema\``)
     const version = Number(row?.[0] ?? 0)
-    if (version > migrations.length) throw writtenByLater(table, version)
+    if (version > migrations.length) throw writtenByLater(table, version, migrations.length)
     return version
   } catch (error) {
     if (errnoOf(error) === noSuchTable) return 0
     throw error
   }
-}
-
-function writtenByLater(table: string, version: number): StoreError {
-  return new StoreError(
-    'ERR_STORE_SCHEMA',
-    `the table ${table} has version ${version}, this is for ${migrations.length}`,
-    { hint: 'A later version of Gatepass has used this database: install that version again.' },
-  )
 }
 
 function stillLocked(table: string): StoreError {

@@ -1,7 +1,6 @@
 import { UsageError } from '../../error.ts'
-import { Connections, type Lease, SingleConnection } from '../sql/connections.ts'
-import type { Migration } from '../sql/migration.ts'
-import { postgresErrors } from './failure.ts'
+import { Connections, type ConnectionsOptions, type Lease, SingleConnection } from '../sql/connections.ts'
+import type { ServerErrors } from '../sql/failure.ts'
 
 /** A statement for `pg`. With a name it is parsed and planned once per connection. */
 export interface PostgresQuery {
@@ -45,15 +44,10 @@ export interface PostgresSource {
   readonly client?: PostgresClient
 }
 
-/** The settings of a store's connections. */
-export interface PostgresRules {
-  readonly engine: string
-  /** Seconds. */
-  readonly timeout: number
-  readonly migration: Migration
-}
-
-export function postgresConnections(source: PostgresSource, rules: PostgresRules): Connections<PostgresClient> {
+export function postgresConnections(
+  source: PostgresSource,
+  rules: Pick<ConnectionsOptions<PostgresClient>, 'engine' | 'timeout' | 'migrate'>,
+): Connections<PostgresClient> {
   return new Connections({ ...rules, lend: lender(source), errors: postgresErrors, ask })
 }
 
@@ -117,3 +111,23 @@ async function lendFrom(pool: PostgresPool): Promise<Lease<PostgresClient>> {
  * and the next one gets another connection.
  */
 export function ignore(): void {}
+
+/** SQLSTATE, if the server has sent one. */
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('severity' in error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+const postgresErrors: ServerErrors = {
+  codeOf,
+  isRefusal: (error) => codeOf(error) !== undefined && (error as { severity?: unknown }).severity === 'ERROR',
+  // Serialization failure and deadlock (PostgreSQL, appendix A).
+  passing: new Set(['40001', '40P01']),
+  // disk_full
+  full: new Set(['53100']),
+  // The detail of an integrity violation quotes the row, and the row holds what the application keeps in a session.
+  withoutData(error) {
+    if (codeOf(error)?.startsWith('23')) Object.assign(error as Error, { detail: undefined })
+    return error
+  },
+}

@@ -1,4 +1,5 @@
-import { StoreError, UsageError } from '../../error.ts'
+import { UsageError } from '../../error.ts'
+import { writtenByLater } from '../failure.ts'
 import type { PostgresClient } from './driver.ts'
 
 /** Names as SQL takes them, and how the table is to be made if it is not there. */
@@ -69,16 +70,8 @@ async function storedVersion(client: PostgresClient, layout: Layout): Promise<nu
   if (found.length === 0) return 0
   const [row] = await run(client, `SELECT version FROM ${versionTable(layout)}`)
   const version = Number(row?.[0] ?? 0)
-  if (version > migrations.length) throw writtenByLater(layout, version)
+  if (version > migrations.length) throw writtenByLater(layout.table, version, migrations.length)
   return version
-}
-
-function writtenByLater({ table }: Layout, version: number): StoreError {
-  return new StoreError(
-    'ERR_STORE_SCHEMA',
-    `the table ${table} has version ${version}, this is for ${migrations.length}`,
-    { hint: 'A later version of Gatepass has used this database: install that version again.' },
-  )
 }
 
 function versionTable(layout: Layout): string {

@@ -1,8 +1,9 @@
-import { GatepassError, StoreError } from '../../error.ts'
+import { StoreError } from '../../error.ts'
+import { type Failure, storeError } from '../../session/guarded-store.ts'
 import { Circuit } from '../circuit.ts'
 import { reasonOf } from '../failure.ts'
 import type { Topology } from './client.ts'
-import { foreign } from './record.ts'
+import { FOREIGN } from './record.ts'
 import { type Operation, script, scriptName } from './script.ts'
 
 /** A reply as the script gives it. */
@@ -82,7 +83,7 @@ export class Engine {
     try {
       return await this.#withinTime(server, { circuit, admitted }, sending)
     } catch (error) {
-      throw storeError(error, this.topology.nameOf(server))
+      throw storeError(error, () => failureOf(error, this.topology.nameOf(server)))
     }
   }
 
@@ -131,7 +132,8 @@ export class Engine {
 
   #tooLate(server: string): StoreError {
     const time = `${this.#timeout / 1000} s`
-    return unavailable(`${this.topology.nameOf(server)} did not answer within ${time}`)
+    const message = `${this.topology.nameOf(server)} did not answer within ${time}`
+    return new StoreError('ERR_STORE_UNAVAILABLE', message, { hint: UNACKNOWLEDGED })
   }
 
   #notConnected(server: string): StoreError {
@@ -165,29 +167,20 @@ function flat(reply: unknown): readonly string[] {
   return Object.entries((reply ?? {}) as Record<string, string>).flat()
 }
 
-function storeError(error: unknown, engine: string): GatepassError {
-  if (error instanceof GatepassError) return error
+function failureOf(error: unknown, engine: string): Failure {
   const message = messageOf(error)
-  if (/\bOOM\b/.test(message)) return full(engine, error)
-  if (message.includes('GATEPASS_FORMAT') || message.startsWith('WRONGTYPE')) return foreign(error)
+  if (/\bOOM\b/.test(message)) {
+    const hint =
+      'Raise `maxmemory`. Never change `maxmemory-policy` from noeviction: it would log people out at random.'
+    return { code: 'ERR_STORE_FULL', message: `${engine} has no memory left`, hint }
+  }
+  if (message.includes('GATEPASS_FORMAT') || message.startsWith('WRONGTYPE')) return FOREIGN
   const [, word] = /^([A-Z]{3,}) /.exec(message) ?? []
   const what = word === undefined ? `cannot be reached: ${reasonOf(error)}` : `answered with ${word}`
-  return unavailable(`${engine} ${what}`, withoutArguments(error))
+  return { message: `${engine} ${what}`, hint: UNACKNOWLEDGED, cause: withoutArguments(error) }
 }
 
-function full(engine: string, cause: unknown): StoreError {
-  return new StoreError('ERR_STORE_FULL', `${engine} has no memory left`, {
-    hint: 'Raise `maxmemory`. Never change `maxmemory-policy` from noeviction: it would log people out at random.',
-    cause,
-  })
-}
-
-function unavailable(message: string, cause?: unknown): StoreError {
-  return new StoreError('ERR_STORE_UNAVAILABLE', message, {
-    hint: 'Nothing was acknowledged, though a write may have happened. The request can be repeated.',
-    cause,
-  })
-}
+const UNACKNOWLEDGED = 'Nothing was acknowledged, though a write may have happened. The request can be repeated.'
 
 /** A server that does not know a command quotes what came with it, and that may be what the application keeps in a session. */
 function withoutArguments(error: unknown): unknown {

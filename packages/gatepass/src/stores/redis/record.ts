@@ -23,7 +23,7 @@ export function bytesOf(subject: string | null): string {
 export function decodeRecord(id: SessionId, text: string): SessionRecord {
   const start = text.indexOf('\n') + 1
   const [version, , handle = '', expiresAt, seenAt, createdAt, , , chars, about] = text.slice(0, start).split(' ')
-  if (about === undefined) throw foreign()
+  if (about === undefined) throw new StoreError(FOREIGN.code, FOREIGN.message, { hint: FOREIGN.hint })
   const afterSubject = start + (chars === '-' ? 0 : Number(chars))
   const afterAbout = afterSubject + Number(about)
   return {
@@ -39,9 +39,9 @@ export function decodeRecord(id: SessionId, text: string): SessionRecord {
   }
 }
 
-export function foreign(cause?: unknown): StoreError {
-  return new StoreError('ERR_STORE_SCHEMA', 'A key of the session store holds something else than a session', {
-    hint: 'Another program, or a later version of Gatepass, writes under the same `prefix`: give each its own.',
-    cause,
-  })
-}
+/** What a value means that no store of this version has written. */
+export const FOREIGN = {
+  code: 'ERR_STORE_SCHEMA',
+  message: 'A key of the session store holds something else than a session',
+  hint: 'Another program, or a later version of Gatepass, writes under the same `prefix`: give each its own.',
+} as const

@@ -1,8 +1,8 @@
 import { StoreError } from '../../error.ts'
+import { storeError } from '../../session/guarded-store.ts'
 import { Circuit } from '../circuit.ts'
 import { gaveUpWaiting } from '../failure.ts'
-import { persistently, type ServerErrors, storeError } from './failure.ts'
-import type { Migration } from './migration.ts'
+import { failureOf, persistently, type ServerErrors } from './failure.ts'
 
 /** A connection that is lent for one piece of work. The borrower must call one of the two methods. */
 export interface Lease<Connection> {
@@ -15,6 +15,8 @@ export interface Lease<Connection> {
 
 /** Time limit for an answer that needs neither table nor lock, in seconds. */
 const PLAIN_ANSWER = 0.25
+/** Time limit in seconds to make the tables, or to wait for another process that makes them. */
+const MIGRATION_TIMEOUT = 30
 
 export type Work<Connection, T> = (connection: Connection) => Promise<T>
 
@@ -25,8 +27,8 @@ export interface ConnectionsOptions<Connection> {
   errors: ServerErrors
   /** Time limit of one piece of work in seconds, including the wait for tables and for a connection. */
   timeout: number
-  /** Makes the tables before the first piece of work. */
-  migration: Migration
+  /** Makes the tables. It runs before the first piece of work. */
+  migrate(connection: Connection): Promise<void>
   /** Runs the simplest query that a server can answer. */
   ask(connection: Connection): Promise<unknown>
 }
@@ -38,6 +40,8 @@ export interface ConnectionsOptions<Connection> {
 export class Connections<Connection> {
   readonly #options: ConnectionsOptions<Connection>
   readonly #circuit: Circuit
+  #migrating: Promise<void> | undefined
+  #migrated = false
   /** Pending while a plain query finds out whether the server still answers. */
   #doubt: Promise<void> | undefined
 
@@ -53,12 +57,12 @@ export class Connections<Connection> {
    *   may not have been done
    */
   async use<T>(work: Work<Connection, T>): Promise<T> {
-    const { engine, errors, timeout, migration } = this.#options
+    const { engine, errors, timeout } = this.#options
     if (this.#doubt !== undefined) await this.#doubt
     const admitted = this.#circuit.admit()
     const limit = new TimeLimit(timeout, engine)
     try {
-      if (!migration.done) await limit.race(migration.run())
+      if (!this.#migrated) await limit.race(this.migrate())
       const again: Work<Connection, T> = (connection) => persistently(errors, () => work(connection))
       const result = await this.#finish(await this.#lend(limit), again, limit)
       this.#circuit.answered()
@@ -66,20 +70,32 @@ export class Connections<Connection> {
     } catch (error) {
       if (limit.passed || (!errors.isRefusal(error) && gaveUpWaiting(error))) this.#unanswered(admitted)
       else this.#circuit.answered()
-      throw storeError(errors, error, engine)
+      throw storeError(error, () => failureOf(errors, error, engine))
     } finally {
       limit.end()
     }
   }
 
+  /** Makes the tables once. Calls while it runs share it. If it fails, the next call tries again. */
+  async migrate(): Promise<void> {
+    this.#migrating ??= this.#useFor(MIGRATION_TIMEOUT, this.#options.migrate)
+    try {
+      await this.#migrating
+      this.#migrated = true
+    } catch (error) {
+      this.#migrating = undefined
+      throw error
+    }
+  }
+
   /** Runs `work` with its own time limit, and before the tables exist. Its failure does not count as silence of the server. */
-  async useFor<T>(seconds: number, work: Work<Connection, T>): Promise<T> {
+  async #useFor<T>(seconds: number, work: Work<Connection, T>): Promise<T> {
     const { engine, errors } = this.#options
     const limit = new TimeLimit(seconds, engine)
     try {
       return await this.#finish(await this.#lend(limit), work, limit)
     } catch (error) {
-      throw storeError(errors, error, engine)
+      throw storeError(error, () => failureOf(errors, error, engine))
     } finally {
       limit.end()
     }
@@ -88,7 +104,7 @@ export class Connections<Connection> {
   /** Asks a plain query after a timeout, because work that waits for a lock gets no answer from a healthy server either. */
   #unanswered(admitted: number): void {
     if (!this.#circuit.silent(admitted)) return
-    const asked = this.useFor(PLAIN_ANSWER, this.#options.ask).then(
+    const asked = this.#useFor(PLAIN_ANSWER, this.#options.ask).then(
       () => this.#circuit.answered(),
       () => {},
     )

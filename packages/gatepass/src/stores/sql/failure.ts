@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GatepassError, StoreError } from '../../error.ts'
+import type { Failure } from '../../session/guarded-store.ts'
 import { reasonOf } from '../failure.ts'
 
 /** How to read the errors of a server. */
@@ -32,20 +32,15 @@ export async function persistently<T>(errors: ServerErrors, work: () => Promise<
   }
 }
 
-/** What a store throws for an error of its driver, which stays the cause. */
-export function storeError(errors: ServerErrors, error: unknown, engine: string): GatepassError {
-  if (error instanceof GatepassError) return error
+/** What an error of a driver means. */
+export function failureOf(errors: ServerErrors, error: unknown, engine: string): Failure {
   const code = errors.codeOf(error)
   const cause = errors.withoutData === undefined ? error : errors.withoutData(error)
   if (code !== undefined && errors.full.has(code)) {
-    return new StoreError('ERR_STORE_FULL', `${engine} has no room left`, {
-      hint: 'Its disk is full, and nothing was stored. See the cause.',
-      cause,
-    })
+    const hint = 'Its disk is full, and nothing was stored. See the cause.'
+    return { code: 'ERR_STORE_FULL', message: `${engine} has no room left`, hint, cause }
   }
   const what = code === undefined ? `cannot be reached: ${reasonOf(error)}` : `answered with ${code}`
-  return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} ${what}`, {
-    hint: 'See the cause; until it works again, requests that need a session are answered with 503.',
-    cause,
-  })
+  const hint = 'See the cause; until it works again, requests that need a session are answered with 503.'
+  return { message: `${engine} ${what}`, hint, cause }
 }

@@ -1,5 +1,6 @@
 import { closeSync, fchmodSync, openSync } from 'node:fs'
-import { GatepassError, StoreError, UsageError } from '../../error.ts'
+import { StoreError, UsageError } from '../../error.ts'
+import { type Failure, storeError } from '../../session/guarded-store.ts'
 
 /** A value that the store binds to a parameter. */
 export type SqliteValue = string | number | null
@@ -17,9 +18,6 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement
   close(): unknown
 }
-
-/** One row, its columns in the order of the SELECT. */
-export type SqliteRow = readonly unknown[]
 
 /** A database as the store uses it. */
 export interface Connection {
@@ -111,7 +109,8 @@ const sleeping: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBu
 export class LockWait {
   readonly #database: SqliteDatabase
   readonly #longest: number
-  #over = false
+  /** Whether a wait has failed and no write has succeeded since. */
+  over = false
 
   /** @param longest seconds that the first statement waits, in addition to the connection's own busy timeout */
   constructor(database: SqliteDatabase, longest: number) {
@@ -119,21 +118,16 @@ export class LockWait {
     this.#longest = longest * 1000
   }
 
-  /** Whether a wait has failed and no write has succeeded since. */
-  get over(): boolean {
-    return this.#over
-  }
-
   /** Runs a statement that writes. */
   write<T>(statement: () => T): T {
     const result = this.read(statement)
-    this.#over = false
+    this.over = false
     return result
   }
 
   /** Runs a statement that takes no write lock. Its success does not end the state {@link over}. */
   read<T>(statement: () => T): T {
-    if (this.#over) return withoutTimeout(this.#database, statement)
+    if (this.over) return withoutTimeout(this.#database, statement)
     try {
       return statement()
     } catch (error) {
@@ -141,13 +135,14 @@ export class LockWait {
     }
   }
 
-  /** Repeats a statement that failed because of the lock, until the time limit. */
+  /** Repeats a statement that failed because of the lock, until the time limit. Throws at once where a wait is over. */
   retry<T>(failure: unknown, statement: () => T): T {
+    if (this.over) throw failure
     const end = performance.now() + this.#longest
     for (let last = failure; ; ) {
       if (!isBusy(last)) throw last
-      this.#over = performance.now() >= end
-      if (this.#over) throw last
+      this.over = performance.now() >= end
+      if (this.over) throw last
       // SQLite's own wait tries eight times in 100 ms, which is too rarely among several busy processes.
       Atomics.wait(sleeping, 0, 0, LOOK_AGAIN)
       try {
@@ -160,7 +155,7 @@ export class LockWait {
 }
 
 function withoutTimeout<T>(database: SqliteDatabase, statement: () => T): T {
-  const timeout = Number(columns(database.prepare('PRAGMA busy_timeout').get())[0])
+  const timeout = Number(firstOf(database.prepare('PRAGMA busy_timeout').get()))
   if (timeout === 0) return statement()
   setBusyTimeout(database, 0)
   try {
@@ -175,67 +170,12 @@ export function setBusyTimeout(database: SqliteDatabase, milliseconds: number): 
   database.exec(`PRAGMA busy_timeout = ${milliseconds}`)
 }
 
-/** A prepared statement whose failures are store errors. */
-export class Query {
-  readonly #statement: SqliteStatement
-  readonly #name: string
-  readonly #lock: LockWait
-  readonly #writes: boolean
-
-  constructor({ database, name, lock }: Connection, sql: string) {
-    this.#statement = guarded(name, () => database.prepare(sql))
-    this.#name = name
-    this.#lock = lock
-    this.#writes = /^(?:INSERT|UPDATE|DELETE|WITH)/.test(sql)
-    if (sql.startsWith('SELECT')) answerInArrays(this.#statement)
-  }
-
-  // This and `run` try the plain statement first, because every request takes this path.
-  get(...parameters: SqliteValue[]): SqliteRow | undefined {
-    let row: unknown
-    try {
-      row = this.#lock.over ? this.#waiting('get', parameters) : this.#statement.get(...parameters)
-    } catch (error) {
-      row = this.#retry(error, 'get', parameters)
-    }
-    return row === undefined ? undefined : columns(row)
-  }
-
-  all(...parameters: SqliteValue[]): SqliteRow[] {
-    return guarded(this.#name, () => this.#waiting('all', parameters).map(columns))
-  }
-
-  /** @returns how many rows were changed */
-  run(...parameters: SqliteValue[]): number {
-    let result: Result<'run'>
-    try {
-      result = this.#lock.over ? this.#waiting('run', parameters) : this.#statement.run(...parameters)
-    } catch (error) {
-      result = this.#retry(error, 'run', parameters)
-    }
-    return Number(result.changes)
-  }
-
-  #waiting<Method extends keyof SqliteStatement>(method: Method, parameters: SqliteValue[]): Result<Method> {
-    const statement = () => this.#statement[method](...parameters) as Result<Method>
-    return this.#writes ? this.#lock.write(statement) : this.#lock.read(statement)
-  }
-
-  #retry<Method extends 'get' | 'run'>(failure: unknown, method: Method, parameters: SqliteValue[]): Result<Method> {
-    if (this.#lock.over) throw storeError(failure, this.#name)
-    const statement = () => this.#statement[method](...parameters) as Result<Method>
-    return guarded(this.#name, () => this.#lock.retry(failure, statement))
-  }
-}
-
-type Result<Method extends keyof SqliteStatement> = ReturnType<SqliteStatement[Method]>
-
 /** Runs `work` and turns its errors into store errors. */
 export function guarded<T>(name: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    throw storeError(error, name)
+    throw storeError(error, () => failureOf(error, name))
   }
 }
 
@@ -246,37 +186,29 @@ export function quietly(work: () => unknown): void {
   } catch {}
 }
 
-/** Saves a third of the time of a `get` on node:sqlite, which otherwise names every column of every row. */
-function answerInArrays(statement: SqliteStatement): void {
-  if ('setReturnArrays' in statement && typeof statement.setReturnArrays === 'function') statement.setReturnArrays(true)
-}
-
-function columns(row: unknown): SqliteRow {
-  return Array.isArray(row) ? row : Object.values(row as object)
+/** The first column of a row. */
+export function firstOf(row: unknown): unknown {
+  return Object.values(row as object)[0]
 }
 
 /** The primary result codes of SQLite that are handled here. */
 const resultCodes: Readonly<Record<number, string>> = { 5: 'SQLITE_BUSY', 13: 'SQLITE_FULL' }
 
-function storeError(cause: unknown, name: string): GatepassError {
-  if (cause instanceof GatepassError) return cause
-  const reason = cause instanceof Error ? cause.message : 'unknown reason'
-  switch (resultCode(cause)) {
+function failureOf(error: unknown, name: string): Failure {
+  const reason = error instanceof Error ? error.message : 'unknown reason'
+  switch (resultCode(error)) {
     case 'SQLITE_FULL':
-      return new StoreError('ERR_STORE_FULL', `${name} has no room: ${reason}`, {
-        cause,
-        hint: 'Free space on the disk.',
-      })
+      return { code: 'ERR_STORE_FULL', message: `${name} has no room: ${reason}`, hint: 'Free space on the disk.' }
     case 'SQLITE_BUSY':
-      return new StoreError('ERR_STORE_UNAVAILABLE', `${name} is locked by another program`, {
-        cause,
+      return {
+        message: `${name} is locked by another program`,
         hint: 'Nothing was stored. Look for a backup, a migration or a shell that keeps a transaction open on this file.',
-      })
+      }
     default:
-      return new StoreError('ERR_STORE_UNAVAILABLE', `${name} failed: ${reason}`, {
-        cause,
+      return {
+        message: `${name} failed: ${reason}`,
         hint: 'See the cause: the disk may fail, or another program may have changed the file.',
-      })
+      }
   }
 }
 

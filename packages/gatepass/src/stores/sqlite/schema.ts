@@ -1,5 +1,6 @@
-import { StoreError, UsageError } from '../../error.ts'
-import { type Connection, guarded, Query, quietly } from './database.ts'
+import { UsageError } from '../../error.ts'
+import { writtenByLater } from '../failure.ts'
+import { type Connection, firstOf, guarded, quietly } from './database.ts'
 
 /**
  * Each entry updates the tables from the version of its index to the next. Entries are added and never changed.
@@ -38,7 +39,7 @@ export function migrate(connection: Connection, table: string): void {
   guarded(name, () => database.exec('BEGIN IMMEDIATE'))
   try {
     const version = currentVersion(connection, table)
-    if (version > migrations.length) throw writtenByLater(table, version)
+    if (version > migrations.length) throw writtenByLater(table, version, migrations.length)
     guarded(name, () => {
       for (const migration of migrations.slice(version)) database.exec(migration(table))
       database.exec(`UPDATE "${table}_schema" SET version = ${migrations.length} WHERE version < ${migrations.length}`)
@@ -53,20 +54,10 @@ export function migrate(connection: Connection, table: string): void {
 function currentVersion(connection: Connection, table: string): number {
   const { database, name } = connection
   guarded(name, () => database.exec(`CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL) STRICT`))
-  const row = new Query(connection, `SELECT version FROM "${table}_schema"`).get()
-  if (row !== undefined) return Number(row[0])
+  const row = guarded(name, () => database.prepare(`SELECT version FROM "${table}_schema"`).get())
+  if (row !== undefined) return Number(firstOf(row))
   guarded(name, () => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
   return 0
-}
-
-function writtenByLater(table: string, version: number): StoreError {
-  return new StoreError(
-    'ERR_STORE_SCHEMA',
-    `the table ${table} has version ${version}, this is for ${migrations.length}`,
-    {
-      hint: 'A later version of Gatepass has used this database. Install that version again.',
-    },
-  )
 }
 
 /** Checks a table name, which is put into SQL unquoted: one plain word. */
