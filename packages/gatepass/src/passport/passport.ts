@@ -90,6 +90,8 @@ type Known<User> = Finding<User> | Promise<User | undefined> | undefined
 export class Passport<User, Name extends string = string> {
   readonly #users: Users<User>
   readonly #strategies: ReadonlyMap<string, Strategy<User>>
+  /** The paths to which a page of another site may post. */
+  readonly #foreignPosts: ReadonlySet<string | undefined>
   readonly #sessions: SessionManager<object> | undefined
   readonly #carry: readonly string[]
   readonly #clock: () => Timestamp
@@ -100,6 +102,7 @@ export class Passport<User, Name extends string = string> {
     checkUsers(options.users)
     this.#users = options.users
     this.#strategies = strategiesByName(options.strategies)
+    this.#foreignPosts = new Set(options.strategies.map(({ foreignPost }) => foreignPost))
     this.#sessions = options.sessions
     this.#carry = options.carry ?? []
     this.#clock = options.clock ?? Date.now
@@ -422,8 +425,8 @@ export class Passport<User, Name extends string = string> {
    */
   takesForeignPost(exchange: Exchange, names?: Name | readonly Name[]): boolean {
     const path = pathOf(exchange)
-    const expected = (strategy: Strategy<User>) => strategy.foreignPost !== undefined && strategy.foreignPost === path
-    return names === undefined ? [...this.#strategies.values()].some(expected) : this.#named(names).every(expected)
+    if (!this.#foreignPosts.has(path)) return false
+    return names === undefined || this.#named(names).every(({ foreignPost }) => foreignPost === path)
   }
 
   /** Whether a strategy leads to a provider and back. */
@@ -456,14 +459,17 @@ export class Passport<User, Name extends string = string> {
   }
 
   #named(names: Name | readonly Name[]): Strategy<User>[] {
-    const list: readonly string[] = typeof names === 'string' ? [names] : names
-    return list.map((name) => {
+    const named: Strategy<User>[] = []
+    for (const name of typeof names === 'string' ? [names] : names) {
       const strategy = this.#strategies.get(name)
-      if (strategy !== undefined) return strategy
-      throw new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `No strategy is named "${name}"`, {
-        hint: `Known strategies: ${[...this.#strategies.keys()].join(', ') || 'none'}.`,
-      })
-    })
+      if (strategy === undefined) {
+        throw new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `No strategy is named "${name}"`, {
+          hint: `Known strategies: ${[...this.#strategies.keys()].join(', ') || 'none'}.`,
+        })
+      }
+      named.push(strategy)
+    }
+    return named
   }
 }
 

@@ -14,17 +14,13 @@ export function clientOf(exchange: Exchange): ClientSummary {
 /** Guesses browser and system from a User-Agent field. Show the result to people; do not base decisions on it. */
 export function deviceOf(userAgent: string | undefined): string {
   const text = (userAgent ?? '').slice(0, 512)
-  const program = nameIn(text, PROGRAMS)
-  const system = nameIn(text, SYSTEMS)
+  const [, program] = PROGRAMS.find(([part]) => text.includes(part)) ?? []
+  const [, system] = SYSTEMS.find(([part]) => text.includes(part)) ?? []
   if (system === undefined) return program ?? 'unknown device'
   return `${program ?? 'unknown browser'} on ${system}`
 }
 
 type Names = readonly (readonly [part: string, name: string])[]
-
-function nameIn(text: string, names: Names): string | undefined {
-  return names.find(([part]) => text.includes(part))?.[1]
-}
 
 // The first match counts: almost every browser also claims to be the browsers below it.
 const PROGRAMS: Names = [

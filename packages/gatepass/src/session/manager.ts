@@ -7,7 +7,6 @@ import { endingOf, type LoginProof, readAbout } from './about.ts'
 import { parseData } from './changes.ts'
 import type { ClientSummary } from './client.ts'
 import { endHandle, whereabouts } from './commit.ts'
-import type { SessionEvent } from './event.ts'
 import { giveHooks, type SessionHooks } from './hooks.ts'
 import { type Absence, type Finding, OpenSession, type Session } from './session.ts'
 import { expiryOf, noIndex, type SessionOptions, type Settings, sessionSettings } from './settings.ts'
@@ -118,7 +117,7 @@ export class SessionManager<Data extends object = SessionData> {
       if (there === undefined || there.record.handle !== handle) break
       if ((await store.remove(there.record.id, there.record.version)) === 'done') break
     }
-    this.#tell({ type: 'revoked', id, count: 1 })
+    this.#settings.onEvent?.({ type: 'revoked', id, count: 1 }, undefined)
   }
 
   /**
@@ -130,7 +129,7 @@ export class SessionManager<Data extends object = SessionData> {
   async revokeHandle(subject: string, handle: string): Promise<boolean> {
     const stores = { store: this.#settings.store, index: this.#index('revokeHandle()') }
     const ended = await endHandle(stores, subject, handle)
-    if (ended) this.#tell({ type: 'revoked', subject, count: 1 })
+    if (ended) this.#settings.onEvent?.({ type: 'revoked', subject, count: 1 }, undefined)
     return ended
   }
 
@@ -143,7 +142,7 @@ export class SessionManager<Data extends object = SessionData> {
   async revokeAll(subject: string, options: { except?: SessionId | undefined } = {}): Promise<number> {
     const index = this.#index('revokeAll()')
     const count = await index.removeBySubject(subject, options.except)
-    if (count > 0) this.#tell({ type: 'revoked', subject, count })
+    if (count > 0) this.#settings.onEvent?.({ type: 'revoked', subject, count }, undefined)
     return count
   }
 
@@ -246,7 +245,7 @@ export class SessionManager<Data extends object = SessionData> {
 
   /** An attacker may have planted one of two cookies, so neither opens a session. A logout ends the sessions of both. */
   #duplicate(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
-    this.#tell({ type: 'cookie_duplicate', cookie: cookie.name }, exchange)
+    this.#settings.onEvent?.({ type: 'cookie_duplicate', cookie: cookie.name }, exchange)
     const ids = exchange.cookies.rawAll(cookie.name).flatMap((raw) => {
       const token = cookie.decode(raw)
       const named = token !== undefined && /^(genuine|untagged)$/.test(this.#settings.tokens.read(token))
@@ -257,7 +256,7 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   #forged(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
-    this.#tell({ type: 'token_forged', cookie: cookie.name }, exchange)
+    this.#settings.onEvent?.({ type: 'token_forged', cookie: cookie.name }, exchange)
     return this.#absent(exchange, 'forged')
   }
 
@@ -283,10 +282,6 @@ export class SessionManager<Data extends object = SessionData> {
   #index(what: string): SubjectIndex {
     if (this.#settings.index !== undefined) return this.#settings.index
     throw noIndex(what)
-  }
-
-  #tell(event: SessionEvent, exchange?: Exchange): void {
-    this.#settings.onEvent?.(event, exchange)
   }
 }
 

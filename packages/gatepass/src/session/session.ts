@@ -428,8 +428,10 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
 
   /** Drops all data except these keys. Returns the keys of the loaded data that still count. */
   #carried(keys: readonly string[]): readonly string[] {
-    const data = this.data as Bag
-    for (const key of Object.keys(data)) if (!keys.includes(key)) delete data[key]
+    if (this.#data !== undefined || this.#base !== EMPTY_DATA) {
+      const data = this.data as Bag
+      for (const key of Object.keys(data)) if (!keys.includes(key)) delete data[key]
+    }
     return this.#assignment?.carry?.filter((key) => keys.includes(key)) ?? keys
   }
 }

@@ -6,7 +6,6 @@ import { aboutText, type LoginProof, markerOf, NOTE, readAbout } from './about.t
 import { checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
 import { clientOf } from './client.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
-import type { SessionEvent } from './event.ts'
 import type { SessionStart } from './hooks.ts'
 import { FLASH_KEY, type OpenSession, type SessionKeeper, type State, type Wish } from './session.ts'
 import { expiryOf, noIndex, type Settings } from './settings.ts'
@@ -66,7 +65,7 @@ export class SessionWriter implements SessionKeeper {
   begin(exchange: Exchange, { id, subject, login, notes }: SessionStart): Awaitable<SessionRecord> {
     const record = this.#newRecord(exchange, { id, handle: randomHandle(), subject, login, notes, data: EMPTY_DATA })
     return andThen(this.#insert(record, exchange), () => {
-      this.#tell({ type: 'created', id, subject }, exchange)
+      this.#settings.onEvent?.({ type: 'created', id, subject }, exchange)
       return record
     })
   }
@@ -115,7 +114,7 @@ export class SessionWriter implements SessionKeeper {
     const secret = randomToken()
     const record = this.#firstRecord(session, wish, secret, data)
     return andThen(this.#insert(record, exchange), () => {
-      this.#tell({ type: 'created', id: record.id, subject: record.subject ?? undefined }, exchange)
+      this.#settings.onEvent?.({ type: 'created', id: record.id, subject: record.subject ?? undefined }, exchange)
       this.#sendToken(session, record, secret)
       session.settle(record, wish)
       return true
@@ -187,7 +186,7 @@ export class SessionWriter implements SessionKeeper {
     return andThen(moved, (record) => {
       if (record === undefined) return this.#moveTooLate(session, base, wish)
       const { id, subject } = record
-      this.#tell({ type: 'rotated', id, previous: base.id, subject: subject ?? undefined }, exchange)
+      this.#settings.onEvent?.({ type: 'rotated', id, previous: base.id, subject: subject ?? undefined }, exchange)
       this.#sendToken(session, record, secret)
       session.settle(record, wish)
       return true
@@ -224,7 +223,7 @@ export class SessionWriter implements SessionKeeper {
     const { record } = session
     if (record === undefined) return undefined
     const failed = (error: unknown): void =>
-      this.#tell({ type: 'touch_failed', id: record.id, error }, session.exchange)
+      this.#settings.onEvent?.({ type: 'touch_failed', id: record.id, error }, session.exchange)
     try {
       const touched = this.#touchOnce(record, session.login)
       if (touched instanceof Promise) return touched.then(() => session.seen(), failed)
@@ -288,7 +287,7 @@ export class SessionWriter implements SessionKeeper {
     if (!everywhere || index === undefined) return
     for (const subject of subjects) {
       const count = await index.removeBySubject(subject)
-      if (count > 0) this.#tell({ type: 'revoked', subject, count }, session.exchange)
+      if (count > 0) this.#settings.onEvent?.({ type: 'revoked', subject, count }, session.exchange)
     }
   }
 
@@ -309,7 +308,7 @@ export class SessionWriter implements SessionKeeper {
 
   #toldEnded({ exchange, inCookie }: OpenSession, { id, subject }: SessionRecord, own = true): void {
     if (own && inCookie) exchange.cookies.delete(this.#settings.cookie.of(exchange))
-    this.#tell({ type: 'ended', id, subject: subject ?? undefined }, exchange)
+    this.#settings.onEvent?.({ type: 'ended', id, subject: subject ?? undefined }, exchange)
   }
 
   /**
@@ -318,7 +317,7 @@ export class SessionWriter implements SessionKeeper {
    */
   #refuse(session: OpenSession): void {
     const { exchange, state } = session
-    if (state.is === 'ended') this.#tell({ type: 'discarded', id: state.record.id }, exchange)
+    if (state.is === 'ended') this.#settings.onEvent?.({ type: 'discarded', id: state.record.id }, exchange)
     const changed = changedKeys(session.wish().edit)
     if (changed.length !== 1 || changed[0] !== FLASH_KEY) throw endedMeanwhile()
   }
@@ -362,7 +361,7 @@ export class SessionWriter implements SessionKeeper {
     const { subject } = record
     if (subject === null || index === undefined || perSubject === Number.POSITIVE_INFINITY) return store.insert(record)
     return andThen(index.insertWithin(record, perSubject), (count) => {
-      if (count > 0) this.#tell({ type: 'evicted', subject, count }, exchange)
+      if (count > 0) this.#settings.onEvent?.({ type: 'evicted', subject, count }, exchange)
     })
   }
 
@@ -384,10 +383,6 @@ export class SessionWriter implements SessionKeeper {
     throw new UsageError('ERR_SESSION_TOO_LARGE', `The session data would take more than ${dataLimit} bytes`, {
       hint: 'Keep large values in a database and their key in the session, or raise `dataLimit`.',
     })
-  }
-
-  #tell(event: SessionEvent, exchange: Exchange): void {
-    this.#settings.onEvent?.(event, exchange)
   }
 }
 
