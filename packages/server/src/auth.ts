@@ -1,29 +1,15 @@
 import type { Strategy } from 'gatepass'
-import { gatepass, type HonoGatepass } from 'gatepass/hono'
+import { gatepass } from 'gatepass/hono'
 import { type Account, stampOf } from './accounts/accounts.ts'
-import type { Stores } from './accounts/stores.ts'
-import type { Audit } from './operation/audit.ts'
-import type { ErrorLog } from './operation/error-log.ts'
-import type { Config } from './settings/config.ts'
-import type { Keys } from './settings/secrets.ts'
+import type { Auth, Services } from './services.ts'
 import { knownRequest, type ServerEnv } from './web/request.ts'
 
-/** Sessions and logins, as the library keeps them. */
-export type Auth = HonoGatepass<Account>
-
-export interface AuthOptions {
-  readonly config: Config
-  readonly keys: Keys
-  /** As browsers see this server, the main one first. */
-  readonly origins: readonly [string, ...string[]]
-  readonly stores: Stores
+export interface AuthOptions
+  extends Pick<Services, 'config' | 'keys' | 'origins' | 'stores' | 'audit' | 'errors' | 'clock'> {
   readonly strategies: readonly Strategy<Account, string>[]
-  readonly audit: Audit
-  readonly errors: ErrorLog
-  /** Epoch milliseconds. */
-  readonly clock: () => number
 }
 
+/** Configures the library. */
 export function createAuth({ config, keys, origins, stores, strategies, audit, errors, clock }: AuthOptions): Auth {
   const { idleTimeout, absoluteTimeout, rememberIdleTimeout, rememberAbsoluteTimeout, perAccount } = config.session
   return gatepass({

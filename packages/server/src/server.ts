@@ -14,19 +14,17 @@ import type { Config } from './settings/config.ts'
 import { loopbackOrigins } from './settings/origin.ts'
 import type { ProviderConfig } from './settings/provider-config.ts'
 import { type Keys, ownKeys } from './settings/secrets.ts'
-import { page } from './web/answer.ts'
-import { assetAt } from './web/assets.ts'
-import { answerTunnel, UnreadableRequests } from './web/client-error.ts'
-import { errorPage } from './web/error-page.ts'
-import { send } from './web/node.ts'
+import { page, securityHeaders, setHeaders } from './web/answer.ts'
+import { assetResponse, assets } from './web/assets.ts'
+import { LARGEST_READABLE_HEAD, send } from './web/node.ts'
+import { bareContext, errorPage } from './web/pages.ts'
 import { problemHeaders, problemJson, starting } from './web/problem.ts'
-import { LARGEST_READABLE_HEAD } from './web/request-check.ts'
-import { securityHeaders, setHeaders } from './web/security-headers.ts'
+import { answerTunnel, UnreadableRequests } from './web/unreadable-requests.ts'
 
 export interface ServerOptions {
   readonly config: Config
   readonly log: Log
-  /** Starts providers besides those of the configuration, once it is known where this server listens. */
+  /** Starts further providers, when it is known where this server listens. */
   readonly moreProviders?: (place: ServerPlace) => Promise<MoreProviders>
   /** Epoch milliseconds. Default `Date.now`. */
   readonly clock?: () => number
@@ -49,14 +47,14 @@ export interface RunningServer {
   /** As browsers see it. */
   readonly origin: string
   readonly port: number
-  /** Takes no more requests, lets those that run finish for ten seconds at most, and closes the database. */
+  /** Takes no more requests, waits at most ten seconds for running ones, and closes the database. */
   stop(): Promise<void>
 }
 
-/** Longest that a request in flight may hold up the end. Milliseconds. */
+/** How long running requests may delay the end. Milliseconds. */
 const GRACE = 10_000
 
-/** Opens data folder, database and socket; nothing is left open if one of them fails. */
+/** Opens data folder, database and socket. Nothing is left open if one of them fails. */
 export async function startServer({
   config,
   log,
@@ -67,8 +65,13 @@ export async function startServer({
   const keys = keysOf(config)
   const stores = await openStores(config, clock)
   const server = createServer(limits)
-  const end = new End(server, stores)
   const https = config.origin?.startsWith('https:') === true
+  let more: MoreProviders | undefined
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= close(server, stores, () => more?.close())
+    return stopped
+  }
   let app: App = (req, res) => {
     answerStarting(req, res, { https, name: config.name }).catch(() => res.destroy())
   }
@@ -78,13 +81,12 @@ export async function startServer({
     const { port } = server.address() as AddressInfo
     const origins: readonly [string, ...string[]] =
       config.origin === undefined ? loopbackOrigins(port) : [config.origin]
-    const more = await moreProviders?.({ origins, port })
-    if (more !== undefined) end.closes(more)
+    more = await moreProviders?.({ origins, port })
     const providers = [...config.providers, ...(more?.providers ?? [])]
-    app = createApp({ config, keys, origins, stores, providers, log, clock, stopping: () => end.begun })
-    return { origin: origins[0], port, stop: () => end.begin() }
+    app = createApp({ config, keys, origins, stores, providers, log, clock, stopping: () => stopped !== undefined })
+    return { origin: origins[0], port, stop }
   } catch (error) {
-    await end.begin()
+    await stop()
     throw error
   }
 }
@@ -95,7 +97,7 @@ const limits: ServerLimits = {
   requestTimeout: 30_000,
   keepAliveTimeout: 5000,
   connectionsCheckingInterval: 2000,
-  // Checked by us, so that the refusal carries the header fields of every other answer.
+  // We check it, so that the refusal has the header fields of every other answer.
   requireHostHeader: false,
 }
 
@@ -104,7 +106,7 @@ function keysOf(config: Config): Keys {
   const own = ownKeys(config.data)
   if ('keys' in own) return own.keys
   throw new Error(
-    `The keys in ${config.data}/secrets.json cannot be used: they ${own.refusal}. Remove the file, and new ones are made; everybody logs in again.`,
+    `The keys in ${config.data}/secrets.json cannot be used: they ${own.refusal}. Remove the file to get new ones; everyone must log in again then.`,
   )
 }
 
@@ -119,7 +121,7 @@ function listen(server: Server, { host, port }: Config): Promise<void> {
 }
 
 function connect(server: Server, app: App, { https }: { https: boolean }): void {
-  // Beyond a number of fields Node leaves out the rest; their size is limit enough.
+  // Otherwise Node would leave out fields beyond a number. Their size is limited already.
   server.maxHeadersCount = 0
   const unreadable = new UnreadableRequests({ https })
   const answer: App = (req, res) => {
@@ -128,64 +130,35 @@ function connect(server: Server, app: App, { https }: { https: boolean }): void 
   }
   server.on('connection', (socket) => unreadable.watch(socket))
   server.on('request', answer)
-  // Without a listener Node answers by itself, without our header fields.
+  // Without a listener Node would answer by itself, without our header fields.
   server.on('checkExpectation', answer)
   server.on('clientError', (error, socket) => unreadable.answer(error, socket))
-  // Without a listener Node hangs up without a word.
+  // Without a listener Node would close the connection without an answer.
   server.on('connect', (_req, socket) => answerTunnel(socket, { https }))
 }
 
-/** The port is there before the routes are, since pretend providers must know it. A browser asks again by itself. */
+/** The port is open before the routes are ready, because pretend providers must know it. A browser tries again by itself. */
 async function answerStarting(
   req: IncomingMessage,
   res: ServerResponse,
   { https, name }: { https: boolean; name: string },
 ): Promise<void> {
-  const frame = { siteName: name, registration: false, providers: [], account: undefined, formToken: undefined }
-  const wantsPage = req.headers.accept?.includes('text/html') === true
   setHeaders(res, { ...securityHeaders({ https }), Connection: 'close' })
-  const view = { problem: starting, requestId: undefined, path: '/', nextSteps: [] }
-  const refusal = wantsPage
-    ? page(503, errorPage(frame, view), { ...problemHeaders(starting), Refresh: '1' })
-    : problemJson(starting)
-  await send(res, assetAt(req.url) ?? (await refusal))
+  const asset = assets.find(({ path }) => path === req.url)
+  if (asset !== undefined) return send(res, assetResponse(asset))
+  if (req.headers.accept?.includes('text/html') !== true) return send(res, problemJson(starting))
+  const body = errorPage(bareContext(name), { problem: starting, requestId: undefined, path: '/', nextSteps: [] })
+  await send(res, await page(503, body, { ...problemHeaders(starting), Refresh: '1' }))
 }
 
-/** The end of a server: once begun it cannot be called off. */
-class End {
-  readonly #server: Server
-  readonly #stores: Stores
-  #more: MoreProviders | undefined
-  #done: Promise<void> | undefined
-
-  constructor(server: Server, stores: Stores) {
-    this.#server = server
-    this.#stores = stores
-  }
-
-  /** They end with the server. */
-  closes(more: MoreProviders): void {
-    this.#more = more
-  }
-
-  get begun(): boolean {
-    return this.#done !== undefined
-  }
-
-  begin(): Promise<void> {
-    this.#done ??= this.#close()
-    return this.#done
-  }
-
-  async #close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    // A connection that falls idle after its last answer would be kept for a next request.
-    const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
-    const late = setTimeout(() => this.#server.closeAllConnections(), GRACE)
-    await closed
-    await this.#more?.close()
-    clearInterval(idle)
-    clearTimeout(late)
-    await this.#stores.close()
-  }
+async function close(server: Server, stores: Stores, closeMore: () => Promise<void> | undefined): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  // Otherwise a connection would be kept for a next request after its last answer.
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const late = setTimeout(() => server.closeAllConnections(), GRACE)
+  await closed
+  await closeMore()
+  clearInterval(idle)
+  clearTimeout(late)
+  await stores.close()
 }

@@ -143,7 +143,7 @@ describe('linking', () => {
     expect((await linkAt(ada, 'facebook', ALAN)).headers.location).toBe('/account')
     expect(ada.cookies.get('gp-notice')).toBe('linked')
     const page = await ada.get('/account')
-    expect(page.body).toContain('From now on this opens your account, too.')
+    expect(page.body).toContain('From now on you can log in with this, too.')
     const elsewhere = server.visitor()
     await logInAt(elsewhere, 'facebook', ALAN)
     expect(await who(elsewhere)).toBe(await who(ada))
@@ -353,7 +353,7 @@ describe('unlinking', () => {
     const [first = '', second = ''] = unlinkable(await ada.get('/account'))
     expect((await ada.post(`/account/identities/${first}/unlink`, {})).status).toBe(303)
     const page = await ada.get('/account')
-    expect(page.body).toContain('Your only way in')
+    expect(page.body).toContain('Your only way to log in')
     expect(unlinkable(page)).toEqual([])
     const answer = await ada.post(`/account/identities/${second}/unlink`, {})
     expect(answer).toMatchObject({ status: 409, body: expect.stringContaining('ERR_LAST_WAY_IN') })
@@ -395,7 +395,7 @@ describe('what goes wrong has a page that says what to do', () => {
     expect((await ada.get(callback)).status).toBe(303)
     const id = await who(ada)
     const twice = await ada.get(callback)
-    expect(twice).toMatchObject({ status: 400, body: expect.stringContaining('This login is over') })
+    expect(twice).toMatchObject({ status: 400, body: expect.stringContaining('This login has ended') })
     expect(twice.body).toContain('href="/account"')
     expect(await who(ada)).toBe(id)
     const thief = server.visitor()
@@ -415,8 +415,8 @@ describe('what goes wrong has a page that says what to do', () => {
 
   test.each([
     ['down', 503, 'does not answer'],
-    ['wrong-nonce', 502, 'That cannot be believed'],
-    ['bad-signature', 502, 'That cannot be believed'],
+    ['wrong-nonce', 502, 'could not be verified'],
+    ['bad-signature', 502, 'could not be verified'],
   ])('a provider: %s', async (fault, status, title) => {
     const server = await startTestServer({ pretend: true })
     const visitor = server.visitor()

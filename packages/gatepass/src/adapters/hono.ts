@@ -11,7 +11,7 @@ import type { Session } from '../session/session.ts'
 import { type FetchGatepassOptions, type FetchVisit, FetchVisits, type RequestAuth, VisitAuth } from './fetch-visits.ts'
 import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 
-export type { FetchPlatform } from '../http/fetch.ts'
+export { type FetchPlatform, toResponse } from '../http/fetch.ts'
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
 export type { Register } from '../register.ts'

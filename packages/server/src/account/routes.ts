@@ -1,46 +1,34 @@
-import { publicUser } from '../accounts/accounts.ts'
-import type { Identities } from '../accounts/identities.ts'
-import type { Auth } from '../auth.ts'
+import { type Account, publicUser } from '../accounts/accounts.ts'
+import type { Services } from '../services.ts'
 import { json, page, seeOther } from '../web/answer.ts'
-import { toLogin } from '../web/login-required.ts'
+import type { Route } from '../web/handler.ts'
+import { loginGuards } from '../web/login-required.ts'
 import { takeNotice } from '../web/notices.ts'
-import type { Pages } from '../web/pages.ts'
-import { loginRequired } from '../web/problem.ts'
 import type { ServerRequest } from '../web/request.ts'
-import type { Route } from '../web/router.ts'
 import { isoTime } from '../web/time.ts'
-import { homePage } from './home-page.ts'
-import { accountPage } from './page.ts'
+import { accountPage, homePage } from './page.ts'
 
-export interface AccountDeps {
-  readonly auth: Auth
-  readonly pages: Pages
-  readonly identities: Identities
-  /** Epoch milliseconds. */
-  readonly clock: () => number
-}
+type AccountServices = Pick<Services, 'auth' | 'pages' | 'stores' | 'clock'>
 
-export function accountRoutes({ auth, pages, identities, clock }: AccountDeps): Route[] {
+export function accountRoutes({ auth, pages, stores, clock }: AccountServices): Route[] {
+  const { forPerson, forProgram } = loginGuards({ auth, pages })
   return [
     { method: 'GET', path: '/', answer: showHome },
-    { method: 'GET', path: '/account', answer: showAccount },
-    { method: 'GET', path: '/auth/session', answer: tellSession },
+    { method: 'GET', path: '/account', answer: forPerson(showAccount) },
+    { method: 'GET', path: '/auth/session', answer: forProgram(tellSession) },
   ]
 
   async function showHome(request: ServerRequest): Promise<Response> {
-    const frame = await pages.frame(request)
-    return frame.account === undefined ? page(200, homePage(frame)) : seeOther('/account')
+    const context = await pages.context(request)
+    return context.account === undefined ? page(200, homePage(context)) : seeOther('/account')
   }
 
-  async function showAccount(request: ServerRequest): Promise<Response> {
-    const frame = await pages.frame(request)
-    const { account } = frame
-    if (account === undefined) return toLogin(request)
+  async function showAccount(request: ServerRequest, account: Account): Promise<Response> {
     const session = await auth.sessions.open(request.exchange)
     const sessions = await auth.sessions.list(account.id)
     const view = {
       account,
-      identities: await identities.list(account),
+      identities: await stores.identities.list(account),
       devices: sessions.length,
       loggedInBy: session.login?.by,
       loggedInAt: session.login?.at,
@@ -48,12 +36,10 @@ export function accountRoutes({ auth, pages, identities, clock }: AccountDeps): 
       now: clock(),
       notice: takeNotice(request.exchange),
     }
-    return page(200, accountPage(frame, view))
+    return page(200, accountPage(await pages.context(request), view))
   }
 
-  async function tellSession(request: ServerRequest): Promise<Response> {
-    const account = await auth.passport.user(request.exchange)
-    if (account === undefined) return pages.refuse(request, loginRequired)
+  async function tellSession(request: ServerRequest, account: Account): Promise<Response> {
     const { handle, createdAt, expiresAt, login } = await auth.sessions.open(request.exchange)
     return json(200, {
       user: publicUser(account),

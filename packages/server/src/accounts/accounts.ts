@@ -22,6 +22,11 @@ export interface Account {
   readonly generation: number
 }
 
+/** Whether a person may have this name here: on one line, without characters that change the direction of text (UAX #9 §2). */
+export function isPersonName(name: string): boolean {
+  return Array.from(name).length <= 80 && !/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name)
+}
+
 export interface NewAccount {
   readonly email: EmailAddress
   readonly name: string

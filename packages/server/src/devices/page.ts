@@ -1,13 +1,13 @@
 import { html } from 'hono/html'
 import type { Markup } from '../web/answer.ts'
-import { deviceIcon } from '../web/icons.ts'
-import { formToken, layout, noticeBox, type PageFrame } from '../web/layout.ts'
+import { deviceIcon } from '../web/assets.ts'
+import { formToken, layout, noticeBox, type PageContext } from '../web/pages.ts'
 import { ago, exactly } from '../web/time.ts'
 
 /** One row of the device list. */
 export interface DeviceView {
   readonly handle: string
-  /** The one that asks. */
+  /** Whether this request comes from it. */
   readonly current: boolean
   readonly device: string
   readonly address: string | undefined
@@ -25,25 +25,25 @@ export interface DevicesView {
   readonly notice?: string | undefined
 }
 
-export function devicesPage(frame: PageFrame, { devices, now, notice }: DevicesView): Markup {
+export function devicesPage(context: PageContext, { devices, now, notice }: DevicesView): Markup {
   const own = devices.filter((device) => device.current)
   const others = devices.filter((device) => !device.current)
   const body = html`<div class="title"><div><h1>Devices</h1>
-<p class="lead">Where your account is logged in. Log out whatever you do not know, or no longer use.</p></div></div>
+<p class="lead">Where your account is logged in. Log out every device that you do not know or no longer use.</p></div></div>
 ${noticeBox(notice)}
 <section class="card list" aria-labelledby="this">
 <h2 id="this">This device</h2>
-<ul>${own.map((device) => row(frame, device, now))}</ul>
+<ul>${own.map((device) => row(context, device, now))}</ul>
 </section>
 <section class="card list" aria-labelledby="others">
-<div class="row"><h2 id="others">Other devices</h2>${others.length > 1 ? endOthers(frame) : ''}</div>
-${others.length === 0 ? empty() : html`<ul>${others.map((device) => row(frame, device, now))}</ul>`}
+<div class="row"><h2 id="others">Other devices</h2>${others.length > 1 ? html`<form method="post" action="/account/sessions/end-others">${formToken(context)}<button class="danger" type="submit">Log out all others</button></form>` : ''}</div>
+${others.length === 0 ? html`<p class="empty">No other device is logged in.</p>` : html`<ul>${others.map((device) => row(context, device, now))}</ul>`}
 </section>`
-  return layout(frame, { title: 'Devices', width: 'wide', current: 'devices', body })
+  return layout(context, { title: 'Devices', width: 'wide', current: 'devices', body })
 }
 
-function row(frame: PageFrame, device: DeviceView, now: number): Markup {
-  const name = capitalised(device.device)
+function row(context: PageContext, device: DeviceView, now: number): Markup {
+  const name = device.device.slice(0, 1).toUpperCase() + device.device.slice(1)
   return html`<li class="device">
 <span class="tile">${deviceIcon(device.device)}</span>
 <div class="what">
@@ -51,18 +51,6 @@ function row(frame: PageFrame, device: DeviceView, now: number): Markup {
 <p>${device.current ? 'Active now' : html`Active ${ago(device.seenAt, now)}`}${device.address === undefined ? '' : html` <span class="dot">·</span> <span class="address">${device.address}</span>`}</p>
 <p class="hint">Logged in ${exactly(device.loggedInAt)}${device.remembered ? ', remembered' : ''}</p>
 </div>
-<form method="post" action="/account/sessions/${device.handle}/end">${formToken(frame)}<button class="second" type="submit" aria-describedby="d-${device.handle}">Log out</button></form>
+<form method="post" action="/account/sessions/${device.handle}/end">${formToken(context)}<button class="second" type="submit" aria-describedby="d-${device.handle}">Log out</button></form>
 </li>`
-}
-
-function endOthers(frame: PageFrame): Markup {
-  return html`<form method="post" action="/account/sessions/end-others">${formToken(frame)}<button class="danger" type="submit">Log out all others</button></form>`
-}
-
-function empty(): Markup {
-  return html`<p class="empty">No other device is logged in.</p>`
-}
-
-function capitalised(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }

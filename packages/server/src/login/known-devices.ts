@@ -4,13 +4,13 @@ import { type Keys, Pseudonyms } from '../settings/secrets.ts'
 
 interface Device {
   readonly id: string
-  /** Pseudonym of the account that logged in here last. */
+  /** Pseudonym of the account that was last logged in here. */
   readonly account: string
 }
 
 const HALF_A_YEAR = 180 * 86_400
 
-/** Recognises browsers that an account's owner has used, so that strangers who guess do not lock the owner out. */
+/** Recognises browsers of an account's owner, so that strangers who guess do not lock the owner out. */
 export class KnownDevices {
   readonly #cookie: Cookie<Device>
   readonly #accountNames: Pseudonyms
@@ -25,14 +25,14 @@ export class KnownDevices {
     })
   }
 
-  /** This browser's name among the devices of the account, if it has been one of them. @param account what it is known by */
+  /** This browser's id, if this account was logged in here. @param account its e-mail address as a key */
   find(exchange: Exchange, account: string): string | undefined {
     const device = exchange.cookies.get(this.#cookie)
     if (typeof device?.id !== 'string' || typeof device.account !== 'string') return undefined
     return this.#accountNames.isOf(device.account, account) ? device.id : undefined
   }
 
-  /** After a login: this browser is the account's. */
+  /** Call it after a login. */
   remember(exchange: Exchange, account: string): void {
     const id = this.find(exchange, account) ?? randomBytes(16).toString('base64url')
     exchange.cookies.set(this.#cookie, { id, account: this.#accountNames.of(account) })

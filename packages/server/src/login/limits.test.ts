@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { addressGroups } from './address-group.ts'
-import { type AdmittedTry, Limits, type LoginTry, type RefusedTry } from './limits.ts'
+import { type AdmittedTry, addressGroups, Limits, type LoginTry, type RefusedTry } from './limits.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

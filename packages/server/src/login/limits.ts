@@ -1,26 +1,26 @@
-import { type IRateLimiterRes, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { isIPv6 } from 'node:net'
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import type { LimitConfig } from '../settings/config.ts'
-import { type AddressGroup, addressGroups } from './address-group.ts'
 
 const MINUTE = 60
 const HOUR = 3600
 const DAY = 86_400
 
-/** Who tries to log in to which account. */
+/** One try to log in. */
 export interface LoginTry {
   readonly address: string | undefined
-  /** Names the account without telling which; the same for an address that has no account. */
+  /** A pseudonym of the typed address, also where it has no account. */
   readonly account: string
-  /** Set when this browser has been in this account before: strangers' failures then do not count against it. */
+  /** Set when this browser was logged in to this account before: failures of strangers then do not count against it. */
   readonly device: string | undefined
 }
 
-/** A try that may go on. It counts as failed until it says otherwise, so that tries at the same moment cannot slip by. */
+/** A try that may continue. It counts as failed until it says otherwise, so that simultaneous tries are counted. */
 export interface AdmittedTry {
   readonly admitted: true
-  /** Failures of the account that this success puts an end to. */
+  /** Forgets the failures of the account, and returns how many they were. */
   succeeded(): Promise<number>
-  /** It was neither right nor wrong: the server could not look. */
+  /** The server could not decide: the try does not count. */
   undecided(): Promise<void>
 }
 
@@ -30,7 +30,7 @@ export interface RefusedTry {
   readonly retryAfter: number
 }
 
-/** What one person may do how often. Kept in this process: with several, each counts for itself. */
+/** How often one person may do what. Kept in this process: several processes count separately. */
 export class Limits {
   readonly #config: LimitConfig
   readonly #addresses: RateLimiterMemory
@@ -52,7 +52,7 @@ export class Limits {
     this.#siteRegistrations = limiter(config.registrationsPerAddress * 8, HOUR)
   }
 
-  /** Takes one login try from every count that it touches, or gives all back and says when to come again. */
+  /** Counts one login try everywhere, or nowhere and says when to try again. */
   async admitLogin(attempt: LoginTry): Promise<AdmittedTry | RefusedTry> {
     const account = attempt.device === undefined ? attempt.account : `${attempt.account} ${attempt.device}`
     const taken = attempt.device === undefined ? await this.#takeByAddress(attempt) : new Taken()
@@ -67,13 +67,13 @@ export class Limits {
       succeeded: async () => {
         const failures = await this.#failures.get(account)
         await Promise.all([taken.giveBack(), this.#failures.delete(account), this.#waits.delete(account)])
-        // The try itself is among them.
+        // Without this try.
         return Math.max(0, (failures?.consumedPoints ?? 0) - 1)
       },
     }
   }
 
-  /** Takes a callback of a provider from the counts of its address, which are those of logins by password, too. */
+  /** Counts a provider's callback by its address, together with logins by password. */
   async admitCallback(address: string | undefined): Promise<Pick<AdmittedTry, 'admitted' | 'undecided'> | RefusedTry> {
     const taken = await this.#takeByAddress({ address })
     if (taken.retryAfter === undefined) return { admitted: true, undecided: () => taken.giveBack() }
@@ -81,13 +81,13 @@ export class Limits {
     return { admitted: false, retryAfter: taken.retryAfter }
   }
 
-  /** @returns seconds to wait, or `undefined`: go on */
+  /** @returns seconds to wait; `undefined` if it may continue */
   async admitRegistration(address: string | undefined): Promise<number | undefined> {
     const taken = new Taken()
     for (const { key, factor } of widestFirst(address)) {
       await taken.take(factor === 1 ? this.#registrations : this.#siteRegistrations, key)
     }
-    // What one home is refused must not use up what its neighbours have.
+    // A refused home must not use up the limit of its neighbours.
     if (taken.retryAfter !== undefined) await taken.giveBack()
     return taken.retryAfter
   }
@@ -101,14 +101,43 @@ export class Limits {
     return taken
   }
 
-  /** Lets the first failures pass; from then on each try closes the door behind it, twice as long each time. */
+  /** Lets the first failures pass. After them, each try starts a wait, twice as long each time. */
   async #takeByAccount(account: string, taken: Taken): Promise<void> {
     const tries = await taken.take(this.#failures, account)
     const beyond = tries - this.#config.freeFailures
     if (beyond < 0) return
-    const delay = Math.min(2 ** beyond, this.#config.longestDelay)
-    await taken.take(this.#waits, account, { wait: delay })
+    await taken.take(this.#waits, account, { wait: Math.min(2 ** beyond, this.#config.longestDelay) })
   }
+}
+
+/** Addresses that one person or one site may use. */
+interface AddressGroup {
+  readonly key: string
+  /** How many times the limit of one person this group may use. */
+  readonly factor: number
+}
+
+/** An IPv4 address alone; of an IPv6 address the /64 of a home or a phone, and the /48 of a site. */
+export function addressGroups(address: string | undefined): readonly AddressGroup[] {
+  // Without an address all visitors share one count: a count for each would not limit them.
+  if (address === undefined) return [{ key: 'unknown', factor: 1 }]
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (mapped !== undefined || !isIPv6(address)) return [{ key: mapped ?? address, factor: 1 }]
+  // The eight parts of the address (RFC 4291 §2.2), without leading zeros and without the zone.
+  const [left = [], right = []] = (address.split('%')[0] ?? '')
+    .toLowerCase()
+    .split('::')
+    .map((half) => half.split(':').flatMap((part) => (part === '' ? [] : part.replace(/^0+(?=.)/, ''))))
+  const zeros = Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0')
+  const parts = [...left, ...zeros, ...right]
+  return [
+    { key: `${parts.slice(0, 4).join(':')}::/64`, factor: 1 },
+    { key: `${parts.slice(0, 3).join(':')}::/48`, factor: 8 },
+  ]
+}
+
+function limiter(points: number, duration: number): RateLimiterMemory {
+  return new RateLimiterMemory({ points, duration })
 }
 
 /** The wide group first: a sender who has used it up cannot fill the memory with narrow ones. */
@@ -116,30 +145,25 @@ function widestFirst(address: string | undefined): readonly AddressGroup[] {
   return addressGroups(address).toReversed()
 }
 
-function limiter(points: number, duration: number): RateLimiterMemory {
-  return new RateLimiterMemory({ points, duration })
-}
-
-/** The counts that one try has been taken from. */
+/** The counts that one try was counted in. */
 class Taken {
   /** Seconds until the count that ran out has room again. */
   retryAfter: number | undefined
   readonly #back: (() => Promise<unknown>)[] = []
 
   /**
-   * Takes one, unless an earlier count has refused: what is refused already must leave no more traces, least of all under
-   * a key that the sender makes up.
+   * Counts one, unless an earlier count has refused: a refused try must leave no more entries, least of all under a key
+   * that the sender invents.
    *
-   * @returns how many are taken from this count now, this one included
+   * @returns the count, with this one
    */
   async take(from: RateLimiterMemory, key: string, options: { wait?: number } = {}): Promise<number> {
     if (this.retryAfter !== undefined) return 0
     const custom = options.wait === undefined ? {} : { customDuration: options.wait }
-    // A wait is over when its time is up, not when the try that began it is given back.
+    // A wait ends when its time is up, also if the try that began it is given back.
     if (options.wait === undefined) this.#back.push(() => from.reward(key))
     try {
-      const count: IRateLimiterRes = await from.consume(key, 1, custom)
-      return count.consumedPoints ?? 1
+      return (await from.consume(key, 1, custom)).consumedPoints
     } catch (refusal) {
       if (!(refusal instanceof RateLimiterRes)) throw refusal
       this.retryAfter = Math.max(1, Math.ceil(refusal.msBeforeNext / 1000))

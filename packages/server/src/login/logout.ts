@@ -1,22 +1,22 @@
-import type { Auth } from '../auth.ts'
-import { noContent, seeOther } from '../web/answer.ts'
+import { toResponse } from 'gatepass/hono'
+import type { Auth } from '../services.ts'
+import type { Route } from '../web/handler.ts'
 import { leaveNotice } from '../web/notices.ts'
 import type { ServerRequest } from '../web/request.ts'
-import type { Route } from '../web/router.ts'
 
-/** Logging out twice is not a mistake: the second time there is nothing left to do. */
 export function logoutRoutes({ auth }: { readonly auth: Auth }): Route[] {
-  const logOut = async (request: ServerRequest): Promise<Response> => {
-    await auth.passport.logout(request.exchange)
-    return request.wantsPage ? loggedOut(request) : noContent(forgetPages)
-  }
-  return [{ method: 'POST', path: '/auth/logout', page: '/account', answer: logOut }]
+  return [
+    {
+      method: 'POST',
+      path: '/auth/logout',
+      page: '/account',
+      answer: (request) => logOut(auth, request, request.wantsPage ? '/login' : undefined),
+    },
+  ]
 }
 
-/** Pages and their data leave the browser. Its cookies stay: one of them keeps strangers' guesses from locking the owner out. */
-export const forgetPages: Readonly<Record<string, string>> = { 'Clear-Site-Data': '"cache", "storage"' }
-
-export function loggedOut(request: ServerRequest): Response {
-  leaveNotice(request.exchange, 'logged-out')
-  return seeOther('/login', forgetPages)
+/** Logs this browser out. Logging out twice is not an error. @param page where a person goes then */
+export async function logOut(auth: Auth, { exchange }: ServerRequest, page?: string): Promise<Response> {
+  if (page !== undefined) leaveNotice(exchange, 'logged-out')
+  return toResponse(await auth.gatepass.logout(exchange, page === undefined ? {} : { success: page }))
 }

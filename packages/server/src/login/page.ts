@@ -1,12 +1,13 @@
 import { html } from 'hono/html'
-import { providerButtons } from '../providers/buttons.ts'
+import { providerButtons } from '../providers/pages.ts'
 import type { Markup } from '../web/answer.ts'
-import { field, problemBox } from '../web/form.ts'
-import { formToken, layout, noticeBox, type PageFrame } from '../web/layout.ts'
+import { emailField, field, problemBox } from '../web/form.ts'
+import { nextQuery } from '../web/login-required.ts'
+import { formToken, layout, noticeBox, type PageContext } from '../web/pages.ts'
 import type { Problem } from '../web/problem.ts'
 
 export interface LoginForm {
-  /** Where to go afterwards; already known to be on this site. */
+  /** Where to go afterwards, on this site. */
   readonly next: string
   readonly notice?: string | undefined
   readonly problem?: Problem
@@ -14,50 +15,40 @@ export interface LoginForm {
   readonly remember?: boolean
 }
 
-export function loginPage(frame: PageFrame, form: LoginForm): Markup {
+export function loginPage(context: PageContext, form: LoginForm): Markup {
   const { next, notice, problem } = form
   const body = html`<div class="card">
 <h1>Log in</h1>
-<p class="lead">Welcome back to ${frame.siteName}.</p>
+<p class="lead">Welcome back to ${context.siteName}.</p>
 ${noticeBox(notice)}${problemBox(problem)}
-${passwordForm(frame, form)}
-${providerButtons(frame, { next })}
+${passwordForm(context, form)}
+${providerButtons(context, { next })}
 </div>
-${frame.registration ? html`<p class="aside">New here? <a href="/register">Create an account</a></p>` : ''}`
-  return layout(frame, { title: 'Log in', failed: problem !== undefined, width: 'narrow', body })
+${context.registration ? html`<p class="aside">New here? <a href="/register">Create an account</a></p>` : ''}`
+  return layout(context, { title: 'Log in', failed: problem !== undefined, width: 'narrow', body })
 }
 
-export interface LoginAgainForm extends Pick<LoginForm, 'next' | 'email'> {
-  /** Whether the account has one. */
-  readonly password: boolean
-}
-
-/** For a person who is logged in and must prove again who they are. */
-export function loginAgainPage(frame: PageFrame, form: LoginAgainForm): Markup {
+/** For a person who is logged in and must prove again who they are. @param form `password`: whether the account has one */
+export function loginAgainPage(
+  context: PageContext,
+  form: Pick<LoginForm, 'next' | 'email'> & { password: boolean },
+): Markup {
+  const { next, password } = form
   const body = html`<div class="card">
 <h1>Log in again</h1>
 <p class="lead">Your login is older than ten minutes, and what you want to do needs a newer one.</p>
-${form.password ? passwordForm(frame, form) : ''}
-${providerButtons(frame, { next: form.next, again: true, alone: !form.password })}
+${password ? passwordForm(context, form) : ''}
+${providerButtons(context, { next, again: true, alone: !password })}
 </div>
 <p class="aside"><a href="/account">Back to your account</a></p>`
-  return layout({ ...frame, account: undefined }, { title: 'Log in again', width: 'narrow', body })
+  return layout({ ...context, account: undefined }, { title: 'Log in again', width: 'narrow', body })
 }
 
-function passwordForm(frame: PageFrame, { next, problem, email = '', remember = false }: LoginForm): Markup {
-  // In the address as well, so that a reload after a wrong password still knows it.
-  const query = next === '/account' ? '' : `?next=${encodeURIComponent(next)}`
-  return html`<form method="post" action="/auth/login${query}">
-${formToken(frame)}<input type="hidden" name="next" value="${next}">
-${field({
-  name: 'email',
-  label: 'E-mail address',
-  type: 'email',
-  autocomplete: 'username',
-  value: email,
-  problem: problem?.fields?.email,
-  focused: email === '',
-})}
+function passwordForm(context: PageContext, { next, problem, email = '', remember = false }: LoginForm): Markup {
+  // `next` is in the address as well, so that a reload after a wrong password keeps it.
+  return html`<form method="post" action="/auth/login${nextQuery(next)}">
+${formToken(context)}<input type="hidden" name="next" value="${next}">
+${emailField({ value: email, problem: problem?.fields?.email, focused: email === '' })}
 ${field({
   name: 'password',
   label: 'Password',

@@ -1,12 +1,13 @@
 import type { Strategy } from 'gatepass'
 import { type Passwords, passwords } from 'gatepass/password'
 import { local } from 'gatepass/strategies/local'
-import type { Account, Accounts } from '../accounts/accounts.ts'
+import type { Account } from '../accounts/accounts.ts'
 import { parseEmailAddress } from '../accounts/email-address.ts'
 import type { Log } from '../operation/log.ts'
+import type { Services } from '../services.ts'
 import type { Config } from '../settings/config.ts'
 
-/** How passwords are chosen and hashed here. */
+/** The rules for new passwords, and their hashing. */
 export function passwordsOf({ name, password }: Pick<Config, 'name' | 'password'>, log: Log): Passwords {
   return passwords({
     minimum: password.minLength,
@@ -16,14 +17,18 @@ export function passwordsOf({ name, password }: Pick<Config, 'name' | 'password'
 }
 
 /** The login by e-mail address and password. */
-export function passwordStrategy(accounts: Accounts, chosen: Passwords, log: Log): Strategy<Account, 'local'> {
+export function passwordStrategy({
+  stores: { accounts },
+  passwords,
+  log,
+}: Pick<Services, 'stores' | 'passwords' | 'log'>): Strategy<Account, 'local'> {
   return local<Account>({
     fields: { name: ['email', 'username'] },
-    passwords: chosen,
+    passwords,
     find: async (typed) => {
       const email = parseEmailAddress(typed)
       const account = email && (await accounts.byEmail(email.key))
-      // A disabled password counts as none: the refusal takes as long, and says the same.
+      // A disabled password is treated as none: the refusal takes as long, and says the same.
       return account && { user: account, hash: account.passwordDisabled ? undefined : account.passwordHash }
     },
     rehash: (account, { from, to }) => accounts.rehash(account.id, { from, to }),

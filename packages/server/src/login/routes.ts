@@ -1,56 +1,49 @@
-import type { Verdict } from 'gatepass'
-import { type Account, type Accounts, publicUser } from '../accounts/accounts.ts'
+import { publicUser } from '../accounts/accounts.ts'
 import { parseEmailAddress } from '../accounts/email-address.ts'
-import type { Auth } from '../auth.ts'
-import type { Audit } from '../operation/audit.ts'
-import type { Pseudonyms } from '../settings/secrets.ts'
+import type { Services } from '../services.ts'
+import { Pseudonyms } from '../settings/secrets.ts'
 import { json, page, seeOther } from '../web/answer.ts'
 import { type Fields, text, ticked } from '../web/form.ts'
+import type { Route } from '../web/handler.ts'
 import { returnTarget } from '../web/login-required.ts'
 import { takeNotice } from '../web/notices.ts'
-import type { Pages } from '../web/pages.ts'
 import { invalidInput, loginRefused, type Problem, tooManyTries } from '../web/problem.ts'
 import type { ServerRequest } from '../web/request.ts'
-import type { Route } from '../web/router.ts'
-import type { KnownDevices } from './known-devices.ts'
-import type { AdmittedTry, Limits } from './limits.ts'
 import { loginAgainPage, loginPage } from './page.ts'
 
-export interface LoginDeps {
-  readonly auth: Auth
-  readonly pages: Pages
-  /** As browsers see this server. */
-  readonly origin: string
-  readonly accounts: Accounts
-  readonly limits: Limits
-  readonly knownDevices: KnownDevices
-  /** Names accounts in counts without telling which they are. */
-  readonly accountNames: Pseudonyms
-  readonly audit: Audit
-}
+type LoginServices = Pick<
+  Services,
+  'auth' | 'pages' | 'origins' | 'stores' | 'limits' | 'knownDevices' | 'keys' | 'audit'
+>
 
-export function loginRoutes(deps: LoginDeps): Route[] {
-  const { auth, pages, origin, accounts, limits, knownDevices, accountNames, audit } = deps
+export function loginRoutes(services: LoginServices): Route[] {
+  const { auth, pages, origins, stores, limits, knownDevices, keys, audit } = services
+  const { accounts } = stores
+  const [origin] = origins
+  const accountNames = new Pseudonyms(keys, 'account')
   return [
     { method: 'GET', path: '/login', answer: showForm },
     { method: 'POST', path: '/auth/login', page: '/login', answer: logIn },
   ]
 
   async function showForm(request: ServerRequest): Promise<Response> {
-    const frame = await pages.frame(request)
+    const context = await pages.context(request)
     const next = returnTarget(request.query('next'), origin)
-    const { account } = frame
-    if (account === undefined) return page(200, loginPage(frame, { next, notice: takeNotice(request.exchange) }))
+    const { account } = context
+    if (account === undefined) return page(200, loginPage(context, { next, notice: takeNotice(request.exchange) }))
     if (request.query('again') === undefined) return seeOther(next)
     const { email = '', passwordHash } = account
-    return page(200, loginAgainPage(frame, { next, email, password: passwordHash !== undefined }))
+    return page(200, loginAgainPage(context, { next, email, password: passwordHash !== undefined }))
   }
 
   async function logIn(request: ServerRequest): Promise<Response> {
     const fields = await request.exchange.fields()
     const identifier = identifierOf(fields)
-    const missing = missingFields(fields, identifier)
-    if (missing !== undefined) return formAgain(request, missing)
+    const missing = {
+      ...(identifier === '' && { email: 'Enter your e-mail address.' }),
+      ...(text(fields, 'password') === '' && { password: 'Enter your password.' }),
+    }
+    if (Object.keys(missing).length > 0) return formAgain(request, invalidInput(missing))
 
     const attempt = await limits.admitLogin({
       address: request.address,
@@ -63,7 +56,10 @@ export function loginRoutes(deps: LoginDeps): Route[] {
       return formAgain(request, tooManyTries(attempt.retryAfter))
     }
 
-    const verdict = await verdictOf(request, attempt)
+    const verdict = await auth.passport.authenticate(request.exchange, 'local').catch(async (error: unknown) => {
+      await attempt.undecided()
+      throw error
+    })
     if (verdict.type !== 'success') {
       const locked = await accounts.failed(identifier)
       audit.record('authn_login_fail', request, { identifier, amr: ['pwd'] })
@@ -83,19 +79,9 @@ export function loginRoutes(deps: LoginDeps): Route[] {
       : json(200, { user: publicUser(user) })
   }
 
-  /** What the strategy concludes. If the server could not look, the try does not count. */
-  async function verdictOf(request: ServerRequest, attempt: AdmittedTry): Promise<Verdict<Account>> {
-    try {
-      return await auth.passport.authenticate(request.exchange, 'local')
-    } catch (error) {
-      await attempt.undecided()
-      throw error
-    }
-  }
-
   function formAgain(request: ServerRequest, problem: Problem): Promise<Response> {
-    return pages.refuseForm(request, problem, (frame, fields) =>
-      loginPage(frame, {
+    return pages.refuseForm(request, problem, (context, fields) =>
+      loginPage(context, {
         problem,
         email: text(fields, 'email'),
         remember: ticked(fields, 'remember'),
@@ -105,16 +91,8 @@ export function loginRoutes(deps: LoginDeps): Route[] {
   }
 }
 
-/** What is counted as one account: the address as it is looked up, or the text that was typed instead of one. */
+/** Under which name tries are counted: the address as accounts are found by it, or the typed text if it is not an address. */
 function identifierOf(fields: Fields): string {
   const typed = text(fields, 'email') || text(fields, 'username')
   return parseEmailAddress(typed)?.key ?? typed.normalize('NFKC').toLowerCase().trim().slice(0, 254)
-}
-
-function missingFields(fields: Fields, identifier: string): Problem | undefined {
-  const missing = {
-    ...(identifier === '' && { email: 'Enter your e-mail address.' }),
-    ...(text(fields, 'password') === '' && { password: 'Enter your password.' }),
-  }
-  return Object.keys(missing).length === 0 ? undefined : invalidInput(missing)
 }

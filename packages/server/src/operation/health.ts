@@ -1,16 +1,10 @@
-import type { Stores } from '../accounts/stores.ts'
+import type { Services } from '../services.ts'
 import { json } from '../web/answer.ts'
+import type { Route } from '../web/handler.ts'
 import { problemJson, problemOf } from '../web/problem.ts'
-import type { Route } from '../web/router.ts'
 
-export interface HealthDeps {
-  readonly stores: Pick<Stores, 'check'>
-  /** Whether the server is about to end, and new work should go elsewhere. */
-  readonly stopping: () => boolean
-}
-
-/** `/healthz`: the process answers. `/readyz`: it should get requests, because its database answers and it is not stopping. */
-export function healthRoutes({ stores, stopping }: HealthDeps): Route[] {
+/** `/healthz`: the process answers. `/readyz`: it can take requests, since its database answers and it is not stopping. */
+export function healthRoutes({ stores, stopping }: Pick<Services, 'stores' | 'stopping'>): Route[] {
   return [
     { method: 'GET', path: '/healthz', answer: () => json(200, { status: 'ok' }) },
     { method: 'GET', path: '/readyz', answer: readiness },

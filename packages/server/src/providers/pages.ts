@@ -1,37 +1,50 @@
 import { html } from 'hono/html'
 import type { Markup } from '../web/answer.ts'
-import { layout, type PageFrame } from '../web/layout.ts'
+import { layout, type PageContext } from '../web/pages.ts'
 
-export interface ConfirmView {
-  /** What people call the provider. */
-  readonly label: string
-  /** Begins the login, a path here. */
-  readonly href: string
+/**
+ * The other ways to log in, below a form. They are links, because `form-action` forbids forms that lead to another site.
+ *
+ * @param options `next`: where to go afterwards, on this site. `again`: whether people must prove again who they are.
+ *   `alone`: whether there is no form above.
+ */
+export function providerButtons(
+  context: PageContext,
+  { next, again = false, alone = false }: { next: string; again?: boolean; alone?: boolean },
+): Markup | string {
+  if (context.providers.length === 0) return ''
+  const query = new URLSearchParams({ ...(next !== '/account' && { next }), ...(again && { again: '1' }) }).toString()
+  const href = (name: string) => `/auth/${name}${query === '' ? '' : `?${query}`}`
+  return html`${alone ? '' : html`<p class="or"><span>or</span></p>`}
+<ul class="providers">${context.providers.map(
+    ({ name, label }) => html`<li><a class="button second" href="${href(name)}">Continue with ${label}</a></li>`,
+  )}</ul>`
 }
 
-/** For a person whom another site sent here to log in: a foreign page that loads an address must not log its visitor in. */
-export function confirmPage(frame: PageFrame, { label, href }: ConfirmView): Markup {
+/**
+ * For a person whom another site sent here to log in: its page must not log its visitor in by itself.
+ *
+ * @param href begins the login, a path here
+ */
+export function confirmPage(context: PageContext, { label, href }: { label: string; href: string }): Markup {
   const body = html`<div class="card">
 <h1>Log in with ${label}?</h1>
-<p class="lead">Another site sent you here. Go on only if you were about to log in to ${frame.siteName}.</p>
+<p class="lead">Another site sent you here. Continue only if you wanted to log in to ${context.siteName}.</p>
 <p class="actions"><a class="button" href="${href}">Log in with ${label}</a><a class="button second" href="/">To the start page</a></p>
 </div>`
-  return layout(frame, { title: `Log in with ${label}`, width: 'narrow', body })
+  return layout(context, { title: `Log in with ${label}`, width: 'narrow', body })
 }
 
-export interface ToProviderView {
-  /** What people call the provider. */
-  readonly label: string
-  /** At the provider. */
-  readonly location: string
-}
-
-/** Sends the browser to the provider by itself, or by a click where the browser does not follow. */
-export function toProviderPage(frame: PageFrame, { label, location }: ToProviderView): Markup {
+/**
+ * Sends the browser to the provider by itself, or with a click where the browser does not follow.
+ *
+ * @param location at the provider
+ */
+export function toProviderPage(context: PageContext, { label, location }: { label: string; location: string }): Markup {
   const body = html`<div class="card">
-<h1>On to ${label}</h1>
+<h1>Continue at ${label}</h1>
 <p class="lead">${label} asks who you are there, and sends you back to your account.</p>
-<p class="actions"><a class="button" href="${location}">Go on to ${label}</a><a class="button second" href="/account">Stay here</a></p>
+<p class="actions"><a class="button" href="${location}">Continue at ${label}</a><a class="button second" href="/account">Stay here</a></p>
 </div>`
-  return layout(frame, { title: `On to ${label}`, width: 'narrow', forwardTo: location, body })
+  return layout(context, { title: `Continue at ${label}`, width: 'narrow', forwardTo: location, body })
 }

@@ -1,17 +1,14 @@
-import type { LoginIntent, Reply, Verdict } from 'gatepass'
+import type { LoginIntent, Verdict } from 'gatepass'
+import { toResponse } from 'gatepass/hono'
 import { type Account, publicUser } from '../accounts/accounts.ts'
 import { parseEmailAddress } from '../accounts/email-address.ts'
-import type { Identities } from '../accounts/identities.ts'
-import type { Auth } from '../auth.ts'
-import type { KnownDevices } from '../login/known-devices.ts'
-import type { Limits } from '../login/limits.ts'
-import type { Audit } from '../operation/audit.ts'
+import type { Services } from '../services.ts'
 import type { ProviderConfig } from '../settings/provider-config.ts'
-import { json, noContent, page, seeOther } from '../web/answer.ts'
-import { errorPage, type NextStep } from '../web/error-page.ts'
-import { recentLogin, returnTarget } from '../web/login-required.ts'
+import { type HeaderFields, json, noContent, page, seeOther } from '../web/answer.ts'
+import type { Parameters, Route } from '../web/handler.ts'
+import { loginGuards, nextQuery, returnTarget } from '../web/login-required.ts'
 import { leaveNotice } from '../web/notices.ts'
-import type { Pages } from '../web/pages.ts'
+import { errorPage, type NextStep } from '../web/pages.ts'
 import {
   emailInUse,
   identityNotFound,
@@ -24,30 +21,24 @@ import {
   tooManyTries,
 } from '../web/problem.ts'
 import type { ServerRequest } from '../web/request.ts'
-import type { Parameters, Route } from '../web/router.ts'
 import { confirmPage, toProviderPage } from './pages.ts'
 import { providerProblem } from './refusals.ts'
 import { askAgain, callbackPath, decisionOf } from './strategies.ts'
 import type { Opened } from './whose-account.ts'
 
-export interface ProviderDeps {
-  readonly auth: Auth
-  readonly pages: Pages
-  /** As browsers see this server. */
-  readonly origin: string
-  readonly providers: readonly ProviderConfig[]
-  readonly identities: Identities
-  readonly limits: Limits
-  readonly knownDevices: KnownDevices
-  readonly audit: Audit
-}
-
 type Success = Extract<Verdict<Account>, { type: 'success' }>
 type Rejection = Extract<Verdict<Account>, { type: 'rejection' }>
 
-/** The way to each provider and back, and what adds a provider to an account and removes it. */
-export function providerRoutes(deps: ProviderDeps): Route[] {
-  const { auth, pages, origin, providers, identities, limits, knownDevices, audit } = deps
+type ProviderServices = Pick<
+  Services,
+  'auth' | 'pages' | 'origins' | 'providers' | 'stores' | 'limits' | 'knownDevices' | 'audit'
+>
+
+/** Logs in with a provider, adds a provider to an account, and removes it. */
+export function providerRoutes(services: ProviderServices): Route[] {
+  const { auth, pages, origins, providers, stores, limits, knownDevices, audit } = services
+  const { identities } = stores
+  const { forRecentLogin } = loginGuards({ auth, pages })
   return [
     ...providers.flatMap((provider): Route[] => {
       const { name } = provider
@@ -60,43 +51,41 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
           method: 'POST',
           path: `/account/identities/${name}/link`,
           page: '/account',
-          answer: (request) => beginLink(request, provider),
+          answer: forRecentLogin((request, account) => beginLink(request, account, provider)),
         },
       ]
     }),
-    { method: 'POST', path: '/account/identities/:handle/unlink', page: '/account', answer: unlink },
+    { method: 'POST', path: '/account/identities/:handle/unlink', page: '/account', answer: forRecentLogin(unlink) },
   ]
 
   async function beginLogin(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
-    const intent: LoginIntent = { purpose: 'login', next: returnTarget(request.query('next'), origin) }
+    const intent: LoginIntent = { purpose: 'login', next: returnTarget(request.query('next'), origins[0]) }
     const wishes = request.query('again') === undefined ? {} : askAgain(provider)
     const verdict = await auth.passport.authenticate(request.exchange, provider.name, { ...wishes }, intent)
     switch (verdict.type) {
       case 'redirect':
         return seeOther(verdict.location, noReferrer)
       case 'respond':
-        // Another site sent the person here; only a click on our page goes on.
-        return page(200, confirmPage(pages.plainFrame, { label: provider.label, href: request.exchange.target }))
+        // Another site sent the person here: the login begins only with a click on our page.
+        return page(200, confirmPage(pages.plainContext, { label: provider.label, href: request.exchange.target }))
       default:
         return conclude(request, provider, verdict, intent)
     }
   }
 
-  /** Linking is a POST of ours with a recent login: another page cannot link, nor a passer-by at an open screen. */
-  async function beginLink(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
-    const recent = await recentLogin(deps, request, '/account')
-    if ('answer' in recent) return recent.answer
-    const intent: LoginIntent = { purpose: 'link', subject: recent.account.id, next: '/account' }
+  /** A POST of our own page with a recent login: another site cannot link, nor can a passer-by at an open screen. */
+  async function beginLink(request: ServerRequest, { id }: Account, provider: ProviderConfig): Promise<Response> {
+    const intent: LoginIntent = { purpose: 'link', subject: id, next: '/account' }
     const verdict = await auth.passport.authenticate(request.exchange, provider.name, {}, intent)
     switch (verdict.type) {
       case 'redirect': {
         const { location } = verdict
         if (!request.wantsPage) return json(200, { location })
-        // Not by a redirect: browsers apply `form-action` to where a form is sent on to (CSP 3 §6.4.1.1).
-        return page(200, toProviderPage(pages.plainFrame, { label: provider.label, location }), noReferrer)
+        // Not by a redirect: browsers apply `form-action` to redirects of a form (CSP 3 §6.4.1.1).
+        return page(200, toProviderPage(pages.plainContext, { label: provider.label, location }), noReferrer)
       }
       case 'respond':
-        return responseOf(verdict.reply)
+        return toResponse(verdict.reply)
       default:
         return conclude(request, provider, verdict, intent)
     }
@@ -111,10 +100,10 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
     let refused = false
     try {
       const verdict = await auth.passport.authenticate(request.exchange, provider.name)
-      // A provider that does not answer says nothing about the visitor.
+      // If the provider does not answer, that is not a failure of the visitor.
       refused = verdict.type === 'rejection' && verdict.failures[0]?.reason !== 'unavailable'
       if (verdict.type === 'redirect') return seeOther(verdict.location, noReferrer)
-      if (verdict.type === 'respond') return responseOf(verdict.reply)
+      if (verdict.type === 'respond') return toResponse(verdict.reply)
       return await conclude(request, provider, verdict, verdict.intent)
     } finally {
       if (!refused) await attempt.undecided()
@@ -160,10 +149,10 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
     verdict: Success,
     { account, how }: Pick<Opened, 'account' | 'how'>,
   ): Promise<void> {
-    // The password's new version has ended them already; they need not stay in the list.
+    // The new version of the password has ended these sessions already. They should not stay in the list.
     if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
     await auth.passport.login(request.exchange, verdict)
-    // An unconfirmed address may be another person's: guesses at that account must stay limited on this device.
+    // An unconfirmed address may be another person's. Guesses at that account must stay limited on this device.
     const email = account.emailVerified ? parseEmailAddress(account.email) : undefined
     if (email !== undefined) knownDevices.remember(request.exchange, email.key)
   }
@@ -175,19 +164,16 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
     next?: string,
   ): Promise<Response> {
     if (!request.wantsPage) return problemJson(problem)
-    // What this request knows of its session is older than the provider's answer.
-    const loggedIn = problem.code !== linkEnded.code && (await pages.frame(request)).account !== undefined
+    // After `linkEnded` the session that this request knows is out of date.
+    const loggedIn = problem.code !== linkEnded.code && (await pages.context(request)).account !== undefined
     const nextSteps = loggedIn ? [toAccount] : stepsAfter(problem, provider, next)
     const view = { problem, requestId: request.requestId, path: request.path, nextSteps }
-    // Without forms: the page's own address may hold a code, which a form would send on.
-    return page(problem.status, errorPage(pages.plainFrame, view), { ...problemHeaders(problem), ...noReferrer })
+    // Without forms: the address of this page may hold a code, which a form would send to the next page.
+    return page(problem.status, errorPage(pages.plainContext, view), { ...problemHeaders(problem), ...noReferrer })
   }
 
-  /** Another account's identity is answered like one that does not exist. */
-  async function unlink(request: ServerRequest, { handle = '' }: Parameters): Promise<Response> {
-    const recent = await recentLogin(deps, request, '/account')
-    if ('answer' in recent) return recent.answer
-    const { account } = recent
+  /** The identity of another account is treated like one that does not exist. */
+  async function unlink(request: ServerRequest, account: Account, { handle = '' }: Parameters): Promise<Response> {
     const { id: session } = await auth.sessions.open(request.exchange)
     const configured = providers.map(({ name }) => name)
     const provider = await identities.remove(account, { handle, configured, session })
@@ -207,7 +193,7 @@ export function providerRoutes(deps: ProviderDeps): Route[] {
 const toAccount: NextStep = { href: '/account', text: 'To your account' }
 
 function stepsAfter({ code }: Problem, { name, label }: ProviderConfig, next: string | undefined): NextStep[] {
-  const query = next === undefined || next === '/account' ? '' : `?next=${encodeURIComponent(next)}`
+  const query = nextQuery(next)
   const again = { href: `/auth/${name}${query}`, text: `Try again with ${label}` }
   if (code === emailInUse.code || code === identityTaken.code || code === linkEnded.code)
     return [{ href: '/login?next=%2Faccount', text: 'Log in' }]
@@ -215,11 +201,5 @@ function stepsAfter({ code }: Problem, { name, label }: ProviderConfig, next: st
   return code.startsWith('ERR_O') ? [again, other] : [other]
 }
 
-/** Addresses that lead to a provider and back hold what other sites must not see (RFC 9700 §4.2.4). */
-const noReferrer: Readonly<Record<string, string>> = { 'Referrer-Policy': 'no-referrer' }
-
-/** What the library answers by itself. */
-function responseOf({ status, headers, body }: Reply): Response {
-  const fields = Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')])
-  return new Response(body ?? null, { status, headers: fields })
-}
+/** The addresses on the way to a provider and back hold codes that other sites must not see (RFC 9700 §4.2.4). */
+const noReferrer: HeaderFields = { 'Referrer-Policy': 'no-referrer' }

@@ -6,54 +6,49 @@ import { google } from 'gatepass/strategies/google'
 import { microsoft } from 'gatepass/strategies/microsoft'
 import { oidc, type ProviderCallOptions, type ProviderLoginOptions } from 'gatepass/strategies/oidc'
 import type { Account } from '../accounts/accounts.ts'
-import type { Log } from '../operation/log.ts'
+import type { Services } from '../services.ts'
 import type { ProviderConfig } from '../settings/provider-config.ts'
-import type { Decision, WhoseAccount } from './whose-account.ts'
+import { type Problem, registrationClosed, tooManyTries } from '../web/problem.ts'
+import { type Decision, WhoseAccount } from './whose-account.ts'
 
-export interface StrategySettings {
-  readonly whose: WhoseAccount
-  readonly log: Log
-  /** Epoch milliseconds. */
-  readonly clock: () => number
-}
+type StrategyServices = Pick<Services, 'config' | 'stores' | 'providers' | 'limits' | 'log' | 'clock'>
 
 /** A strategy for each configured provider, under the provider's name. */
-export function providerStrategies(
-  providers: readonly ProviderConfig[],
-  settings: StrategySettings,
-): Strategy<Account, string>[] {
-  return providers.map((provider) => strategyFor(provider, optionsFor(provider, settings)))
+export function providerStrategies(services: StrategyServices): Strategy<Account, string>[] {
+  const { config, stores, providers, limits, log, clock } = services
+  const whose = new WhoseAccount(stores, async ({ remoteAddress }): Promise<Problem | undefined> => {
+    if (!config.registration) return registrationClosed
+    const wait = await limits.admitRegistration(remoteAddress)
+    return wait === undefined ? undefined : tooManyTries(wait)
+  })
+  return providers.map((provider) => {
+    const { name, clientId, clientSecret } = provider
+    return strategyFor(provider, {
+      clientId,
+      clientSecret,
+      callback: callbackPath(name),
+      clock,
+      // Operators need the exact reason; the person is told what to do. The audit has the refusals by `account`.
+      onEvent: ({ strategy, code, error }) => {
+        if (code !== 'ERR_OAUTH_ACCOUNT') log.warn({ event: 'provider_refused', provider: strategy, err: error })
+      },
+      account: async (identity, { linking, exchange }) => {
+        const decision =
+          linking === undefined
+            ? await whose.toLogIn(name, identity, exchange)
+            : await whose.toLink(name, identity, linking)
+        decisions.set(exchange, decision)
+        return decision.type === 'opened' ? decision.account : undefined
+      },
+    })
+  })
 }
 
 type CommonOptions = ProviderLoginOptions<Account> & { clientSecret: string }
 
-function optionsFor(
-  { name, clientId, clientSecret }: ProviderConfig,
-  { whose, log, clock }: StrategySettings,
-): CommonOptions {
-  return {
-    clientId,
-    clientSecret,
-    callback: callbackPath(name),
-    clock,
-    // The person is told what to do; what exactly was wrong is for operators. Our own refusals are in the audit.
-    onEvent: ({ strategy, code, error }) => {
-      if (code !== 'ERR_OAUTH_ACCOUNT') log.warn({ event: 'provider_refused', provider: strategy, err: error })
-    },
-    account: async (identity, { linking, exchange }) => {
-      const decision =
-        linking === undefined
-          ? await whose.toLogIn(name, identity, exchange)
-          : await whose.toLink(name, identity, linking)
-      decisions.set(exchange, decision)
-      return decision.type === 'opened' ? decision.account : undefined
-    },
-  }
-}
-
 const decisions = new WeakMap<Exchange, Decision>()
 
-/** What was decided about the identity that this request brought; `undefined`: it brought none that can be believed. */
+/** The decision about this request's identity; `undefined` if the request has no verified identity. */
 export function decisionOf(exchange: Exchange): Decision | undefined {
   return decisions.get(exchange)
 }
@@ -85,11 +80,11 @@ function strategyFor(provider: ProviderConfig, options: CommonOptions): Strategy
   }
 }
 
-/** How the provider is told that the person must prove again who they are, where it can be told. */
+/** Asks the provider to let the person prove again who they are, where it can be asked. */
 export function askAgain({ kind }: ProviderConfig): ProviderCallOptions {
   switch (kind) {
     case 'google':
-      // Google has no `login`; this, at least, is not passed without a click.
+      // Google has no `login`. This needs a click, at least.
       return { prompt: 'consent' }
     case 'microsoft':
     case 'oidc':

@@ -1,43 +1,43 @@
 import type { Exchange, Linking } from 'gatepass'
 import type { Identity } from 'gatepass/strategies/oidc'
-import { type Account, type Accounts, stampOf } from '../accounts/accounts.ts'
+import { type Account, type Accounts, isPersonName, stampOf } from '../accounts/accounts.ts'
 import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.ts'
 import type { GivenIdentity, Identities } from '../accounts/identities.ts'
-import { isPersonName } from '../accounts/person-name.ts'
+import type { Stores } from '../accounts/stores.ts'
 import { accountDisabled, emailInUse, identityTaken, linkEnded, type Problem, unsettled } from '../web/problem.ts'
 
-/** What an identity opens, and what had to be done for it. */
+/** The account that an identity opens, and what was done for it. */
 export interface Opened {
   readonly type: 'opened'
   readonly account: Account
   /**
-   * `known`: nothing. `linked`: added to an account that existed. `reclaimed`: the account went to the owner of its mailbox,
-   * and what opened it before was removed.
+   * `known`: nothing. `linked`: the identity was added to an existing account. `reclaimed`: the account was given to the
+   * owner of its mailbox, and what opened it before was removed.
    */
   readonly how: 'known' | 'linked' | 'reclaimed' | 'created'
-  /** Whether this was the first proof that the account's mailbox is its owner's. */
+  /** Whether this was the first proof that the mailbox belongs to the account's owner. */
   readonly emailProved?: boolean
 }
 
 export type Decision = Opened | { readonly type: 'refused'; readonly problem: Problem }
 
-/** Why an account may not be made now; `undefined`: it may. */
-export type Admission = (exchange: Exchange) => Promise<Problem | undefined>
-
-/** How often a decision begins again because another request changed what it rested on. */
+/** How often a decision starts again because another request changed what it was based on. */
 const MOST_TRIES = 3
 
 /**
- * Decides whose account an identity opens. Identities are issuer and subject; an e-mail address counts only where the
- * provider runs the mailbox (`emailAuthoritative`), for then its owner is who comes.
+ * Decides whose account an identity opens. An identity is issuer and subject. Its e-mail address counts only if the provider
+ * runs the mailbox (`emailAuthoritative`), since then the person is its owner.
  */
 export class WhoseAccount {
   readonly #accounts: Accounts
   readonly #identities: Identities
-  readonly #admission: Admission
+  readonly #admission: (exchange: Exchange) => Promise<Problem | undefined>
 
-  /** @param admission asked before an account is made */
-  constructor(accounts: Accounts, identities: Identities, admission: Admission) {
+  /** @param admission says why a request may not create an account; `undefined` if it may */
+  constructor(
+    { accounts, identities }: Pick<Stores, 'accounts' | 'identities'>,
+    admission: (exchange: Exchange) => Promise<Problem | undefined>,
+  ) {
     this.#accounts = accounts
     this.#identities = identities
     this.#admission = admission
@@ -55,8 +55,8 @@ export class WhoseAccount {
   }
 
   /**
-   * For a person who is logged in and adds a way to log in. It takes effect in one statement, with the condition that account
-   * and session are still those that began it.
+   * For a person who is logged in and adds a way to log in. One statement adds it, if account and session are still those
+   * that began the link.
    */
   async toLink(provider: string, identity: Identity, linking: Linking): Promise<Decision> {
     const given = { ...identity, provider }
@@ -79,7 +79,7 @@ export class WhoseAccount {
     return account === 'disabled' ? refused(accountDisabled) : { type: 'opened', account, how: 'known' }
   }
 
-  /** `undefined`: another request was faster. */
+  /** @returns `undefined` if another request was faster */
   async #new(
     given: GivenIdentity & Identity,
     email: EmailAddress | undefined,
@@ -87,7 +87,7 @@ export class WhoseAccount {
   ): Promise<Decision | undefined> {
     const existing = email && (await this.#accounts.byEmail(email.key))
     if (existing === undefined) return this.#create(given, email, exchange)
-    // A provider that does not run the mailbox proves nothing: the person may have typed the address, or had it once.
+    // A provider that does not run the mailbox proves nothing: the person may have typed the address, or owned it once.
     if (!given.emailAuthoritative) return refused(emailInUse)
     if (!existing.emailVerified) return this.#reclaim(given, existing)
     return (await this.#identities.add(given, existing))
@@ -96,8 +96,8 @@ export class WhoseAccount {
   }
 
   /**
-   * The first proof of a mailbox. The person who made the account did not prove that it is theirs, and may have made it
-   * to wait for its owner: nothing that they left opens it any more.
+   * The first proof of a mailbox. The person who created the account did not prove it, and may have wanted to catch its
+   * owner: nothing that they left opens the account from now on.
    */
   async #reclaim(given: GivenIdentity & Identity, existing: Account): Promise<Decision | undefined> {
     const account = await this.#accounts.giveToMailboxOwner(existing.id, { name: nameOf(given) })
@@ -116,7 +116,7 @@ export class WhoseAccount {
     const made = await this.#identities.open(given, { email, emailProved, name: nameOf(given) })
     const decision = await this.#known(given)
     if (decision?.type === 'opened') return { ...decision, ...(made && { how: 'created', emailProved }) }
-    // A disabled account cannot be opened again by its address either.
+    // The address of a disabled account does not open it either.
     return decision ?? (email === undefined ? undefined : refused(emailInUse))
   }
 }

@@ -1,8 +1,8 @@
 import { html } from 'hono/html'
-import { providerButtons } from '../providers/buttons.ts'
+import { providerButtons } from '../providers/pages.ts'
 import type { Markup } from '../web/answer.ts'
-import { field, problemBox } from '../web/form.ts'
-import { formToken, layout, type PageFrame } from '../web/layout.ts'
+import { emailField, field, problemBox } from '../web/form.ts'
+import { formToken, layout, type PageContext } from '../web/pages.ts'
 import type { Problem } from '../web/problem.ts'
 
 export interface RegisterForm {
@@ -13,29 +13,26 @@ export interface RegisterForm {
   readonly name?: string
 }
 
-export function registerPage(frame: PageFrame, { minLength, problem, email = '', name = '' }: RegisterForm): Markup {
+export function registerPage(
+  context: PageContext,
+  { minLength, problem, email = '', name = '' }: RegisterForm,
+): Markup {
+  const problems = problem?.fields
+  const onEmail = email === '' || problems?.email !== undefined
   const body = html`<div class="card">
 <h1>Create an account</h1>
-<p class="lead">An address and a good password are all it takes.</p>
+<p class="lead">All you need is an e-mail address and a good password.</p>
 ${problemBox(problem)}
 <form method="post" action="/auth/register">
-${formToken(frame)}
-${field({
-  name: 'email',
-  label: 'E-mail address',
-  type: 'email',
-  autocomplete: 'username',
-  value: email,
-  problem: problem?.fields?.email,
-  focused: email === '' || problem?.fields?.email !== undefined,
-})}
+${formToken(context)}
+${emailField({ value: email, problem: problems?.email, focused: onEmail })}
 ${field({
   name: 'name',
   label: 'Name',
   type: 'text',
   autocomplete: 'name',
   value: name,
-  problem: problem?.fields?.name,
+  problem: problems?.name,
   optional: true,
 })}
 ${field({
@@ -43,14 +40,14 @@ ${field({
   label: 'Password',
   type: 'password',
   autocomplete: 'new-password',
-  hint: `At least ${minLength} characters. A few words that do not belong together are easy to keep and hard to guess.`,
-  problem: problem?.fields?.password,
-  focused: email !== '' && problem?.fields?.email === undefined,
+  hint: `At least ${minLength} characters. A few words that do not belong together are easy to remember and hard to guess.`,
+  problem: problems?.password,
+  focused: !onEmail,
 })}
 <button type="submit">Create account</button>
 </form>
-${providerButtons(frame, { next: '/account' })}
+${providerButtons(context, { next: '/account' })}
 </div>
 <p class="aside">Have an account? <a href="/login">Log in</a></p>`
-  return layout(frame, { title: 'Create an account', failed: problem !== undefined, width: 'narrow', body })
+  return layout(context, { title: 'Create an account', failed: problem !== undefined, width: 'narrow', body })
 }

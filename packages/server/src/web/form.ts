@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import type { Markup } from './answer.ts'
-import { warningIcon } from './icons.ts'
+import { warningIcon } from './assets.ts'
 import type { Problem } from './problem.ts'
 
 export interface Field {
@@ -14,48 +14,46 @@ export interface Field {
   readonly hint?: string
   readonly problem?: string | undefined
   readonly optional?: boolean
-  /** Whether typing can begin here at once. */
+  /** Whether the cursor is here when the page opens. */
   readonly focused?: boolean
 }
 
-/** A labelled input; what is wrong with it, and what it expects, is read out with it. */
+/** A labelled input. Screen readers read its hint and its problem with it. */
 export function field(of: Field): Markup {
   const { name, label, type, autocomplete, value = '', hint, problem, optional = false, focused = false } = of
-  const described = [problem === undefined ? '' : `${name}-problem`, hint === undefined ? '' : `${name}-hint`].filter(
-    Boolean,
-  )
+  const described = [problem && `${name}-problem`, hint && `${name}-hint`].filter(Boolean).join(' ')
   return html`<div class="field">
 <label for="${name}">${label}${optional ? html` <span class="optional">optional</span>` : ''}</label>
 ${hint === undefined ? '' : html`<p class="hint" id="${name}-hint">${hint}</p>`}
 ${problem === undefined ? '' : html`<p class="problem" id="${name}-problem">${problem}</p>`}
-<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}"${value === '' ? '' : html` value="${value}"`}${described.length === 0 ? '' : html` aria-describedby="${described.join(' ')}"`}${problem === undefined ? '' : html` aria-invalid="true"`}${optional ? '' : html` required`}${type === 'email' ? html` autocapitalize="none" spellcheck="false"` : ''}${focused ? html` autofocus` : ''}>
+<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}"${value === '' ? '' : html` value="${value}"`}${described === '' ? '' : html` aria-describedby="${described}"`}${problem === undefined ? '' : html` aria-invalid="true"`}${optional ? '' : html` required`}${type === 'email' ? html` autocapitalize="none" spellcheck="false"` : ''}${focused ? html` autofocus` : ''}>
 </div>`
 }
 
-/** What went wrong with a form as a whole, with a way to each field concerned. */
+/** The address that names the account; password managers keep it as the user name. */
+export function emailField(of: Pick<Field, 'value' | 'problem' | 'focused'>): Markup {
+  return field({ name: 'email', label: 'E-mail address', type: 'email', autocomplete: 'username', ...of })
+}
+
+/** What went wrong with a form, with a link to each field concerned. */
 export function problemBox(problem: Problem | undefined): Markup | string {
   if (problem === undefined) return ''
   const { message, hint, fields = {} } = problem
-  const names = Object.keys(fields)
-  const more = names.length === 0 ? hint && html`<p>${hint}</p>` : fieldList(fields)
-  return html`<div class="box failed" role="alert">${warningIcon()}<div><p><strong>${message}</strong></p>${more ?? ''}</div></div>`
+  const items = Object.entries(fields).map(([name, text]) => html`<li><a href="#${name}">${text}</a></li>`)
+  const more = items.length > 0 ? html`<ul>${items}</ul>` : hint && html`<p>${hint}</p>`
+  return html`<div class="box failed" role="alert">${warningIcon}<div><p><strong>${message}</strong></p>${more ?? ''}</div></div>`
 }
 
-function fieldList(fields: Readonly<Record<string, string>>): Markup {
-  const entries = Object.entries(fields).map(([name, text]) => html`<li><a href="#${name}">${text}</a></li>`)
-  return html`<ul>${entries}</ul>`
-}
 /** The fields of a form or a JSON body. */
 export type Fields = Readonly<Record<string, unknown>>
 
-/** A field's text, if it is one; lists and objects are not. */
+/** A field's text; empty if it is missing, a list or an object. */
 export function text(fields: Fields, name: string): string {
   const value = Object.hasOwn(fields, name) ? fields[name] : undefined
   return typeof value === 'string' ? value : ''
 }
 
-/** A ticked box of a form, or `true` in JSON. */
+/** Whether a form's box is ticked, or JSON says `true`. */
 export function ticked(fields: Fields, name: string): boolean {
-  const value = Object.hasOwn(fields, name) ? fields[name] : undefined
-  return value === true || value === 'on' || value === 'true' || value === '1'
+  return fields[name] === true || ['on', 'true', '1'].includes(text(fields, name))
 }

@@ -1,32 +1,36 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Exchange, GatepassError } from 'gatepass'
+import { type Awaitable, type Exchange, GatepassError } from 'gatepass'
 import { Hono } from 'hono'
-import type { Auth } from '../auth.ts'
-import type { Audit } from '../operation/audit.ts'
-import type { ErrorLog } from '../operation/error-log.ts'
-import { receive, send } from './node.ts'
-import type { Pages } from './pages.ts'
-import { crossSite, malformedRequest, type Problem, problemOf } from './problem.ts'
+import type { Services } from '../services.ts'
+import { securityHeaders, seeOther, setHeaders } from './answer.ts'
+import { headProblem, hostProblem, receive, send, urlOf } from './node.ts'
+import { crossSite, malformedRequest, methodNotAllowed, notFound, type Problem, problemOf } from './problem.ts'
 import { requestOf, type ServerEnv, type ServerRequest } from './request.ts'
-import { headProblem, hostProblem, urlOf } from './request-check.ts'
-import { addRoutes, type Route } from './router.ts'
-import { securityHeaders, setHeaders } from './security-headers.ts'
 
-export interface HandlerOptions {
-  readonly auth: Auth
-  readonly pages: Pages
-  readonly audit: Audit
-  readonly errors: ErrorLog
-  /** As browsers see this server, the main one first. */
-  readonly origins: readonly [string, ...string[]]
-  readonly routes: readonly Route[]
-  /** Whether the server is about to end, and new work should go elsewhere. */
-  readonly stopping: () => boolean
+/** The named segments of a route's path. */
+export type Parameters = Readonly<Record<string, string>>
+
+/** One method of one address. GET answers HEAD as well. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  /** The page that has the form of this address. A person who opens the address itself, by a reload for example, is sent there. */
+  readonly page?: string
+  readonly answer: (request: ServerRequest, parameters: Parameters) => Awaitable<Response>
 }
 
 /** What every request passes before a route sees it, and every answer before it leaves. */
-export function requestHandler(options: HandlerOptions): (req: IncomingMessage, res: ServerResponse) => void {
-  const { auth, pages, audit, errors, origins, routes, stopping } = options
+export function requestHandler(
+  {
+    auth,
+    pages,
+    audit,
+    errors,
+    origins,
+    stopping,
+  }: Pick<Services, 'auth' | 'pages' | 'audit' | 'errors' | 'origins' | 'stopping'>,
+  routes: readonly Route[],
+): (req: IncomingMessage, res: ServerResponse) => void {
   const headers = securityHeaders({ https: origins[0].startsWith('https:') })
   const app = new Hono<ServerEnv>()
   // Sessions and users. It refuses what another site sends with our cookies, and saves the session before an answer leaves.
@@ -41,7 +45,19 @@ export function requestHandler(options: HandlerOptions): (req: IncomingMessage, 
     if (problem !== undefined) return pages.refuse(request, problem)
     return (await isFirstParty(request)) ? next() : refuseCrossSite(request)
   })
-  addRoutes(app, routes, { auth, pages })
+  for (const { method, path, answer } of routes)
+    app.on(method, path, (c) => answer(requestOf(c, auth), c.req.param() as Parameters))
+  for (const [path, group] of Map.groupBy(routes, (route) => route.path)) {
+    const methods = group.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+    const page = group[0]?.page
+    app.all(path, (c) => {
+      const request = requestOf(c, auth)
+      return page !== undefined && request.exchange.method === 'GET' && request.wantsPage
+        ? seeOther(page + request.url.search)
+        : pages.refuse(request, methodNotAllowed(methods))
+    })
+  }
+  app.notFound((c) => pages.refuse(requestOf(c, auth), notFound))
   app.onError((error, c) => {
     const request = requestOf(c, auth)
     if (isCrossOrigin(error)) return refuseCrossSite(request)
@@ -53,7 +69,7 @@ export function requestHandler(options: HandlerOptions): (req: IncomingMessage, 
     setHeaders(res, headers)
     if (stopping()) res.setHeader('Connection', 'close')
     answer(req, res).catch((error: unknown) => {
-      // Not even the refusal could be made.
+      // Even the refusal failed.
       errors.record(error, undefined)
       res.destroy()
     })
@@ -75,7 +91,7 @@ export function requestHandler(options: HandlerOptions): (req: IncomingMessage, 
     return hostProblem(node, { origins, host: exchange.host })
   }
 
-  /** A request that is not for this server at all is told that, whichever page it comes from. */
+  /** A request for another host is answered with that, whichever page it comes from. */
   function refuseCrossSite(request: ServerRequest): Promise<Response> {
     const problem = misdirection(request)
     if (problem !== undefined) return pages.refuse(request, problem)
@@ -83,10 +99,10 @@ export function requestHandler(options: HandlerOptions): (req: IncomingMessage, 
     return pages.refuse(request, crossSite)
   }
 
-  /** The library's rule, also for visitors without cookies: they could be logged in to another person's account. */
+  /** Applies the library's rule also to visitors without cookies: another site could log them in to its own account. */
   async function isFirstParty({ exchange, path }: ServerRequest): Promise<boolean> {
     if (isReadCrossSite(exchange, path)) return false
-    // A provider's page that posts its answer: it carries no session, and ours posts it once more.
+    // A provider's page posts its answer. The post carries no session, and our page posts it again.
     if (auth.passport.takesForeignPost(exchange)) return true
     try {
       await auth.gatepass.requireOwnForm(exchange)

@@ -1,44 +1,64 @@
+import type { Awaitable } from 'gatepass'
 import { safeLocation } from 'gatepass/hono'
 import type { Account } from '../accounts/accounts.ts'
-import type { Auth } from '../auth.ts'
+import type { Services } from '../services.ts'
 import { seeOther } from './answer.ts'
-import type { Pages } from './pages.ts'
+import type { Parameters, Route } from './handler.ts'
 import { loginRequired, loginTooOld } from './problem.ts'
 import type { ServerRequest } from './request.ts'
 
 const HOME = '/account'
 
-/** How old a login may be that changes who gets into an account. Seconds. */
+/** How old a login may be that changes who can log in to an account. Seconds. */
 const RECENT = 600
 
-/** Where to go after a login: a path on this site, whatever was asked for. */
+/** Answers a request of a logged-in user. */
+export type UserAnswer = (request: ServerRequest, account: Account, parameters: Parameters) => Awaitable<Response>
+
+/** Makes the answers of routes that need a login. */
+export interface LoginGuards {
+  /** Sends a person without a login to the login page. @param back the page to show afterwards. Default the page asked for */
+  forPerson(answer: UserAnswer, back?: string): Route['answer']
+  /** Refuses a program without a login. */
+  forProgram(answer: UserAnswer): Route['answer']
+  /** Asks for a login of the last ten minutes; afterwards the person comes back to the account page. */
+  forRecentLogin(answer: UserAnswer): Route['answer']
+}
+
+export function loginGuards({ auth, pages }: Pick<Services, 'auth' | 'pages'>): LoginGuards {
+  return {
+    forPerson: (answer, back) => async (request, parameters) => {
+      const account = await auth.passport.user(request.exchange)
+      if (account !== undefined) return answer(request, account, parameters)
+      return toLogin(back ?? request.url.pathname + request.url.search)
+    },
+    forProgram: (answer) => async (request, parameters) => {
+      const account = await auth.passport.user(request.exchange)
+      return account === undefined ? pages.refuse(request, loginRequired) : answer(request, account, parameters)
+    },
+    forRecentLogin: (answer) => async (request, parameters) => {
+      const refusal = await auth.gatepass.requireLogin(request.exchange, { maxAge: RECENT })
+      const account = await auth.passport.user(request.exchange)
+      if (account === undefined) return request.wantsPage ? toLogin(HOME) : pages.refuse(request, loginRequired)
+      if (refusal === undefined) return answer(request, account, parameters)
+      const again = `/login?again=1&next=${encodeURIComponent(HOME)}`
+      return request.wantsPage ? seeOther(again) : pages.refuse(request, loginTooOld)
+    },
+  }
+}
+
+function toLogin(back: string): Response {
+  return seeOther(`/login${nextQuery(back)}`)
+}
+
+/** The query that tells the login where to go afterwards. It is empty for the account page. */
+export function nextQuery(next: string = HOME): string {
+  return next === HOME ? '' : `?next=${encodeURIComponent(next)}`
+}
+
+/** Where to go after a login: a path on this site, for every wish. */
 export function returnTarget(wish: string | undefined, origin: string): string {
   const target = safeLocation(wish, { origin, fallback: HOME })
-  // A form's own address answers POST alone.
+  // The addresses of forms answer only POST.
   return target.startsWith('/auth/') ? HOME : target
-}
-
-/** Sends a person who is not logged in to the login, and back here afterwards. @param back default: the page asked for */
-export function toLogin(request: ServerRequest, back: string = request.url.pathname + request.url.search): Response {
-  return seeOther(back === HOME ? '/login' : `/login?next=${encodeURIComponent(back)}`)
-}
-
-/**
- * The user, if they proved who they are a moment ago; else the answer that leads to a new login.
- *
- * @param back where to come back to after the login, a path here
- */
-export async function recentLogin(
-  { auth, pages }: { readonly auth: Auth; readonly pages: Pages },
-  request: ServerRequest,
-  back: string,
-): Promise<{ account: Account } | { answer: Response }> {
-  const refusal = await auth.gatepass.requireLogin(request.exchange, { maxAge: RECENT })
-  const account = await auth.passport.user(request.exchange)
-  if (account === undefined) {
-    return { answer: request.wantsPage ? toLogin(request, back) : await pages.refuse(request, loginRequired) }
-  }
-  if (refusal === undefined) return { account }
-  const again = seeOther(`/login?again=1&next=${encodeURIComponent(back)}`)
-  return { answer: request.wantsPage ? again : await pages.refuse(request, loginTooOld) }
 }

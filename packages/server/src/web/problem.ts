@@ -17,33 +17,29 @@ export interface Problem {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export const notFound: Problem = {
-  status: 404,
-  code: 'ERR_NOT_FOUND',
-  message: 'There is nothing at this address.',
-}
+export const notFound: Problem = { status: 404, code: 'ERR_NOT_FOUND', message: 'There is nothing at this address.' }
 
 export const sessionNotFound: Problem = {
   status: 404,
   code: 'ERR_SESSION_NOT_FOUND',
-  message: 'You have no such session.',
-  hint: 'It may have ended already; GET /auth/sessions lists those that have not.',
+  message: 'Your account has no session with this handle.',
+  hint: 'It may have ended already. GET /auth/sessions lists your sessions.',
 }
 
-/** A challenge no browser knows: it says what a person has to do, and opens no window (RFC 9110 §15.5.2). */
-export const loginChallenge: Readonly<Record<string, string>> = {
+/** A challenge that browsers do not know, so they open no window; it names the login page (RFC 9110 §15.5.2). */
+const loginChallenge: Readonly<Record<string, string>> = {
   'WWW-Authenticate': 'Cookie realm="login", form-action="/login"',
 }
 
 export const loginRequired: Problem = {
   status: 401,
   code: 'ERR_LOGIN_REQUIRED',
-  message: 'Nobody is logged in.',
+  message: 'You are not logged in.',
   hint: 'Log in at /login, or with POST /auth/login.',
   headers: loginChallenge,
 }
 
-/** One answer for every login that fails: it tells neither which part was wrong nor whether there is such an account. */
+/** The one answer to every failed login. It does not tell which part was wrong, or whether the account exists. */
 export const loginRefused: Problem = {
   status: 401,
   code: 'ERR_LOGIN_REFUSED',
@@ -54,13 +50,13 @@ export const loginRefused: Problem = {
 export const registrationClosed: Problem = {
   status: 403,
   code: 'ERR_REGISTRATION_CLOSED',
-  message: 'New accounts cannot be made here.',
+  message: 'This site does not accept new accounts.',
 }
 
 export const loginTooOld: Problem = {
   status: 401,
   code: 'ERR_LOGIN_TOO_OLD',
-  message: 'This needs a login of the last ten minutes.',
+  message: 'Your login is older than ten minutes, and this needs a newer one.',
   hint: 'Log in again, then repeat the request.',
   headers: loginChallenge,
 }
@@ -69,23 +65,23 @@ export const emailInUse: Problem = {
   status: 409,
   code: 'ERR_EMAIL_IN_USE',
   title: 'This address has an account',
-  message: 'There is an account here with the same e-mail address, and nothing was changed.',
-  hint: 'Log in to it the way you know. Then link this way to log in on your account page: from then on, both open it.',
+  message: 'An account here has the same e-mail address. Nothing was changed.',
+  hint: 'Log in to it as you usually do. Then link this way to log in on your account page, and you can use both.',
 }
 
 export const identityTaken: Problem = {
   status: 409,
   code: 'ERR_IDENTITY_TAKEN',
-  title: 'It opens another account',
+  title: 'It belongs to another account',
   message: 'This way to log in belongs to another account here, so it was not linked to yours.',
-  hint: 'Log in with it to see which account that is. Unlink it there, if it has another way in, and then link it here.',
+  hint: 'Log in with it to see which account that is. If you can log in to that account in another way, unlink it there, and then link it here.',
 }
 
 export const linkEnded: Problem = {
   status: 403,
   code: 'ERR_OAUTH_LINK_ENDED',
   title: 'Your login has ended',
-  message: 'The login with which you began to link this way to log in has ended, so it was not linked.',
+  message: 'You were logged out before the link was complete, so nothing was linked.',
   hint: 'Log in again, and link it on your account page.',
 }
 
@@ -93,7 +89,7 @@ export const accountDisabled: Problem = {
   status: 403,
   code: 'ERR_ACCOUNT_DISABLED',
   title: 'This account is closed',
-  message: 'The account that this opens cannot be used.',
+  message: 'The account that you log in to with this has been closed.',
   hint: 'Ask the operator of this site.',
 }
 
@@ -107,12 +103,12 @@ export const identityNotFound: Problem = {
 export const lastLoginMethod: Problem = {
   status: 409,
   code: 'ERR_LAST_WAY_IN',
-  title: 'That is the only way in',
-  message: 'Without it you could not log in to your account any more, so it was not unlinked.',
+  title: 'This is your only way to log in',
+  message: 'Without it you could not log in to your account again, so it was not unlinked.',
   hint: 'Link another way to log in first.',
 }
 
-/** Other requests changed the same things at the same moment, again and again. */
+/** Other requests kept changing the same account. */
 export const unsettled: Problem = {
   status: 503,
   code: 'ERR_ACCOUNT_BUSY',
@@ -124,7 +120,7 @@ export const unsettled: Problem = {
 export const malformedRequest: Problem = {
   status: 400,
   code: 'ERR_REQUEST_MALFORMED',
-  message: 'This request cannot be understood.',
+  message: 'The browser sent a request that breaks the rules of HTTP.',
 }
 
 export const crossSite: Problem = {
@@ -134,11 +130,11 @@ export const crossSite: Problem = {
   hint: 'Open the page again and repeat what you did. Programs send an Origin field with the address of this server.',
 }
 
-export const internalProblem: Problem = {
+const internalProblem: Problem = {
   status: 500,
   code: 'ERR_INTERNAL',
   message: 'Something is broken on this server.',
-  hint: 'It was noted. Try again later.',
+  hint: 'The error is in the log. Try again later.',
 }
 
 export const starting: Problem = {
@@ -151,7 +147,7 @@ export const starting: Problem = {
 
 const unavailable: Omit<Problem, 'code' | 'retryAfter'> = {
   status: 503,
-  message: 'This cannot be answered right now; nothing was changed.',
+  message: 'This cannot be answered right now. Nothing was changed.',
   hint: 'Try again in a moment.',
 }
 
@@ -165,15 +161,16 @@ export function methodNotAllowed(methods: readonly string[]): Problem {
   }
 }
 
-/** @param cookies whether they were too much: then every further request would fail in the same way, so they are removed */
+/** @param cookies whether the cookies are to blame: every further request would fail, so they are removed */
 export function tooManyFields({ cookies }: { cookies: boolean }): Problem {
   return {
     status: 431,
     code: 'ERR_HEADERS_TOO_LARGE',
-    message: 'The browser sent more than this server reads.',
+    message: 'The browser sent a larger address or more cookies than this server reads.',
     hint: cookies
-      ? 'The cookies of this site were too many; they are being removed. Load the page again, and log in.'
-      : 'If it happens again, remove the cookies of this site in the settings of the browser.',
+      ? 'The cookies of this site were too many. They are being removed: load the page again, and log in.'
+      : 'If it happens again, remove the cookies of this site in the settings of your browser.',
+    ...(!cookies && { title: 'This request is too large' }),
     headers: { Connection: 'close', ...(cookies && { 'Clear-Site-Data': '"cookies"' }) },
   }
 }
@@ -182,8 +179,8 @@ export function misdirected(host: string): Problem {
   return {
     status: 421,
     code: 'ERR_HOST_UNKNOWN',
-    message: 'This server is not known by that name.',
-    hint: `It answers as ${host}. A proxy in front must send the Host field on as it came.`,
+    message: 'This server does not know the host name of this request.',
+    hint: `Use ${host}. A proxy in front must pass the Host field on unchanged.`,
   }
 }
 
@@ -201,7 +198,7 @@ export function invalidInput(fields: Readonly<Record<string, string>>): Problem 
   return {
     status: 400,
     code: 'ERR_INPUT',
-    message: 'Some of what was entered cannot be accepted.',
+    message: 'Some fields are missing or not valid.',
     hint: Object.values(fields).join(' '),
     fields,
   }
@@ -218,7 +215,7 @@ export function problemHeaders({ retryAfter, headers }: Problem): Record<string,
   return { ...headers, ...(retryAfter !== undefined && { 'Retry-After': String(Math.max(1, Math.ceil(retryAfter))) }) }
 }
 
-/** What may be told of an error; the rest belongs in the log. */
+/** What a visitor may learn of an error. The rest belongs in the log. */
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof GatepassError) || error instanceof UsageError) return internalProblem
   const { status, code, message, hint, retryAfter } = error

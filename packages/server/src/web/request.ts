@@ -4,23 +4,27 @@ import type { Exchange } from 'gatepass'
 import type { HonoEnv } from 'gatepass/hono'
 import type { Context } from 'hono'
 import type { Account } from '../accounts/accounts.ts'
-import type { Auth } from '../auth.ts'
 import type { AuditOrigin } from '../operation/audit.ts'
-
-type ServerExchange = ReturnType<Auth['exchange']>
+import type { Auth } from '../services.ts'
 
 /** One request, as the routes see it. */
 export class ServerRequest implements AuditOrigin {
-  /** Names this request in the log, and on the page that says that something broke. */
+  /** Names this request in the log, and on the page that reports an error. */
   readonly requestId: string = randomBytes(9).toString('base64url')
   readonly node: IncomingMessage
-  readonly exchange: ServerExchange
+  readonly exchange: ReturnType<Auth['exchange']>
   readonly url: URL
+  /** As the router reads it: a path is the same if it is percent-encoded without need. */
+  readonly path: string
+  /** Whether a person looks at the answer in a browser. Otherwise a program reads it. */
+  readonly wantsPage: boolean
 
-  constructor(node: IncomingMessage, exchange: ServerExchange, url: URL) {
+  constructor(node: IncomingMessage, exchange: ReturnType<Auth['exchange']>, url: URL) {
     this.node = node
     this.exchange = exchange
     this.url = url
+    this.path = decoded(url.pathname)
+    this.wantsPage = wantsPage(exchange, this.path)
     exchange.memory.set(REQUEST, this)
   }
 
@@ -32,43 +36,38 @@ export class ServerRequest implements AuditOrigin {
     return this.exchange.header('user-agent')
   }
 
-  /** As the router reads it: what is percent-encoded without need is the same address. */
-  get path(): string {
-    const { pathname } = this.url
-    if (!pathname.includes('%')) return pathname
-    try {
-      return decodeURI(pathname)
-    } catch {
-      return pathname
-    }
-  }
-
   /** The first query parameter of this name. */
   query(name: string): string | undefined {
     return this.url.searchParams.get(name) ?? undefined
   }
+}
 
-  /** Whether a person looks at the answer, in a browser, rather than a program. */
-  get wantsPage(): boolean {
-    if (/^\/(?:auth\/sessions?|healthz|readyz)(?:$|\/)/.test(this.path)) return false
-    const contentType = this.exchange.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-    if (contentType === 'application/x-www-form-urlencoded') return true
-    if (contentType === 'application/json') return false
-    const accept = this.exchange.header('accept')
-    if (accept?.includes('text/html')) return true
-    return !this.path.startsWith('/auth/') && accept?.includes('json') !== true
+function decoded(path: string): string {
+  try {
+    return decodeURI(path)
+  } catch {
+    return path
   }
 }
 
-/** Where an exchange keeps the request it belongs to. */
+function wantsPage(exchange: Exchange, path: string): boolean {
+  if (/^\/(?:auth\/sessions?|healthz|readyz)(?:$|\/)/.test(path)) return false
+  const contentType = exchange.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
+  if (contentType === 'application/x-www-form-urlencoded') return true
+  if (contentType === 'application/json') return false
+  const accept = exchange.header('accept')
+  return accept?.includes('text/html') || (!path.startsWith('/auth/') && !accept?.includes('json'))
+}
+
+/** The key under which an exchange remembers its request. */
 const REQUEST: object = {}
 
-/** The request of this exchange, if a route or a check has asked for it already. */
+/** The request of this exchange, if `requestOf` has made it. */
 export function knownRequest(exchange: Exchange): ServerRequest | undefined {
   return exchange.memory.get(REQUEST) as ServerRequest | undefined
 }
 
-/** What Hono knows of a request here. */
+/** What Hono knows of a request. */
 export interface ServerEnv extends HonoEnv<Account> {
   readonly Bindings: { readonly incoming: IncomingMessage }
 }

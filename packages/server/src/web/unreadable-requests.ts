@@ -1,27 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { errorPage } from './error-page.ts'
+import { type HeaderFields, securityHeaders } from './answer.ts'
+import { areCookiesToBlame, LARGEST_READABLE_HEAD } from './node.ts'
+import { bareContext, errorPage } from './pages.ts'
 import { malformedRequest, methodNotAllowed, type Problem, problemHeaders, tooManyFields } from './problem.ts'
-import { areCookiesToBlame, LARGEST_READABLE_HEAD } from './request-check.ts'
-import { securityHeaders } from './security-headers.ts'
 
 interface ClientError extends Error {
   readonly code?: string
-  readonly rawPacket?: Buffer
 }
 
-/** What is known of a connection when it sends what cannot be read. */
+/** What is known of a connection when it sends bytes that Node cannot read. */
 interface Connection {
-  /** The packets since the last request was complete, as far as Node reads a head. */
+  /** The packets since the last complete request, as far as Node reads a head. */
   head: Buffer[]
   bytes: number
-  /** The last request of which the head was read. What comes until it is complete is its body, which could look like a head. */
+  /** The last request whose head was read. What follows until it is complete is its body, which could look like a head. */
   last: IncomingMessage | undefined
   readonly exchanges: Set<{ readonly req: IncomingMessage; readonly res: ServerResponse }>
   refused: boolean
 }
 
-/** Answers bytes that Node cannot read as a request. There is no exchange for them, so the answer is written to the socket. */
+/** Answers bytes that Node cannot read as a request. The answer is written to the socket, because there is no response. */
 export class UnreadableRequests {
   readonly #https: boolean
   readonly #connections = new WeakMap<Duplex, Connection>()
@@ -30,11 +29,11 @@ export class UnreadableRequests {
     this.#https = https
   }
 
-  /** A connection begins. */
+  /** Call it when a connection begins. */
   watch(socket: Duplex): void {
     const connection: Connection = { head: [], bytes: 0, last: undefined, exchanges: new Set(), refused: false }
     this.#connections.set(socket, connection)
-    // Before Node reads it: Node keeps nothing of a head that is too large, and the last packet does not say what made it so.
+    // Before Node reads it: Node keeps nothing of a head that is too large, and the last packet does not show what was too large.
     socket.prependListener('data', (packet: Buffer) => {
       if (connection.last?.complete === true) Object.assign(connection, { head: [], bytes: 0, last: undefined })
       if (connection.last !== undefined || connection.bytes > LARGEST_READABLE_HEAD) return
@@ -43,7 +42,7 @@ export class UnreadableRequests {
     })
   }
 
-  /** A request was read, up to its body. */
+  /** Call it when a request was read, up to its body. */
   read(req: IncomingMessage, res: ServerResponse): void {
     const connection = this.#connections.get(req.socket)
     if (connection === undefined) return
@@ -61,7 +60,7 @@ export class UnreadableRequests {
     } else if (connection?.refused !== true) {
       if (connection !== undefined) connection.refused = true
       const refusal = (): void => refuse(socket, problemOf(error, connection), this.#https)
-      // Requests that were read whole before it are answered first, in their order.
+      // Complete requests before it are answered first, in their order.
       const before = [...(connection?.exchanges ?? [])].findLast(({ req }) => req.complete)
       if (before === undefined) refusal()
       else before.res.once('close', () => (socket.writable ? refusal() : socket.destroy()))
@@ -69,19 +68,34 @@ export class UnreadableRequests {
   }
 }
 
-/** Answers CONNECT, which asks for a tunnel to elsewhere; a proxy does that, and this server is not one. */
+/** Answers CONNECT, which asks for a tunnel to another server. This server is not a proxy. */
 export function answerTunnel(socket: Duplex, { https }: { https: boolean }): void {
   // Node leaves the socket to us, with the errors that it may still report.
   socket.on('error', () => socket.destroy())
   refuse(socket, unknownMethod, https)
 }
 
+const reasons: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+}
+
 function refuse(socket: Duplex, problem: Problem, https: boolean): void {
-  const markup = errorPage(
-    { siteName: 'Gatepass', registration: false, providers: [], account: undefined, formToken: undefined },
-    { problem, requestId: undefined, path: '/' },
-  )
-  socket.end(message(problem, String(markup), { ...securityHeaders({ https }), ...problemHeaders(problem) }))
+  const { status } = problem
+  const body = String(errorPage(bareContext('Gatepass'), { problem, requestId: undefined, path: '/' }))
+  const fields: HeaderFields = {
+    ...securityHeaders({ https }),
+    ...problemHeaders(problem),
+    'Content-Type': 'text/html; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(body)),
+    Date: new Date().toUTCString(),
+    Connection: 'close',
+  }
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`)
+  socket.end(`${[`HTTP/1.1 ${status} ${reasons[status] ?? ''}`, ...lines].join('\r\n')}\r\n\r\n${body}`)
 }
 
 const unknownMethod = methodNotAllowed(['GET', 'HEAD', 'POST', 'DELETE'])
@@ -102,32 +116,12 @@ function problemOf(error: ClientError, connection: Connection | undefined): Prob
 }
 
 /**
- * By the request line and the fields as far as they came. A client that sends several requests at once is not a browser: of
- * such a head the beginning may be missing.
+ * Decides by the request line and the fields, as far as they came. A client that sends several requests at once is not a
+ * browser; the beginning of its head may be missing.
  */
 function cookiesAreToBlame(head: readonly Buffer[]): boolean {
   const text = Buffer.concat(head).toString('latin1')
   const [, target] = /^[A-Z]+ (\S+) HTTP\/1\.\d\r\n/.exec(text) ?? []
   const cookies = [...text.matchAll(/\r\ncookie:([^\r\n]*)/gi)].reduce((sum, [, line = '']) => sum + line.length, 0)
   return target !== undefined && areCookiesToBlame({ target: target.length, cookies })
-}
-
-const reasons: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  413: 'Content Too Large',
-  431: 'Request Header Fields Too Large',
-}
-
-function message({ status }: Problem, body: string, headers: Readonly<Record<string, string>>): string {
-  const fields = {
-    ...headers,
-    'Content-Type': 'text/html; charset=utf-8',
-    'Content-Length': String(Buffer.byteLength(body)),
-    Date: new Date().toUTCString(),
-    Connection: 'close',
-  }
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`)
-  return `${[`HTTP/1.1 ${status} ${reasons[status] ?? ''}`, ...lines].join('\r\n')}\r\n\r\n${body}`
 }
