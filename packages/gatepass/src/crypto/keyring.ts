@@ -1,7 +1,6 @@
 import { UsageError } from '../error.ts'
 import { equal } from './equal.ts'
-import { hkdf } from './hkdf.ts'
-import { type HmacKey, hmacKey, hmacText } from './hmac.ts'
+import { type HmacKey, hkdf, hmacKey, hmacText } from './hmac.ts'
 
 /** Secrets of at least 32 random characters. The first key writes, all keys read. To rotate, add a new key at the front. */
 export type Keys = readonly [current: string, ...retired: string[]]
@@ -57,5 +56,5 @@ export function checkKeys(keys: readonly string[]): void {
 const newKeyHint = 'Make a key with: node -p "crypto.randomBytes(32).toString(\'base64url\')"'
 
 function signingKey(key: string, usage: string): HmacKey {
-  return hmacKey(hkdf(Buffer.from(key), noSalt, Buffer.from(`gatepass/v1/sign/${usage}`)))
+  return hmacKey(hkdf(hmacKey(Buffer.from(key)), noSalt, Buffer.from(`gatepass/v1/sign/${usage}`)))
 }

@@ -24,4 +24,9 @@ export class Recent<Value> {
     }
     this.#young.set(text, value)
   }
+
+  drop(text: string): void {
+    this.#young.delete(text)
+    this.#old.delete(text)
+  }
 }

@@ -1,7 +1,6 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import { hkdf } from './hkdf.ts'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
+import { type HmacKey, hkdf, hmacKey } from './hmac.ts'
 import { checkKeys, type Keys } from './keyring.ts'
-import { fillRandom } from './random.ts'
 import { Recent } from './recent.ts'
 
 const version = 'v1'
@@ -15,7 +14,7 @@ const bodyAt = version.length + keyIdSize + 2
 
 interface SealingKey {
   readonly id: string
-  readonly secret: Uint8Array
+  readonly secret: HmacKey
   /** Everything that a seal is bound to besides the key, except the name that follows it. */
   readonly context: string
 }
@@ -35,8 +34,8 @@ export class Sealer {
   readonly #current: SealingKey
   readonly #info: Uint8Array
   /**
-   * Recently opened texts by the whole sealed text, so that a browser that sends its cookie with every request costs one
-   * decryption and not one per request. The caller checks the expiry, so this cache makes no value last longer.
+   * Recently opened texts by the whole sealed text: a browser sends its cookie with every request. In the bench, `cookies`:
+   * "unseal" takes 9 µs without this cache, a sixth of a bare request. The caller checks the expiry, so no value lasts longer.
    */
   readonly #opened = new Recent<Opened>(generation)
 
@@ -56,7 +55,7 @@ export class Sealer {
   seal(text: string, name: string): string {
     const plain = Buffer.from(text)
     const sealed = Buffer.allocUnsafe(headSize + plain.length + tagSize)
-    fillRandom(sealed, 0, headSize)
+    randomFillSync(sealed, 0, headSize)
     const cipher = createCipheriv(algorithm, this.#messageKey(this.#current, sealed), nonceOf(sealed))
     cipher.setAAD(Buffer.from(this.#current.context + name))
     sealed.set(cipher.update(plain), headSize)
@@ -121,7 +120,7 @@ function decodeBody(text: string): Buffer | undefined {
 }
 
 function sealingKey(key: string, usage: string): SealingKey {
-  const secret = Buffer.from(key)
+  const secret = hmacKey(Buffer.from(key))
   const id = Buffer.from(hkdf(secret, new Uint8Array(0), Buffer.from('gatepass/v1/key id')))
     .toString('base64url')
     .slice(0, keyIdSize)

@@ -1,4 +1,4 @@
-import { sha256Base64url } from '../../crypto/sha256.ts'
+import { sha256Base64url } from '../../crypto/random.ts'
 import {
   type CryptoKeyObject,
   type Jwk,

@@ -1,5 +1,5 @@
 import { processPushedAuthorizationResponse, pushedAuthorizationRequest } from 'oauth4webapi'
-import { sha256Base64url } from '../../crypto/sha256.ts'
+import { sha256Base64url } from '../../crypto/random.ts'
 import { UsageError } from '../../error.ts'
 import { type Client, registration, transport } from './client.ts'
 import { usable } from './token-request.ts'
