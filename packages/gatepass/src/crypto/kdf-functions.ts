@@ -2,32 +2,30 @@
 import * as nodeCrypto from 'node:crypto'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
-import type { Argon2Work, Kdfs, Pbkdf2Work, ScryptWork } from './kdf.ts'
+import type { Argon2Work, Job, Kdfs, Pbkdf2Work, ScryptWork } from './kdf.ts'
 
 /** The functions that this installation has, computed on Node's thread pool. */
 export function poolKdfs(): Kdfs {
   return { argon2: packagedArgon2() ?? builtInArgon2(), bcrypt: packagedBcrypt(), scrypt, pbkdf2 }
 }
 
-/** The same functions, blocking, for a worker thread. Those that are `undefined` in `poolKdfs` throw. */
-export const blockingKdfs: BlockingKdfs = {
-  argon2: (work) => {
-    const argon2 = optionalPackage<PackagedArgon2>('@node-rs/argon2')
-    if (argon2 === undefined) return nodeCrypto.argon2Sync(work.variant, builtInParameters(work))
-    return argon2.hashRawSync(work.password, packagedParameters(work))
-  },
-  bcrypt: (password, hash) => requirePackage<PackagedBcrypt>('@node-rs/bcrypt').verifySync(password, hash),
-  scrypt: (work) => nodeCrypto.scryptSync(work.password, work.salt, work.tagLength, scryptParameters(work)),
-  pbkdf2: ({ digest, password, salt, iterations, tagLength }) =>
-    nodeCrypto.pbkdf2Sync(password, salt, iterations, tagLength, digest),
-}
-
-/** `Kdfs` without promises. */
-export interface BlockingKdfs {
-  readonly argon2: (work: Argon2Work) => Uint8Array
-  readonly bcrypt: (password: Uint8Array, hash: string) => boolean
-  readonly scrypt: (work: ScryptWork) => Uint8Array
-  readonly pbkdf2: (work: Pbkdf2Work) => Uint8Array
+/** Computes a job with the same functions, blocking, on a thread. What `poolKdfs` does not have throws. */
+export function computeNow(job: Job): Uint8Array | boolean {
+  switch (job.name) {
+    case 'argon2': {
+      const argon2 = optionalPackage<PackagedArgon2>('@node-rs/argon2')
+      if (argon2 === undefined) return nodeCrypto.argon2Sync(job.work.variant, builtInParameters(job.work))
+      return argon2.hashRawSync(job.work.password, packagedParameters(job.work))
+    }
+    case 'bcrypt':
+      return requirePackage<PackagedBcrypt>('@node-rs/bcrypt').verifySync(job.work.password, job.work.hash)
+    case 'scrypt':
+      return nodeCrypto.scryptSync(job.work.password, job.work.salt, job.work.tagLength, scryptParameters(job.work))
+    case 'pbkdf2': {
+      const { digest, password, salt, iterations, tagLength } = job.work
+      return nodeCrypto.pbkdf2Sync(password, salt, iterations, tagLength, digest)
+    }
+  }
 }
 
 // Preferred over Node's own function: the same result with half the CPU time.
@@ -48,29 +46,24 @@ function packagedParameters({ variant, salt, memory, passes, lanes, tagLength }:
 }
 
 export function builtInArgon2(): Kdfs['argon2'] {
-  // A Node.js linked to OpenSSL before 3.2 has the function, but it throws.
-  return builtInArgon2Works() ? (work) => deriveArgon2(work.variant, builtInParameters(work)) : undefined
+  const least = { message: '', nonce: new Uint8Array(8), memory: 8, passes: 1, parallelism: 1, tagLength: 4 }
+  try {
+    // A Node.js linked to OpenSSL before 3.2 has the function, but it throws.
+    nodeCrypto.argon2Sync('argon2id', least)
+  } catch {
+    return undefined
+  }
+  return (work) =>
+    new Promise((resolve, reject) => {
+      nodeCrypto.argon2(work.variant, builtInParameters(work), (error, tag) =>
+        error === null ? resolve(tag) : reject(error),
+      )
+    })
 }
 
 type BuiltInParameters = Parameters<typeof nodeCrypto.argon2>[1]
 function builtInParameters({ password, salt, memory, passes, lanes, tagLength }: Argon2Work): BuiltInParameters {
   return { message: password, nonce: salt, memory, passes, parallelism: lanes, tagLength }
-}
-
-function builtInArgon2Works(): boolean {
-  const least = { message: '', nonce: new Uint8Array(8), memory: 8, passes: 1, parallelism: 1, tagLength: 4 }
-  try {
-    nodeCrypto.argon2Sync('argon2id', least)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function deriveArgon2(variant: Argon2Work['variant'], parameters: BuiltInParameters): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    nodeCrypto.argon2(variant, parameters, (error, tag) => (error === null ? resolve(tag) : reject(error)))
-  })
 }
 
 function packagedBcrypt(): Kdfs['bcrypt'] {

@@ -80,8 +80,9 @@ const settings: Readonly<Record<keyof typeof digests, Omit<SignKeyObjectInput, '
 }
 
 /**
- * Converts the two numbers of an ECDSA signature (RFC 7518 §3.4) to DER; `undefined` unless each has exactly 32 bytes. Node
- * could convert them, but takes 30 µs longer. OpenSSL checks that they lie between 1 and the order.
+ * Converts the two numbers of an ECDSA signature (RFC 7518 §3.4) to DER; `undefined` unless each has exactly 32 bytes.
+ * OpenSSL checks that they lie between 1 and the order. Node could convert them, but takes 13 µs longer: bench `tokens`, ES256,
+ * "verify a token for the first time".
  */
 function ecdsaDer(signature: Uint8Array): Uint8Array | undefined {
   if (signature.length !== 64) return undefined

@@ -9,8 +9,7 @@ import type { Exchange } from '../http/exchange.ts'
 import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionId, Timestamp } from '../session/store.ts'
-import type { Linking, LoginIntent } from './intent.ts'
-import type { LoginFlow } from './strategy.ts'
+import type { Linking, LoginFlow, LoginIntent } from './strategy.ts'
 
 /** How many logins a browser may have begun and not finished; a further one drops the oldest. */
 const OPEN_FLOWS = 5
@@ -55,8 +54,8 @@ export class BrowserLoginFlow implements LoginFlow {
   readonly #sessions: SessionManager<object>
   readonly #owner: FlowOwner
   readonly #prefix: string
-  #intent: LoginIntent
-  #unknown = false
+  intent: LoginIntent
+  unknown = false
 
   constructor(exchange: Exchange, sessions: SessionManager<object>, owner: FlowOwner) {
     this.#exchange = exchange
@@ -64,15 +63,7 @@ export class BrowserLoginFlow implements LoginFlow {
     this.#owner = owner
     // Encoded, so that no name is the beginning of another one's keys.
     this.#prefix = `flow:${encodeURIComponent(owner.strategy)}:`
-    this.#intent = owner.intent
-  }
-
-  get intent(): LoginIntent {
-    return this.#intent
-  }
-
-  get unknown(): boolean {
-    return this.#unknown
+    this.intent = owner.intent
   }
 
   async start(value: unknown, lifetime: number): Promise<string> {
@@ -86,16 +77,16 @@ export class BrowserLoginFlow implements LoginFlow {
 
   async finish<Value>(handle: string): Promise<Value | undefined> {
     const entry = (await this.#takeFromCookie(handle)) ?? (await this.#takeFromSession(handle))
-    this.#unknown = entry === undefined
+    this.unknown = entry === undefined
     if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
     // Before the code is sent anywhere. It is asked again when the provider has answered.
     if (entry.intent.purpose === 'link' && (await this.#owner.linking(entry.intent)) === undefined) return undefined
-    this.#intent = entry.intent
+    this.intent = entry.intent
     return entry.value as Value
   }
 
   linking(): Promise<Linking | undefined> {
-    return this.#owner.linking(this.#intent)
+    return this.#owner.linking(this.intent)
   }
 
   async #keepInCookie(entry: FlowEntry, lifetime: number): Promise<void> {

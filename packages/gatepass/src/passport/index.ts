@@ -2,7 +2,6 @@ export type { Awaitable } from '../awaitable.ts'
 export type { Exchange, Reply } from '../http/exchange.ts'
 export { Gatepass, type GatepassOptions } from './gatepass.ts'
 export type { RequireLoginOptions } from './guard.ts'
-export type { Linking, LoginIntent } from './intent.ts'
 export type { LinkRouteOptions, LoginRouteOptions } from './login-route.ts'
 export type { BackChannelLogoutOptions, LogoutRouteOptions } from './logout-route.ts'
 export type { Failure, Found, Outcome, Pass, Redirect, Respond, Success, UserObject } from './outcome.ts'
@@ -15,5 +14,5 @@ export {
   type Rejection,
   type Verdict,
 } from './passport.ts'
-export type { Attempt, EndedLogin, LoginFlow, Strategy } from './strategy.ts'
+export type { Attempt, EndedLogin, Linking, LoginFlow, LoginIntent, Strategy } from './strategy.ts'
 export type { Users } from './users.ts'

@@ -4,10 +4,10 @@ import { safeLocation } from '../http/location.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Guard } from './guard.ts'
-import { LOGIN, type LoginIntent } from './intent.ts'
 import { type OwnPages, tokenInForm } from './own-pages.ts'
 import type { Passport, Verdict } from './passport.ts'
 import { loginRequiredReply, reasonOf, refusalReply, seeOther, withQuery } from './reply.ts'
+import { LOGIN, type LoginIntent } from './strategy.ts'
 
 /** What a login route answers. */
 export interface LoginRouteOptions {

@@ -9,9 +9,17 @@ import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
 import { BrowserLoginFlow, withoutSessions } from './flow.ts'
-import { type Linking, LOGIN, type LoginIntent } from './intent.ts'
 import { ageOf, CLOCKS_APART, type Failure, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
-import { type Attempt, type EndedLogin, type LoginFlow, type Strategy, strategiesByName } from './strategy.ts'
+import {
+  type Attempt,
+  type EndedLogin,
+  type Linking,
+  LOGIN,
+  type LoginFlow,
+  type LoginIntent,
+  type Strategy,
+  strategiesByName,
+} from './strategy.ts'
 import { checkUsers, hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
 
 /** Every strategy that was asked refused or passed. The failures stand in the order of asking. */

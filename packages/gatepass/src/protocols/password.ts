@@ -1,18 +1,20 @@
 import { installedKdfs } from '../crypto/kdf.ts'
-import type { HasherOptions } from './password/hash.ts'
-import { passwordsOn } from './password/passwords.ts'
+import { HashedPasswords, type HasherOptions } from './password/passwords.ts'
 import type { PasswordProblem, PolicyOptions } from './password/policy.ts'
 
-export type { HashCost, HasherOptions, Pepper, Peppers } from './password/hash.ts'
 export {
+  type HashCost,
+  type HasherOptions,
   type PasswordEvent,
   type PasswordOptions,
   type Passwords,
+  type Pepper,
+  type Peppers,
   passwords,
+  type QueueOptions,
   type Verification,
 } from './password/passwords.ts'
 export type { Blocklist, PasswordProblem, PolicyOptions } from './password/policy.ts'
-export type { QueueOptions } from './password/queue.ts'
 
 /**
  * Hashes a password into a PHC string to store: argon2id with 19 MiB and two passes, or scrypt if argon2 is not available.
@@ -21,7 +23,7 @@ export type { QueueOptions } from './password/queue.ts'
  * @throws {StoreError} `ERR_PASSWORD_BUSY` (503) if the queue that the whole process shares is full
  */
 export function hashPassword(password: string, options: HasherOptions = {}): Promise<string> {
-  return passwordsOn(installedKdfs(), options).hash(password)
+  return new HashedPasswords(installedKdfs(), options).hash(password)
 }
 
 /**
@@ -36,12 +38,12 @@ export function verifyPassword(
   stored: string | undefined,
   options: HasherOptions = {},
 ): Promise<boolean> {
-  return passwordsOn(installedKdfs(), options).matches(password, stored)
+  return new HashedPasswords(installedKdfs(), options).matches(password, stored)
 }
 
 /** Whether a stored hash is unreadable, or weaker than the current scheme, cost or pepper. */
 export function needsRehash(stored: string, options: HasherOptions = {}): boolean {
-  return passwordsOn(installedKdfs(), options).needsRehash(stored)
+  return new HashedPasswords(installedKdfs(), options).needsRehash(stored)
 }
 
 /**
@@ -53,5 +55,5 @@ export function checkPassword(
   password: string,
   options: PolicyOptions & { about?: readonly (string | undefined)[] } = {},
 ): Promise<PasswordProblem | undefined> {
-  return passwordsOn(installedKdfs(), options).check(password, options.about)
+  return new HashedPasswords(installedKdfs(), options).check(password, options.about)
 }

@@ -4,7 +4,7 @@ import { hashPassword, passwords } from 'gatepass/password'
 import { type LocalAccounts, type LocalEvent, local } from 'gatepass/strategies/local'
 import { describe, expect, test } from 'vitest'
 import { installedKdfs, type Kdfs } from '../crypto/kdf.ts'
-import { passwordsOn } from '../protocols/password/passwords.ts'
+import { HashedPasswords } from '../protocols/password/passwords.ts'
 
 const PASSWORD = 'tractor violin umbrella'
 const ALICE = { id: '42', name: 'alice' }
@@ -46,7 +46,7 @@ function accounts(
       const row = Object.hasOwn(rows, name) ? rows[name] : undefined
       return row && { user: { ...ALICE, name }, ...row }
     },
-    passwords: passwordsOn(noting(computed)),
+    passwords: new HashedPasswords(noting(computed)),
     ...options,
   })
   return { strategy, looked, computed }
@@ -350,7 +350,7 @@ describe('what the application gives that is not what it should be', () => {
     ['failure', { user: ALICE, hash: undefined, failure: true }],
     ['failure', { user: ALICE, hash: undefined, failure: 'locked' }],
   ])('from `find` is named by its member: %s', async (member, account) => {
-    const strategy = local<User>({ find: () => account as never, passwords: passwordsOn(noting([])) })
+    const strategy = local<User>({ find: () => account as never, passwords: new HashedPasswords(noting([])) })
     await expect(ask(strategy, right)).rejects.toMatchObject({
       code: 'ERR_PASSPORT_USER',
       message: expect.stringContaining(`\`${member}\` is`),
@@ -360,7 +360,7 @@ describe('what the application gives that is not what it should be', () => {
   test('from `find` may be null or false, as a driver and `&&` give it, and so may `hash` and `failure`', async () => {
     const hash = await hashPassword(PASSWORD)
     const finding = (account: unknown) =>
-      ask(local<User>({ find: () => account as never, passwords: passwordsOn(noting([])) }), right)
+      ask(local<User>({ find: () => account as never, passwords: new HashedPasswords(noting([])) }), right)
     expect(await finding(null)).toEqual(INVALID)
     expect(await finding(false)).toEqual(INVALID)
     expect(await finding({ user: ALICE, hash: null })).toEqual(INVALID)

@@ -5,7 +5,7 @@ import type { Exchange } from '../http/exchange.ts'
 import { type Failure, type Found, isFailure, type Success, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
-import { passwordBytes } from '../protocols/password/text.ts'
+import { passwordBytes } from '../protocols/password/policy.ts'
 
 /** The names of the two fields in the form or JSON body. */
 export interface LocalFields {
@@ -74,9 +74,13 @@ export function local<User extends UserObject>(
     async authenticate(exchange, attempt) {
       const fields = await exchange.fields()
       // Only strings: `{"username": {"$ne": ""}}` must not reach a query.
-      const [name] = nameFields.flatMap((field) => oneText(fields, field) || [])
+      let name: string | undefined
+      for (const field of nameFields) {
+        const text = oneText(fields, field)
+        name ||= text
+      }
       const password = oneText(fields, passwordField)
-      return name === undefined || !password ? MISSING : prove({ name, password }, exchange, attempt)
+      return name && password ? prove({ name, password }, exchange, attempt) : MISSING
     },
   }
 }
@@ -98,20 +102,39 @@ export function proof<User extends UserObject>(
   strategy: string,
   options: LocalAccounts<User> | LocalVerifier<User>,
 ): (credentials: Credentials, exchange: Exchange, attempt: Attempt) => Promise<Success<User> | Failure> {
-  const { find, verify: verifier } = options as Partial<LocalAccounts<User> & LocalVerifier<User>>
-  if ((find === undefined) === (verifier === undefined)) {
+  const accounts = options as LocalAccounts<User> & Partial<LocalVerifier<User>>
+  if ((accounts.find === undefined) === (accounts.verify === undefined)) {
     throw new UsageError('ERR_PASSPORT_OPTIONS', `${strategy} needs either \`find\` or \`verify\``, {
       hint: 'With local({ find: (name) => … }) you return { user, hash }, and Gatepass verifies the password.',
     })
   }
-  const verify =
-    'verify' in options && options.verify
-      ? options.verify.bind(options)
-      : accountVerifier(options as LocalAccounts<User>)
+  const passwords = accounts.passwords ?? defaultPasswords()
   return async ({ name, password }, exchange, attempt) => {
     // Before the account is looked up, so that the answer is the same for every name.
     if (!NAME.test(name) || !name.isWellFormed() || passwordBytes(password) === undefined) return INVALID
-    const user = userFrom('`verify`', await verify(name, password, exchange))
+    let found = await accounts.verify?.(name, password, exchange)
+    const right: (string | null | undefined)[] = []
+    for (let look = 0; accounts.verify === undefined && look < MOST_LOOKS; look++) {
+      const account = checkedAccount(await accounts.find(name, exchange))
+      // The password may change while it is hashed: the account must now have a hash that was verified.
+      if (account !== undefined && right.includes(account.hash)) {
+        found = account.failure ? account.failure : account.user
+        break
+      }
+      const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
+      if (account === undefined || !ok) return INVALID
+      if (account.failure) return account.failure
+      right.push(account.hash)
+      if (rehash === undefined) continue
+      right.push(rehash)
+      try {
+        await accounts.rehash?.(account.user, { from: account.hash ?? '', to: rehash })
+      } catch (error) {
+        // The password was right: a database that cannot be written must not fail the login.
+        accounts.onEvent?.({ type: 'rehash_failed', error })
+      }
+    }
+    const user = userFrom('`verify`', found)
     if (user === undefined) return INVALID
     if (isFailure(user)) return user
     return { type: 'success', user, amr: ['pwd'], ...(attempt?.clock && { at: attempt.clock() }) }
@@ -124,8 +147,6 @@ const NAME = /^[^\x00-\x1f\x7f]{1,256}$/
 /** Calls of `find` for one login: before the hash, after it, and once more if another login renewed the hash meanwhile. */
 const MOST_LOOKS = 3
 
-type Verify<User> = LocalVerifier<User>['verify']
-
 const MISSING: Failure = {
   type: 'failure',
   reason: 'missing',
@@ -133,31 +154,6 @@ const MISSING: Failure = {
   status: 400,
 }
 const INVALID: Failure = { type: 'failure', reason: 'invalid', message: 'Wrong name or password.' }
-
-function accountVerifier<User>(accounts: LocalAccounts<User>): Verify<User> {
-  const passwords = accounts.passwords ?? defaultPasswords()
-  return async (name, password, exchange) => {
-    const right: (string | null | undefined)[] = []
-    for (let look = 0; look < MOST_LOOKS; look++) {
-      const account = checkedAccount(await accounts.find(name, exchange))
-      // The password may change while it is hashed: the account must now have a hash that was verified.
-      if (account !== undefined && right.includes(account.hash)) return account.failure ? account.failure : account.user
-      const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
-      if (account === undefined || !ok) return undefined
-      if (account.failure) return account.failure
-      right.push(account.hash)
-      if (rehash === undefined) continue
-      right.push(rehash)
-      try {
-        await accounts.rehash?.(account.user, { from: account.hash ?? '', to: rehash })
-      } catch (error) {
-        // The password was right: a database that cannot be written must not fail the login.
-        accounts.onEvent?.({ type: 'rehash_failed', error })
-      }
-    }
-    return undefined
-  }
-}
 
 /** Checks the members of what `find` returned. A row of a table is not enough: it must be made into `user` and `hash`. */
 function checkedAccount<User>(account: LocalAccount<User> | undefined | null | false): LocalAccount<User> | undefined {

@@ -2,7 +2,7 @@ import { oauth2 } from 'gatepass/strategies/oauth2'
 import { type OidcOptions, oidc } from 'gatepass/strategies/oidc'
 import { TestExchange, type TestRequest } from 'gatepass/testing'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { LOGIN } from '../passport/intent.ts'
+import { LOGIN } from '../passport/strategy.ts'
 
 const options: OidcOptions<object, 'acme'> = {
   name: 'acme',

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 import { hashPassword, needsRehash, type PasswordEvent, passwords, verifyPassword } from 'gatepass/password'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type Argon2Work, installedKdfs, type Kdfs, keyedTag } from '../../crypto/kdf.ts'
-import { passwordsOn } from './passwords.ts'
+import { HashedPasswords, WorkQueue } from './passwords.ts'
 import { parseHash } from './phc.ts'
 
 const PASSWORD = 'tractor violin umbrella'
@@ -58,7 +58,7 @@ describe('hash', () => {
   })
 
   test('is scrypt with N=2^17, r=8, p=1 where nothing computes argon2', async () => {
-    const own = passwordsOn(counted({ argon2: undefined }).kdfs)
+    const own = new HashedPasswords(counted({ argon2: undefined }).kdfs)
     const stored = await own.hash(PASSWORD)
     expect(stored).toMatch(/^\$scrypt\$ln=17,r=8,p=1\$/)
     expect(await own.verify(PASSWORD, stored)).toEqual({ ok: true })
@@ -117,7 +117,7 @@ describe('verify', () => {
   test('refuses more than 72 bytes and NUL on bcrypt, which would not read them, for the price of a hash', async () => {
     for (const password of [`${PASSWORD}\0junk`, 'x'.repeat(73)]) {
       const { kdfs, asked } = counted()
-      expect(await passwordsOn(kdfs).verify(password, BCRYPT)).toEqual({ ok: false })
+      expect(await new HashedPasswords(kdfs).verify(password, BCRYPT)).toEqual({ ok: false })
       expect(asked).toEqual(ONE_HASH)
     }
   })
@@ -133,7 +133,7 @@ describe('verify', () => {
       stored.replace('m=19456', 'm=4194304'),
     ]) {
       const { kdfs, asked } = counted()
-      await passwordsOn(kdfs).verify('the wrong password', hash)
+      await new HashedPasswords(kdfs).verify('the wrong password', hash)
       expect(asked).toEqual(ONE_HASH)
     }
   })
@@ -157,20 +157,20 @@ describe('verify', () => {
     for (const password of ['', 'a'.repeat(1025), '\ud800']) {
       for (const hash of [undefined, await hashPassword(PASSWORD), BCRYPT]) {
         const { kdfs, asked } = counted()
-        expect(await passwordsOn(kdfs).verify(password, hash)).toEqual({ ok: false })
+        expect(await new HashedPasswords(kdfs).verify(password, hash)).toEqual({ ok: false })
         expect(asked).toEqual([])
       }
     }
   })
 
   test('says how to get a missing hasher', async () => {
-    const withoutBcrypt = passwordsOn(counted({ bcrypt: undefined }).kdfs)
+    const withoutBcrypt = new HashedPasswords(counted({ bcrypt: undefined }).kdfs)
     await expect(withoutBcrypt.verify(PASSWORD, BCRYPT)).rejects.toMatchObject({
       code: 'ERR_PASSWORD_HASHER_MISSING',
       status: 500,
       hint: expect.stringContaining('npm install @node-rs/bcrypt'),
     })
-    const withoutArgon2 = passwordsOn(counted({ argon2: undefined }).kdfs)
+    const withoutArgon2 = new HashedPasswords(counted({ argon2: undefined }).kdfs)
     await expect(withoutArgon2.verify(PASSWORD, await hashPassword(PASSWORD))).rejects.toMatchObject({
       code: 'ERR_PASSWORD_HASHER_MISSING',
       hint: expect.stringContaining('npm install @node-rs/argon2'),
@@ -217,7 +217,7 @@ describe('rehash', () => {
   })
 
   test('is wanted below the cost of scrypt where nothing computes argon2', () => {
-    const own = passwordsOn(counted({ argon2: undefined }).kdfs)
+    const own = new HashedPasswords(counted({ argon2: undefined }).kdfs)
     const rest = '$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8'
     expect(own.needsRehash(`$scrypt$ln=17,r=8,p=1${rest}`)).toBe(false)
     expect(own.needsRehash(`$scrypt$ln=16,r=8,p=1${rest}`)).toBe(true)
@@ -227,7 +227,7 @@ describe('rehash', () => {
   test('that fails does not fail the verification', async () => {
     const events: PasswordEvent[] = []
     const { kdfs } = counted({ argon2: () => Promise.reject(new Error('no memory')) })
-    const own = passwordsOn(kdfs, { onEvent: (event) => events.push(event) })
+    const own = new HashedPasswords(kdfs, { onEvent: (event) => events.push(event) })
     expect(await own.verify(PASSWORD, BCRYPT)).toEqual({ ok: true })
     expect(events).toEqual([{ type: 'rehash_skipped', error: expect.objectContaining({ message: 'no memory' }) }])
   })
@@ -299,12 +299,10 @@ test('no error and no event holds a password, a hash or a key', async () => {
   await own.verify(CANARY, CANARY)
   await Promise.all([own.hash(CANARY), own.verify(CANARY, stored).catch(keep)])
   await verifyPassword(CANARY, stored).catch(keep)
-  await passwordsOn(counted({ argon2: undefined, bcrypt: undefined }).kdfs, { pepper })
+  await new HashedPasswords(counted({ argon2: undefined, bcrypt: undefined }).kdfs, { pepper })
     .verify(CANARY, stored)
     .catch(keep)
-  await passwordsOn(counted({ bcrypt: undefined }).kdfs)
-    .verify(CANARY, BCRYPT)
-    .catch(keep)
+  await new HashedPasswords(counted({ bcrypt: undefined }).kdfs).verify(CANARY, BCRYPT).catch(keep)
   expect(seen).toHaveLength(8)
   const text = inspect(seen, { depth: 9, showHidden: true }) + JSON.stringify(seen)
   expect(text).not.toContain('canary')
@@ -318,3 +316,102 @@ async function installedWeak(): Promise<string> {
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64').replace(/=+$/, '')
   return `$argon2id$v=19$m=1024,t=1,p=1$${text(salt)}$${text(tag ?? salt)}`
 }
+
+/** A task that ends when told, and what has begun so far. */
+function tasks() {
+  const begun: number[] = []
+  const ends = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
+  const task = (number: number) => () =>
+    new Promise<number>((resolve, reject) => {
+      begun.push(number)
+      ends.set(number, { resolve: () => resolve(number), reject })
+    })
+  return {
+    begun,
+    task,
+    end: (number: number) => ends.get(number)?.resolve(),
+    fail: (number: number) => ends.get(number)?.reject(new Error('failed')),
+  }
+}
+
+test('no more tasks run at once than allowed, and the others follow in their order', async () => {
+  const queue = new WorkQueue({ concurrency: 2 })
+  const { begun, task, end } = tasks()
+  const results = [1, 2, 3, 4].map((number) => queue.run(task(number)))
+  expect(begun).toEqual([1, 2])
+  end(2)
+  await results[1]
+  expect(begun).toEqual([1, 2, 3])
+  end(1)
+  await results[0]
+  expect(begun).toEqual([1, 2, 3, 4])
+  end(3)
+  end(4)
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 4])
+})
+
+test('beyond its length the queue refuses at once with 503 and Retry-After', async () => {
+  const queue = new WorkQueue({ concurrency: 1, length: 1 })
+  const { begun, task, end } = tasks()
+  const first = queue.run(task(1))
+  const second = queue.run(task(2))
+  await expect(queue.run(task(3))).rejects.toMatchObject({ code: 'ERR_PASSWORD_BUSY', status: 503, retryAfter: 1 })
+  end(1)
+  await first
+  end(2)
+  await second
+  expect(begun).toEqual([1, 2])
+})
+
+test('there is room again when the queue has emptied', async () => {
+  const queue = new WorkQueue({ concurrency: 1, length: 0 })
+  await queue.run(async () => {})
+  expect(await queue.run(async () => 'done')).toBe('done')
+})
+
+test('a task that fails gives its place back, and its error to its caller alone', async () => {
+  const queue = new WorkQueue({ concurrency: 1 })
+  const { begun, task, end, fail } = tasks()
+  const failing = queue.run(task(1))
+  const next = queue.run(task(2))
+  fail(1)
+  await expect(failing).rejects.toThrow('failed')
+  end(2)
+  expect(await next).toBe(2)
+  expect(begun).toEqual([1, 2])
+})
+
+test('a newcomer does not overtake those who wait', async () => {
+  const queue = new WorkQueue({ concurrency: 1 })
+  const { begun, task, end } = tasks()
+  const first = queue.run(task(1))
+  const second = queue.run(task(2))
+  end(1)
+  const third = first.then(() => queue.run(task(3)))
+  await first
+  end(2)
+  await second
+  expect(begun).toEqual([1, 2, 3])
+  end(3)
+  await third
+})
+
+test.each([{ concurrency: 0 }, { concurrency: 1.5 }, { length: -1 }, { length: Number.NaN }])(
+  '%o is refused',
+  (options) => {
+    expect(() => new WorkQueue(options)).toThrow(expect.objectContaining({ code: 'ERR_PASSWORD_OPTIONS' }))
+  },
+)
+
+test('by default one thread of Node.js stays free for files and host names', async () => {
+  vi.stubEnv('UV_THREADPOOL_SIZE', '2')
+  const queue = new WorkQueue()
+  vi.unstubAllEnvs()
+  const { begun, task, end } = tasks()
+  const results = [1, 2].map((number) => queue.run(task(number)))
+  expect(begun).toEqual([1])
+  end(1)
+  await results[0]
+  end(2)
+  await results[1]
+})

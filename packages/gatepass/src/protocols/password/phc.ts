@@ -23,13 +23,48 @@ interface Salted {
  * everything else, also for another order of parameters, padding, and numbers with leading zeros.
  */
 export function parseHash(text: string): StoredHash | undefined {
-  return parseArgon2(text) ?? parseScrypt(text) ?? parsePbkdf2(text) ?? parseBcrypt(text)
+  const bcrypt = BCRYPT.exec(text)
+  if (bcrypt !== null) return { scheme: 'bcrypt', cost: Number(bcrypt[1]), text }
+  const { cost = '', pepper, salt: saltText, tag: tagText } = SALTED.exec(text)?.groups ?? {}
+  const salt = bytesOf(saltText, 8, 64)
+  const tag = bytesOf(tagText, 16, 64)
+  if (salt === undefined || tag === undefined) return undefined
+  const salted = { salt, tag, pepper }
+  const argon2 = ARGON2.exec(cost)
+  if (argon2 !== null) {
+    const [, variant, memory, passes, lanes] = argon2
+    const numbers = { memory: Number(memory), passes: Number(passes), lanes: Number(lanes) }
+    return { scheme: 'argon2', variant: variant as Argon2Work['variant'], ...numbers, ...salted }
+  }
+  const scrypt = SCRYPT.exec(cost)
+  if (scrypt !== null) {
+    const [, exponent, blockSize, lanes] = scrypt
+    const numbers = { rounds: 2 ** Number(exponent), blockSize: Number(blockSize), lanes: Number(lanes) }
+    return { scheme: 'scrypt', ...numbers, ...salted }
+  }
+  const pbkdf2 = PBKDF2.exec(cost)
+  if (pbkdf2 === null) return undefined
+  const [, digest, iterations] = pbkdf2
+  return { scheme: 'pbkdf2', digest: digest as Pbkdf2Work['digest'], iterations: Number(iterations), ...salted }
 }
+
+const NUMBER = '([1-9][0-9]{0,9})'
+const ARGON2 = new RegExp(String.raw`^\$(argon2(?:id|i|d))\$v=19\$m=${NUMBER},t=${NUMBER},p=${NUMBER}$`)
+const SCRYPT = new RegExp(String.raw`^\$scrypt\$ln=([1-9]|[12][0-9]),r=${NUMBER},p=${NUMBER}$`)
+const PBKDF2 = new RegExp(String.raw`^\$pbkdf2-(sha1|sha256|sha512)\$i=${NUMBER}$`)
+const BCRYPT = /^\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}$/
+/** What PHC strings end with: the pepper, salt and tag behind scheme and cost. */
+const SALTED =
+  /^(?<cost>.*?)(?:,pepper=(?<pepper>[A-Za-z0-9.-]{1,32}))?\$(?<salt>[A-Za-z0-9+/]+)\$(?<tag>[A-Za-z0-9+/]+)$/
 
 /** Writes the PHC string that `parseHash` reads. */
 export function formatHash(hash: Argon2Hash | ScryptHash): string {
   const pepper = hash.pepper === undefined ? '' : `,pepper=${hash.pepper}`
-  return `${costOf(hash)}${pepper}$${base64(hash.salt)}$${base64(hash.tag)}`
+  const cost =
+    hash.scheme === 'argon2'
+      ? `$${hash.variant}$v=19$m=${hash.memory},t=${hash.passes},p=${hash.lanes}`
+      : `$scrypt$ln=${Math.log2(hash.rounds)},r=${hash.blockSize},p=${hash.lanes}`
+  return `${cost}${pepper}$${base64(hash.salt)}$${base64(hash.tag)}`
 }
 
 /** Whether computing this hash is cheap enough for a login. */
@@ -49,57 +84,6 @@ export function affordable(hash: StoredHash): boolean {
 // In KiB: 256 MiB. A row that asks for 4 GiB is corrupt or an attack, and would crash the process.
 const MOST_MEMORY = 262_144
 
-const NUMBER = '([1-9][0-9]{0,9})'
-const PEPPER = '(?:,pepper=([A-Za-z0-9.-]{1,32}))?'
-const SALT_AND_TAG = String.raw`\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)`
-
-const ARGON2 = pattern(String.raw`\$(argon2(?:id|i|d))\$v=19\$m=${NUMBER},t=${NUMBER},p=${NUMBER}`)
-function parseArgon2(text: string): Argon2Hash | undefined {
-  const [match, variant, memory, passes, lanes, ...rest] = ARGON2.exec(text) ?? []
-  const salted = match === undefined ? undefined : parseSalted(rest)
-  if (salted === undefined) return undefined
-  const numbers = { memory: Number(memory), passes: Number(passes), lanes: Number(lanes) }
-  return { scheme: 'argon2', variant: variant as Argon2Work['variant'], ...numbers, ...salted }
-}
-
-const SCRYPT = pattern(String.raw`\$scrypt\$ln=([1-9]|[12][0-9]),r=${NUMBER},p=${NUMBER}`)
-function parseScrypt(text: string): ScryptHash | undefined {
-  const [match, exponent, blockSize, lanes, ...rest] = SCRYPT.exec(text) ?? []
-  const salted = match === undefined ? undefined : parseSalted(rest)
-  if (salted === undefined) return undefined
-  return {
-    scheme: 'scrypt',
-    rounds: 2 ** Number(exponent),
-    blockSize: Number(blockSize),
-    lanes: Number(lanes),
-    ...salted,
-  }
-}
-
-const PBKDF2 = pattern(String.raw`\$pbkdf2-(sha1|sha256|sha512)\$i=${NUMBER}`)
-function parsePbkdf2(text: string): Pbkdf2Hash | undefined {
-  const [match, digest, iterations, ...rest] = PBKDF2.exec(text) ?? []
-  const salted = match === undefined ? undefined : parseSalted(rest)
-  if (salted === undefined) return undefined
-  return { scheme: 'pbkdf2', digest: digest as Pbkdf2Work['digest'], iterations: Number(iterations), ...salted }
-}
-
-const BCRYPT = /^\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}$/
-function parseBcrypt(text: string): BcryptHash | undefined {
-  const cost = BCRYPT.exec(text)?.[1]
-  return cost === undefined ? undefined : { scheme: 'bcrypt', cost: Number(cost), text }
-}
-
-function pattern(prefix: string): RegExp {
-  return new RegExp(`^${prefix}${PEPPER}${SALT_AND_TAG}$`)
-}
-
-function parseSalted([pepper, saltText, tagText]: readonly (string | undefined)[]): Salted | undefined {
-  const salt = bytesOf(saltText, 8, 64)
-  const tag = bytesOf(tagText, 16, 64)
-  return salt === undefined || tag === undefined ? undefined : { salt, tag, pepper }
-}
-
 function bytesOf(text: string | undefined, least: number, most: number): Uint8Array | undefined {
   const bytes = Buffer.from(text ?? '', 'base64')
   const fits = bytes.length >= least && bytes.length <= most
@@ -109,10 +93,4 @@ function bytesOf(text: string | undefined, least: number, most: number): Uint8Ar
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64').replace(/=+$/, '')
-}
-
-function costOf(hash: Argon2Hash | ScryptHash): string {
-  return hash.scheme === 'argon2'
-    ? `$${hash.variant}$v=19$m=${hash.memory},t=${hash.passes},p=${hash.lanes}`
-    : `$scrypt$ln=${Math.log2(hash.rounds)},r=${hash.blockSize},p=${hash.lanes}`
 }

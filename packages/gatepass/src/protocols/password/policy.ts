@@ -1,7 +1,6 @@
 import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import { fold, isPredictable, wordsIn } from './predictable.ts'
-import { MAXIMUM_BYTES, normalPassword, passwordBytes } from './text.ts'
 
 /** Why a password is not allowed. Both members are safe to show to the user. */
 export interface PasswordProblem {
@@ -25,6 +24,22 @@ export interface PolicyOptions {
   blocklist?: Blocklist
   /** Names of the application and its operator, which attackers try first. */
   contextWords?: readonly string[]
+}
+
+/** Maximum size of a password, in bytes of UTF-8 after NFC. */
+const MAXIMUM_BYTES = 1024
+// NFC composes at most four code units into one, so a longer text cannot shrink to 1,024 bytes. Normalising a megabyte to find
+// that out would cost more than the hash.
+const LONGEST_TEXT = 4 * MAXIMUM_BYTES
+
+/**
+ * The bytes of a password that are hashed: NFC, then UTF-8 (SP 800-63B-4 §3.1.1.2). `undefined` if it is empty, longer than
+ * 1,024 bytes, or contains half a surrogate pair: UTF-8 cannot express that, so different passwords would become equal.
+ */
+export function passwordBytes(password: string): Uint8Array | undefined {
+  if (password.length > LONGEST_TEXT || !password.isWellFormed()) return undefined
+  const bytes = Buffer.from(password.normalize('NFC'), 'utf8')
+  return bytes.length === 0 || bytes.length > MAXIMUM_BYTES ? undefined : bytes
 }
 
 /** Decides which passwords are allowed, by their length and by how easy they are to guess, not by kinds of characters. */
@@ -51,10 +66,9 @@ export class PasswordPolicy {
 
   #lengthProblem(password: string): PasswordProblem | undefined {
     if (!password.isWellFormed()) return MALFORMED
-    const normal = normalPassword(password)
-    if (normal === undefined) return TOO_LONG
+    if (password.length > LONGEST_TEXT) return TOO_LONG
     // Code points: an emoji is one character for the user, but two in `length`.
-    if (Array.from(normal).length < this.#minimum) return tooShort(this.#minimum)
+    if (Array.from(password.normalize('NFC')).length < this.#minimum) return tooShort(this.#minimum)
     return passwordBytes(password) === undefined ? TOO_LONG : undefined
   }
 

@@ -1,6 +1,5 @@
 import { escapeHtml } from '../../cookie/html.ts'
-import { randomHandle } from '../../crypto/random.ts'
-import { sha256Base64url } from '../../crypto/random.ts'
+import { randomHandle, sha256Base64url } from '../../crypto/random.ts'
 import { type Fault, faults } from './fault.ts'
 import type { Person } from './person.ts'
 
