@@ -22,7 +22,7 @@ async function comparisons(): Promise<Comparison[]> {
 
 function reading(count: number): Comparison[] {
   const header = headerOf(count)
-  const goal = count === 1 ? {} : { goal: 'at least 8 times faster' }
+  const goal = count === 1 ? {} : { goal: 'at least 4 times faster' }
   const times = 200_000 / count
   const among = count === 1 ? 'the only cookie' : `one cookie of ${count}`
   return [

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { debuglog } from 'node:util'
-import { maxPairSize } from '../cookie/grammar.ts'
+import { maxPairSize } from '../cookie/serialize.ts'
 import { UsageError } from '../error.ts'
 import { beforeResponse } from '../http/response-gate.ts'
 import { CookieSession, deserialized, serialized } from './cookie-session/session.ts'

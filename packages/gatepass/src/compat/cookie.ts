@@ -1,6 +1,6 @@
 import { isDate } from 'node:util/types'
+import { trimmed } from '../cookie/cookies.ts'
 import { unquoted } from '../cookie/encoding.ts'
-import { trimmed } from '../cookie/parse.ts'
 import { type ErrorCode, UsageError } from '../error.ts'
 
 /** Cookies by name; of one sent twice the first. */

@@ -1,10 +1,9 @@
 import { Keyring, type Keys } from '../crypto/keyring.ts'
-import { Sealer, type Unsealed } from '../crypto/seal.ts'
+import { Sealer } from '../crypto/seal.ts'
 import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import { jsonDecode, jsonEncode, percentDecode, percentEncode } from './encoding.ts'
 import { type CookieExpiry, checkLifetime, expiryOf, readExpiry, writeExpiry } from './expiry.ts'
-import { type CookieAttributes, checkAttributes, checkName } from './grammar.ts'
-import { type StandardSchema, validate } from './standard-schema.ts'
+import { attributeKinds, type CookieAttributes, serializeSetCookie } from './serialize.ts'
 
 /** What a cookie is for. All purposes except `necessary` need the visitor's consent. */
 export type CookiePurpose = 'necessary' | 'preferences' | 'statistics' | 'marketing'
@@ -163,19 +162,30 @@ export function sealedCookie<Value>(name: string, options: SealedCookieOptions<V
   const declared = declareCookie(name, rest)
   const rule = { lifetime: checkLifetime(name, lifetime), attributes: declared.attributes, clock }
   const sealer = new Sealer(keys, `cookie/${usage}`)
-  const open = (raw: string) => sealedParts(sealer.unseal(raw, name))
+  const open = (raw: string) => {
+    const unsealed = sealer.unseal(raw, name)
+    if (unsealed === undefined) return undefined
+    const { text, retired } = unsealed
+    const dot = text.indexOf('.')
+    return { expiry: readExpiry(text.slice(0, dot)), json: text.slice(dot + 1), retired }
+  }
   return {
     ...declared,
     single: true,
     encode(value, expiry) {
       const { at = clock() + sealedLifetime * 1000, persistent } = expiryOf(rule, expiry)
-      const text = `${writeExpiry({ at, persistent })}.${jsonEncode(name, value)}`
-      return checkSealedSize(name, sealer.seal(text, name))
+      const sealed = sealer.seal(`${writeExpiry({ at, persistent })}.${jsonEncode(name, value)}`, name)
+      if (sealed.length <= maxSealedSize) return sealed
+      throw new UsageError(
+        'ERR_COOKIE_TOO_LARGE',
+        `The value for cookie ${name} takes ${sealed.length} bytes when sealed`,
+        { hint: `The limit is ${maxSealedSize} bytes. Keep the data in a session, on the server.` },
+      )
     },
     decode(raw) {
-      const parts = open(raw)
-      if (parts === undefined || isOver(parts.expiry, clock)) return undefined
-      const value = jsonDecode(parts.json)
+      const opened = open(raw)
+      if (opened === undefined || isOver(opened.expiry, clock)) return undefined
+      const value = jsonDecode(opened.json)
       return schema ? validate(name, schema, value) : (value as Value)
     },
     outdated: (raw) => keys.length > 1 && open(raw)?.retired === true,
@@ -183,54 +193,54 @@ export function sealedCookie<Value>(name: string, options: SealedCookieOptions<V
   }
 }
 
-interface SealedParts {
-  readonly expiry: CookieExpiry
-  readonly json: string
-  readonly retired: boolean
-}
-
-function sealedParts(unsealed: Unsealed | undefined): SealedParts | undefined {
-  if (unsealed === undefined) return undefined
-  const { text, retired } = unsealed
-  const dot = text.indexOf('.')
-  return { expiry: readExpiry(text.slice(0, dot)), json: text.slice(dot + 1), retired }
-}
-
-function checkSealedSize(name: string, sealed: string): string {
-  if (sealed.length <= maxSealedSize) return sealed
-  throw new UsageError(
-    'ERR_COOKIE_TOO_LARGE',
-    `The value for cookie ${name} takes ${sealed.length} bytes when sealed`,
-    {
-      hint: `The limit is ${maxSealedSize} bytes. Keep the data in a session, on the server.`,
-    },
-  )
-}
-
 function isOver({ at }: CookieExpiry, clock: () => number): boolean {
   return at !== undefined && !(at > clock())
 }
 
-const cookieOptions: OptionKinds<CookieOptions> = {
-  domain: 'any',
-  path: 'any',
-  maxAge: 'any',
-  expires: 'any',
-  secure: 'boolean',
-  httpOnly: 'boolean',
-  sameSite: 'any',
-  partitioned: 'boolean',
-  priority: 'any',
-  purpose: 'string',
-  description: 'string',
-}
+const cookieOptions: OptionKinds<CookieOptions> = { ...attributeKinds, purpose: 'string', description: 'string' }
 
 /** The part of a cookie that every kind has. It is checked here, so that mistakes show when the program starts. */
 export function declareCookie(name: string, options: CookieOptions): Omit<Cookie, 'encode' | 'decode'> {
   checkOptions(`the cookie ${name}`, options, cookieOptions, 'ERR_COOKIE_ATTRIBUTE')
   const { purpose = 'necessary', description, ...given } = options
   const attributes: CookieAttributes = { path: '/', secure: true, httpOnly: true, sameSite: 'lax', ...given }
-  checkName(name)
-  checkAttributes(name, attributes)
+  serializeSetCookie(name, '', attributes)
   return { name, attributes: Object.freeze(attributes), purpose, ...(description !== undefined && { description }) }
+}
+
+/** The part of the Standard Schema interface (zod, valibot, arktype and others) that is used here. */
+export interface StandardSchema<Output> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
+  }
+}
+
+/** The result of a schema: the value, or `issues` if the schema refused it. */
+export type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly unknown[] }
+
+/**
+ * Returns the value that the schema outputs, or `undefined` if the schema refuses the value or throws.
+ *
+ * @throws {UsageError} `ERR_COOKIE_SCHEMA` if the schema returns a promise
+ */
+function validate<Output>(name: string, schema: StandardSchema<Output>, value: unknown): Output | undefined {
+  let result: ReturnType<StandardSchema<Output>['~standard']['validate']>
+  try {
+    result = schema['~standard'].validate(value)
+  } catch {
+    // Input from a browser never throws, not even if a transformation of the schema fails on it.
+    return undefined
+  }
+  if (result instanceof Promise) {
+    // No code awaits this promise: its rejection must not end the process.
+    result.catch(() => undefined)
+    throw new UsageError('ERR_COOKIE_SCHEMA', `The schema of cookie ${name} validates asynchronously`, {
+      hint: 'Cookies are read synchronously. Do asynchronous checks afterwards, outside the schema.',
+    })
+  }
+  return result.issues ? undefined : result.value
 }

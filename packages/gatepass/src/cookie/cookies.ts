@@ -2,9 +2,7 @@ import { UsageError } from '../error.ts'
 import type { Consent } from './consent.ts'
 import type { Cookie } from './cookie.ts'
 import { type CookieExpiry, keptUntil } from './expiry.ts'
-import type { CookieAttributes } from './grammar.ts'
-import { countCookie, readCookie, readCookies } from './parse.ts'
-import { serializeSetCookie } from './serialize.ts'
+import { type CookieAttributes, serializeSetCookie } from './serialize.ts'
 
 /** A cookie of any kind, for code that does not use its value. */
 export type AnyCookie = Pick<Cookie, 'name' | 'attributes' | 'purpose' | 'description'>
@@ -30,9 +28,9 @@ export class Cookies {
   readonly #options: CookiesOptions | undefined
   /** The consent given during this exchange, if no cookie keeps it. */
   #consent: Consent | undefined
-  #drafts: Map<string, Draft> | undefined
+  readonly #drafts = new Map<string, Draft>()
   /** Set-Cookie fields that delete cookies in scopes other than their own. */
-  #elsewhere: string[] | undefined
+  #elsewhere: readonly string[] = []
 
   constructor(cookieHeader: string | undefined, options?: CookiesOptions) {
     this.#header = cookieHeader
@@ -60,7 +58,7 @@ export class Cookies {
 
   /** How often the browser sent this name. More than once means that another host or path has set a cookie with this name. */
   count(name: string): number {
-    return countCookie(this.#header, name)
+    return readCookies(this.#header, name).length
   }
 
   /**
@@ -72,7 +70,8 @@ export class Cookies {
    */
   set<Value>(cookie: Cookie<Value>, value: Value, override?: CookieAttributes): boolean {
     if (!this.allows(cookie)) return false
-    this.#write(cookie, value, override)
+    const kept = override && keptUntil(override, this.#now())
+    this.#draft(cookie, value, override, kept?.at === undefined ? undefined : kept)
     return true
   }
 
@@ -82,9 +81,9 @@ export class Cookies {
    * @throws {UsageError} `ERR_RESPONSE_STARTED` if the response was sent
    */
   delete(cookie: Pick<Cookie, 'name' | 'attributes'>): void {
-    this.#assertWritable(cookie.name)
-    const attributes = { ...cookie.attributes, maxAge: 0, expires: new Date(0) }
-    this.#keep(cookie.name, { raw: undefined, field: serializeSetCookie(cookie.name, '', attributes) })
+    if (this.#options?.writable?.() === false) throw responseStarted(cookie.name)
+    const field = serializeSetCookie(cookie.name, '', { ...cookie.attributes, ...deletion })
+    this.#drafts.set(cookie.name, { raw: undefined, field })
   }
 
   /**
@@ -92,14 +91,12 @@ export class Cookies {
    * itself stays. A browser without such a cookie does nothing.
    */
   deleteElsewhere(cookie: Pick<Cookie, 'name' | 'attributes'>, scopes: readonly CookieAttributes[]): void {
-    this.#assertWritable(cookie.name)
+    if (this.#options?.writable?.() === false) throw responseStarted(cookie.name)
     const { domain, path, ...attributes } = cookie.attributes
-    const own = scopeOf({ ...(domain && { domain }), ...(path && { path }) })
-    const others = scopes.filter((scope) => scopeOf(scope) !== own)
+    const others = scopes.filter((scope) => scopeOf(scope) !== scopeOf({ domain, path }))
     this.#elsewhere = others.flatMap((scope) => {
       try {
-        const removed = { ...attributes, ...scope, maxAge: 0, expires: new Date(0) }
-        return [serializeSetCookie(cookie.name, '', removed)]
+        return [serializeSetCookie(cookie.name, '', { ...attributes, ...scope, ...deletion })]
       } catch {
         // No cookie can have this path or host, so there is none to delete.
         return []
@@ -109,21 +106,22 @@ export class Cookies {
 
   /** The Set-Cookie fields, at most one per name and scope. Deletions in other scopes come first, then drafts in order. */
   setCookieFields(): string[] {
-    const fields = this.#elsewhere === undefined ? [] : [...this.#elsewhere]
-    if (this.#drafts) for (const draft of this.#drafts.values()) fields.push(draft.field)
+    const fields = [...this.#elsewhere]
+    for (const draft of this.#drafts.values()) fields.push(draft.field)
     return fields
   }
 
   /** Whether there are Set-Cookie fields. */
   get changed(): boolean {
-    return this.#drafts !== undefined || this.#elsewhere !== undefined
+    return this.#drafts.size > 0 || this.#elsewhere.length > 0
   }
 
   /** Whether the visitor consented to the purpose of this cookie. */
   allows(cookie: Pick<Cookie, 'purpose'>): boolean {
     const source = this.#options?.consent
     if (source === undefined || cookie.purpose === 'necessary') return true
-    return this.#choice(source)?.purposes.includes(cookie.purpose) === true
+    const consent = isCookie(source) ? this.#read(source) : (this.#consent ?? source)
+    return consent?.purposes.includes(cookie.purpose) === true
   }
 
   /**
@@ -139,7 +137,7 @@ export class Cookies {
         hint: 'Set the option `consent`, usually to a consentCookie().',
       })
     }
-    if (isCookie(source)) this.#write(source, consent, undefined)
+    if (isCookie(source)) this.#draft(source, consent)
     else this.#consent = consent
     this.deleteRefused(known)
   }
@@ -148,35 +146,19 @@ export class Cookies {
   deleteRefused(known: readonly AnyCookie[]): void {
     for (const cookie of known) {
       if (this.allows(cookie)) continue
-      if (this.count(cookie.name) > 0) this.delete(cookie)
-      else this.#drafts?.delete(cookie.name)
+      if (this.raw(cookie.name) !== undefined) this.delete(cookie)
+      else this.#drafts.delete(cookie.name)
     }
-    if (this.#drafts?.size === 0) this.#drafts = undefined
-  }
-
-  #choice(source: Consent | Cookie<Consent>): Consent | undefined {
-    return isCookie(source) ? this.#read(source) : (this.#consent ?? source)
   }
 
   #read<Value>(cookie: Cookie<Value>): Value | undefined {
-    const draft = this.#drafts?.get(cookie.name)
-    const raw = draft ? draft.raw : this.#sent(cookie)
-    if (raw === undefined) return undefined
+    const draft = this.#drafts.get(cookie.name)
+    if (draft) return draft.raw === undefined ? undefined : cookie.decode(draft.raw)
+    const [raw, another] = readCookies(this.#header, cookie.name)
+    if (raw === undefined || (cookie.single && another !== undefined)) return undefined
     const value = cookie.decode(raw)
-    if (value !== undefined && draft === undefined && cookie.outdated?.(raw)) this.#renew(cookie, value, raw)
+    if (value !== undefined && cookie.outdated?.(raw)) this.#renew(cookie, value, raw)
     return value
-  }
-
-  #sent(cookie: Pick<Cookie, 'name' | 'single'>): string | undefined {
-    const raw = readCookie(this.#header, cookie.name)
-    if (raw === undefined || !cookie.single) return raw
-    return countCookie(this.#header, cookie.name) === 1 ? raw : undefined
-  }
-
-  #write<Value>(cookie: Cookie<Value>, value: Value, override: CookieAttributes | undefined): void {
-    this.#assertWritable(cookie.name)
-    const expiry = override && this.#expiryUnder(override)
-    this.#draft(cookie, cookie.encode(value, expiry), override)
   }
 
   #renew<Value>(cookie: Cookie<Value>, value: Value, raw: string): void {
@@ -184,41 +166,96 @@ export class Cookies {
     const expiry = cookie.expiry?.(raw)
     // The browser counts Max-Age from now, so the expiry stays only if the remaining time is written.
     const left = expiry?.persistent && expiry.at !== undefined ? Math.ceil((expiry.at - this.#now()) / 1000) : undefined
-    this.#draft(cookie, cookie.encode(value, expiry), left === undefined ? undefined : { maxAge: Math.max(0, left) })
+    this.#draft(cookie, value, left === undefined ? undefined : { maxAge: Math.max(0, left) }, expiry)
   }
 
-  #expiryUnder(override: CookieAttributes): CookieExpiry | undefined {
-    const expiry = keptUntil(override, this.#now())
-    return expiry.at === undefined ? undefined : expiry
-  }
-
-  #draft(cookie: Pick<Cookie, 'name' | 'attributes'>, raw: string, override: CookieAttributes | undefined): void {
+  #draft<Value>(cookie: Cookie<Value>, value: Value, override?: CookieAttributes, expiry?: CookieExpiry): void {
+    if (this.#options?.writable?.() === false) throw responseStarted(cookie.name)
+    const raw = cookie.encode(value, expiry)
     const attributes = override ? { ...cookie.attributes, ...override } : cookie.attributes
-    this.#keep(cookie.name, { raw, field: serializeSetCookie(cookie.name, raw, attributes) })
-  }
-
-  #keep(name: string, draft: Draft): void {
-    this.#drafts ??= new Map()
-    this.#drafts.set(name, draft)
+    this.#drafts.set(cookie.name, { raw, field: serializeSetCookie(cookie.name, raw, attributes) })
   }
 
   #now(): number {
     return (this.#options?.clock ?? Date.now)()
   }
+}
 
-  #assertWritable(name: string): void {
-    if (this.#options?.writable?.() !== false) return
-    throw new UsageError('ERR_RESPONSE_STARTED', `Cookie ${name} cannot be set: the response has begun`, {
-      hint: 'Set cookies before the first byte of the response is written.',
-    })
-  }
+/** Browsers that do not know Max-Age delete by Expires. */
+const deletion = { maxAge: 0, expires: new Date(0) } as const
+
+function responseStarted(name: string): UsageError {
+  return new UsageError('ERR_RESPONSE_STARTED', `Cookie ${name} cannot be set: the response has begun`, {
+    hint: 'Set cookies before the first byte of the response is written.',
+  })
 }
 
 /** The domain and path of a cookie. Browsers keep cookies with the same name apart by them. */
-function scopeOf({ domain, path }: CookieAttributes): string {
+function scopeOf({ domain, path }: { domain?: string | undefined; path?: string | undefined }): string {
   return `${domain?.replace(/^\./, '').toLowerCase() ?? ''}${path ?? ''}`
 }
 
 function isCookie(source: Consent | Cookie<Consent>): source is Cookie<Consent> {
   return 'decode' in source
+}
+
+// Reading a Cookie header never throws, and for every header it takes time in proportion to its length. Only SP and HTAB are
+// trimmed: a name padded with other white space is another name (RFC 6265bis §5.6).
+
+/**
+ * Reads all cookies of a Cookie header into a record without prototype. Values are as sent: they are not decoded, and quotes
+ * stay. If a name was sent twice, the first value is kept; {@link countCookie} counts them. Pairs without a name are left
+ * out.
+ */
+export function parseCookie(header: string | undefined): Record<string, string> {
+  const cookies: Record<string, string> = Object.create(null)
+  if (!header) return cookies
+  let start = 0
+  while (start < header.length) {
+    const equals = header.indexOf('=', start)
+    if (equals === -1) break
+    let end = header.indexOf(';', equals)
+    if (end === -1) end = header.length
+    // Pairs before this one have no `=`, and so no name.
+    const name = trimmed(header, header.lastIndexOf(';', equals) + 1, equals)
+    if (name !== '' && cookies[name] === undefined) cookies[name] = trimmed(header, equals + 1, end)
+    start = end + 1
+  }
+  return cookies
+}
+
+/** Reads the first cookie of this name without parsing the others. The value is as from {@link parseCookie}. */
+export function readCookie(header: string | undefined, name: string): string | undefined {
+  return readCookies(header, name)[0]
+}
+
+/** Counts how often a name was sent. More than once means that another host or path has set a cookie with this name. */
+export function countCookie(header: string | undefined, name: string): number {
+  return readCookies(header, name).length
+}
+
+/** Reads all cookies of this name, in the order in which they were sent. */
+export function readCookies(header: string | undefined, name: string): string[] {
+  const values: string[] = []
+  if (!header || name === '' || name.includes('=')) return values
+  let at = header.indexOf(name)
+  while (at !== -1) {
+    const equals = header.indexOf('=', at + name.length)
+    if (equals === -1) break
+    let end = header.indexOf(';', equals)
+    if (end === -1) end = header.length
+    // `at` may be inside a longer name or a value, so the whole name before the next `=` is compared.
+    const found = trimmed(header, header.lastIndexOf(';', equals) + 1, equals)
+    if (found === name) values.push(trimmed(header, equals + 1, end))
+    at = header.indexOf(name, end)
+  }
+  return values
+}
+
+export function trimmed(text: string, start: number, end: number): string {
+  let from = start
+  let to = end
+  while (from < to && (text[from] === ' ' || text[from] === '\t')) from++
+  while (to > from && (text[to - 1] === ' ' || text[to - 1] === '\t')) to--
+  return text.slice(from, to)
 }

@@ -31,7 +31,12 @@ export function percentDecode(raw: string): string | undefined {
 
 /** @throws {UsageError} `ERR_COOKIE_VALUE` for values that JSON cannot express: `undefined`, a function, a bigint, a cycle */
 export function jsonEncode(name: string, value: unknown): string {
-  const text = stringify(name, value)
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (cause) {
+    throw unwritable(name, 'cannot be written as JSON', 'Leave out bigints and circular references.', cause)
+  }
   if (text !== undefined) return text
   throw unwritable(name, 'cannot be written as JSON', 'To remove the cookie, call `delete`.')
 }
@@ -41,21 +46,9 @@ export function jsonDecode(text: string): unknown {
   try {
     // An escape can spell the name, too. The reviver costs more than parsing, and honest values do not need it.
     const suspicious = text.includes('__proto__') || text.includes('\\u')
-    return suspicious ? JSON.parse(text, withoutPrototype) : JSON.parse(text)
+    return suspicious ? JSON.parse(text, (key, member) => (key === '__proto__' ? undefined : member)) : JSON.parse(text)
   } catch {
     return undefined
-  }
-}
-
-function withoutPrototype(key: string, value: unknown): unknown {
-  return key === '__proto__' ? undefined : value
-}
-
-function stringify(name: string, value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value)
-  } catch (cause) {
-    throw unwritable(name, 'cannot be written as JSON', 'Leave out bigints and circular references.', cause)
   }
 }
 

@@ -1,5 +1,5 @@
 import { UsageError } from '../error.ts'
-import { type CookieAttributes, maxLifetime } from './grammar.ts'
+import { type CookieAttributes, maxLifetime } from './serialize.ts'
 
 /** When a signed or sealed value expires. */
 export interface CookieExpiry {

@@ -8,14 +8,15 @@ export {
   jsonCookie,
   type PlainCookieOptions,
   plainCookie,
+  type SchemaResult,
   type SealedCookieOptions,
   type SignedCookieOptions,
+  type StandardSchema,
   sealedCookie,
   signedCookie,
 } from './cookie.ts'
-export { type AnyCookie, Cookies, type CookiesOptions } from './cookies.ts'
+export { type AnyCookie, Cookies, type CookiesOptions, countCookie, parseCookie, readCookie } from './cookies.ts'
 export type { CookieExpiry } from './expiry.ts'
-export type { CookieAttributes } from './grammar.ts'
 export {
   type CookieNotice,
   type CookieNoticeEntry,
@@ -23,7 +24,5 @@ export {
   type CookieNoticeWords,
   cookieNotice,
 } from './notice.ts'
-export { countCookie, parseCookie, readCookie } from './parse.ts'
 export { parseSetCookie, type SetCookie } from './parse-set-cookie.ts'
-export { serializeCookie, serializeSetCookie } from './serialize.ts'
-export type { SchemaResult, StandardSchema } from './standard-schema.ts'
+export { type CookieAttributes, serializeCookie, serializeSetCookie } from './serialize.ts'

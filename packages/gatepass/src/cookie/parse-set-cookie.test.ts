@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { parseSetCookie } from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
-import { parseCookieDate } from './cookie-date.ts'
+import { parseCookieDate } from './parse-set-cookie.ts'
 
 describe('parseSetCookie', () => {
   test('name, value and attributes are read, in any case and with any space', () => {

@@ -8,7 +8,7 @@ import {
   serializeSetCookie,
 } from 'gatepass/cookie'
 import { describe, expect, test } from 'vitest'
-import { maxAttributeSize, maxLifetime, maxPairSize } from './grammar.ts'
+import { maxAttributeSize, maxLifetime, maxPairSize } from './serialize.ts'
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted, hint: expect.stringMatching(/\w{3}/) })
 const attempt =

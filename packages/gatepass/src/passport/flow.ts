@@ -1,7 +1,7 @@
 import { type Cookie, sealedCookie } from '../cookie/cookie.ts'
 import type { AnyCookie } from '../cookie/cookies.ts'
+import { parseCookie } from '../cookie/cookies.ts'
 import { jsonEncode } from '../cookie/encoding.ts'
-import { parseCookie } from '../cookie/parse.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import { randomToken, sha256Hex } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'

@@ -190,9 +190,9 @@ export class SessionManager<Data extends object = SessionData> {
   #find(exchange: Exchange): Awaitable<OpenSession<Data>> {
     const { cookie: cookies, tokens, store, keysSince } = this.#settings
     const cookie = cookies.of(exchange)
-    const raw = exchange.cookies.raw(cookie.name)
+    const [raw, another] = exchange.cookies.rawAll(cookie.name)
     if (raw === undefined) return this.#absent(exchange, 'no-cookie')
-    if (exchange.cookies.count(cookie.name) > 1) return this.#duplicate(exchange, cookie)
+    if (another !== undefined) return this.#duplicate(exchange, cookie)
     const token = cookie.decode(raw)
     const reading = token === undefined ? 'malformed' : tokens.read(token)
     if (token === undefined || reading === 'malformed') return this.#absent(exchange, 'malformed')

@@ -1,5 +1,5 @@
 import { type Cookie, plainCookie } from '../cookie/cookie.ts'
-import type { CookieAttributes } from '../cookie/grammar.ts'
+import type { CookieAttributes } from '../cookie/serialize.ts'
 import { equal } from '../crypto/equal.ts'
 import { checkKeys, Keyring, type Keys } from '../crypto/keyring.ts'
 import { sha256Hex } from '../crypto/random.ts'

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { isDate } from 'node:util/types'
-import { readCookie } from '../../cookie/parse.ts'
+import { readCookie } from '../../cookie/cookies.ts'
 import { equal } from '../../crypto/equal.ts'
 import { hmacSha1Text } from '../../crypto/hmac-sha1.ts'
 import { UsageError } from '../../error.ts'

@@ -1,5 +1,5 @@
+import { readCookie } from '../../cookie/cookies.ts'
 import { percentDecode, unquoted } from '../../cookie/encoding.ts'
-import { readCookie } from '../../cookie/parse.ts'
 import { Recent } from '../../crypto/recent.ts'
 import { isSigned, type SigningKey, signValue, unsignValue } from '../signed-value.ts'
 
