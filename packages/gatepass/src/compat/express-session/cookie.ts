@@ -9,9 +9,9 @@ export interface CookieOptions {
   httpOnly?: boolean | undefined
   path?: string | undefined
   domain?: string | undefined
-  /** `auto`: as the connection is. Over plain http a secure cookie is not set. */
+  /** `auto` follows the connection. Over plain http a secure cookie is not set. */
   secure?: boolean | 'auto' | undefined
-  /** `auto`: `none` over https, otherwise `lax`. */
+  /** `auto` means `none` over https, otherwise `lax`. */
   sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
   partitioned?: boolean | undefined
   priority?: 'low' | 'medium' | 'high' | undefined
@@ -19,21 +19,16 @@ export interface CookieOptions {
   encode?: ((value: string) => string) | undefined
 }
 
-/** What is stored of a cookie; in this order, so that records are the same text as express-session's. */
-export interface CookieData {
+type Attributes = 'partitioned' | 'priority' | 'secure' | 'httpOnly' | 'domain' | 'path' | 'sameSite'
+
+/** The members of a cookie that are stored. */
+export interface CookieData extends Pick<CookieOptions, Attributes> {
   originalMaxAge: number | null
-  partitioned: boolean | undefined
-  priority: 'low' | 'medium' | 'high' | undefined
   expires: Date | null
-  secure: boolean | 'auto' | undefined
-  httpOnly: boolean | undefined
-  domain: string | undefined
-  path: string | undefined
-  sameSite: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
 }
 
 /**
- * The cookie of one session: `req.session.cookie`. Changes of it are stored with the session. An end that no Expires can
+ * The cookie of one session: `req.session.cookie`. Changes to it are stored with the session. An end that Expires cannot
  * name becomes the nearest one that it can.
  */
 export class Cookie {
@@ -51,8 +46,10 @@ export class Cookie {
   constructor(options?: object) {
     if (!options) return
     if (typeof options !== 'object') throw notOptions()
-    const given = plain(options)
-    copyInto(this, given, left)
+    // Another cookie, also one of express-session itself, does not enumerate its expiry.
+    const copied = 'toJSON' in options && typeof options.toJSON === 'function' ? options.toJSON() : options
+    const given = copied as Record<string, unknown> & Partial<CookieData>
+    for (const key in given) if (key !== 'data') (this as Record<string, unknown>)[key] = given[key]
     this.originalMaxAge = given.originalMaxAge ?? this.maxAge
   }
 
@@ -62,7 +59,7 @@ export class Cookie {
 
   /** @throws {UsageError} `ERR_COOKIE_EXPIRES` */
   set expires(date: Date | string | null | undefined) {
-    // JSON has made a string of what was stored.
+    // A stored date comes back from JSON as text.
     const end: unknown = typeof date === 'string' && date !== '' ? new Date(date) : date
     if (end && !(end instanceof Date || isDate(end))) throw notDate()
     const nearest = end ? nearestDate(end as Date) : (end as null)
@@ -71,7 +68,7 @@ export class Cookie {
     this.originalMaxAge = this.maxAge
   }
 
-  /** Milliseconds that are left; `null` until the browser is closed. */
+  /** Milliseconds until the cookie ends; `null` if it lasts until the browser is closed. */
   get maxAge(): number | null {
     return this.#expires instanceof Date ? this.#expires.getTime() - Date.now() : this.#expires
   }
@@ -82,12 +79,13 @@ export class Cookie {
     this.expires = typeof age === 'number' ? dateAfter(age) : age
   }
 
+  /** In the order of express-session, so that both store the same text. */
   get data(): CookieData {
     const { originalMaxAge, partitioned, priority, expires, secure, httpOnly, domain, path, sameSite } = this
     return { originalMaxAge, partitioned, priority, expires, secure, httpOnly, domain, path, sameSite }
   }
 
-  /** @throws {UsageError} `ERR_COOKIE_…` for what cannot be written */
+  /** @throws {UsageError} `ERR_COOKIE_…` for an attribute that cannot be written */
   serialize(name: string, value: string): string {
     return serialize(name, value, this.data as SerializeOptions)
   }
@@ -95,21 +93,6 @@ export class Cookie {
   toJSON(): CookieData {
     return this.data
   }
-}
-
-/** A cookie, express-session's own too, keeps its expiry where it is not enumerated. */
-function plain(options: object): Partial<CookieData> & { data?: unknown } {
-  return 'toJSON' in options && typeof options.toJSON === 'function' ? options.toJSON() : options
-}
-
-/** What no cookie takes over from another. */
-const left = { data: undefined }
-
-/** All members but those that `left` has; a loop, since every request does this. */
-export function copyInto(target: object, source: object | null, left: object): void {
-  const into = target as Record<string, unknown>
-  const from = source as Record<string, unknown>
-  for (const key in from) if (!(key in left)) into[key] = from[key]
 }
 
 function notOptions(): UsageError {
@@ -126,6 +109,6 @@ function notDate(): UsageError {
 
 function notAge(): UsageError {
   return new UsageError('ERR_COOKIE_MAX_AGE', 'maxAge must be a number or Date', {
-    hint: 'Milliseconds, or null for a cookie that ends when the browser is closed.',
+    hint: 'Give milliseconds, or null for a cookie that ends when the browser is closed.',
   })
 }

@@ -1,52 +1,55 @@
+import { type Awaitable, settled } from '../../awaitable.ts'
+import { ProtocolError } from '../../error.ts'
 import type { NodeRequest } from '../../http/response-gate.ts'
 import { dataText, diff, rebase } from '../../session/changes.ts'
-import type { SessionRecord } from '../../session/store.ts'
-import { type Cookie, copyInto } from './cookie.ts'
+import { type Answering, callBack, promised } from '../failures.ts'
+import type { Cookie } from './cookie.ts'
+import type { Found } from './records.ts'
 import type { Settings } from './settings.ts'
 import type { Callback, SessionLike, Store } from './store.ts'
-import { StoreKeeper } from './store-keeper.ts'
 
-/** A request with a session, as far as this drop-in is concerned. */
+/** A request with a session, as this drop-in sees it. */
 export type SessionRequest = Partial<NodeRequest> & {
   session?: Session | null | undefined
   sessionID?: string | undefined
   sessionStore?: Store | undefined
-  /** Looks after the sessions of this request. */
   [keeper]?: SessionKeeper
 }
 
-/** Does what the methods of a session say. */
+/** Does what the methods of a session ask for. */
 export interface SessionKeeper {
-  /** Of the middleware whose request it is. */
+  /** The settings of the middleware that opened the session. */
   readonly settings?: Settings
+  /** The response that waits for a session's promises, if there is one. */
+  readonly answering?: Answering
   save(session: Session): Promise<void>
   reload(session: Session): Promise<void>
   destroy(session: Session): Promise<void>
   regenerate(session: Session): Promise<void>
-  /** Makes of what is under way a promise for the application. */
-  promised(work: Promise<void>): Promise<void>
-  /** Calls the application back. */
-  callBack(callback: Callback, ...args: unknown[]): void
 }
 
+/** Where a request holds the keeper of its sessions. */
 export const keeper: unique symbol = Symbol('gatepass.sessionKeeper')
 
 /**
- * `req.session`: the data itself, with methods that are not enumerable. Given a callback, a method calls it and returns the
- * session, as express-session does. Without one it returns the session as a promise; a failure of that promise which the
- * application does not handle becomes the failure of the response, and not an unhandled rejection.
+ * `req.session`: the data itself, with methods that are not enumerable. With a callback, a method calls it and returns the
+ * session, as express-session does. Without one it returns the session as a promise. If that promise fails and the
+ * application does not handle it, the response fails; there is no unhandled rejection.
  */
 export class Session {
   declare cookie: Cookie
   readonly #req: SessionRequest
   readonly #id: string
-  #record: SessionRecord | undefined
+  #found: Found | undefined
 
   constructor(req: object, data?: object | null) {
     this.#req = req as SessionRequest
     this.#id = this.#req.sessionID as string
-    // What is stored under the name of a method does not take its place.
-    if (typeof data === 'object') copyInto(this, data, Session.prototype)
+    if (typeof data !== 'object') return
+    const own = this as Record<string, unknown>
+    const given = data as Record<string, unknown>
+    // Stored data with the name of a method does not replace the method.
+    for (const key in given) if (!(key in Session.prototype)) own[key] = given[key]
   }
 
   get req(): SessionRequest {
@@ -57,7 +60,7 @@ export class Session {
     return this.#id
   }
 
-  /** Moves the expiry to `cookie.originalMaxAge` from now; every request does. */
+  /** Moves the expiry to `cookie.originalMaxAge` from now. Every request does so. */
   touch(): this {
     return this.resetMaxAge()
   }
@@ -66,70 +69,74 @@ export class Session {
     const { cookie } = this
     const { originalMaxAge } = cookie
     cookie.maxAge = originalMaxAge
-    // To set the age takes a moment, which must not be lost with every request.
+    // The setter stores what is left of the age, which may be a millisecond less. It must not shrink with each request.
     cookie.originalMaxAge = originalMaxAge
     return this
   }
 
-  /** Saves now rather than when the response begins. */
+  /** Saves now, and not only when the response begins. */
   save(callback: Callback): this
   save(): this & Promise<void>
   save(callback?: Callback): this {
     return this.#act('save', callback)
   }
 
-  /** Puts what is stored into a new `req.session`. */
+  /** Makes a new `req.session` from what is stored. */
   reload(callback: Callback): this
   reload(): this & Promise<void>
   reload(callback?: Callback): this {
     return this.#act('reload', callback)
   }
 
-  /** Ends the session; `req.session` is gone at once. */
+  /** Ends the session. `req.session` is gone at once. */
   destroy(callback: Callback): this
   destroy(): this & Promise<void>
   destroy(callback?: Callback): this {
     return this.#act('destroy', callback)
   }
 
-  /** Ends the session and begins another, empty one: the new `req.session`. */
+  /** Ends the session and begins an empty one: the new `req.session`. */
   regenerate(callback: Callback): this
   regenerate(): this & Promise<void>
   regenerate(callback?: Callback): this {
     return this.#act('regenerate', callback)
   }
 
-  /** The record this session was last found or stored as. */
-  static recordOf(session: Session): SessionRecord | undefined {
-    return session.#record
+  /** What this session was last found or stored as; `undefined` if it is not stored. */
+  static foundAs(session: Session): Found | undefined {
+    return session.#found
   }
 
-  /** Goes on from what is now stored, when `saved` was what had to be. */
-  static settle(session: Session, record: SessionRecord, saved: string): void {
-    session.#record = record
-    refresh(session, record.data, saved)
+  static setFound(session: Session, found: Found): void {
+    session.#found = found
   }
 
   #act(what: 'save' | 'reload' | 'destroy' | 'regenerate', callback: Callback | undefined): this {
-    const by = this.#req[keeper] ?? new StoreKeeper(this.#req)
+    const by: SessionKeeper = this.#req[keeper] ?? new StoreKeeper(this.#req)
+    const { answering } = by
     const work = by[what](this)
-    if (typeof callback !== 'function') return alsoPromise(this, by.promised(work))
-    // Not a promise as well: a router that is handed one would hear of the failure, too.
+    if (typeof callback !== 'function') {
+      if (answering !== undefined) return alsoPromise(this, promised(work, answering))
+      // There is no response to report a failure to.
+      work.catch(() => undefined)
+      return alsoPromise(this, work)
+    }
+    // No promise here: a router that is handed one would hear of the failure a second time.
     work.then(
-      () => process.nextTick(() => by.callBack(callback)),
-      (error: unknown) => process.nextTick(() => by.callBack(callback, error)),
+      () => process.nextTick(callBack, callback, [], answering?.next),
+      (error: unknown) => process.nextTick(callBack, callback, [error], answering?.next),
     )
     return this
   }
 }
 
-/** A session's data as JSON text, without its cookie: changes of the cookie alone make no change. */
+/** A session's data as JSON text, without the cookie: a change to the cookie alone is no change of the session. */
 export function dataOf(session: object): string {
   const { cookie: _, ...data } = session as SessionLike
   return dataText(data)
 }
 
-/** Brings into a session what others have stored; what it was changed by since it was `saved` remains. */
+/** Brings what others have stored into a session. Changes made since the session was `saved` stay. */
 export function refresh(session: object, stored: string, saved: string): void {
   if (stored === saved) return
   const local = dataOf(session)
@@ -146,7 +153,76 @@ function alsoPromise<T extends Session>(session: T, work: Promise<void>): T & Pr
       const value: unknown = Reflect.get(from, key)
       return typeof value === 'function' ? value.bind(from) : value
     },
-    // Express 5 warns of a handler that returns what can be awaited and is not a Promise.
+    // Express 5 warns of a handler that returns a thenable which is not a Promise.
     getPrototypeOf: () => Promise.prototype,
   }) as T & Promise<void>
+}
+
+/** Keeps a session that a store's `load` gave, for a socket for example: no middleware opened it. */
+class StoreKeeper implements SessionKeeper {
+  readonly #req: SessionRequest
+  readonly #store: Store
+
+  constructor(req: SessionRequest) {
+    this.#req = req
+    this.#store = req.sessionStore as Store
+  }
+
+  async save(session: Session): Promise<void> {
+    await called((done) => this.#store.set(session.id, session, done))
+  }
+
+  async reload(session: Session): Promise<void> {
+    const found = await called<SessionLike>((done) => this.#store.get(session.id, done))
+    if (!found) throw notFound()
+    this.#store.createSession(this.#req, found)
+  }
+
+  async destroy(session: Session): Promise<void> {
+    delete this.#req.session
+    await called((done) => this.#store.destroy(session.id, done))
+  }
+
+  async regenerate(): Promise<void> {
+    await called((done) => this.#store.regenerate(this.#req, done))
+  }
+}
+
+/** Calls a function that answers by a callback, at once or later, or by a rejected promise. The first answer counts. */
+export function called<T>(call: (done: (error?: unknown, value?: T) => void) => unknown): Awaitable<T> {
+  let answer: { readonly error?: unknown; readonly value?: T | undefined } | undefined
+  let answered: (() => void) | undefined
+  const done = (error?: unknown, value?: T) => {
+    answer ??= { error, value }
+    answered?.()
+  }
+  const returned = settled(call(done))
+  if (returned instanceof Promise) returned.catch((error: unknown) => done(error ?? new Error('The store failed')))
+  const result = () => {
+    if (answer?.error) throw answer.error
+    return answer?.value as T
+  }
+  if (answer !== undefined) return result()
+  return new Promise<void>((resolve) => {
+    answered = resolve
+  }).then(result)
+}
+
+export function notFound(): ProtocolError {
+  return new ProtocolError('ERR_SESSION_ENDED', 'failed to load session', {
+    hint: 'It was destroyed or has expired since this request began.',
+    status: 409,
+  })
+}
+
+/** The request changed a session that has ended, so the changes cannot be stored. */
+export function endedMeanwhile(): ProtocolError {
+  return new ProtocolError(
+    'ERR_SESSION_ENDED',
+    'The session has ended since this request began; its changes were lost',
+    {
+      hint: 'It was destroyed or has expired meanwhile. Open the page again, and repeat what was done.',
+      status: 409,
+    },
+  )
 }

@@ -7,15 +7,15 @@ export type Anything = any
 
 export type Callback = (error?: Anything) => void
 
-/** A session as stores take and give it: data, and the cookie beside it. */
+/** A session as stores take and give it: its data, with the cookie among them. */
 export interface SessionLike {
   cookie: Cookie | object
   [key: string]: unknown
 }
 
 /**
- * What express-session stores extend: `get`, `set` and `destroy` are theirs to write, `touch`, `all`, `length` and `clear`
- * if they can. A store that emits `disconnect` has requests served without `req.session` until it emits `connect`.
+ * What stores for express-session extend. They write `get`, `set` and `destroy`, and if they can `touch`, `all`, `length` and
+ * `clear`. After a store has emitted `disconnect`, requests get no `req.session` until it emits `connect`.
  */
 export interface Store extends EventEmitter {
   get(sid: string, callback: (error: Anything, session?: Anything) => void): void
@@ -25,16 +25,16 @@ export interface Store extends EventEmitter {
   all?(callback: (error: Anything, sessions?: Anything) => void): void
   length?(callback: (error: Anything, length?: number) => void): void
   clear?(callback?: Callback): void
-  /** Makes a new session for a request; the middleware sets it. */
+  /** Makes a new session for a request. The middleware sets this method. */
   generate(req: Anything): void
-  /** Ends the session of a request and makes a new one. */
+  /** Ends the session of a request, and makes a new one. */
   regenerate(req: Anything, callback: Callback): void
-  /** The session with its methods, for whoever has no request: a socket, for example. */
+  /** Loads a session with its methods, where there is no request: for a socket, for example. */
   load(sid: string, callback: (error: Anything, session?: Session) => void): void
   createSession(req: Anything, session: Anything): Session
 }
 
-/** A function rather than a class: older stores call it on themselves, without `new`. */
+/** A function, because older stores call it on themselves without `new`. */
 function StoreFunction(this: Store): void {
   EventEmitter.call(this as never)
 }
@@ -72,7 +72,7 @@ for (const [name, value] of Object.entries(methods)) {
   Object.defineProperty(StoreFunction.prototype, name, { value, writable: true, configurable: true })
 }
 
-/** What stores inherit; as methods, which they may override. */
+/** What stores inherit, declared as methods so that they may override it. */
 declare abstract class StoreBase extends EventEmitter {
   constructor(options?: Anything)
   generate(req: Anything): void
@@ -83,3 +83,68 @@ declare abstract class StoreBase extends EventEmitter {
 
 /** The class that stores extend. */
 export const Store: typeof StoreBase = StoreFunction as never
+
+/** Milliseconds between two removals of expired sessions. */
+const SWEEP_INTERVAL = 60 * 1000
+
+/** Keeps sessions in this process, as JSON text by id. Expired ones are removed every minute, also if no request reads them. */
+export class MemoryStore extends Store {
+  sessions: Record<string, string> = Object.create(null)
+  #sweptAt = 0
+
+  get(sid: string, callback: (error: Anything, session?: SessionLike) => void): void {
+    callback(null, this.#read(sid))
+  }
+
+  set(sid: string, session: object, callback?: Callback): void {
+    this.#sweep()
+    this.sessions[sid] = JSON.stringify(session)
+    callback?.()
+  }
+
+  destroy(sid: string, callback?: Callback): void {
+    delete this.sessions[sid]
+    callback?.()
+  }
+
+  touch(sid: string, session: SessionLike, callback?: Callback): void {
+    const stored = this.#read(sid)
+    if (stored !== undefined) this.sessions[sid] = JSON.stringify({ ...stored, cookie: session.cookie })
+    callback?.()
+  }
+
+  all(callback: (error: Anything, sessions?: Record<string, SessionLike>) => void): void {
+    const all: Record<string, SessionLike> = Object.create(null)
+    for (const sid of Object.keys(this.sessions)) {
+      const session = this.#read(sid)
+      if (session !== undefined) all[sid] = session
+    }
+    callback(null, all)
+  }
+
+  length(callback: (error: Anything, length?: number) => void): void {
+    this.all((error, sessions) => callback(error, Object.keys(sessions ?? {}).length))
+  }
+
+  clear(callback?: Callback): void {
+    this.sessions = Object.create(null)
+    callback?.()
+  }
+
+  #read(sid: string): SessionLike | undefined {
+    const text = this.sessions[sid]
+    if (text === undefined) return undefined
+    const session: Partial<SessionLike> & { cookie?: { expires?: string | null } } = JSON.parse(text)
+    const expires = session.cookie?.expires
+    if (!expires || Date.parse(expires) > Date.now()) return session as SessionLike
+    delete this.sessions[sid]
+    return undefined
+  }
+
+  #sweep(): void {
+    const now = Date.now()
+    if (now - this.#sweptAt < SWEEP_INTERVAL) return
+    this.#sweptAt = now
+    for (const sid of Object.keys(this.sessions)) this.#read(sid)
+  }
+}

@@ -1,62 +1,65 @@
 import type { ServerResponse } from 'node:http'
+import type { TLSSocket } from 'node:tls'
 import { type Awaitable, andThen, orElse } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
-import { beforeEnd, beforeResponse, type NodeRequest, type NodeResponse } from '../../http/response-gate.ts'
-import type { SessionRecord } from '../../session/store.ts'
-import { callBack, promised, warnUnsaved } from '../told.ts'
-import { isSecure } from './connection.ts'
+import {
+  beforeEnd,
+  beforeResponse,
+  type NodeRequest,
+  type NodeResponse,
+  setHeaderInFinish,
+} from '../../http/response-gate.ts'
+import { saveBefore, type Warnings, warnUnsaved } from '../failures.ts'
 import { Cookie } from './cookie.ts'
-import type { ReceivedId, SignedIds } from './received.ts'
-import { type SessionRecords, sessionOf } from './records.ts'
-import { dataOf, keeper, Session, type SessionKeeper, type SessionRequest } from './session.ts'
-import { addSetCookie, expireCookie } from './set-cookie.ts'
-import type { Settings } from './settings.ts'
-import type { Callback, Store } from './store.ts'
-import { endedMeanwhile, notFound } from './store-keeper.ts'
-import type { Turns } from './turns.ts'
+import { type Found, type SessionRecords, Turns } from './records.ts'
+import type { SessionKeeper, SessionRequest } from './session.ts'
+import { dataOf, endedMeanwhile, keeper, notFound, refresh, Session } from './session.ts'
+import { type ReceivedId, type Settings, type SignedIds, wrong } from './settings.ts'
+import type { Store } from './store.ts'
 
-/** What the requests of one middleware have in common. */
+/** What the requests of one middleware share. */
 export interface Shared {
   readonly settings: Settings
   readonly store: Store
   readonly records: SessionRecords
-  readonly turns: Turns
-  /** Told of every secure cookie that is withheld. */
-  readonly withheld: (req: NodeRequest) => void
-  /** Told of every session that begins when its cookie cannot be set any more. */
-  readonly tooLate: () => void
+  readonly warnings: Warnings
 }
 
 /** A request and its response, and what comes after this middleware. */
-export interface Handling {
+interface Handling {
   readonly req: NodeRequest & SessionRequest
   readonly res: NodeResponse
   readonly next: (error?: unknown) => void
 }
 
+/** A visit's own steps run one after another: a save that was not awaited ends before the commit begins. */
+const turns = new Turns()
+
 /**
- * One request: finds its session, does what the session's methods say, and when the response begins decides as
- * express-session does what is to be stored, and whether the cookie is to be set.
+ * One request. Finds its session, does what the session's methods ask for, and decides when the response begins, as
+ * express-session does, what is stored and whether the cookie is set.
  */
 export class Visit implements SessionKeeper {
+  readonly settings: Settings
+  readonly answering: Handling
   readonly #shared: Shared
-  readonly #handling: Handling
   readonly #ids: SignedIds
   /** The session id in the browser's cookie. */
   readonly #received: ReceivedId | undefined
-  /** The session that the request began with; of the browser's own, the record. */
+  /** The session that the request began with. `found` if the browser's cookie led to it. */
   #first: { readonly id: string | undefined; readonly data: string; readonly found: boolean } | undefined
-  /** The session that was stored, which `resave` need not store again. */
+  /** The session that this request has stored: `resave` does not store it again. */
   #stored: Session | undefined
-  /** What `save` could not save. */
+  /** What `save` failed to save. */
   #unsaved: { readonly session: Session; readonly data: string } | undefined
-  /** Whether the application has ended its session; false: that has failed. */
+  /** Whether the application destroyed its session; false while that is not done, or after it failed. */
   #destroyed: boolean | undefined
 
   constructor(shared: Shared, ids: SignedIds, handling: Handling) {
     const { req } = handling
+    this.settings = shared.settings
+    this.answering = handling
     this.#shared = shared
-    this.#handling = handling
     this.#ids = ids
     this.#received = ids.from(req)
     req[keeper] = this
@@ -64,26 +67,50 @@ export class Visit implements SessionKeeper {
     req.sessionID = this.#received?.value
   }
 
-  get settings(): Settings {
-    return this.#shared.settings
-  }
-
-  /** Makes `req.session`, and has nothing leave before it is stored. */
+  /** Makes `req.session`, and holds the response back until the session is stored. */
   begin(): void {
-    const { res, next } = this.#handling
+    const { res, next } = this.answering
     if (!res.headersSent && !res.writableEnded) {
-      beforeResponse(res, () => this.#finish(), next)
+      const commit = () => turns.take(this, () => this.#commit())
+      beforeResponse(res, () => saveBefore(res, commit), next)
       beforeEnd(res, () => this.#lateChanges())
     }
-    let found: Awaitable<SessionRecord | undefined>
+    let found: Awaitable<Found | undefined>
     try {
       found = this.#received && this.#shared.records.load(this.#received.value)
     } catch (error) {
       next(error)
       return
     }
-    if (found instanceof Promise) found.then((record) => this.#open(record), next)
+    if (found instanceof Promise) found.then((later) => this.#open(later), next)
     else this.#open(found)
+  }
+
+  #open(found: Found | undefined): void {
+    const { req, next } = this.answering
+    try {
+      if (found === undefined) this.#shared.store.generate(req)
+      else this.#restore(found)
+      this.#first = {
+        id: req.sessionID,
+        data: found?.data ?? dataOf(req.session ?? {}),
+        found: found !== undefined,
+      }
+    } catch (error) {
+      next(error)
+      return
+    }
+    next()
+  }
+
+  #restore(found: Found): void {
+    const { req } = this.answering
+    const stored = found.session()
+    const session = new Session(req, stored)
+    // A copy, because the commit compares it with what was stored.
+    session.cookie = new Cookie(stored.cookie)
+    Session.setFound(session, found)
+    req.session = session
   }
 
   // ── the methods of a session ─────────────────────────────────────────────────────────────────
@@ -96,7 +123,7 @@ export class Visit implements SessionKeeper {
       return this.#store(session, data)
     }
     try {
-      if (!(await this.#inTurn(store))) throw notFound()
+      if (!(await turns.take(this, store))) throw notFound()
     } catch (error) {
       this.#unsaved = { session, data }
       throw error
@@ -104,97 +131,54 @@ export class Visit implements SessionKeeper {
   }
 
   async reload(session: Session): Promise<void> {
-    const record = await this.#inTurn(() => this.#shared.records.load(session.id))
-    if (record === undefined) throw notFound()
-    this.#restore(record)
+    const found = await turns.take(this, () => this.#shared.records.load(session.id))
+    if (found === undefined) throw notFound()
+    this.#restore(found)
   }
 
   async destroy(session: Session): Promise<void> {
-    delete this.#handling.req.session
+    delete this.answering.req.session
     this.#destroyed = false
-    const ended = () => {
-      this.#destroyed = true
-    }
-    await this.#inTurn(() => andThen(this.#shared.records.remove(session.id), ended))
+    await turns.take(this, () =>
+      andThen(this.#shared.records.remove(session.id), () => {
+        this.#destroyed = true
+      }),
+    )
   }
 
   async regenerate(): Promise<void> {
-    const { req } = this.#handling
+    const { req } = this.answering
     const { sessionID = '' } = req
     try {
-      await this.#inTurn(() => this.#shared.records.remove(sessionID))
+      await turns.take(this, () => this.#shared.records.remove(sessionID))
     } finally {
       this.#shared.store.generate(req)
     }
   }
 
-  promised(work: Promise<void>): Promise<void> {
-    return promised(work, this.#handling)
-  }
-
-  callBack(callback: Callback, ...args: unknown[]): void {
-    callBack(callback, args, this.#handling.next)
-  }
-
-  // ── when the request begins ──────────────────────────────────────────────────────────────────
-
-  #open(record: SessionRecord | undefined): void {
-    const { next } = this.#handling
-    let failure: unknown
-    try {
-      this.#first = { ...this.#begun(record), found: record !== undefined }
-    } catch (error) {
-      failure = error
-    }
-    // Out here, so that what the application throws is not taken for ours.
-    if (this.#first === undefined) next(failure)
-    else next()
-  }
-
-  #begun(record: SessionRecord | undefined): { id: string | undefined; data: string } {
-    const { req } = this.#handling
-    if (record === undefined) this.#shared.store.generate(req)
-    else this.#restore(record)
-    return { id: req.sessionID, data: record?.data ?? dataOf(req.session ?? {}) }
-  }
-
-  #restore(record: SessionRecord): void {
-    const { req } = this.#handling
-    const stored = sessionOf(record)
-    req.session = new Session(req, stored)
-    // A copy: what was stored is compared with it in the end.
-    req.session.cookie = new Cookie(stored.cookie)
-    Session.settle(req.session, record, record.data)
-  }
-
   // ── when the response begins ─────────────────────────────────────────────────────────────────
 
-  /** An answer of 400 or more does not say that the session was saved: it leaves as it is, without the cookie. */
-  #finish(): Awaitable<void> {
-    const commit = () => this.#inTurn(() => this.#commit())
-    return this.#handling.res.statusCode < 400 ? commit() : orElse(commit, warnUnsaved)
-  }
-
   #commit(): Awaitable<void> {
-    const { session, sessionID } = this.#handling.req
+    const { req, res } = this.answering
+    const { session } = req
     if (this.#first === undefined) return undefined
     if (!session) return this.#commitNone()
     if (!(session instanceof Session)) throw notASession()
-    // As in express-session: what is no text names no session.
-    if (typeof sessionID !== 'string') return undefined
+    // As in express-session, an id that is not a string names no session.
+    if (typeof req.sessionID !== 'string') return undefined
     requireCookie(session)
     session.touch()
     const data = dataOf(session)
-    // Written first: what cannot be written must not be stored.
-    const field = this.#cookieDue(session, data) ? this.#cookieField(session) : undefined
+    // Before the store: a session whose cookie cannot be written must not be stored.
+    const field = this.#cookieField(session, data)
     return andThen(this.#storeIfDue(session, data), (live) => {
-      if (live && field !== undefined) addSetCookie(this.#handling.res, field)
+      if (live && field !== undefined) addSetCookie(res, field)
     })
   }
 
-  /** The application has done away with `req.session`. */
+  /** The application has removed `req.session`, or destroyed the session. */
   #commitNone(): Awaitable<void> {
-    const { req, res } = this.#handling
+    const { req, res } = this.answering
     const { settings, records } = this.#shared
     const unset = settings.destroyUnset && this.#destroyed === undefined && typeof req.sessionID === 'string'
     return andThen(unset ? records.remove(req.sessionID as string) : undefined, () => {
@@ -202,104 +186,105 @@ export class Visit implements SessionKeeper {
     })
   }
 
+  /** The Set-Cookie field, if the cookie is to be set. */
+  #cookieField(session: Session, data: string): string | undefined {
+    const { req } = this.answering
+    const { name, proxy, rolling, saveUninitialized } = this.settings
+    const { id, cookie } = session
+    const received = this.#received
+    const due =
+      received?.value === id
+        ? rolling ||
+          (received.outdated && this.#first?.found) ||
+          (cookie.expires != null && this.#isModified(session, data))
+        : saveUninitialized || this.#isModified(session, data)
+    if (!due) return undefined
+    if (!cookie.secure || isSecure(req, proxy)) return cookie.serialize(name, this.#ids.sign(id))
+    warnWithheld(this.#shared.warnings, req, proxy)
+    return undefined
+  }
+
   /**
    * @returns false if the session is not stored
    * @throws {ProtocolError} `ERR_SESSION_ENDED` if it has ended elsewhere and changes of this request would be lost
    */
   #storeIfDue(session: Session, data: string): Awaitable<boolean> {
-    // The application has heard that this could not be saved.
+    // `save` has told the application that this cannot be saved.
     if (this.#unsaved?.session === session && this.#unsaved.data === data) return false
-    const record = Session.recordOf(session)
-    if (this.#storeDue(session, data, record)) {
+    const { resave, saveUninitialized } = this.settings
+    const found = Session.foundAs(session)
+    const due =
+      found === undefined
+        ? saveUninitialized || this.#isModified(session, data)
+        : (resave && this.#stored !== session) || data !== found.data
+    if (due) {
       return andThen(this.#store(session, data), (live) => {
-        if (!live && data !== record?.data) throw endedMeanwhile()
+        if (!live && data !== found?.data) throw endedMeanwhile()
         return live
       })
     }
-    const isReceived = record !== undefined && session.id === this.#received?.value
-    return isReceived && this.#stored !== session ? this.#touch(record, session) : true
+    if (found === undefined || this.#stored === session || session.id !== this.#received?.value) return true
+    return this.#touch(found, session)
   }
 
-  /** Nothing is lost if this fails: the answer leaves, and the error is told when it has, as by express-session. */
-  #touch(record: SessionRecord, session: Session): Awaitable<boolean> {
-    const { res, next } = this.#handling
-    const failed = (error: unknown) => {
-      // Told earlier, Express would cut an answer off that is still being written.
-      ;(res as ServerResponse).once('close', () => next(error))
-      return true
-    }
-    try {
-      const touched = this.#shared.records.touch(record, session)
-      return touched instanceof Promise ? touched.catch(failed) : touched
-    } catch (error) {
-      return failed(error)
-    }
+  /** A failed touch loses nothing: as in express-session the response leaves, and `next` gets the error after it. */
+  #touch(found: Found, session: Session): Awaitable<boolean> {
+    const { res, next } = this.answering
+    return orElse(
+      () => this.#shared.records.touch(session.id, found, session),
+      (error) => {
+        // Before it has left, Express would cut the response off.
+        ;(res as ServerResponse).once('close', () => next(error))
+        return true
+      },
+    )
   }
 
-  #storeDue(session: Session, data: string, record: SessionRecord | undefined): boolean {
-    const { saveUninitialized, resave } = this.#shared.settings
-    if (record === undefined) return saveUninitialized || this.#isModified(session, data)
-    return (resave && this.#stored !== session) || data !== record.data
-  }
-
-  #store(session: Session, data = dataOf(session)): Awaitable<boolean> {
+  /** @returns false if the session has ended meanwhile */
+  #store(session: Session, data: string): Awaitable<boolean> {
     const { records } = this.#shared
-    const base = Session.recordOf(session)
-    const storing = base ? records.save(base, data, session.cookie) : records.insert(session.id, data, session.cookie)
-    return andThen(storing, (stored: SessionRecord | undefined) => {
+    const found = Session.foundAs(session)
+    const storing = found ? records.save(found, data, session.cookie) : records.insert(session.id, data, session.cookie)
+    return andThen(storing, (stored: Found | undefined) => {
       if (stored === undefined) return false
-      Session.settle(session, stored, data)
+      Session.setFound(session, stored)
+      refresh(session, stored.data, data)
       this.#stored = session
       return true
     })
   }
 
-  /** Whether this request has another session than it began with, or has changed it. */
+  /** Whether the request has another session than it began with, or has changed it. */
   #isModified(session: Session, data: string): boolean {
     return this.#first?.id !== session.id || this.#first.data !== data
   }
 
-  #cookieDue(session: Session, data: string): boolean {
-    const { rolling, saveUninitialized } = this.#shared.settings
-    if (this.#received?.value !== session.id) return saveUninitialized || this.#isModified(session, data)
-    if (rolling || (this.#received.outdated && this.#first?.found)) return true
-    return session.cookie.expires != null && this.#isModified(session, data)
-  }
-
-  #cookieField({ id, cookie }: Session): string | undefined {
-    const { req } = this.#handling
-    const { settings, withheld } = this.#shared
-    if (!cookie.secure || isSecure(req, settings.proxy)) return cookie.serialize(settings.name, this.#ids.sign(id))
-    withheld(req)
-    return undefined
-  }
-
-  // ── when the response ends, long after it has begun ──────────────────────────────────────────
+  // ── when the response ends, perhaps long after it began ──────────────────────────────────────
 
   #lateChanges(): Promise<unknown> | undefined {
-    const { req, res, next } = this.#handling
+    const { req, res, next } = this.answering
     const failed = res.statusCode < 400 ? next : warnUnsaved
     try {
       const { session } = req
       if (!(session instanceof Session)) return undefined
-      const record = Session.recordOf(session)
+      const found = Session.foundAs(session)
       const data = dataOf(session)
-      if (record === undefined && this.#first !== undefined && this.#isModified(session, data)) this.#shared.tooLate()
-      if (record === undefined || data === record.data) return undefined
-      return (async () => this.#inTurn(() => this.#storeIfDue(session, data)))().catch(failed)
+      if (found === undefined && this.#first !== undefined && this.#isModified(session, data)) {
+        this.#shared.warnings.once(
+          'A session was begun when the head of its response had left: it has no cookie, and is not stored',
+          { code: 'ERR_RESPONSE_STARTED', detail: 'Write to req.session before the first byte of the response.' },
+        )
+      }
+      if (found === undefined || data === found.data) return undefined
+      return (async () => turns.take(this, () => this.#storeIfDue(session, data)))().catch(failed)
     } catch (error) {
       failed(error)
       return undefined
     }
   }
-
-  /** One thing after another: a save that nobody waited for comes before the commit. */
-  #inTurn<T>(work: () => Awaitable<T>): Awaitable<T> {
-    return this.#shared.turns.take(this, work)
-  }
 }
 
-/** Attributes that the application has put into the place of the cookie become one. */
+/** Replaces a cookie that the application has replaced by plain attributes. */
 function requireCookie(session: Session): void {
   const { cookie }: { cookie: unknown } = session
   if (cookie instanceof Cookie) return
@@ -317,4 +302,68 @@ function notASession(): UsageError {
   return new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is not a session', {
     hint: 'Set its properties, or call req.session.regenerate() for a new one.',
   })
+}
+
+/** Gives a request a new session. */
+export function generate(req: NodeRequest & SessionRequest, settings: Settings): void {
+  const id: unknown = settings.genid(req)
+  // Without this check, a session with another id would be lost without an error.
+  if (typeof id !== 'string' || id === '') throw wrong('genid option must return a string')
+  req.sessionID = id
+  req.session = new Session(req)
+  req.session.cookie = newCookie(req, settings)
+}
+
+// ── the cookie and the connection ────────────────────────────────────────────────────────────────────────────────────
+
+function newCookie(req: NodeRequest, { cookieOf, proxy }: Settings): Cookie {
+  const options = cookieOf(req)
+  const cookie = new Cookie(options)
+  const secure = isSecure(req, proxy)
+  if (options.secure === 'auto') cookie.secure = secure
+  if (options.sameSite === 'auto') cookie.sameSite = secure ? 'none' : 'lax'
+  return cookie
+}
+
+/** Removes the cookie from the browser, unless the application sets or removes it itself. */
+function expireCookie(req: NodeRequest, res: NodeResponse, settings: Settings): void {
+  if (fieldsOf(res).some((field) => field.startsWith(`${settings.name}=`))) return
+  const cookie = newCookie(req, settings)
+  cookie.expires = new Date(0)
+  addSetCookie(res, cookie.serialize(settings.name, ''))
+}
+
+function addSetCookie(res: NodeResponse, field: string): void {
+  setHeaderInFinish(res, 'Set-Cookie', [...fieldsOf(res), field])
+}
+
+function fieldsOf(res: NodeResponse): string[] {
+  return [res.getHeader('Set-Cookie') ?? []].flat().map(String)
+}
+
+/** Whether the browser's connection is encrypted. `secure` of a request is Express's, after its `trust proxy`. */
+function isSecure(req: NodeRequest & { readonly secure?: boolean }, proxy: boolean | undefined): boolean {
+  if ((req.socket as Partial<TLSSocket> | undefined)?.encrypted) return true
+  if (proxy === false) return false
+  if (proxy !== true) return req.secure === true
+  const [first = ''] = String(req.headers['x-forwarded-proto'] ?? '').split(',')
+  return first.trim().toLowerCase() === 'https'
+}
+
+function warnWithheld(warnings: Warnings, req: NodeRequest, proxy: boolean | undefined): void {
+  const proto = req.headers['x-forwarded-proto']
+  const seen =
+    proto === undefined
+      ? 'it has no X-Forwarded-Proto'
+      : `its X-Forwarded-Proto is ${JSON.stringify(proto).slice(0, 40)}`
+  warnings.once(
+    `A session cookie is \`secure\` and was not set, because the request did not come over https: ${seen}`,
+    {
+      code: 'ERR_SESSION_INSECURE_ORIGIN',
+      detail:
+        proxy === undefined
+          ? "Behind a proxy that ends https, write app.set('trust proxy', 1), or give session() the option `proxy: true`."
+          : "Behind a proxy that ends https, let it send X-Forwarded-Proto and give `proxy: true`. Otherwise use `secure: 'auto'`.",
+    },
+  )
 }

@@ -1,7 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { UsageError } from '../../error.ts'
 import { safeLocation } from '../../http/location.ts'
-import { callBack, real } from '../told.ts'
+import { callBack, real } from '../failures.ts'
 import { ask, type Conclusion, type LegacyStrategy } from './ask.ts'
 import { AuthenticationError, type Refusal } from './authentication-error.ts'
 import { leaveMessages } from './messages.ts'

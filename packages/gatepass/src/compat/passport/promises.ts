@@ -1,5 +1,5 @@
 import type { Awaitable } from '../../awaitable.ts'
-import { real } from '../told.ts'
+import { real } from '../failures.ts'
 
 /** How Node's callbacks are called. */
 export type Done = (error?: unknown, value?: unknown, ...more: unknown[]) => void

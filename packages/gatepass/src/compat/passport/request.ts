@@ -1,5 +1,5 @@
 import { UsageError } from '../../error.ts'
-import { callBack, promised } from '../told.ts'
+import { callBack, promised } from '../failures.ts'
 import type { Done } from './promises.ts'
 import { canRegenerate } from './session-login.ts'
 import type { InitializeOptions, LogInOptions, PassportRequest, SessionLogins } from './types.ts'
