@@ -231,7 +231,7 @@ export class Passport<User, Name extends string = string> {
         const { at: endedAt } = (await this.#hooks?.noted(endedLoginId(success.strategy, success.sid))) ?? {}
         if (typeof endedAt === 'number' && this.#clock() <= endedAt + CLOCKS_APART) {
           session.destroy()
-          this.#nobody(exchange, 'not-logged-in')
+          this.#noUser(exchange, 'not-logged-in')
           return
         }
       }
@@ -285,7 +285,7 @@ export class Passport<User, Name extends string = string> {
     const { memory } = exchange
     const known = memory.get(this) as Known<User>
     if (known !== undefined) return known instanceof Promise ? known : known.user
-    if (this.#sessions === undefined) return this.#nobody(exchange, 'no-sessions')
+    if (this.#sessions === undefined) return this.#noUser(exchange, 'no-sessions')
     const opened = this.#sessions.open(exchange)
     const user =
       opened instanceof Promise ? opened.then((session) => this.#find(exchange, session)) : this.#find(exchange, opened)
@@ -302,7 +302,7 @@ export class Passport<User, Name extends string = string> {
   /** Looks up the user of the session. The login ends if the user is gone or the credentials have changed. */
   #find(exchange: Exchange, session: Session<object>): Awaitable<User | undefined> {
     const { subject, absence = 'not-logged-in' } = session
-    if (subject === undefined) return this.#nobody(exchange, absence)
+    if (subject === undefined) return this.#noUser(exchange, absence)
     const found = settled(this.#users.find(subject))
     return found instanceof Promise
       ? found.then((user) => this.#found(exchange, session, user))
@@ -332,7 +332,7 @@ export class Passport<User, Name extends string = string> {
     if (known instanceof Promise || known?.ownLogin === true) return true
     if (this.#sessions?.opened(exchange)?.id === undefined) return known?.user !== undefined
     return andThen(this.#lookAgain(exchange), (now) => {
-      if (now === undefined) this.#nobody(exchange, 'unknown')
+      if (now === undefined) this.#noUser(exchange, 'unknown')
       return now !== undefined
     })
   }
@@ -358,10 +358,10 @@ export class Passport<User, Name extends string = string> {
       // The response has begun, so the next request ends the session.
       if (!(error instanceof UsageError && error.code === 'ERR_RESPONSE_STARTED')) throw error
     }
-    return this.#nobody(exchange, anonymity)
+    return this.#noUser(exchange, anonymity)
   }
 
-  #nobody(exchange: Exchange, anonymity: Anonymity): undefined {
+  #noUser(exchange: Exchange, anonymity: Anonymity): undefined {
     exchange.memory.set(this, { user: undefined, anonymity } satisfies Finding<User>)
     return undefined
   }

@@ -96,32 +96,32 @@ export function loginTooOldReply(exchange: Exchange, options: { readonly tokenWi
 
 const explanations: Record<Anonymity, { message: string; hint: string }> = {
   'no-cookie': {
-    message: 'Nobody is logged in: the request carries no session cookie.',
+    message: 'No user is logged in: the request carries no session cookie.',
     hint: 'Log in first. After a login that looked right: was the cookie set (Secure, SameSite, proxy), and are credentials sent (fetch: credentials)?',
   },
   duplicate: {
-    message: 'Nobody is logged in: the session cookie was sent twice.',
+    message: 'No user is logged in: the session cookie was sent twice.',
     hint: 'Another site on this domain may have set one. Delete the cookies of this site, then log in again.',
   },
   malformed: {
-    message: 'Nobody is logged in: the session cookie does not have the form of a session token.',
+    message: 'No user is logged in: the session cookie does not have the form of a session token.',
     hint: 'Log in again.',
   },
   forged: {
-    message: 'Nobody is logged in: the session cookie was not issued by this server.',
+    message: 'No user is logged in: the session cookie was not issued by this server.',
     hint: 'Log in again. If this follows a change of keys, keep the earlier key as a retired one.',
   },
   unknown: {
-    message: 'Nobody is logged in: the session has ended.',
+    message: 'No user is logged in: the session has ended.',
     hint: 'It expired, was logged out, or was ended from another device. Log in again.',
   },
-  'not-logged-in': { message: 'Nobody is logged in.', hint: 'There is a session, but no login in it. Log in first.' },
+  'not-logged-in': { message: 'No user is logged in.', hint: 'There is a session, but no login in it. Log in first.' },
   'user-gone': {
-    message: 'Nobody is logged in: the account does not exist any more.',
+    message: 'No user is logged in: the account does not exist any more.',
     hint: 'Log in with another account.',
   },
   'credentials-changed': {
-    message: 'Nobody is logged in: the credentials have changed since this login.',
+    message: 'No user is logged in: the credentials have changed since this login.',
     hint: 'Log in again with the new ones.',
   },
   'no-sessions': {
@@ -129,11 +129,11 @@ const explanations: Record<Anonymity, { message: string; hint: string }> = {
     hint: 'This server keeps no sessions: send credentials with every request.',
   },
   stateless: {
-    message: 'Nobody is logged in: the credentials in Authorization were not accepted.',
+    message: 'No user is logged in: the credentials in Authorization were not accepted.',
     hint: 'Send others, or none.',
   },
   refused: {
-    message: 'Nobody is logged in: the credentials in Authorization were refused.',
+    message: 'No user is logged in: the credentials in Authorization were refused.',
     hint: 'The header field WWW-Authenticate says why.',
   },
 }

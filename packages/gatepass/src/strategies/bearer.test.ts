@@ -19,7 +19,7 @@ test('the application is given the hash of a token, and never the token', async 
   expect(right).toEqual({ type: 'success', user: { id: 'robot' }, persist: false })
   expect(await strategy.authenticate(sending('bearer  wrong'), attempt)).toMatchObject({
     reason: 'invalid',
-    challenge: 'Bearer realm="api", error="invalid_token", error_description="Nobody has this token."',
+    challenge: 'Bearer realm="api", error="invalid_token", error_description="The token is unknown."',
   })
   expect(seen).toEqual([sha256Hex('right'), sha256Hex('wrong')])
 })

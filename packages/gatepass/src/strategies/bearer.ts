@@ -35,7 +35,7 @@ export function bearer<User extends UserObject, const Name extends string = 'bea
       if (given === 'malformed') return malformedRequest(realm)
       return andThen(settled(options.find(sha256Hex(given.token), exchange)), (returned) => {
         const user = userFrom('`find` of bearer()', returned)
-        if (user === undefined) return refusedToken(realm, 'invalid', 'Nobody has this token.')
+        if (user === undefined) return refusedToken(realm, 'invalid', 'The token is unknown.')
         return isFailure(user) ? refusedByApplication(realm, user) : { type: 'success', user, persist: false }
       })
     },
