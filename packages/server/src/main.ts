@@ -1,17 +1,37 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { help } from './commands/help.ts'
 import { DONE, FAILED, MISUSED, type Output, processOutput } from './commands/output.ts'
+
+const help = `gatepass: a login server on one SQLite file
+
+  gatepass dev       start on this machine; makes its own secrets
+  gatepass serve     start in production; demands an origin and keys
+  gatepass key       print a new key
+  gatepass unlock    let a password work again after 100 wrong ones
+
+Flags of dev and serve
+  --port <number>    default 3000; 0 takes any that is free
+  --host <address>   default 127.0.0.1
+  --origin <origin>  as browsers see the server: https://login.example.com
+  --data <folder>    database and secrets; default .gatepass
+  --config <file>    default gatepass.config.json, if it is there
+
+Flags of unlock
+  --data <folder>    as above
+  <address>          the account's e-mail address
+
+  gatepass --help, gatepass --version
+`
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
   engines: { node: string }
 }
 
-/** Who started this process; noted at once, since it may end while a server starts. */
+/** The process that started this one. Read at once, since it may end while the server starts. */
 const parent = process.ppid
 
-/** Runs one command, and says with which code the process should end. */
+/** Runs one command, and returns the exit code. */
 async function main([command, ...args]: readonly string[], output: Output): Promise<number> {
   if (command === '--help' || command === '-h' || command === 'help' || args.includes('--help')) {
     output.out(help)
@@ -24,18 +44,18 @@ async function main([command, ...args]: readonly string[], output: Output): Prom
   const needed = manifest.engines.node.replace('>=', '')
   if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0) {
     output.err(
-      `gatepass: it needs Node ${needed} or newer, and this is Node ${process.versions.node}. Install a newer Node, and start it with that.`,
+      `gatepass: it needs Node ${needed} or newer, and this is Node ${process.versions.node}. Install a newer Node.`,
     )
     return FAILED
   }
-  // Loaded when asked for, so that a word of help does not wait for a server, and an old Node does not fail at what it lacks.
+  // Loaded on demand, so that help does not wait for a server, and an old Node does not fail before it is named.
   switch (command) {
     case 'dev':
       return (await import('./commands/start.ts')).start('dev', args, { output, parent })
     case 'serve':
       return (await import('./commands/start.ts')).start('production', args, { output, parent })
     case 'key':
-      return (await import('./commands/key.ts')).key(args, output)
+      return printKey(args, output)
     case 'unlock':
       return (await import('./commands/unlock.ts')).unlock(args, output)
     default:
@@ -44,6 +64,17 @@ async function main([command, ...args]: readonly string[], output: Output): Prom
       )
       return MISUSED
   }
+}
+
+/** `gatepass key` prints a value for GATEPASS_KEYS. */
+async function printKey(args: readonly string[], output: Output): Promise<number> {
+  if (args.length > 0) {
+    output.err('gatepass: write gatepass key alone')
+    return MISUSED
+  }
+  const { newKey } = await import('./settings/secrets.ts')
+  output.out(newKey())
+  return DONE
 }
 
 process.exitCode = await main(process.argv.slice(2), processOutput)

@@ -2,23 +2,23 @@ import { randomBytes } from 'node:crypto'
 import type { AccountDatabase, AccountRow } from './database.ts'
 import type { EmailAddress } from './email-address.ts'
 
-/** One person's account, as the rest of the server sees it. */
+/** One person's account. */
 export interface Account {
   readonly id: string
-  /** `undefined`: none is known. */
+  /** `undefined` if none is known. */
   readonly email: string | undefined
-  /** Whether the mailbox was proved to be the owner's. */
+  /** Whether it was proved that the mailbox belongs to the owner. */
   readonly emailVerified: boolean
   readonly name: string
-  /** `undefined`: it is entered through providers alone. */
+  /** `undefined` if the owner logs in only with providers. */
   readonly passwordHash: string | undefined
-  /** Goes up when the password changes, not when the same one is hashed again: logins under an earlier one have ended. */
+  /** Goes up when the password changes, not when it is only hashed again. Logins under an earlier version have ended. */
   readonly passwordVersion: number
   /** Epoch milliseconds. */
   readonly createdAt: number
-  /** Too many wrong passwords in a row: the password opens nothing until an operator says so. */
+  /** Set after too many wrong passwords in a row: the password is refused until an operator enables it. */
   readonly passwordDisabled: boolean
-  /** Goes up when the account goes to the owner of its mailbox. */
+  /** Goes up when the account is given to the owner of its mailbox. */
   readonly generation: number
 }
 
@@ -37,9 +37,9 @@ export interface NewAccount {
 export const MOST_CONSECUTIVE_FAILURES = 100
 
 /**
- * The accounts of this server. Disabled accounts are absent ones, so that whatever asks for them fails closed.
+ * The accounts of this server. A disabled account is treated as absent, so that a missing check lets no one in.
  *
- * Every method throws a `StoreError` when the database does not answer.
+ * Every method throws a `StoreError` if the database does not answer.
  */
 export class Accounts {
   readonly #database: AccountDatabase
@@ -51,12 +51,8 @@ export class Accounts {
   }
 
   async byId(id: string): Promise<Account | undefined> {
-    const [row] = await this.#database.query<AccountRow>(
-      'select * from accounts where id = :id and disabled_at is null',
-      {
-        id,
-      },
-    )
+    const sql = 'select * from accounts where id = :id and disabled_at is null'
+    const [row] = await this.#database.query<AccountRow>(sql, { id })
     return row && accountOf(row)
   }
 
@@ -67,30 +63,24 @@ export class Accounts {
     return row && accountOf(row)
   }
 
-  /** @returns the new account's id, or `undefined` if the address already has an account; nothing is changed then */
-  async create({ email, name, passwordHash }: NewAccount): Promise<string | undefined> {
+  /** @returns the new account's id; `undefined` if the address has an account already, which is not changed */
+  async create({ email: { address, key }, name, passwordHash }: NewAccount): Promise<string | undefined> {
+    const id = randomBytes(16).toString('base64url')
     const [created] = await this.#database.query<Pick<AccountRow, 'id'>>(
       `insert into accounts (id, email, email_key, name, password_hash, password_version, created_at)
-      values (:id, :email, :key, :name, :passwordHash, 1, :now)
+      values (:id, :address, :key, :name, :passwordHash, 1, :now)
       on conflict (email_key) do nothing
       returning id`,
-      {
-        id: randomBytes(16).toString('base64url'),
-        email: email.address,
-        key: email.key,
-        name,
-        passwordHash,
-        now: this.#clock(),
-      },
+      { id, address, key, name, passwordHash, now: this.#clock() },
     )
     return created?.id
   }
 
   /**
-   * Gives an account whose address was not proved yet to the person who has proved it: what was there before does not
-   * open it any more, neither password nor identities nor, since the password's version goes up, sessions.
+   * Gives an account with an unproved address to the person who has proved the address. The earlier password, identities
+   * and, since the password's version goes up, sessions do not open it any more.
    *
-   * @returns the account as it is now; `undefined` if its address has been proved meanwhile
+   * @returns the changed account; `undefined` if its address was proved meanwhile
    */
   async giveToMailboxOwner(id: string, { name }: { name: string }): Promise<Account | undefined> {
     const [row] = await this.#database.query<AccountRow>(
@@ -104,10 +94,10 @@ export class Accounts {
   }
 
   /**
-   * Notes that the owner of the account is that of its mailbox.
+   * Notes that the mailbox belongs to the owner of the account.
    *
    * @param key the address that was proved
-   * @returns whether this was the first proof, and of the account's own address
+   * @returns whether it is the account's address, and this was the first proof
    */
   async emailProved(id: string, key: string): Promise<boolean> {
     const proved = await this.#database.query(
@@ -119,15 +109,15 @@ export class Accounts {
     return proved.length > 0
   }
 
-  /** Takes a new hash of the same password, unless the password was changed meanwhile. */
+  /** Stores a new hash of the same password, unless the password was changed meanwhile. */
   async rehash(id: string, { from, to }: { from: string; to: string }): Promise<void> {
     const sql = 'update accounts set password_hash = :to where id = :id and password_hash = :from'
     await this.#database.query(sql, { id, from, to })
   }
 
   /**
-   * Counts a wrong password, and disables the password with the last one allowed. A key without an account costs the same
-   * statement.
+   * Counts a wrong password. After too many it disables the password. For an address without an account it takes as long,
+   * since it runs the same statement.
    *
    * @returns whether this failure disabled the password
    */
@@ -142,12 +132,12 @@ export class Accounts {
     return row?.failures === MOST_CONSECUTIVE_FAILURES
   }
 
-  /** Forgets the wrong passwords before a right one. Writes nothing when there were none. */
+  /** Forgets earlier wrong passwords. Writes nothing if there were none. */
   async succeeded(id: string): Promise<void> {
     await this.#database.query('update accounts set failures = 0 where id = :id and failures > 0', { id })
   }
 
-  /** Lets a disabled password open the account again. @returns false if no account has this address */
+  /** Enables a disabled password. @returns false if no account has this address */
   async enablePassword(key: string): Promise<boolean> {
     const enabled = await this.#database.query(
       'update accounts set failures = 0, password_disabled_at = null where email_key = :key returning id',
@@ -166,7 +156,7 @@ export class Accounts {
   }
 }
 
-/** Changes with the password and with the owner. Not the hash: the same password hashed again logs no device out. */
+/** Changes with the password and with the owner. Not the hash: hashing the same password again must not log devices out. */
 export function stampOf({ passwordVersion }: Account): string {
   return String(passwordVersion)
 }

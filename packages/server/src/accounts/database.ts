@@ -6,26 +6,26 @@ import { LockWait } from 'gatepass/stores/sqlite'
 /** One account as it is stored; times are epoch milliseconds. */
 export interface AccountRow {
   id: string
-  /** As its owner or a provider gave it; `null`: none is known. */
+  /** As its owner or a provider gave it; `null` if none is known. */
   email: string | null
   email_key: string | null
-  /** When it was proved that the mailbox is the owner's. */
+  /** When it was proved that the mailbox belongs to the owner. */
   email_verified_at: number | null
   name: string
-  /** `null`: the account is entered through providers alone. */
+  /** `null` if the owner logs in only with providers. */
   password_hash: string | null
   password_version: number
   created_at: number
   /** Wrong passwords in a row since the last right one. */
   failures: number
-  /** Set when too many wrong passwords came in a row: the password opens nothing until an operator says so. */
+  /** Set after too many wrong passwords in a row: the password is refused until an operator enables it. */
   password_disabled_at: number | null
   disabled_at: number | null
-  /** Goes up when the account goes to the owner of its mailbox: identities of an earlier one open nothing. */
+  /** Goes up when the account is given to the owner of its mailbox. Identities of an earlier generation open nothing. */
   generation: number
 }
 
-/** A person at a provider, and the account that this opens; times are epoch milliseconds. */
+/** A person at a provider, and the account that this person opens; times are epoch milliseconds. */
 export interface IdentityRow {
   /** Names it on pages. */
   handle: string
@@ -36,15 +36,15 @@ export interface IdentityRow {
   generation: number
   /** As the configuration calls it. */
   provider: string
-  /** As the provider gave it the last time. No account is found by it. */
+  /** As the provider gave it last. Accounts are never looked up by it. */
   email: string | null
   created_at: number
   last_used_at: number
 }
 
-/** Seconds that a statement waits for another program's lock: nothing else is answered meanwhile. */
+/** Seconds that a statement waits for another program's lock. The server answers nothing else meanwhile. */
 export const LONGEST_WAIT = 0.1
-/** The same in milliseconds before {@link AccountDatabase.beginServing}: nothing is answered yet, and another process may be starting, too. */
+/** Milliseconds that it waits before {@link AccountDatabase.beginServing}: another process may be starting, too. */
 const STARTING_TIMEOUT = 2000
 
 /** Opens the accounts in an SQLite file. */
@@ -53,12 +53,12 @@ export function openDatabase(file: string): AccountDatabase {
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(file, { timeout: STARTING_TIMEOUT })
-    // WAL: readers never wait for the writer. NORMAL: a commit survives the end of the process, in WAL without an fsync each.
+    // WAL: readers never wait for the writer. NORMAL: in WAL a commit survives the end of the process without an fsync.
     database.exec('pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on')
     return new AccountDatabase(database)
   } catch (error) {
     database?.close()
-    // Left by a disk without room, it would be taken for a database that has lost what was in it.
+    // The disk may be full. At the next start, the empty file would look like a database that has lost its content.
     if (created && statSync(file).size === 0) rmSync(file)
     throw error
   }
@@ -67,9 +67,9 @@ export function openDatabase(file: string): AccountDatabase {
 /**
  * Runs statements, each prepared once.
  *
- * The sessions live in the same file, on a connection of their own in the same thread, and their store waits for its lock
- * without letting go of the thread. A transaction held across an `await` would therefore block itself: everything that
- * runs while the server answers is a single statement.
+ * The sessions are in the same file, on their own connection in the same thread, and their store blocks the thread while
+ * it waits for a lock. A transaction held across an `await` would therefore block itself. So while the server answers,
+ * everything runs as single statements.
  */
 export class AccountDatabase {
   readonly #database: DatabaseSync
@@ -83,8 +83,7 @@ export class AccountDatabase {
   }
 
   /**
-   * Runs one statement, and returns the rows that it selects or returns. Between two statements other requests run, and
-   * other processes write.
+   * Runs one statement, and returns its rows. Between two statements other requests run, and other processes write.
    *
    * @param values of `:name` in the statement, under their names
    * @throws {StoreError} with the cause, if the database does not answer
@@ -103,12 +102,12 @@ export class AccountDatabase {
     }
   }
 
-  /** Runs what changes the schema or the connection, at the start. Throws what SQLite throws. */
+  /** Changes the schema or the connection, at the start. Throws SQLite's own errors. */
   execute(sql: string): void {
     this.#lock.read(() => this.#database.exec(sql))
   }
 
-  /** From here on a statement waits at most {@link LONGEST_WAIT}, and after one that waited in vain none does. */
+  /** From now on a statement waits at most {@link LONGEST_WAIT}. After one has waited in vain, the next ones do not wait. */
   beginServing(): void {
     this.execute('pragma busy_timeout = 0')
   }
@@ -122,11 +121,11 @@ export class AccountDatabase {
 }
 
 /**
- * Makes the file, or refuses one that has lost what was in it: SQLite would begin a new database there, and remove the
- * side file that may still hold the newest accounts. SQLite gives its side files the mode of the main one, so that this
- * one mode keeps all of them from other users.
+ * Creates the file, or refuses one that has lost its content: SQLite would begin a new database there, and remove the side
+ * file that may still hold the newest accounts. SQLite gives its side files the mode of the main file, so this one mode
+ * keeps other users away from all of them.
  *
- * @returns whether there was none
+ * @returns whether it was created
  */
 function createPrivately(file: string): boolean {
   if (file === ':memory:') return false
@@ -150,7 +149,7 @@ function makeFile(file: string): boolean {
   }
 }
 
-/** Another process may be making it at this moment. */
+/** Another process may be creating it at this moment. */
 function waitForContent(file: string): void {
   const pause = new Int32Array(new SharedArrayBuffer(4))
   for (let waited = 0; statSync(file).size === 0; waited += 50) {
@@ -161,6 +160,6 @@ function waitForContent(file: string): void {
 
 function lost(file: string, what: string): StoreError {
   return new StoreError('ERR_STORE_UNAVAILABLE', `The database ${file} ${what}`, {
-    hint: `Restore a backup. To begin with no accounts, remove ${file} and what begins with its name.`,
+    hint: `Restore a backup. To start without accounts, remove ${file} and all files whose names begin with it.`,
   })
 }

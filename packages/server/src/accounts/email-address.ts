@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url'
 
-/** An address as its owner typed it, and the key under which there can be only one of it. */
+/** An address as its owner typed it, and the key by which it is unique. */
 export interface EmailAddress {
   readonly address: string
   /** Local part in lower case, `@`, domain as A-labels in lower case. */
@@ -11,7 +11,7 @@ const LONGEST_ADDRESS = 254
 const LONGEST_LOCAL_PART = 64
 
 /**
- * Reads an e-mail address; the only place that does. `undefined` for anything that two readers could understand
+ * Reads an e-mail address; the only place that does. Returns `undefined` for everything that two readers could understand
  * differently: quoted local parts, lists, comments, look-alike characters that turn into `@` or ASCII when normalised.
  */
 export function parseEmailAddress(text: unknown): EmailAddress | undefined {
@@ -30,14 +30,14 @@ function isLocalPart(local: string): boolean {
   return /^(?:[\w!#$%&'*+/=?^`{|}~.-]|[^\x00-\x7f])+$/.test(local) && !/^\.|\.\.|\.$|[\p{C}\p{Z}]/u.test(local)
 }
 
-/** Whether normalising, which mail and identity systems do somewhere on the way, turns any other character into ASCII. */
+/** Whether normalising turns another character into ASCII. Some mail and identity systems normalise addresses. */
 function normalisesToOtherAscii(address: string): boolean {
-  // Each by itself: in the whole, a letter and its accent become one character, and ASCII goes rather than comes.
+  // Each character alone: together, a letter and its accent would become one character, and lose its ASCII.
   return address.match(/[^\x00-\x7f]/gu)?.some((character) => /[\x00-\x7f]/.test(character.normalize('NFKC'))) ?? false
 }
 
 function domainKey(domain: string): string | undefined {
-  // U+3002 is a full stop to domain names alone (RFC 3490 §3.1); what is invisible would be left out by them.
+  // U+3002 is a full stop only in domain names (RFC 3490 §3.1), and they would drop invisible characters.
   if (/[\x00-\x20%/\\:?#[\]\u3002\p{C}\p{Z}]/u.test(domain)) return undefined
   const ascii = domainToASCII(domain).toLowerCase()
   const labels = ascii.split('.')

@@ -4,7 +4,7 @@ import { type Account, accountOf } from './accounts.ts'
 import type { AccountDatabase, AccountRow, IdentityRow } from './database.ts'
 import type { EmailAddress } from './email-address.ts'
 
-/** A person at a provider; `issuer` and `subject` together are the one key that never changes hands. */
+/** A person at a provider. Only `issuer` and `subject` together always mean the same person. */
 export interface IdentityKey {
   readonly issuer: string
   readonly subject: string
@@ -14,13 +14,13 @@ export interface IdentityKey {
 export interface GivenIdentity extends IdentityKey {
   /** As the configuration calls it. */
   readonly provider: string
-  /** As the provider gives it. No account is found by it. */
+  /** As the provider gives it. Accounts are never looked up by it. */
   readonly email: string | undefined
 }
 
-/** A way to log in, as the account's owner sees it. */
+/** A linked provider, as the account's owner sees it. */
 export interface LinkedIdentity {
-  /** Names it on pages, which do not show the issuer's subject. */
+  /** Names it on pages, which must not show the subject. */
   readonly handle: string
   readonly provider: string
   readonly email: string | undefined
@@ -32,44 +32,43 @@ export interface LinkedIdentity {
 /** An account that begins with an identity. */
 export interface NewOwner {
   readonly email: EmailAddress | undefined
-  /** Whether the provider proves that the mailbox is the person's. */
+  /** Whether the provider proves that the mailbox belongs to the person. */
   readonly emailProved: boolean
   readonly name: string
 }
 
-/** What an account must still be when something takes effect that was allowed before. */
+/** What must not have changed in an account since something was allowed. */
 export type Standing = Pick<Account, 'id' | 'generation' | 'passwordVersion'>
 
-/** Which way to log in is taken away. */
+/** The identity to remove. */
 export interface Removal {
   readonly handle: string
-  /** The providers that there are. */
+  /** The names of the configured providers. */
   readonly configured: readonly string[]
-  /** In which it was allowed, if in one. */
+  /** The session that allowed it, if it was one. */
   readonly session?: SessionId | undefined
 }
 
-/** Whether an identity opens the account that it names: it exists, and has the owner that it had when it was linked. */
+/** Whether an identity opens its account: the account exists, and has the same owner as when the identity was linked. */
 const live = `exists (select 1 from accounts
   where accounts.id = identities.account_id and accounts.generation = identities.generation)`
 
-/** What is written of a new identity. */
 const insert = `insert into identities
   (handle, issuer, subject, provider, email, created_at, last_used_at, account_id, generation)`
 
-/** In place of an identity that opens nothing. */
+/** Replaces an identity that opens nothing. */
 const overwrite = `handle = excluded.handle, provider = excluded.provider, email = excluded.email,
   created_at = excluded.created_at, last_used_at = excluded.last_used_at,
   account_id = excluded.account_id, generation = excluded.generation`
 
 /**
- * Who at which provider opens which account.
+ * Which person at which provider opens which account.
  *
- * Every write is one statement with its conditions in it (`AccountDatabase` says why). An account that begins with an
- * identity takes two: the identity comes first and names an account to be, then the account is made under this id. A
- * second request that does either of them, at the same moment or after a crash, gets the same account.
+ * Every write is one statement with its conditions in it (`AccountDatabase` says why). A new account with an identity takes
+ * two statements: the first reserves an account id with the identity, the second creates the account under this id. If a
+ * second request does the same, at the same moment or after a crash, both get the same account.
  *
- * Every method throws a `StoreError` when the database does not answer.
+ * Every method throws a `StoreError` if the database does not answer.
  */
 export class Identities {
   readonly #database: AccountDatabase
@@ -83,7 +82,7 @@ export class Identities {
   /**
    * Notes that the identity is being used.
    *
-   * @returns the account that it opens; `undefined`: none; `disabled`: one that cannot be entered
+   * @returns the account that it opens; `undefined` if none; `disabled` if the account is disabled
    */
   async use({ issuer, subject, email }: GivenIdentity): Promise<Account | 'disabled' | undefined> {
     const [used] = await this.#database.query<Pick<IdentityRow, 'account_id' | 'generation'>>(
@@ -110,9 +109,9 @@ export class Identities {
   }
 
   /**
-   * Makes an account that the identity opens, unless there is one already.
+   * Creates an account that the identity opens, unless it opens one already.
    *
-   * @returns whether this call made it; afterwards `use` says which account the identity opens: none if the address has one
+   * @returns whether this call created it. Afterwards `use` finds the account, or none if the address has another account.
    */
   async open(identity: GivenIdentity, owner: NewOwner): Promise<boolean> {
     const accountId = await this.#reserve(identity)
@@ -138,7 +137,7 @@ export class Identities {
     return made.length > 0
   }
 
-  /** The id of the account that the identity opens, or is going to: the first request decides. */
+  /** The id of the account that the identity opens or will open. The first request decides. */
   async #reserve(identity: GivenIdentity): Promise<string | null> {
     await this.#database.query(
       `${insert}
@@ -155,11 +154,11 @@ export class Identities {
   }
 
   /**
-   * Lets the identity open an account that exists, unless it opens one already.
+   * Lets the identity open an existing account, unless it opens one already.
    *
    * @param account as it was when this was allowed
-   * @param session in which it was allowed, if in one
-   * @returns whether it was added; not if the account has changed since, or the session has ended
+   * @param session that allowed it, if it was one
+   * @returns whether it was added. It is not if the account has changed since, or the session has ended.
    */
   async add(identity: GivenIdentity, account: Standing, session?: SessionId): Promise<boolean> {
     const added = await this.#database.query(
@@ -174,8 +173,8 @@ export class Identities {
   }
 
   /**
-   * Takes a way to log in from an account, unless it is the last one. A disabled password does not count as one, nor does
-   * a provider that is not configured any more.
+   * Removes an identity from an account, unless it is the last way to log in. A disabled password is not counted, nor is a
+   * provider that is not configured any more.
    *
    * @param account as it was when this was allowed
    * @returns the provider; `undefined` if the account has no such identity, or no other way to log in
@@ -222,8 +221,8 @@ export class Identities {
 }
 
 /**
- * Whether the account is what it was, and the session in which something was allowed lives. The sessions are in the same
- * file, so that one statement decides and writes.
+ * Whether the account is unchanged, and the session that allowed it still lives. The sessions are in the same file, so one
+ * statement can decide and write.
  */
 function stands(session: SessionId | undefined): string {
   const account = `exists (select 1 from accounts where id = :id and generation = :generation

@@ -1,7 +1,7 @@
 import { StoreError } from 'gatepass'
 import type { AccountDatabase } from './database.ts'
 
-/** One step of the schema; once released it is never edited. */
+/** One step of the schema. After its release it is never edited. */
 interface Migration {
   readonly name: string
   readonly sql: string
@@ -26,8 +26,8 @@ const migrations: readonly Migration[] = [
   },
   {
     name: '0002-identities',
-    // SQLite cannot take NOT NULL away from a column: the table is replaced (https://sqlite.org/lang_altertable.html §7).
-    // No foreign key: a new identity names its account before there is one (see identities.ts).
+    // SQLite cannot remove NOT NULL from a column, so the table is replaced (https://sqlite.org/lang_altertable.html §7).
+    // No foreign key: an identity names its account before the account exists (see identities.ts).
     sql: `
       create table accounts_0002 (
         id text primary key not null,
@@ -66,12 +66,12 @@ const migrations: readonly Migration[] = [
 ]
 
 /**
- * Brings the schema to this version, all steps or none; two processes that start at once take turns.
+ * Brings the schema to this version, with all steps or none. Two processes that start at once take turns.
  *
  * @throws {StoreError} `ERR_STORE_SCHEMA` if a newer version has written to the file
  */
 export async function migrate(database: AccountDatabase): Promise<void> {
-  // Nothing else uses the file through this process yet, so that this one transaction may await.
+  // Nothing else in this process uses the file yet, so this one transaction may await.
   database.execute('begin immediate')
   try {
     await applyMissing(database)
@@ -92,23 +92,16 @@ async function applyMissing(database: AccountDatabase): Promise<void> {
   for (const { name, sql } of migrations) {
     if (applied.has(name)) continue
     database.execute(sql)
-    await database.query('insert into account_migrations (name, applied_at) values (:name, :now)', {
-      name,
-      now: Date.now(),
-    })
+    const insert = 'insert into account_migrations (name, applied_at) values (:name, :now)'
+    await database.query(insert, { name, now: Date.now() })
   }
 }
 
-/** Running on a schema that this version does not know could destroy what the newer one keeps in it. */
+/** Running on an unknown schema could destroy data of the newer version. */
 function refuseNewer(applied: ReadonlySet<string>): void {
-  const known = new Set(migrations.map((migration) => migration.name))
-  const unknown = [...applied].filter((name) => !known.has(name))
+  const unknown = [...applied].filter((name) => migrations.every((known) => known.name !== name))
   if (unknown.length === 0) return
-  throw new StoreError(
-    'ERR_STORE_SCHEMA',
-    `The database was written by a newer version (it has ${unknown.join(', ')})`,
-    {
-      hint: 'Start the newer version again, or restore a backup from before the upgrade.',
-    },
-  )
+  const message = `The database was written by a newer version (it has ${unknown.join(', ')})`
+  const hint = 'Start the newer version again, or restore a backup from before the upgrade.'
+  throw new StoreError('ERR_STORE_SCHEMA', message, { hint })
 }

@@ -12,7 +12,7 @@ export interface Stores {
   readonly accounts: Accounts
   readonly identities: Identities
   readonly sessions: SqliteStore
-  /** @throws {StoreError} if a table cannot be read, or the file is not the one under its name any more */
+  /** @throws {StoreError} if a table cannot be read, or the file was removed or replaced */
   check(): Promise<void>
   close(): Promise<void>
 }
@@ -46,10 +46,10 @@ export async function openStores({ data }: { readonly data: string }, clock: () 
   }
 }
 
-/** The id of no session: loading it shows that the table answers. */
+/** No session has this id. Loading it shows that the table answers. */
 const NO_SESSION = '' as SessionId
 
-/** SQLite keeps writing to a file that was removed: what is acknowledged then is lost with the process. */
+/** SQLite keeps writing to a removed file, and all that is lost when the process ends. */
 function fileGone(file: string): StoreError {
   return new StoreError('ERR_STORE_UNAVAILABLE', `${file} was removed or replaced while the server runs`, {
     hint: 'Stop the server, restore a backup, and start it again.',

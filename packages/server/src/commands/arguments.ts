@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-/** Flags by key of the configuration, or what is wrong with them. */
+/** Flags by key of the configuration, or the first mistake. */
 export type Flags = { readonly flags: Readonly<Record<string, string>> } | { readonly mistake: string }
 
 /** The flags that `serve` and `dev` take; each has a value. */
@@ -13,7 +13,7 @@ export function readFlags(args: readonly string[]): Flags {
     if (token.kind === 'option-terminator') continue
     if (token.kind === 'positional') return { mistake: `"${token.value}" is not expected here` }
     if (!(known as readonly string[]).includes(token.name)) return { mistake: `there is no flag ${token.rawName}` }
-    // `--port --data x`: what looks like a flag is hardly meant as a value.
+    // `--port --data x`: a flag is hardly meant as a value.
     if (!token.value || (token.value.startsWith('--') && !token.inlineValue))
       return { mistake: `${token.rawName} needs a value` }
     flags[token.name] = token.value

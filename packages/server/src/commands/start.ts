@@ -12,7 +12,7 @@ export interface StartPlace {
   readonly parent: number
 }
 
-/** `gatepass dev` and `gatepass serve`: runs until it is told to stop. */
+/** `gatepass dev` and `gatepass serve` run until they are told to stop. */
 export async function start(mode: Config['mode'], args: readonly string[], place: StartPlace): Promise<number> {
   const { output } = place
   const read = readFlags(args)
@@ -43,12 +43,12 @@ async function run(config: Config, { output, parent }: StartPlace): Promise<numb
     return FAILED
   }
   const stopped = untilStopped(server, parent)
-  // The state after an uncaught error is unknown: the error is logged, and a supervisor starts the server again.
+  // The state after an uncaught error is unknown. The error is logged, and a supervisor restarts the server.
   process.once('uncaughtException', (error) => {
     log.fatal({ event: 'sys_crash', err: error })
     process.exit(FAILED)
   })
-  // In production standard output is for JSON alone.
+  // In production standard output is only for JSON.
   if (config.mode === 'dev') output.out(`Gatepass listens on ${server.origin}`)
   if (server.origin.startsWith('http:') && !isLoopbackAddress(config.host)) {
     const message = 'Other machines reach this server over plain http: publish its port on this machine alone'
@@ -62,7 +62,7 @@ async function run(config: Config, { output, parent }: StartPlace): Promise<numb
   return FAILED
 }
 
-/** Loaded in dev alone: production knows only who is configured. */
+/** Loaded only in dev: production has only the configured providers. */
 function pretendProviders({ providers }: Config): NonNullable<ServerOptions['moreProviders']> {
   return async (place) => {
     const { startPretendProviders } = await import('../providers/pretend.ts')
@@ -75,10 +75,10 @@ const LOG_CLOSED = 'log_closed'
 /** SIGHUP: the terminal was closed. There is no configuration to read again. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
-/** Milliseconds. The terminal sends Ctrl+C to the server and to npm, and npm passes it on: that is one signal, not two. */
+/** Milliseconds. The terminal sends Ctrl+C to the server and to npm, and npm passes it on: both count as one signal. */
 const SAME_SIGNAL = 500
 
-/** The first signal ends it in good order, a later one at once. A log without a reader and the end of npm are signals, too. */
+/** The first signal ends the server in good order, a later one at once. The end of npm and a closed log count as signals. */
 async function untilStopped(server: RunningServer, parent: number): Promise<string> {
   let toldAt: number | undefined
   const reason = await new Promise<string>((resolve) => {
@@ -100,8 +100,8 @@ async function untilStopped(server: RunningServer, parent: number): Promise<stri
 }
 
 /**
- * npm and npx start a program by a shell, and send a signal to the shell alone. A shell that dies of it does not pass it
- * on, so the end of the shell is the signal.
+ * npm and npx start a program through a shell, and send signals only to the shell. If the shell dies of it, the signal is
+ * not passed on, so the end of the shell counts as the signal.
  */
 function whenEnded(parent: number, done: () => void): void {
   const timer = setInterval(() => {
@@ -112,7 +112,7 @@ function whenEnded(parent: number, done: () => void): void {
   timer.unref()
 }
 
-/** On Windows `ppid` stays the same when the parent has ended. */
+/** On Windows `ppid` does not change when the parent ends. */
 function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0)
@@ -169,10 +169,10 @@ export function dataFailure(error: unknown, data: string): string {
   }
 }
 
-/** Primary result codes (https://sqlite.org/rescode.html); the bits above them say more. */
+/** Primary result codes (https://sqlite.org/rescode.html). Higher bits give details. */
 const SQLITE = { busy: 5, locked: 6, readonly: 8, ioError: 10, corrupt: 11, full: 13, notADatabase: 26 } as const
 
-/** The code of the system, or of SQLite, which a store keeps as the cause of its own error. */
+/** The code of the operating system or of SQLite. A store keeps it as the cause of its own error. */
 function causeIn(error: unknown): string | number | undefined {
   if (!(error instanceof Error)) return undefined
   if (error instanceof GatepassError) return causeIn(error.cause)

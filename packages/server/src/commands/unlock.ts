@@ -6,7 +6,7 @@ import { openStores, type Stores } from '../accounts/stores.ts'
 import { DONE, FAILED, MISUSED, type Output } from './output.ts'
 import { dataFailure } from './start.ts'
 
-/** `gatepass unlock <address>`: a password that 100 wrong ones in a row have disabled opens the account again. */
+/** `gatepass unlock <address>` enables a password that was disabled after 100 wrong ones in a row. */
 export async function unlock(args: readonly string[], output: Output): Promise<number> {
   const request = readRequest(args)
   if (request === undefined) {

@@ -2,7 +2,7 @@ import type { SessionEvent } from 'gatepass'
 import type { Pseudonyms } from '../settings/secrets.ts'
 import type { Log } from './log.ts'
 
-/** What can be worth knowing afterwards (OWASP Logging Vocabulary, and a few of its kind). */
+/** From the OWASP Logging Vocabulary, with some of our own. */
 export type AuditEvent =
   | 'authn_login_success'
   | 'authn_login_successafterfail'
@@ -31,7 +31,7 @@ export type AuditEvent =
   | 'cookie_duplicate'
   | 'cookie_forged'
 
-/** Where an event came from; a request is one. */
+/** Where an event came from. A request is one. */
 export interface AuditOrigin {
   readonly requestId: string
   readonly address: string | undefined
@@ -40,9 +40,9 @@ export interface AuditOrigin {
 
 export interface AuditDetails {
   readonly userId?: string | undefined
-  /** The session's id; written as a pseudonym only. */
+  /** The session's id; written only as a pseudonym. */
   readonly sessionId?: string | undefined
-  /** What was typed as an address; written as a pseudonym only, since people type passwords there. */
+  /** What was typed as an address; written only as a pseudonym, since people type passwords there. */
   readonly identifier?: string | undefined
   readonly amr?: readonly string[]
   /** As the configuration calls it. */
@@ -54,7 +54,7 @@ export interface AuditDetails {
 
 const failures = /_fail|_lock|^excess_|^malicious_|duplicate|forged/
 
-/** Writes who did what: one line per event, joined by `requestId`, `userId` and `sidHash`; nothing in it opens anything. */
+/** Writes who did what, one line per event, joined by `requestId`, `userId` and `sidHash`. No line holds a secret. */
 export class Audit {
   readonly #log: Log
   readonly #pseudonyms: Pseudonyms

@@ -4,7 +4,7 @@ import type { Log } from './log.ts'
 /** Milliseconds. */
 const BUSY_INTERVAL = 1000
 
-/** Logs what went wrong while answering. What a browser did wrong is not logged. */
+/** Logs errors of this server. Mistakes of a browser are not logged. */
 export class ErrorLog {
   readonly #log: Log
   readonly #clock: () => number
@@ -16,14 +16,14 @@ export class ErrorLog {
     this.#clock = clock
   }
 
-  /** @param requestId `undefined` where the error came after the answer */
+  /** @param requestId `undefined` if the error came after the answer */
   record(error: unknown, requestId: string | undefined): void {
     if (error instanceof GatepassError && error.status < 500) return
     if (error instanceof GatepassError && error.code === 'ERR_PASSWORD_BUSY') this.#recordBusy(requestId)
     else this.#log.error({ event: 'request_failed', requestId, err: error })
   }
 
-  /** A flood of logins must not become a flood of lines: one a second says how many were turned away. */
+  /** A flood of logins must not become a flood of lines: one line a second says how many were refused. */
   #recordBusy(requestId: string | undefined): void {
     this.#busy += 1
     const now = this.#clock()

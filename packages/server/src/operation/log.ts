@@ -4,10 +4,10 @@ import type { Config } from '../settings/config.ts'
 
 export type Log = Logger
 
-/** Where finished lines go; the process's standard output, and a list in tests. */
+/** Where finished lines go: standard output, or a list in tests. */
 export type WriteLine = (line: string) => void
 
-/** One line per event on standard output: JSON in production, words in dev. */
+/** Writes one line per event: JSON in production, words in dev. */
 export function openLog(
   { mode, logLevel }: Pick<Config, 'mode' | 'logLevel'>,
   write: WriteLine = (line) => process.stdout.write(line),
@@ -25,7 +25,7 @@ export function openLog(
   )
 }
 
-/** JSON escapes the control characters of ASCII; some readers also break lines at these. */
+/** JSON escapes only the control characters of ASCII, but some readers break lines at others, too. */
 function onOneLine(line: string): string {
   return line.replace(
     /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
@@ -33,7 +33,7 @@ function onOneLine(line: string): string {
   )
 }
 
-/** `09:15:02 info  authn_login_success user=… ip=…`, from what would be the JSON line. */
+/** `09:15:02 info  authn_login_success user=… ip=…`, made from the JSON line. */
 function devLine(json: string): string {
   const { level, ts, node: _, event, message, err, ...fields } = JSON.parse(json) as Record<string, unknown>
   const pairs = Object.entries(fields).map(

@@ -6,12 +6,14 @@ import { isLoopbackAddress, isLoopbackHost, parseOrigin } from './origin.ts'
 import { type ProviderConfig, providersSchema } from './provider-config.ts'
 import {
   type ConfigProblem,
+  environmentValues,
   flag,
   isObject,
   list,
   oneOf,
   problemOf,
-  said,
+  Refusal,
+  reading,
   section,
   shown,
   splitAtCommas,
@@ -20,25 +22,25 @@ import {
 } from './schema.ts'
 import { type Keys, modeOf, othersMayChange, parseKeys, parseKeysFile } from './secrets.ts'
 
-/** Everything the server is told from outside, checked once; what is here can be relied upon. */
+/** Everything that the server is told from outside, checked once. */
 export interface Config {
   /** `dev` makes its own secrets and knows its own address; `production` must be told both. */
   readonly mode: 'dev' | 'production'
   readonly host: string
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number
-  /** As browsers see this server; in dev `undefined` until it is known which port it got. */
+  /** As browsers see this server. In dev `undefined` until it listens. */
   readonly origin: string | undefined
-  /** Folder of the database and, in dev, the secrets; absolute. */
+  /** Absolute path of the folder with the database and, in dev, the secrets. */
   readonly data: string
   /** `undefined` in dev, where `<data>/secrets.json` is made at the first start. */
   readonly keys: Keys | undefined
-  /** How many proxies stand in front, or their addresses; none are believed by default. */
+  /** The number of proxies in front, or their addresses. Default: none is trusted. */
   readonly trustProxy: number | readonly string[] | undefined
   readonly trustedOrigins: readonly string[]
-  /** What the pages call this place. */
+  /** What the pages call this site. */
   readonly name: string
-  /** Whether strangers may make accounts. */
+  /** Whether visitors may create accounts. */
   readonly registration: boolean
   readonly logLevel: LogLevel
   readonly session: SessionConfig
@@ -52,13 +54,13 @@ export type { ConfigProblem } from './schema.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
-/** Seconds, but for `perAccount`. */
+/** Seconds, except `perAccount`. */
 export interface SessionConfig {
   readonly idleTimeout: number
   readonly absoluteTimeout: number
   readonly rememberIdleTimeout: number
   readonly rememberAbsoluteTimeout: number
-  /** How many an account may have at once; the oldest ends. */
+  /** How many sessions an account may have at once. The oldest ends. */
   readonly perAccount: number
 }
 
@@ -85,24 +87,30 @@ export interface LimitConfig {
 export interface ConfigSources {
   readonly mode: Config['mode']
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Flags of the command line, by key; they win over the environment, which wins over the file. */
+  /** Flags of the command line, by key. They win over the environment, which wins over the file. */
   readonly flags?: Readonly<Record<string, string>>
   /** Relative paths start here. */
   readonly folder: string
 }
 
-export const CONFIG_FILE = 'gatepass.config.json'
+/** The keys that the environment may set: `GATEPASS_PORT`, `GATEPASS_KEYS_FILE`. Those of providers come on top. */
+const inEnvironment = 'host port origin data keysFile trustProxy trustedOrigins name registration logLevel'.split(' ')
 
-/** Reads file, environment and flags into a {@link Config}, or says everything that is wrong with them at once. */
+/** Reads file, environment and flags into a {@link Config}, or returns everything that is wrong with them at once. */
 export function readConfig(sources: ConfigSources): { config: Config } | { problems: readonly ConfigProblem[] } {
   const file = readConfigFile(sources)
-  const values = withOverrides(file.values ?? {}, sources)
+  // The flag `config` names the file, and is not a key of it.
+  const { config: _, ...flags } = sources.flags ?? {}
+  const values = { ...file.values, ...environmentValues(sources.environment, inEnvironment), ...flags }
   const result = v.safeParse(configSchema(sources, values), values)
   const problems = [file.problem ?? [], (result.issues ?? []).map(problemOf)].flat()
   return result.success && problems.length === 0 ? { config: result.output } : { problems }
 }
 
-function configSchema(sources: ConfigSources, values: Record<string, unknown>): v.GenericSchema<unknown, Config> {
+function configSchema(
+  sources: ConfigSources,
+  { session, providers }: { session?: unknown; providers?: unknown },
+): v.GenericSchema<unknown, Config> {
   const production = sources.mode === 'production'
   const password = section('password', {
     minLength: v.nullish(whole({ from: 8, to: 64 }), 15),
@@ -113,7 +121,7 @@ function configSchema(sources: ConfigSources, values: Record<string, unknown>): 
     loginsPerPair: v.nullish(whole({ from: 1 }), 10),
     freeFailures: v.nullish(whole({ from: 1, to: 10 }), 5),
     longestDelay: v.nullish(whole({ from: 1, to: 86_400 }), 900),
-    // In dev all browsers have one address, and trying things out takes many accounts.
+    // In dev all browsers have one address, and people create many accounts to try things out.
     registrationsPerAddress: v.nullish(whole({ from: 1 }), production ? 10 : 1000),
   })
   const file = section('config', {
@@ -122,15 +130,15 @@ function configSchema(sources: ConfigSources, values: Record<string, unknown>): 
     origin: v.nullish(originSchema(production), ''),
     data: v.nullish(text({ empty: false }), '.gatepass'),
     keysFile: v.nullish(keysSchema(sources), ''),
-    trustProxy: v.nullish(proxySchema()),
-    trustedOrigins: v.nullish(trustedOriginsSchema(), []),
+    trustProxy: v.nullish(reading(v.unknown(), readProxies)),
+    trustedOrigins: v.nullish(reading(list(), readOrigins), []),
     name: v.nullish(text({ longest: 40 }), ''),
     registration: v.nullish(flag(), true),
     logLevel: v.nullish(oneOf(['info', 'debug', 'warn', 'error', 'silent']), 'info'),
-    session: v.nullish(sessionSchema(), {}),
+    session: v.nullish(sessionSchema(isObject(session) ? session : {}), {}),
     password: v.nullish(password, {}),
     limits: v.nullish(limits, {}),
-    providers: v.nullish(providersSchema(values.providers, sources), {}),
+    providers: v.nullish(providersSchema(providers, sources), {}),
   })
   return v.pipe(
     file,
@@ -146,89 +154,65 @@ function configSchema(sources: ConfigSources, values: Record<string, unknown>): 
   )
 }
 
-/** In dev passwords go over plain http, and pretend providers let a person be who they like. */
+/** In dev passwords go over plain http, and everyone can log in as any person of a pretend provider. */
 function hostSchema(production: boolean): v.GenericSchema<unknown, string> {
-  return v.pipe(
-    text({ empty: false }),
-    v.check(
-      (host) => production || isLoopbackAddress(host),
-      ({ input }) =>
-        said(
-          `is ${shown(input)}: other machines would reach a server that is in dev`,
-          'Leave it out. For other machines, and for a container, use `gatepass serve`.',
-        ),
-    ),
-  )
+  return reading(text({ empty: false }), (host) => {
+    if (production || isLoopbackAddress(host)) return host
+    const fix = 'Leave it out. For other machines, and for a container, use `gatepass serve`.'
+    return new Refusal(`is ${shown(host)}: other machines would reach a server that is in dev`, fix)
+  })
 }
 
 function originSchema(production: boolean): v.GenericSchema<unknown, string | undefined> {
-  const isSafe = (text: string): boolean => {
+  return reading(text(), (text) => {
+    if (text === '') {
+      const fix = 'Set GATEPASS_ORIGIN to the address that browsers use: https://login.example.com'
+      return production ? new Refusal('is missing', fix) : undefined
+    }
     const origin = parseOrigin(text)
-    return origin === undefined || origin.startsWith('https:') || isLoopbackHost(new URL(origin).hostname)
-  }
-  return v.pipe(
-    text(),
-    v.check(
-      (text) => text !== '' || !production,
-      said('is missing', 'Set GATEPASS_ORIGIN to the address that browsers use: https://login.example.com'),
-    ),
-    v.check(
-      (text) => text === '' || parseOrigin(text) !== undefined,
-      ({ input }) =>
-        said(`is ${shown(input)}, not a bare origin`, 'Write scheme and host alone: https://login.example.com'),
-    ),
-    v.check(isSafe, ({ input }) =>
-      said(
-        `is ${shown(input)}: over plain http, anyone on the way can read passwords`,
-        'Put a proxy with TLS in front and use its https:// address; plain http is accepted for localhost alone.',
-      ),
-    ),
-    v.transform(parseOrigin),
-  )
+    if (origin === undefined)
+      return new Refusal(
+        `is ${shown(text)}, not a bare origin`,
+        'Write only scheme and host: https://login.example.com',
+      )
+    if (origin.startsWith('https:') || isLoopbackHost(new URL(origin).hostname)) return origin
+    return new Refusal(
+      `is ${shown(text)}: over plain http, anyone on the way can read passwords`,
+      'Put a proxy with TLS in front and use its https:// address. Plain http is accepted only for localhost.',
+    )
+  })
 }
 
 /** Reads the keys, from the environment or from the file of this name. */
 function keysSchema({ mode, environment, folder }: ConfigSources): v.GenericSchema<unknown, Keys | undefined> {
   const fix =
     'Run `gatepass key` and give what it prints as GATEPASS_KEYS, or as {"keys":["…"]} in a file named by GATEPASS_KEYS_FILE.'
-  return v.pipe(
-    text(),
-    v.rawTransform(({ dataset: { value: file }, addIssue, NEVER }) => {
-      const refuse = (message: string): never => {
-        addIssue({ message: said(message, fix, 'keys') })
-        return NEVER
-      }
-      const given = environment.GATEPASS_KEYS
-      if (given === undefined && file === '') {
-        return mode === 'production' ? refuse('are missing: production does not make its own') : undefined
-      }
-      const path = resolve(folder, file)
-      if (mode === 'production' && given === undefined && othersMayChange(path)) {
-        addIssue({ message: said(`is ${path}, which other users may change`, `Run: chmod go-w ${path}.`) })
-        return NEVER
-      }
-      const keys = given === undefined ? parseKeysFile(path) : parseKeys(given.split(','))
-      return 'refusal' in keys ? refuse(keys.refusal) : keys.keys
-    }),
-  )
-}
-
-function proxySchema(): v.GenericSchema<unknown, number | string[]> {
-  return v.pipe(
-    v.unknown(),
-    v.rawTransform(({ dataset: { value }, addIssue, NEVER }) => {
-      const entries: unknown[] = Array.isArray(value) ? value : splitAtCommas(String(value))
-      const [first] = entries
-      if (entries.length === 1 && /^\d{1,2}$/.test(String(first)) && Number(first) <= MOST_PROXIES) return Number(first)
-      if (entries.every(isProxy)) return entries
-      const fix = 'Write how many proxies stand in front (1), or their addresses (10.0.0.0/8, ::1).'
-      addIssue({ message: said(`is ${shown(value)}`, fix) })
-      return NEVER
-    }),
-  )
+  return reading(text(), (file) => {
+    const { GATEPASS_KEYS: given } = environment
+    if (given === undefined && file === '') {
+      if (mode === 'dev') return undefined
+      return new Refusal('are missing: production does not make its own', fix, 'keys')
+    }
+    const path = resolve(folder, file)
+    if (mode === 'production' && given === undefined && othersMayChange(path))
+      return new Refusal(`is ${path}, which other users may change`, `Run: chmod go-w ${path}.`)
+    const keys = given === undefined ? parseKeysFile(path) : parseKeys(given.split(','))
+    return 'refusal' in keys ? new Refusal(keys.refusal, fix, 'keys') : keys.keys
+  })
 }
 
 const MOST_PROXIES = 32
+
+function readProxies(value: unknown): number | string[] | Refusal {
+  const entries: unknown[] = Array.isArray(value) ? value : splitAtCommas(String(value))
+  const [first] = entries
+  if (entries.length === 1 && /^\d{1,2}$/.test(String(first)) && Number(first) <= MOST_PROXIES) return Number(first)
+  if (entries.every(isProxy)) return entries
+  return new Refusal(
+    `is ${shown(value)}`,
+    'Write how many proxies stand in front (1), or their addresses (10.0.0.0/8, ::1).',
+  )
+}
 
 function isProxy(entry: unknown): entry is string {
   if (typeof entry !== 'string') return false
@@ -238,121 +222,77 @@ function isProxy(entry: unknown): entry is string {
   return /^(?:loopback|linklocal|uniquelocal)$/.test(entry) || (family !== 0 && fits)
 }
 
-function trustedOriginsSchema(): v.GenericSchema<unknown, string[]> {
-  return v.pipe(
-    list(),
-    v.rawTransform(({ dataset: { value: texts }, addIssue }) =>
-      texts.flatMap((text) => {
-        const origin = parseOrigin(text)
-        const fix = 'Write scheme and host alone: https://app.example.com'
-        if (origin === undefined) addIssue({ message: said(`has ${shown(text)}, not a bare origin`, fix) })
-        return origin ?? []
-      }),
-    ),
+function readOrigins(texts: readonly string[]): string[] | Refusal {
+  const bad = texts.filter((text) => parseOrigin(text) === undefined)
+  if (bad.length === 0) return texts.flatMap((text) => parseOrigin(text) ?? [])
+  return new Refusal(
+    `has ${bad.map(shown).join(', ')}, not a bare origin`,
+    'Write only scheme and host: https://app.example.com',
   )
 }
 
-function sessionSchema(): v.GenericSchema<unknown, SessionConfig> {
+/** @param given the section as it is, since each idle timeout is compared with its absolute timeout */
+function sessionSchema(given: Readonly<Record<string, unknown>>): v.GenericSchema<unknown, SessionConfig> {
   // 400 days is the longest that a browser keeps a cookie (RFC 6265bis §5.6.2).
-  const absolute = { from: 60, to: 400 * 86_400 }
-  const given = section('session', {
-    idleTimeout: v.nullish(whole({ from: 60 })),
-    absoluteTimeout: v.nullish(whole(absolute), 7 * 86_400),
-    rememberIdleTimeout: v.nullish(whole({ from: 60 })),
-    rememberAbsoluteTimeout: v.nullish(whole(absolute), 30 * 86_400),
+  const absolute = whole({ from: 60, to: 400 * 86_400 })
+  // Milliseconds in place of seconds are noticed here: such a session would end before it is idle.
+  const idle = (usual: number, end: number) => {
+    const fits = reading(whole({ from: 60 }), (seconds) =>
+      seconds <= end
+        ? seconds
+        : new Refusal(
+            `is ${seconds}, and the session ends after ${end} seconds anyway`,
+            `Write seconds, at most ${end}, or raise the absolute timeout as well.`,
+          ),
+    )
+    return v.nullish(fits, Math.min(usual, end))
+  }
+  const { absoluteTimeout, rememberAbsoluteTimeout } = given
+  const [week, month] = [7 * 86_400, 30 * 86_400]
+  return section('session', {
+    idleTimeout: idle(86_400, secondsIn(absoluteTimeout ?? week)),
+    absoluteTimeout: v.nullish(absolute, week),
+    rememberIdleTimeout: idle(14 * 86_400, secondsIn(rememberAbsoluteTimeout ?? month)),
+    rememberAbsoluteTimeout: v.nullish(absolute, month),
     perAccount: v.nullish(whole({ from: 1, to: 1000 }), 20),
   })
-  // Milliseconds where seconds are meant show here: such a session would end before it is idle.
-  const beyond = (idle: number | null | undefined, absolute: number): string =>
-    said(
-      `is ${idle}, and the session ends after ${absolute} seconds anyway`,
-      `Write seconds, at most ${absolute}, or raise the absolute timeout as well.`,
-    )
-  return v.pipe(
-    given,
-    v.forward(
-      v.partialCheck(
-        [['idleTimeout'], ['absoluteTimeout']],
-        ({ idleTimeout, absoluteTimeout }) => (idleTimeout ?? 0) <= absoluteTimeout,
-        ({ input }) => beyond(input.idleTimeout, input.absoluteTimeout),
-      ),
-      ['idleTimeout'],
-    ),
-    v.forward(
-      v.partialCheck(
-        [['rememberIdleTimeout'], ['rememberAbsoluteTimeout']],
-        ({ rememberIdleTimeout, rememberAbsoluteTimeout }) => (rememberIdleTimeout ?? 0) <= rememberAbsoluteTimeout,
-        ({ input }) => beyond(input.rememberIdleTimeout, input.rememberAbsoluteTimeout),
-      ),
-      ['rememberIdleTimeout'],
-    ),
-    v.transform(({ idleTimeout, rememberIdleTimeout, ...rest }) => ({
-      ...rest,
-      idleTimeout: idleTimeout ?? Math.min(86_400, rest.absoluteTimeout),
-      rememberIdleTimeout: rememberIdleTimeout ?? Math.min(14 * 86_400, rest.rememberAbsoluteTimeout),
-    })),
-  )
 }
 
-const variables: Readonly<Record<string, string>> = {
-  GATEPASS_HOST: 'host',
-  GATEPASS_PORT: 'port',
-  GATEPASS_ORIGIN: 'origin',
-  GATEPASS_DATA: 'data',
-  GATEPASS_KEYS_FILE: 'keysFile',
-  GATEPASS_TRUST_PROXY: 'trustProxy',
-  GATEPASS_TRUSTED_ORIGINS: 'trustedOrigins',
-  GATEPASS_NAME: 'name',
-  GATEPASS_REGISTRATION: 'registration',
-  GATEPASS_LOG_LEVEL: 'logLevel',
+/** A value that is not a number has a problem of its own, so nothing is compared with it. */
+function secondsIn(value: unknown): number {
+  const parsed = v.safeParse(whole({ from: 60 }), value)
+  return parsed.success ? parsed.output : Number.POSITIVE_INFINITY
 }
 
-function withOverrides(
-  file: Record<string, unknown>,
-  { environment, flags = {} }: ConfigSources,
-): Record<string, unknown> {
-  const fromEnvironment = Object.entries(variables).flatMap(([variable, key]) => {
-    const value = environment[variable]
-    return value === undefined || value === '' ? [] : [[key, value] as const]
-  })
-  // It names the file, and is not a key of it.
-  const { config: _, ...fromFlags } = flags
-  return { ...file, ...Object.fromEntries(fromEnvironment), ...fromFlags }
-}
-
-/** What the file says; without a file, nothing. A file that others may change is a problem, and is read all the same. */
-function readConfigFile(sources: ConfigSources): { values?: Record<string, unknown>; problem?: ConfigProblem } {
-  const { mode, environment, flags, folder } = sources
+/** Reads the file. A file that others may change is a problem, and is read nevertheless. */
+function readConfigFile({ mode, environment, flags, folder }: ConfigSources): {
+  values?: Record<string, unknown>
+  problem?: ConfigProblem
+} {
   const named = flags?.config ?? environment.GATEPASS_CONFIG
-  const path = resolve(folder, named ?? CONFIG_FILE)
-  const problem = (message: string, fix: string): ConfigProblem => ({ key: 'config', message, fix })
+  const path = resolve(folder, named ?? 'gatepass.config.json')
+  const problem = (message: string, fix: string) => ({ problem: { key: 'config', message, fix } })
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    if (named === undefined && absent) return {}
-    return { problem: problem(`${path} cannot be read`, 'Check the path and who may read the file.') }
+    if (named === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    return problem(`${path} cannot be read`, 'Check the path and who may read the file.')
   }
-  const values = valuesIn(text)
-  if (values === undefined) {
-    const fix = 'Write {"origin": "https://login.example.com"} and go from there.'
-    return { problem: problem(`${path} is not a JSON object`, fix) }
-  }
+  const values = objectIn(text)
+  if (values === undefined)
+    return problem(`${path} is not a JSON object`, 'Begin with {"origin": "https://login.example.com"}.')
   const open = mode === 'production' && (modeOf(path) & 0o002) !== 0
-  return {
-    values,
-    ...(open && { problem: problem(`is ${path}, which every user may change`, `Run: chmod o-w ${path}`) }),
-  }
+  return { values, ...(open && problem(`is ${path}, which every user may change`, `Run: chmod o-w ${path}`)) }
 }
 
-function valuesIn(text: string): Record<string, unknown> | undefined {
+function objectIn(text: string): Record<string, unknown> | undefined {
   try {
-    // Some editors begin a file with a byte order mark, which JSON.parse does not know.
+    // Some editors begin a file with a byte order mark, which JSON.parse does not accept.
     const parsed: unknown = JSON.parse(text.replace(/^\ufeff/, ''))
     return isObject(parsed) ? parsed : undefined
   } catch {
-    // Without the parser's own message, which could quote a secret that does not belong in this file.
+    // The parser's own message could quote a secret that does not belong in this file.
     return undefined
   }
 }

@@ -1,17 +1,28 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
-import { isObject, list, required, said, section, text } from './schema.ts'
+import {
+  environmentValues,
+  isObject,
+  list,
+  Refusal,
+  reading,
+  required,
+  said,
+  section,
+  text,
+  variableName,
+} from './schema.ts'
 import { othersMayChange } from './secrets.ts'
 
-/** A place where people may log in instead of here, as it is registered there. */
+/** A place where people may log in instead of here, as this server is registered there. */
 export type ProviderConfig = ProviderClient &
   (
     | {
         readonly kind: 'google'
-        /** Lets in these organisations alone; empty: everybody. */
+        /** Only people of these organisations may log in; empty: everyone may. */
         readonly hostedDomains: readonly string[]
-        /** Where it is, if it is a pretend one. */
+        /** The address of a pretend provider. */
         readonly issuer?: string
       }
     | { readonly kind: 'facebook'; readonly endpoints?: { readonly web: string; readonly graph: string } }
@@ -22,7 +33,7 @@ export type ProviderConfig = ProviderClient &
   )
 
 interface ProviderClient {
-  /** In addresses, and in the table of identities: changing it unlinks nothing, but whose button it was is not known any more. */
+  /** In addresses, and in the table of identities. After a change, existing links stay, but their provider is unknown. */
   readonly name: string
   /** What people call it. */
   readonly label: string
@@ -31,19 +42,37 @@ interface ProviderClient {
   readonly clientSecret: string
 }
 
-/** Those with a strategy of their own; every other name is an OpenID provider by its issuer. */
-const labels = {
-  google: 'Google',
-  facebook: 'Facebook',
-  github: 'GitHub',
-  microsoft: 'Microsoft',
-  apple: 'Apple',
-} as const
+const tenant = v.pipe(
+  text({ empty: false }),
+  v.regex(
+    /^(?:common|organizations|consumers|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+    said('is neither an id nor a known word', 'Write an id, common, organizations or consumers.'),
+  ),
+)
 
-/** The names that the environment alone can configure. */
-const namesOfEnvironment = [...Object.keys(labels), 'oidc']
+const issuer = reading(required('Write it exactly as the provider’s metadata have it, to the last slash.'), (issuer) =>
+  URL.canParse(issuer)
+    ? issuer
+    : new Refusal('is not an address', 'Write it as the provider’s metadata have it: https://id.example.com'),
+)
 
-/** Addresses below /auth that are something else. */
+/** The label and the extra keys of each kind. Every name that is not here is an OpenID provider. */
+const kinds = {
+  google: { label: 'Google', keys: { hostedDomains: v.nullish(list(), []) } },
+  facebook: { label: 'Facebook', keys: {} },
+  github: { label: 'GitHub', keys: {} },
+  microsoft: { label: 'Microsoft', keys: { tenant: v.nullish(tenant, 'common') } },
+  apple: {
+    label: 'Apple',
+    keys: {
+      teamId: required('Write the ten characters of your team at Apple.'),
+      keyId: required('Write the ten characters of the key.'),
+    },
+  },
+  oidc: { label: undefined, keys: { issuer } },
+}
+
+/** Addresses below /auth that are not a provider's. */
 const taken: ReadonlySet<string> = new Set(['login', 'logout', 'register', 'session', 'sessions', 'token'])
 
 export interface ProviderSources {
@@ -53,12 +82,14 @@ export interface ProviderSources {
   readonly folder: string
 }
 
-/** The section `providers`. Of each, the environment wins; the secret is there or in a file of its own, never in this one. */
+/** The section `providers`. The environment wins over the file. A secret is never in the file itself. */
 export function providersSchema(
   inFile: unknown,
   sources: ProviderSources,
 ): v.GenericSchema<unknown, readonly ProviderConfig[]> {
-  const inEnvironment = namesOfEnvironment.filter((name) => variable(sources, name, 'clientId') !== undefined)
+  const inEnvironment = Object.keys(kinds).filter(
+    (name) => 'clientId' in environmentValues(sources.environment, ['clientId'], name),
+  )
   const names = new Set([...(isObject(inFile) ? Object.keys(inFile) : []), ...inEnvironment])
   const entries = Object.fromEntries([...names].map((name) => [name, v.nullish(providerSchema(name, sources), {})]))
   return v.pipe(
@@ -72,103 +103,43 @@ function providerSchema(name: string, sources: ProviderSources): v.GenericSchema
     const fix = 'Name it with small letters and digits, like "acme".'
     return v.custom<ProviderConfig>(() => false, said('cannot be part of an address', fix))
   }
-  const common = {
+  const kind = Object.hasOwn(kinds, name) ? (name as keyof typeof kinds) : 'oidc'
+  const keys = {
     label: v.nullish(text({ longest: 40, empty: false })),
     clientId: required('Write what the provider gave you when you registered this server there.'),
     clientSecretFile: v.nullish(secretSchema(name, sources), ''),
+    ...kinds[kind].keys,
   }
-  const given = <const Entries extends v.ObjectEntries>(entries: Entries) => {
-    const keys = { ...common, ...entries }
-    const overrides = Object.keys(keys).flatMap((key) => {
-      const value = variable(sources, name, key)
-      return value === undefined ? [] : [[key, value] as const]
-    })
-    return v.pipe(
-      v.unknown(),
-      v.transform((file) => (isObject(file) ? { ...file, ...Object.fromEntries(overrides) } : file)),
-      section(name, keys),
-    )
-  }
-  const client = ({ label, clientId, clientSecretFile }: ClientValues): ProviderClient => {
-    const known = Object.hasOwn(labels, name) ? labels[name as keyof typeof labels] : name
-    return { name, label: label?.trim() || known, clientId, clientSecret: clientSecretFile }
-  }
-  switch (name) {
-    case 'google':
-      return v.pipe(
-        given({ hostedDomains: v.nullish(list(), []) }),
-        v.transform((values) => ({ ...client(values), kind: name, hostedDomains: values.hostedDomains })),
-      )
-    case 'facebook':
-    case 'github':
-      return v.pipe(
-        given({}),
-        v.transform((values) => ({ ...client(values), kind: name })),
-      )
-    case 'microsoft':
-      return v.pipe(
-        given({ tenant: v.nullish(tenant, 'common') }),
-        v.transform((values) => ({ ...client(values), kind: name, tenant: values.tenant })),
-      )
-    case 'apple':
-      return v.pipe(
-        given({
-          teamId: required('Write the ten characters of your team at Apple.'),
-          keyId: required('Write the ten characters of the key.'),
-        }),
-        v.transform((values) => ({ ...client(values), kind: name, teamId: values.teamId, keyId: values.keyId })),
-      )
-    default:
-      return v.pipe(
-        given({ issuer }),
-        v.transform((values) => ({ ...client(values), kind: 'oidc' as const, issuer: values.issuer })),
-      )
-  }
-}
-
-interface ClientValues {
-  readonly label?: string | null | undefined
-  readonly clientId: string
-  /** What the file holds. */
-  readonly clientSecretFile: string
-}
-
-const tenant = v.pipe(
-  text({ empty: false }),
-  v.regex(
-    /^(?:common|organizations|consumers|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
-    said('is neither an id nor a word', 'Write an id, common, organizations or consumers.'),
-  ),
-)
-
-const issuer = v.pipe(
-  required('Write it as the provider’s metadata have it, to the last slash.'),
-  v.check(
-    (text) => text === '' || URL.canParse(text),
-    said('is not an address', 'Write it as the provider’s metadata have it: https://id.example.com'),
-  ),
-)
-
-/** Reads the secret, from the environment or from the file of this name. */
-function secretSchema(name: string, sources: ProviderSources): v.GenericSchema<unknown, string> {
+  const overrides = environmentValues(sources.environment, Object.keys(keys), name)
   return v.pipe(
-    text(),
-    v.rawTransform(({ dataset: { value: file }, addIssue, NEVER }) => {
-      const given = variable(sources, name, 'clientSecret')
-      const path = resolve(sources.folder, file)
-      const asked = sources.mode === 'production' && given === undefined && file !== ''
-      if (asked && othersMayChange(path)) {
-        addIssue({ message: said(`is ${path}, which other users may change`, `Run: chmod go-w ${path}.`) })
-        return NEVER
-      }
-      const secret = given ?? (file === '' ? '' : readSecretFile(path))
-      if (secret !== '') return secret
-      const message = file === '' ? 'is missing' : 'cannot be read, or is empty'
-      const fix = `Set ${variableName(name, 'clientSecret')}, or name a file that holds nothing else: clientSecretFile.`
-      addIssue({ message: said(message, fix, 'clientSecret') })
-      return NEVER
+    v.unknown(),
+    v.transform((file) => (isObject(file) ? { ...file, ...overrides } : file)),
+    section(name, keys),
+    v.transform(({ label, clientSecretFile, ...rest }) => {
+      const client = { name, label: label?.trim() || kinds[kind].label || name, clientSecret: clientSecretFile }
+      return { ...rest, ...client, kind } as ProviderConfig
     }),
   )
+}
+
+/** Reads the secret, from the environment or from the file of this name. */
+function secretSchema(name: string, { mode, environment, folder }: ProviderSources): v.GenericSchema<unknown, string> {
+  return reading(text(), (file) => {
+    const { clientSecret: given } = environmentValues(environment, ['clientSecret'], name)
+    if (given !== undefined) return given
+    const path = resolve(folder, file)
+    if (mode === 'production' && file !== '' && othersMayChange(path))
+      return new Refusal(`is ${path}, which other users may change`, `Run: chmod go-w ${path}.`)
+    const secret = file === '' ? '' : readSecretFile(path)
+    if (secret !== '') return secret
+    const message = file === '' ? 'is missing' : 'cannot be read, or is empty'
+    const variable = variableName('clientSecret', name)
+    return new Refusal(
+      message,
+      `Set ${variable}, or name a file that holds nothing else: clientSecretFile.`,
+      'clientSecret',
+    )
+  })
 }
 
 function readSecretFile(path: string): string {
@@ -177,14 +148,4 @@ function readSecretFile(path: string): string {
   } catch {
     return ''
   }
-}
-
-function variable({ environment }: ProviderSources, name: string, key: string): string | undefined {
-  return environment[variableName(name, key)] || undefined
-}
-
-/** `GATEPASS_GOOGLE_CLIENT_ID` */
-function variableName(name: string, key: string): string {
-  const words = `${name}-${key.replace(/[A-Z]/g, (letter) => `-${letter}`)}`
-  return `GATEPASS_${words.replaceAll('-', '_').toUpperCase()}`
 }

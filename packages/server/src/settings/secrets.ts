@@ -2,19 +2,19 @@ import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The first key writes, all of them read. What was written under a key ends when the key is taken out. */
+/** The first key writes, all keys read. What was written under a key becomes invalid when the key is removed. */
 export type Keys = readonly [current: string, ...retired: string[]]
 
 type KeysOrRefusal = { keys: Keys } | { refusal: string }
 
 const SHORTEST_KEY = 32
 
-/** A key that is fit for production: 32 random bytes. */
+/** A key for production: 32 random bytes. */
 export function newKey(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** Checks keys from outside; what it says about a bad one does not repeat it. */
+/** Checks keys from outside. The refusal of a bad key does not repeat it. */
 export function parseKeys(texts: readonly unknown[]): KeysOrRefusal {
   const keys = texts.map((text) => (typeof text === 'string' ? text.trim() : ''))
   for (const [index, key] of keys.entries()) {
@@ -25,12 +25,12 @@ export function parseKeys(texts: readonly unknown[]): KeysOrRefusal {
   return current === undefined ? { refusal: 'are an empty list' } : { keys: [current, ...retired] }
 }
 
-/** Whether users besides the owner may change a file of secrets. That all may read it is usual for mounted secrets. */
+/** Whether users besides the owner may change a file of secrets. Mounted secrets may usually be read by all. */
 export function othersMayChange(path: string): boolean {
   return (modeOf(path) & 0o022) !== 0
 }
 
-/** Permissions of a file; 0 if it cannot be looked at, and on Windows, which has others. */
+/** Permissions of a file; 0 if it cannot be read, and on Windows, where permissions work differently. */
 export function modeOf(path: string): number {
   try {
     return process.platform === 'win32' ? 0 : statSync(path).mode
@@ -52,17 +52,17 @@ export function parseKeysFile(path: string): KeysOrRefusal {
   }
 }
 
-/** The keys that dev keeps for itself, made at the first start in a file that only its owner can read. */
+/** The keys of dev, made at the first start in a file that only its owner can read. */
 export function ownKeys(folder: string): KeysOrRefusal {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, 'secrets.json')
   try {
-    // `wx` fails when the file is there: of two processes that start at once, one makes it and both read it.
+    // `wx` fails if the file exists: of two processes that start at once, one makes it and both read it.
     const file = openSync(path, 'wx', 0o600)
     try {
       writeFileSync(file, `${JSON.stringify({ keys: [newKey()] }, undefined, 2)}\n`)
     } catch (error) {
-      // On a disk without room: half a file would stop the next start, too.
+      // The disk may be full, and half a file would stop the next start, too.
       rmSync(path)
       throw error
     } finally {
@@ -82,7 +82,7 @@ function refusalOf(key: string): string | undefined {
   return undefined
 }
 
-/** Turns values into names that say nothing about them, each purpose with a key of its own. */
+/** Turns values into names that reveal nothing about them. Each purpose has its own key. */
 export class Pseudonyms {
   readonly #current: Buffer
   readonly #retired: readonly Buffer[]
@@ -92,12 +92,12 @@ export class Pseudonyms {
     this.#retired = retired.map((key) => keyFor(purpose, key))
   }
 
-  /** The same 16 hex digits for the same value, as long as the key is the same. */
+  /** 16 hex digits, the same for the same value and key. */
   of(value: string): string {
     return pseudonym(this.#current, value)
   }
 
-  /** Whether `name` was made of `value`, also under a retired key. */
+  /** Whether `name` was made from `value`, also under a retired key. */
   isOf(name: string, value: string): boolean {
     return [this.#current, ...this.#retired].some((key) => pseudonym(key, value) === name)
   }
