@@ -84,21 +84,21 @@ export type Found<User> = User | Failure | undefined | null | false
  */
 export function userFrom<User>(callback: string, returned: Found<User>): User | Failure | undefined {
   if (returned === undefined || returned === null || returned === false) return undefined
-  const kind = kindOf(returned)
-  if (kind !== 'an object') throw notAUser(callback, kind)
-  if (isFailure(returned) && !reasons.includes(returned.reason))
-    throw notAUser(callback, 'a failure without a known `reason`')
+  if (!isFailure(returned)) requireUser(callback, returned)
+  else if (!reasons.includes(returned.reason)) throw notAUser(callback, 'a failure without a known `reason`')
   return returned
 }
 
-/** @throws {UsageError} `ERR_PASSPORT_USER` if what `giver` gave is not a user */
+/** @throws {UsageError} `ERR_PASSPORT_USER` unless `given` is an object that is not a list, an error, a promise or a failure */
 export function requireUser(giver: string, given: unknown): void {
-  const kind = isFailure(given) ? 'a failure' : kindOf(given)
-  if (kind !== 'an object') throw notAUser(giver, kind)
+  const { then, type } = Object(given) as { then?: unknown; type?: unknown }
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !(given instanceof Error)
+  if (isObject && typeof then !== 'function' && type !== 'failure') return
+  throw notAUser(giver, isObject && type === 'failure' ? 'a failure' : kindOf(given))
 }
 
-function notAUser(callback: string, kind: string): UsageError {
-  return new UsageError('ERR_PASSPORT_USER', `${callback} gave ${kind}, which is not a user`, {
+function notAUser(giver: string, what: string): UsageError {
+  return new UsageError('ERR_PASSPORT_USER', `${giver} gave ${what}, which is not a user`, {
     hint: "Give the user as an object, `undefined` if there is none, or a failure: { type: 'failure', reason: 'locked' }.",
   })
 }

@@ -303,15 +303,15 @@ export class Passport<User, Name extends string = string> {
   #find(exchange: Exchange, session: Session<object>): Awaitable<User | undefined> {
     const { subject, absence = 'not-logged-in' } = session
     if (subject === undefined) return this.#noUser(exchange, absence)
-    const found = settled(this.#users.find(subject))
-    return found instanceof Promise
-      ? found.then((user) => this.#found(exchange, session, user))
-      : this.#found(exchange, session, found)
+    const found = this.#users.find(subject)
+    // A query builder is not a Promise, but has a `then`.
+    if (typeof found !== 'object' || found === null || !('then' in found)) return this.#found(exchange, session, found)
+    return Promise.resolve(found as PromiseLike<User>).then((user) => this.#found(exchange, session, user))
   }
 
   #found(exchange: Exchange, session: Session<object>, found: User | undefined | null | false): User | undefined {
     // A logout or another login may have happened during the lookup.
-    const decided = this.#known(exchange)
+    const decided = exchange.memory.get(this) as Known<User>
     if (decided !== undefined && !(decided instanceof Promise)) return decided.user
     if (found === undefined || found === null || found === false) return this.#ended(exchange, session, 'user-gone')
     requireUser('users.find', found)
