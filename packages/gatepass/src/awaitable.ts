@@ -21,3 +21,14 @@ export function orElse<T>(step: () => Awaitable<T>, otherwise: (error: unknown) 
     return otherwise(error)
   }
 }
+
+/** Makes a look-up that calls share while it runs. Once it has settled, also if it failed, the next call runs it again. */
+export function shared<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => {
+    running ??= work().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+}

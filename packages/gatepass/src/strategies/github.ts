@@ -9,7 +9,7 @@ import type { UserObject } from '../passport/outcome.ts'
 import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { textOf } from '../protocols/oauth2/identity.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
-import { ask } from './oauth2/ask.ts'
+import { ask } from '../protocols/oauth2/token-request.ts'
 import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 import { noIdentity, oauth2Strategy } from './oauth2.ts'
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { authorizationUrl } from './authorization.ts'
-import { codeOf, readCallback } from './callback.ts'
+import { authorizationUrl, codeOf, readCallback } from './authorization.ts'
 import { client } from './client.ts'
 
 const issuer = 'https://accounts.example'

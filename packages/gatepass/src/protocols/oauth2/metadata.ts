@@ -1,12 +1,15 @@
+import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose'
 import type { AuthorizationServer } from 'oauth4webapi'
+import { shared } from '../../awaitable.ts'
 import { ProtocolError } from '../../error.ts'
 import { isLoopback } from './address.ts'
-import type { ProviderAddress } from './client.ts'
-import type { ProviderFetch } from './provider-fetch.ts'
+import type { Client, ProviderAddress } from './client.ts'
+import { objectIn, type ProviderFetch } from './provider-fetch.ts'
 import type { Claims } from './provider-token.ts'
 
-/** How long metadata is used, and how long to wait before the next attempt after a failed fetch. Milliseconds. */
+/** How long metadata and keys are used. Milliseconds. */
 const FRESH = 60 * 60 * 1000
+/** How long to wait after a failed fetch, and before an unknown key causes another one. Milliseconds. */
 const RETRY = 60 * 1000
 
 /**
@@ -17,9 +20,9 @@ export class MetadataSource {
   readonly #address: ProviderAddress
   readonly #fetch: ProviderFetch
   readonly #clock: () => number
+  readonly #renewed = shared(() => this.#renew())
   #known: AuthorizationServer | undefined
   #staleAt = 0
-  #fetching: Promise<AuthorizationServer> | undefined
 
   constructor(address: ProviderAddress, fetch: ProviderFetch, clock: () => number) {
     this.#address = address
@@ -31,12 +34,9 @@ export class MetadataSource {
   }
 
   /** @throws {ProtocolError} `ERR_OIDC_METADATA`, `ERR_OAUTH_UNAVAILABLE`, `ERR_OAUTH_RESPONSE`, `ERR_OAUTH_ADDRESS` */
-  get(): Promise<AuthorizationServer> {
-    if (this.#known !== undefined && this.#clock() < this.#staleAt) return Promise.resolve(this.#known)
-    this.#fetching ??= this.#renew().finally(() => {
-      this.#fetching = undefined
-    })
-    return this.#fetching
+  async get(): Promise<AuthorizationServer> {
+    if (this.#known !== undefined && this.#clock() < this.#staleAt) return this.#known
+    return this.#renewed()
   }
 
   async #renew(): Promise<AuthorizationServer> {
@@ -53,11 +53,9 @@ export class MetadataSource {
   async #discover(): Promise<AuthorizationServer> {
     const { issuer, metadataUrl = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration` } = this.#address
     const response = await this.#fetch(metadataUrl, { headers: { accept: 'application/json' } })
-    const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
-    if (typeof answer !== 'object' || answer === null) {
-      throw unusable(issuer, `answered with ${response.status} and no JSON object as metadata`)
-    }
-    const metadata = tidied(answer as Claims)
+    const answer = await objectIn(response)
+    if (answer === undefined) throw unusable(issuer, `answered with ${response.status} and no JSON object as metadata`)
+    const metadata = tidied(answer)
     // An issuer is compared as text (Discovery §4.3).
     if (metadata.issuer !== issuer) throw unusable(issuer, 'has another `issuer` in its metadata')
     for (const needed of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
@@ -92,4 +90,49 @@ function unusable(issuer: string, what: string): ProtocolError {
     status: 502,
     hint: 'Write the option `issuer` exactly as the provider does, including a slash at the end.',
   })
+}
+
+/** A provider's public keys. They are kept for an hour, and fetched again when a token names an unknown key. */
+export class ProviderKeys {
+  readonly #client: Client
+  #at: string | undefined
+  #keys: RemoteJWKSet | undefined
+
+  constructor(client: Client) {
+    this.#client = client
+  }
+
+  async get(): Promise<RemoteJWKSet> {
+    const { jwks_uri: uri = '' } = await this.#client.metadata()
+    if (this.#keys === undefined || this.#at !== uri) {
+      this.#at = uri
+      this.#keys = createRemoteJWKSet(new URL(uri), {
+        cacheMaxAge: FRESH,
+        cooldownDuration: RETRY,
+        [customFetch]: async (url) =>
+          tidyKeys(await this.#client.fetch(url, { headers: { accept: 'application/json' } })),
+      })
+    }
+    return this.#keys
+  }
+}
+
+/**
+ * Keeps only the members that verify a signature. Otherwise one entry that is null, not a key or of a wrong type would make
+ * the whole set unusable.
+ */
+async function tidyKeys(response: Response): Promise<Response> {
+  const { keys } = (await objectIn(response)) ?? {}
+  const tidy = Array.isArray(keys) ? { keys: keys.filter((key) => typeof key?.kty === 'string').map(tidyKey) } : {}
+  return new Response(JSON.stringify(tidy), { status: response.status })
+}
+
+function tidyKey(key: Claims): Claims {
+  const { kid, key_ops: operations } = key
+  const texts = ['kty', 'crv', 'x', 'y', 'n', 'e', 'use', 'alg'].filter((name) => typeof key[name] === 'string')
+  return {
+    ...Object.fromEntries(texts.map((name) => [name, key[name]])),
+    ...((typeof kid === 'string' || typeof kid === 'number') && { kid: String(kid) }),
+    ...(Array.isArray(operations) && { key_ops: operations }),
+  }
 }

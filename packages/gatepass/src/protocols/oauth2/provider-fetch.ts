@@ -64,6 +64,12 @@ async function bounded(target: URL, response: Response): Promise<Response> {
   return new Response(size === 0 ? null : Buffer.concat(chunks), { status, headers })
 }
 
+/** The JSON object of a successful answer; `undefined` for everything else. */
+export async function objectIn(response: Response): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const answer: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
+  return typeof answer === 'object' && answer !== null ? (answer as Readonly<Record<string, unknown>>) : undefined
+}
+
 function unusable(target: URL, what: string): ProtocolError {
   return new ProtocolError('ERR_OAUTH_RESPONSE', `${target.origin} ${what}`, { status: 502 })
 }

@@ -1,13 +1,15 @@
 import {
   type AuthorizationServer,
   authorizationCodeGrantRequest,
-  ResponseBodyError,
   refreshTokenGrantRequest,
+  userInfoRequest,
   validateAuthResponse,
 } from 'oauth4webapi'
-import { type ErrorCode, GatepassError, ProtocolError } from '../../error.ts'
-import { saidBy } from './callback.ts'
+import { ProtocolError } from '../../error.ts'
+import { saidBy } from './authorization.ts'
 import { type Client, registration, transport } from './client.ts'
+import { webAddress } from './metadata.ts'
+import { objectIn, type ProviderFetch } from './provider-fetch.ts'
 import type { Claims } from './provider-token.ts'
 
 /** The tokens that a provider issued. */
@@ -34,7 +36,8 @@ export async function exchangeCode(
   const server = await client.metadata()
   const known = registration(client)
   // The parameters have been checked. oauth4webapi accepts only parameters that it has validated itself.
-  const parameters = validateAuthResponse(withoutIss(server), known, new URLSearchParams({ code }))
+  const withoutIss = { ...server, authorization_response_iss_parameter_supported: false }
+  const parameters = validateAuthResponse(withoutIss, known, new URLSearchParams({ code }))
   const response = await authorizationCodeGrantRequest(
     server,
     known,
@@ -107,17 +110,45 @@ function unusable(issuer: string, what: string): ProtocolError {
   return new ProtocolError('ERR_OAUTH_TOKEN', `The provider at ${issuer} ${what}`, { status: 502 })
 }
 
-function withoutIss(server: AuthorizationServer): AuthorizationServer {
-  return { ...server, authorization_response_iss_parameter_supported: false }
+/**
+ * Asks the provider for the claims of the user that the access token belongs to (OpenID Connect Core §5.3).
+ *
+ * @param subject the subject of the ID token; an answer about another subject is refused
+ * @throws {ProtocolError} `ERR_OIDC_USERINFO`, and what {@link ProviderFetch} throws
+ */
+export async function userinfo(client: Client, accessToken: string, subject: string): Promise<Claims> {
+  const server = await client.metadata()
+  if (webAddress(server.userinfo_endpoint) === undefined) throw badUserinfo(server.issuer, 'is not at a web address')
+  const response = await userInfoRequest(server, registration(client), accessToken, transport(client))
+  const claims = await objectIn(response)
+  if (claims === undefined) throw badUserinfo(server.issuer, `has status ${response.status} and no JSON object`)
+  const { sub } = claims
+  if (sub !== subject && !(Number.isSafeInteger(sub) && String(sub) === subject)) {
+    throw badUserinfo(
+      server.issuer,
+      `has a \`sub\` that is ${typeof sub === 'string' ? 'another person’s' : 'missing or not a string'}`,
+    )
+  }
+  return claims
 }
 
-/** Returns the provider's answer, or throws an error without the answer, which may contain a token. */
-export async function usable<T>(issuer: string, code: ErrorCode, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    if (error instanceof GatepassError) throw error
-    const said = error instanceof ResponseBodyError && /^[a-z_]{1,64}$/.test(error.error) ? `: ${error.error}` : ''
-    throw new ProtocolError(code, `The provider at ${issuer} gave no usable answer${said}`, { status: 502 })
-  }
+function badUserinfo(issuer: string, what: string): ProtocolError {
+  return new ProtocolError('ERR_OIDC_USERINFO', `The userinfo answer of the provider at ${issuer} ${what}`, {
+    status: 502,
+  })
+}
+
+/**
+ * Fetches JSON from a provider's own address.
+ *
+ * @throws {ProtocolError} `ERR_OAUTH_IDENTITY` if the provider refuses, or the answer is not JSON
+ */
+export async function ask(fetch: ProviderFetch, url: string, accessToken: string): Promise<Claims | readonly Claims[]> {
+  const headers = { accept: 'application/json', authorization: `Bearer ${accessToken}`, 'user-agent': 'gatepass' }
+  const response = await fetch(url, { headers })
+  const answer = await objectIn(response)
+  if (answer !== undefined) return answer as Claims | readonly Claims[]
+  const { origin, pathname } = new URL(url)
+  const what = `answered ${pathname} with ${response.status}${response.ok ? ' and no JSON object' : ''}`
+  throw new ProtocolError('ERR_OAUTH_IDENTITY', `${origin} ${what}, so the user of the access token is unknown`)
 }

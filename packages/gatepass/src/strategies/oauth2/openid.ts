@@ -3,14 +3,19 @@ import type { Exchange } from '../../http/exchange.ts'
 import type { Outcome } from '../../passport/outcome.ts'
 import type { Attempt, EndedLogin } from '../../passport/strategy.ts'
 import { type Client, client as clientOf, type ProviderAddress } from '../../protocols/oauth2/client.ts'
-import { type IdToken, type IdTokenExpectation, verifyIdToken } from '../../protocols/oauth2/id-token.ts'
 import { type Identity, identityOf } from '../../protocols/oauth2/identity.ts'
-import { SeenTokens, verifyLogoutToken } from '../../protocols/oauth2/logout.ts'
-import { webAddress } from '../../protocols/oauth2/metadata.ts'
-import { ProviderKeys } from '../../protocols/oauth2/provider-keys.ts'
-import { type Claims, type CommonExpectation, isTime } from '../../protocols/oauth2/provider-token.ts'
-import { type ProviderTokens, refreshTokens } from '../../protocols/oauth2/token-request.ts'
-import { userinfo } from '../../protocols/oauth2/userinfo.ts'
+import { ProviderKeys, webAddress } from '../../protocols/oauth2/metadata.ts'
+import {
+  type Claims,
+  type CommonExpectation,
+  type IdToken,
+  type IdTokenExpectation,
+  isTime,
+  SeenTokens,
+  verifyIdToken,
+  verifyLogoutToken,
+} from '../../protocols/oauth2/provider-token.ts'
+import { type ProviderTokens, refreshTokens, userinfo } from '../../protocols/oauth2/token-request.ts'
 import { type Begun, CodeFlow, type Identified } from './code-login.ts'
 import type { ProviderLoginOptions, ProviderStrategy } from './options.ts'
 

@@ -1,6 +1,6 @@
 import { GatepassError, ProtocolError } from '../../error.ts'
 import type { Failure } from '../../passport/outcome.ts'
-import { type Callback, saidBy } from '../../protocols/oauth2/callback.ts'
+import { type Callback, saidBy } from '../../protocols/oauth2/authorization.ts'
 
 /** This callback belongs to no pending login (used, expired, or another browser's). An existing login is left alone. */
 export function notBegunHere({ parameters }: Callback): ProtocolError {
