@@ -12,21 +12,18 @@ import {
   userFrom,
 } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
-import type { JwtClaims } from '../protocols/jwt/claims.ts'
-import type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
-import { ownKeySet, type VerificationKeys } from '../protocols/jwt/key-set.ts'
+import { type Jwk, type JwtAlgorithm, ownKeySet, type VerificationKeys } from '../protocols/jwt/jwk.ts'
 import { RemoteKeys, type RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
-import { JwtVerifier, type TokenFault } from '../protocols/jwt/verifier.ts'
+import { type JwtClaims, JwtVerifier, type TokenFault } from '../protocols/jwt/verifier.ts'
 import { providerFetch } from '../protocols/oauth2/provider-fetch.ts'
 import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionRecord } from '../session/store.ts'
 import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
 
-export type { JwtClaims } from '../protocols/jwt/claims.ts'
-export type { Jwk, JwtAlgorithm } from '../protocols/jwt/jwk.ts'
-export type { VerificationKeys } from '../protocols/jwt/key-set.ts'
+export type { Jwk, JwtAlgorithm, VerificationKeys } from '../protocols/jwt/jwk.ts'
 export type { RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
+export type { JwtClaims } from '../protocols/jwt/verifier.ts'
 
 /** The options for tokens that do not depend on where the keys come from. */
 interface CommonOptions<User, Name extends string> {

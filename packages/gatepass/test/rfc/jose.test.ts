@@ -2,10 +2,8 @@ import { GatepassError } from 'gatepass'
 import type { Jwk, JwtAlgorithm } from 'gatepass/strategies/jwt'
 import { describe, expect, test } from 'vitest'
 import { checkSignature, makeSignature, privateKeyOf, publicKeyOf } from '../../src/crypto/signature.ts'
-import { decodeBase64url } from '../../src/protocols/jwt/base64url.ts'
-import { thumbprint } from '../../src/protocols/jwt/jwk.ts'
+import { decodeBase64url, ownKeySet, thumbprint } from '../../src/protocols/jwt/jwk.ts'
 import { verifyCompact } from '../../src/protocols/jwt/jws.ts'
-import { ownKeySet } from '../../src/protocols/jwt/key-set.ts'
 import { readVectors, vectorsNote, vectorsPresent } from './vectors.ts'
 
 const all: readonly JwtAlgorithm[] = ['EdDSA', 'ES256', 'RS256', 'PS256', 'HS256']

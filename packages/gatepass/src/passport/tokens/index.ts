@@ -1,6 +1,5 @@
 export type { Keys } from '../../crypto/keyring.ts'
-export type { Jwk, VerificationKey } from '../../protocols/jwt/jwk.ts'
-export type { VerificationKeys } from '../../protocols/jwt/key-set.ts'
+export type { Jwk, VerificationKey, VerificationKeys } from '../../protocols/jwt/jwk.ts'
 export {
   type AccessGrant,
   type AccessTokenOptions,

@@ -1,10 +1,7 @@
-import type { Awaitable } from '../../awaitable.ts'
-import { andThen } from '../../awaitable.ts'
+import { type Awaitable, andThen } from '../../awaitable.ts'
 import { type CryptoKeyObject, checkSignature, makeSignature, type SignatureAlgorithm } from '../../crypto/signature.ts'
-import { decodeBase64url } from './base64url.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
-import { names, type VerificationKey } from './jwk.ts'
-import type { VerificationKeys } from './key-set.ts'
+import { decodeBase64url, names, type VerificationKey, type VerificationKeys } from './jwk.ts'
 
 /** Longest accepted token, in characters. Longer tokens are refused without being read. */
 const longestToken = 8192

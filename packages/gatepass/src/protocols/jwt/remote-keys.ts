@@ -1,8 +1,14 @@
-import type { Awaitable } from '../../awaitable.ts'
+import { type Awaitable, shared } from '../../awaitable.ts'
 import { StoreError } from '../../error.ts'
 import { parseJsonObject } from './json-object.ts'
-import type { Jwk, JwtAlgorithm, VerificationKey } from './jwk.ts'
-import { foreignKeySet, type KeySet, type VerificationKeys } from './key-set.ts'
+import {
+  foreignKeySet,
+  type Jwk,
+  type JwtAlgorithm,
+  type KeySet,
+  type VerificationKey,
+  type VerificationKeys,
+} from './jwk.ts'
 
 /** Fetches a document over TLS, with limits of time and size, without following redirects. */
 export type FetchDocument = (url: string) => Promise<Response>
@@ -36,7 +42,18 @@ export class RemoteKeys implements VerificationKeys {
   #keys: KeySet | undefined
   #fetchedAt = Number.NEGATIVE_INFINITY
   #askedAt = Number.NEGATIVE_INFINITY
-  #asking: Promise<void> | undefined
+  /** Fetches the keys. Never rejects. */
+  readonly #ask = shared(async () => {
+    const now = this.#options.clock()
+    try {
+      this.#keys = await this.#fetch()
+      this.#fetchedAt = now
+    } catch (error) {
+      this.#options.onEvent?.({ type: 'keys_unavailable', url: this.#options.url, error })
+    } finally {
+      this.#askedAt = now
+    }
+  })
 
   constructor(options: RemoteKeysOptions) {
     this.#options = options
@@ -50,8 +67,8 @@ export class RemoteKeys implements VerificationKeys {
       return key
     }
     const patience = this.#keys === undefined ? IMPATIENCE : PATIENCE
-    if (this.#asking === undefined && now - this.#askedAt < patience) return this.#answer(kid)
-    return this.#ask(now).then(() => this.#answer(kid))
+    if (now - this.#askedAt < patience) return this.#answer(kid)
+    return this.#ask().then(() => this.#answer(kid))
   }
 
   trusts(key: VerificationKey): boolean {
@@ -62,7 +79,7 @@ export class RemoteKeys implements VerificationKeys {
 
   /** Fetches the keys in the background if they are old. Until then the old keys are used. */
   #refresh(now: number): void {
-    if (now - this.#fetchedAt >= FRESH && now - this.#askedAt >= PATIENCE) void this.#ask(now)
+    if (now - this.#fetchedAt >= FRESH && now - this.#askedAt >= PATIENCE) void this.#ask()
   }
 
   #answer(kid: string | undefined): VerificationKey | undefined {
@@ -71,24 +88,6 @@ export class RemoteKeys implements VerificationKeys {
       hint: 'See the event `keys_unavailable` of the strategy. The keys are fetched again every 5 seconds.',
       retryAfter: IMPATIENCE / 1000,
     })
-  }
-
-  /** Fetches the keys. Calls during a fetch share it. Never rejects. */
-  #ask(now: number): Promise<void> {
-    if (this.#asking !== undefined) return this.#asking
-    this.#askedAt = now
-    this.#asking = this.#fetch().then(
-      (keys) => {
-        this.#asking = undefined
-        this.#keys = keys
-        this.#fetchedAt = now
-      },
-      (error: unknown) => {
-        this.#asking = undefined
-        this.#options.onEvent?.({ type: 'keys_unavailable', url: this.#options.url, error })
-      },
-    )
-    return this.#asking
   }
 
   async #fetch(): Promise<KeySet> {
