@@ -7,9 +7,9 @@ import type { SigningKeys } from './signing-keys.ts'
 
 export interface AccessTokenOptions {
   keys: SigningKeys
-  /** Claim `iss`: the address of whoever issues, as verifiers have it. */
+  /** Claim `iss`: the address of the issuer, as verifiers know it. */
   issuer: string
-  /** Claim `aud`: for whom tokens can be made; the first where nothing else is asked for. */
+  /** Claim `aud`: the audiences that tokens can be made for. A grant without an audience gets the first. */
   audience: string | readonly string[]
   /** Claim `client_id` of tokens for the application's own pages and apps. Default: the issuer. */
   clientId?: string
@@ -18,13 +18,13 @@ export interface AccessTokenOptions {
   clock?: () => Timestamp
 }
 
-/** What an access token says. A `Session` that has been saved has the first three. */
+/** The content of an access token. A `Session` that has been saved has the first three members. */
 export interface AccessGrant {
-  /** Whose it is. */
+  /** The user. */
   subject: string
-  /** The session it belongs to, and ends with. */
+  /** The session that the token belongs to and ends with. */
   id?: SessionId | undefined
-  /** When and how its user proved who they are. */
+  /** When and how the user logged in. */
   login?: LoginProof | undefined
   /** One of the configured audiences. */
   audience?: string
@@ -32,7 +32,7 @@ export interface AccessGrant {
   scope?: readonly string[]
 }
 
-/** As RFC 6749 §5.1 has it. */
+/** A new token (RFC 6749 §5.1). */
 export interface IssuedToken {
   readonly token: string
   /** Seconds from now. */
@@ -62,7 +62,12 @@ export class AccessTokens {
     this.#audiences = typeof audience === 'string' ? [audience] : audience
     this.#lifetime = lifetime
     this.#clock = options.clock ?? Date.now
-    if (lifetime > options.keys.longestLifetime) throw outlivingItsKey(lifetime, options.keys.longestLifetime)
+    const longest = options.keys.longestLifetime
+    if (lifetime > longest) {
+      throw new UsageError('ERR_TOKEN_OPTIONS', `Access tokens that live ${lifetime} seconds outlive their key`, {
+        hint: `Its signingKeys() keep a key for tokens of ${longest} seconds: raise \`longestLifetime\` there.`,
+      })
+    }
     if (options.issuer !== '' && this.#audiences.length > 0 && Number.isInteger(lifetime) && lifetime > 0) return
     throw new UsageError(
       'ERR_TOKEN_OPTIONS',
@@ -74,23 +79,17 @@ export class AccessTokens {
   }
 
   /**
-   * A signed token. Never make one from a password, or for a request that carries a token itself: from the cookie's session
-   * (`requireLogin({ cookie: true })`), or from a refresh token.
+   * Makes a signed token. Make it from the cookie's session (`requireLogin({ cookie: true })`) or from a refresh token, never
+   * from a password or for a request that carries a token itself.
    *
    * @throws {UsageError} `ERR_TOKEN_OPTIONS` for an audience that is not configured
-   * @throws {StoreError} if there are no keys yet, and they cannot be read
+   * @throws {StoreError} if the keys have never been read and cannot be read now
    */
   async issue(grant: AccessGrant): Promise<IssuedToken> {
-    const { kid, algorithm, key } = await this.#options.keys.current()
-    const alg = algorithm === 'Ed25519' ? 'EdDSA' : algorithm
-    const token = signCompact({ alg, typ: 'at+jwt', kid }, this.#claims(grant), { algorithm, key })
-    return { token, expiresIn: this.#lifetime }
-  }
-
-  #claims(grant: AccessGrant): Readonly<Record<string, unknown>> {
-    const { issuer, clientId } = this.#options
+    const { keys, issuer, clientId } = this.#options
+    const { kid, algorithm, key } = await keys.current()
     const now = Math.floor(this.#clock() / 1000)
-    return {
+    const claims = {
       iss: issuer,
       sub: subjectText('accessTokens().issue()', grant.subject),
       aud: this.#audience(grant.audience),
@@ -102,25 +101,22 @@ export class AccessTokens {
       ...(grant.scope !== undefined && { scope: grant.scope.join(' ') }),
       ...(grant.login !== undefined && { auth_time: Math.floor(grant.login.at / 1000), amr: grant.login.amr }),
     }
+    const alg = algorithm === 'Ed25519' ? 'EdDSA' : algorithm
+    const token = signCompact({ alg, typ: 'at+jwt', kid }, claims, { algorithm, key })
+    return { token, expiresIn: this.#lifetime }
   }
 
   #audience(wanted: string | undefined): string {
     const audience = wanted ?? this.#audiences[0]
     if (audience !== undefined && this.#audiences.includes(audience)) return audience
-    throw new UsageError('ERR_TOKEN_OPTIONS', 'An access token was asked for an audience that is not configured', {
-      hint: 'Check what a client asks for against the list in `audience`, and refuse the rest with 400.',
+    throw new UsageError('ERR_TOKEN_OPTIONS', 'An access token was requested for an audience that is not configured', {
+      hint: 'Check the audience that a client asks for against the list in `audience`, and refuse others with 400.',
     })
   }
 }
 
-function outlivingItsKey(lifetime: number, longest: number): UsageError {
-  return new UsageError('ERR_TOKEN_OPTIONS', `Access tokens that live ${lifetime} seconds outlive their key`, {
-    hint: `Its signingKeys() keep a key for tokens of ${longest} seconds: raise \`longestLifetime\` there.`,
-  })
-}
-
 /**
- * Issues access tokens that live ten minutes and say `at+jwt`.
+ * Makes the issuer of access tokens: `typ` is `at+jwt`, and they are valid for ten minutes.
  *
  * @throws {UsageError} `ERR_TOKEN_OPTIONS`
  */

@@ -11,17 +11,17 @@ import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts
 import { checkUsers, hasCurrentStamp, type Users } from '../users.ts'
 
 export interface RefreshTokenOptions<User = unknown> {
-  /** Where families of refresh tokens are kept, among the sessions: they are listed and ended with them. */
+  /** Where families of refresh tokens are stored, among the sessions: they are listed and ended with them. */
   sessions: SessionManager<object>
-  /** What `gatepass()` was given: a family ends when its user is gone, or has another stamp than at the login. */
+  /** The `users` of `gatepass()`: a family ends when its user is gone, or has another stamp than at the login. */
   users: Users<User>
-  /** For the successors of tokens, at least 32 characters each: the first makes them, all are tried in the grace period. */
+  /** Keys of at least 32 characters that make the next token: the first makes it, all are tried in the grace period. */
   keys: Keys
   clock?: () => Timestamp
   onEvent?: (event: RefreshEvent) => void
 }
 
-/** Somebody presented a refresh token that had been used: it, or its successor, is in the wrong hands. The family has ended. */
+/** A refresh token was used twice: it or the next one was stolen. The family has ended. */
 export interface RefreshEvent {
   readonly type: 'refresh_reused'
   readonly session: SessionId
@@ -36,20 +36,20 @@ const refreshTokenOptions: OptionKinds<RefreshTokenOptions> = {
   onEvent: 'function',
 }
 
-/** For whom a family of refresh tokens begins. */
+/** The user and client of a new family of refresh tokens. */
 export interface RefreshGrant {
   subject: string
-  /** When and how they proved who they are: that of the session it is made from. Needed where `users` has a `stamp`. */
+  /** When and how the user logged in: the `login` of the session. Needed if `users` has a `stamp`. */
   login?: LoginProof | undefined
-  /** The client that may use it. Default: none in particular. */
+  /** The client that may use the family. Default: clients that name no id. */
   clientId?: string
   scope?: readonly string[]
 }
 
-/** A refresh token, and what an access token beside it says: hand this to `AccessTokens.issue`. */
+/** A refresh token, and what an access token for it needs: hand this to `AccessTokens.issue`. */
 export interface Refreshed {
   readonly type: 'refreshed'
-  /** To be kept in place of the one that was presented. */
+  /** Keep it in place of the presented token. */
   readonly token: string
   readonly id: SessionId
   readonly subject: string
@@ -60,38 +60,41 @@ export interface Refreshed {
   readonly expiresAt: Timestamp
 }
 
-/** `ended`: there is no such token any more, or never was, or its user is gone or has other credentials by now. `reused`: it was used before. `client`: it is another one's. */
+/**
+ * `ended`: the token is unknown or its family has ended, or the user is gone or has other credentials. `reused`: it was used
+ * before. `client`: it belongs to another client.
+ */
 export interface RefreshRefusal {
   readonly type: 'refused'
   readonly reason: 'ended' | 'reused' | 'client'
 }
 
-/** What a family knows of its tokens. */
+/** The state of a family. */
 interface Family {
-  /** SHA-256 of the token that counts. */
+  /** SHA-256 of the token that is valid. */
   readonly current: string
-  /** SHA-256 of the one before. */
+  /** SHA-256 of the token before. */
   readonly previous?: string
-  /** With the one before and the server's key it makes the current one. */
+  /** The previous token, this nonce and the server's key make the current token. */
   readonly nonce: string
   readonly rotatedAt: Timestamp
-  /** What the current one was given to. */
+  /** The kind of device that got the current token. */
   readonly device: string
   readonly clientId?: string
   readonly scope?: readonly string[]
 }
 
-/** Under which name a record keeps its {@link Family}. */
+/** The name of a {@link Family} among the notes of a record. */
 const NOTES = 'refresh'
-/** For how long the token before the current one gives the current one, in milliseconds: two tabs may ask at once. */
+/** How long the previous token still returns the current one, in milliseconds: two tabs may ask at once. */
 const GRACE = 10_000
 const MAX_ATTEMPTS = 9
 const SHAPE = /^([\w-]{43})\.([\w-]{43})$/
 
 /**
- * Refresh tokens (RFC 6749 §6, RFC 9700 §4.14): opaque, replaced with every use, ended with all their successors when one is
- * used twice. A token has two parts. The first names the family, which is a session in the store; the second is the
- * generation. Whoever does not know the first can neither use nor end anything.
+ * Refresh tokens (RFC 6749 §6, RFC 9700 §4.14): opaque, and replaced with every use. If one is used twice, the whole family
+ * ends. A token has two parts. The first names the family, which is a session in the store; the second is the generation.
+ * Without the first part an attacker can neither use nor end a family.
  */
 export class RefreshTokens {
   readonly #sessions: SessionManager<object>
@@ -117,7 +120,13 @@ export class RefreshTokens {
    * @throws {ProtocolError} `ERR_TOKEN_SCOPE` (403) in a request that carries a token itself
    */
   async begin(exchange: Exchange, grant: RefreshGrant): Promise<Refreshed> {
-    if (hooksOf(this.#sessions).adopted(exchange)) throw fromToken()
+    // A stolen access token is valid for ten minutes. It must not bring a token that is valid for a month.
+    if (hooksOf(this.#sessions).adopted(exchange)) {
+      throw new ProtocolError('ERR_TOKEN_SCOPE', 'A request with a token cannot begin a family of refresh tokens', {
+        status: 403,
+        hint: 'Send the request with the session cookie and without Authorization.',
+      })
+    }
     const [secret, generation] = [randomToken(), randomToken()]
     const now = this.#clock()
     const family: Family = {
@@ -128,7 +137,7 @@ export class RefreshTokens {
       ...(grant.clientId !== undefined && { clientId: grant.clientId }),
       ...(grant.scope !== undefined && { scope: grant.scope }),
     }
-    // Without a login it is unknown when it was proved: too long ago for every `maxAge`.
+    // Without a login its time is unknown: too long ago for every `maxAge`.
     const login = { ...(grant.login ?? { at: 0, amr: [] }), remembered: true }
     const start = {
       id: familyId(secret),
@@ -140,11 +149,11 @@ export class RefreshTokens {
   }
 
   /**
-   * The next token. Of several requests with the same one, all get the same next one, within ten seconds and from the same
-   * kind of device; whatever comes later or from elsewhere ends the family. So does a changed password, and an account that
-   * is gone.
+   * Exchanges a token for the next one. Requests with the same token all get the same next token, within ten seconds and from
+   * the same kind of device. A later use, or one from another device, ends the family. So does a changed password, and an
+   * account that is gone.
    *
-   * @throws {StoreError} and whatever `users.find` throws: then nothing has changed
+   * @throws {StoreError} and what `users.find` throws: then nothing has changed
    */
   async refresh(
     exchange: Exchange,
@@ -158,9 +167,23 @@ export class RefreshTokens {
       const family = record && familyOf(record)
       if (record === undefined || family === undefined) return ENDED
       if (family.clientId !== options.clientId) return { type: 'refused', reason: 'client' }
-      if (!(await this.#stands(record))) return this.#end(record)
-      const answer = await this.#use(exchange, { record, family, secret, generation })
-      if (answer !== undefined) return answer
+      if (!(await this.#stands(record))) {
+        await this.#sessions.revoke(record.id)
+        return ENDED
+      }
+      const presented = { record, family, secret, generation }
+      const hash = sha256Hex(generation)
+      if (equal(hash, family.current)) {
+        const next = await this.#rotate(exchange, presented)
+        if (next !== undefined) return next
+        // Another request changed the record meanwhile.
+        continue
+      }
+      const successor = this.#successor(exchange, presented, hash)
+      if (successor !== undefined) return refreshed(record, family, successor)
+      await this.#sessions.revoke(record.id)
+      this.#onEvent?.({ type: 'refresh_reused', session: record.id, subject: record.subject ?? '' })
+      return { type: 'refused', reason: 'reused' }
     }
     throw new StoreError(
       'ERR_SESSION_CONFLICT',
@@ -177,25 +200,11 @@ export class RefreshTokens {
     if (secret !== undefined) await this.#sessions.revoke(familyId(secret))
   }
 
-  /** Whether its user is still there, with the credentials of the login. */
+  /** Whether the user still exists, with the credentials of the login. */
   async #stands({ subject, about }: SessionRecord): Promise<boolean> {
     const user = await this.#users.find(subject ?? '')
     if (user === undefined || user === null || user === false) return false
     return hasCurrentStamp(this.#users, user, readAbout(about).login)
-  }
-
-  async #end({ id }: SessionRecord): Promise<RefreshRefusal> {
-    await this.#sessions.revoke(id)
-    return ENDED
-  }
-
-  /** `undefined`: somebody changed the record meanwhile, look again. */
-  async #use(exchange: Exchange, presented: Presented): Promise<Refreshed | RefreshRefusal | undefined> {
-    const { family, generation } = presented
-    const hash = sha256Hex(generation)
-    if (equal(hash, family.current)) return this.#rotate(exchange, presented)
-    const successor = this.#successor(exchange, presented, hash)
-    return successor === undefined ? this.#endFor(presented) : refreshed(presented.record, family, successor)
   }
 
   async #rotate(exchange: Exchange, presented: Presented): Promise<Refreshed | undefined> {
@@ -214,7 +223,7 @@ export class RefreshTokens {
     return renewed && refreshed(renewed, next, `${secret}.${child}`)
   }
 
-  /** The current token once more, for a request that came with the one before, just now and from the same device. */
+  /** The current token again, for a request with the previous token that comes soon after and from the same kind of device. */
   #successor(exchange: Exchange, { family, secret, generation }: Presented, hash: string): string | undefined {
     if (family.previous === undefined || !equal(hash, family.previous)) return undefined
     if (this.#clock() - family.rotatedAt > GRACE) return undefined
@@ -223,12 +232,6 @@ export class RefreshTokens {
     const children = this.#rings.map((ring) => childOf(ring, generation, family.nonce))
     const child = children.find((candidate) => equal(sha256Hex(candidate), family.current))
     return child === undefined ? undefined : `${secret}.${child}`
-  }
-
-  async #endFor({ record }: Presented): Promise<RefreshRefusal> {
-    await this.#sessions.revoke(record.id)
-    this.#onEvent?.({ type: 'refresh_reused', session: record.id, subject: record.subject ?? '' })
-    return { type: 'refused', reason: 'reused' }
   }
 }
 
@@ -239,18 +242,10 @@ interface Presented {
   readonly generation: string
 }
 
-/** A stolen access token ends after ten minutes, and that must not be how to get one that lives for a month. */
-function fromToken(): ProtocolError {
-  return new ProtocolError('ERR_TOKEN_SCOPE', 'A token is not good for beginning a family of refresh tokens', {
-    status: 403,
-    hint: 'Send the request with the session cookie and without Authorization.',
-  })
-}
-
 const ENDED: RefreshRefusal = { type: 'refused', reason: 'ended' }
 
 /**
- * Opaque tokens that are exchanged for access tokens, and replaced each time.
+ * Makes refresh tokens: opaque tokens that are exchanged for access tokens, and replaced each time.
  *
  * @throws {UsageError} `ERR_COOKIE_KEYS`
  */
@@ -258,17 +253,17 @@ export function refreshTokens<User>(options: RefreshTokenOptions<User>): Refresh
   return new RefreshTokens(options)
 }
 
-/** Other than that of a session cookie with the same secret, so that neither can stand in for the other. */
+/** Differs from the id of a session cookie with the same secret, so that neither can be used as the other. */
 function familyId(secret: string): SessionId {
   return sha256Hex(`gatepass:refresh-family:${secret}`) as SessionId
 }
 
-/** The next generation: computed, so that it need not be stored for those who ask for it twice. */
+/** The next generation. It is computed, so that it need not be stored for requests that ask twice. */
 function childOf(ring: Keyring | undefined, generation: string, nonce: string): string {
   return ring === undefined ? '' : ring.sign(`${generation}.${nonce}`)
 }
 
-/** `undefined`: a session of another kind. */
+/** `undefined` for a session of another kind. */
 function familyOf(record: SessionRecord): Family | undefined {
   return readAbout(record.about)[NOTES] as Family | undefined
 }
