@@ -99,7 +99,7 @@ export class Passport<User, Name extends string = string> {
   readonly #users: Users<User>
   readonly #strategies: ReadonlyMap<string, Strategy<User>>
   /** The paths to which a page of another site may post. */
-  readonly #foreignPosts: ReadonlySet<string | undefined>
+  readonly #foreignPosts: ReadonlySet<string>
   readonly #sessions: SessionManager<object> | undefined
   readonly #carry: readonly string[]
   readonly #clock: () => Timestamp
@@ -110,7 +110,7 @@ export class Passport<User, Name extends string = string> {
     checkUsers(options.users)
     this.#users = options.users
     this.#strategies = strategiesByName(options.strategies)
-    this.#foreignPosts = new Set(options.strategies.map(({ foreignPost }) => foreignPost))
+    this.#foreignPosts = new Set(options.strategies.flatMap(({ foreignPost }) => foreignPost ?? []))
     this.#sessions = options.sessions
     this.#carry = options.carry ?? []
     this.#clock = options.clock ?? Date.now
@@ -432,6 +432,7 @@ export class Passport<User, Name extends string = string> {
    * named. Such strategies only send the browser on.
    */
   takesForeignPost(exchange: Exchange, names?: Name | readonly Name[]): boolean {
+    if (this.#foreignPosts.size === 0) return false
     const path = pathOf(exchange)
     if (!this.#foreignPosts.has(path)) return false
     return names === undefined || this.#named(names).every(({ foreignPost }) => foreignPost === path)

@@ -1,5 +1,5 @@
 import { StoreError } from '../error.ts'
-import type { ClientSummary } from './client.ts'
+import type { Exchange } from '../http/exchange.ts'
 import type { SessionId, SessionRecord, Timestamp } from './store.ts'
 
 /** How a login was proved, and when. */
@@ -43,6 +43,22 @@ export function readAbout(text: string): About {
   })
 }
 
+/** Timeouts in milliseconds. */
+export interface Timeouts {
+  readonly idle: number
+  readonly absolute: number
+}
+
+/** When a session times out, with the timeouts of its login. */
+export function expiryOf(
+  { remembered, standard }: Readonly<Record<'remembered' | 'standard', Timeouts>>,
+  { createdAt, seenAt }: Pick<SessionRecord, 'createdAt' | 'seenAt'>,
+  login: LoginProof | undefined,
+): Timestamp {
+  const { idle, absolute } = login?.remembered === true ? remembered : standard
+  return Math.min(seenAt + idle, createdAt + absolute)
+}
+
 /** How long a marker tells a session that was moved or logged out from one that never existed. Milliseconds. */
 const MARKER_LIFETIME = 60_000
 
@@ -76,3 +92,66 @@ export const NOTE: string = aboutText({ client: { device: 'none' } })
 export function isNoSession({ about }: SessionRecord): boolean {
   return about === NOTE || about.startsWith('{"ended":')
 }
+
+/** The device and address that a session began on, for the user's device list. */
+export interface ClientSummary {
+  /** `Firefox on Linux`, `Safari on iPhone`, `curl`, `unknown device`. */
+  readonly device: string
+  readonly address?: string | undefined
+}
+
+export function clientOf(exchange: Exchange): ClientSummary {
+  return { device: deviceOf(exchange.header('user-agent')), address: exchange.remoteAddress }
+}
+
+/** Guesses browser and system from a User-Agent field. Show the result to people; do not base decisions on it. */
+export function deviceOf(userAgent: string | undefined): string {
+  const text = (userAgent ?? '').slice(0, 512)
+  const [, program] = PROGRAMS.find(([part]) => text.includes(part)) ?? []
+  const [, system] = SYSTEMS.find(([part]) => text.includes(part)) ?? []
+  if (system === undefined) return program ?? 'unknown device'
+  return `${program ?? 'unknown browser'} on ${system}`
+}
+
+type Names = readonly (readonly [part: string, name: string])[]
+
+// The first match counts: almost every browser also claims to be the browsers below it.
+const PROGRAMS: Names = [
+  ['Edg/', 'Edge'],
+  ['EdgA/', 'Edge'],
+  ['EdgiOS/', 'Edge'],
+  ['OPR/', 'Opera'],
+  ['OPT/', 'Opera'],
+  ['SamsungBrowser/', 'Samsung Internet'],
+  ['Vivaldi/', 'Vivaldi'],
+  ['YaBrowser/', 'Yandex Browser'],
+  ['DuckDuckGo/', 'DuckDuckGo'],
+  ['FxiOS/', 'Firefox'],
+  ['Firefox/', 'Firefox'],
+  ['CriOS/', 'Chrome'],
+  ['HeadlessChrome/', 'headless Chrome'],
+  ['Chromium/', 'Chromium'],
+  ['Chrome/', 'Chrome'],
+  ['Safari/', 'Safari'],
+  ['curl/', 'curl'],
+  ['Wget/', 'Wget'],
+  ['HTTPie/', 'HTTPie'],
+  ['PostmanRuntime/', 'Postman'],
+  ['okhttp/', 'OkHttp'],
+  ['python-requests/', 'Python'],
+  ['Python-urllib/', 'Python'],
+  ['Go-http-client/', 'Go'],
+  ['Java/', 'Java'],
+  ['undici', 'Node.js'],
+  ['node', 'Node.js'],
+]
+
+const SYSTEMS: Names = [
+  ['iPhone', 'iPhone'],
+  ['iPad', 'iPad'],
+  ['Android', 'Android'],
+  ['Windows', 'Windows'],
+  ['CrOS', 'ChromeOS'],
+  ['Macintosh', 'macOS'],
+  ['Linux', 'Linux'],
+]

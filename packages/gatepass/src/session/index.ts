@@ -1,6 +1,6 @@
 export type { Awaitable } from '../awaitable.ts'
 export type { Register, SessionData } from '../register.ts'
-export type { ClientSummary } from './client.ts'
+export type { ClientSummary } from './about.ts'
 export { addFlash, type FlashMessage, takeFlash } from './flash.ts'
 export {
   type SessionEvent,

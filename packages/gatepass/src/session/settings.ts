@@ -3,11 +3,11 @@ import type { Keys } from '../crypto/keyring.ts'
 import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { clockOf, seconds, TEN_YEARS, wholeNumber } from '../number-options.ts'
-import type { LoginProof } from './about.ts'
+import type { Timeouts } from './about.ts'
 import { type OnSessionEvent, report, type SessionEvent } from './event.ts'
 import { GuardedIndex, GuardedStore } from './guarded-store.ts'
 
-import { hasSubjectIndex, type SessionRecord, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
+import { hasSubjectIndex, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
 import { SessionCookie, SessionTokens } from './token.ts'
 
 /** When a session ends without a logout. Seconds, ten years at most. */
@@ -70,12 +70,6 @@ const sessionOptions: OptionKinds<SessionOptions> = {
   onEvent: 'function',
 }
 
-/** Timeouts in milliseconds. */
-export interface Timeouts {
-  readonly idle: number
-  readonly absolute: number
-}
-
 /** The checked options, with all defaults filled in. Durations are in milliseconds. */
 export interface Settings {
   readonly store: SessionStore
@@ -126,16 +120,6 @@ export function sessionSettings(options: SessionOptions): Settings {
     clock: clockOf(options.clock, 'ERR_SESSION_OPTIONS'),
     onEvent: onEvent && ((event, exchange) => report(onEvent, event, exchange)),
   }
-}
-
-/** When a session that began at `createdAt` and was last seen at `seenAt` times out, with its login's timeouts. */
-export function expiryOf(
-  { remembered, standard }: Settings,
-  { createdAt, seenAt }: Pick<SessionRecord, 'createdAt' | 'seenAt'>,
-  login: LoginProof | undefined,
-): Timestamp {
-  const { idle, absolute } = login?.remembered === true ? remembered : standard
-  return Math.min(seenAt + idle, createdAt + absolute)
 }
 
 export function noIndex(what: string): UsageError {
