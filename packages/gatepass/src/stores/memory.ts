@@ -6,20 +6,19 @@ import { sessionCount, sessionLimit, storeClock } from './options.ts'
 
 /** Milliseconds between two rounds of sweeping. */
 const SWEEP_PAUSE = 30_000
-/** What a slice of sweeping may cost, in sessions looked at: about a millisecond. */
+/** How many sessions a slice of sweeping checks: about a millisecond of work. */
 const SWEEP_SLICE = 5000
-/** Removing a session costs about as much as looking at ten. */
+/** Removing a session costs about as much as checking ten. */
 const REMOVAL = 10
-/** What looking for an expired session may cost an `insert` into a full store. */
+/** How many sessions an `insert` into a full store checks. */
 const FULL_SLICE = 100
 
 export interface MemoryStoreOptions {
   /** Default `Date.now`. */
   clock?: () => Timestamp
   /**
-   * How many sessions are kept; default 1,000,000. When there are as many, a new one takes the place of the anonymous
-   * session that expires about first, or else of a note or a marker of Gatepass; when only logins are left, `insert` throws
-   * `ERR_STORE_FULL`.
+   * How many sessions are kept at most. Default 1,000,000. In a full store a new session takes the place of the anonymous session
+   * that expires about first, or else of a note or a marker of Gatepass. If all are logins, `insert` throws `ERR_STORE_FULL`.
    */
   maxSessions?: number
 }
@@ -35,18 +34,18 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
 
 const memoryOptions: OptionKinds<MemoryStoreOptions> = { clock: 'function', maxSessions: 'number' }
 
-/** Sessions in the memory of this process, bounded in number; every method answers at once. */
+/** Sessions in the memory of this process, limited in number. Every method is synchronous. */
 export class MemoryStore implements SessionStore, SubjectIndex {
   readonly synchronous = true
   readonly #clock: () => Timestamp
   readonly #maxSessions: number
-  /** Sessions without a subject, those with one, and what is no session, each about in the order in which they expire. */
+  /** Each kind lies in a map of its own, about in the order of expiry. In this order they give way in a full store. */
   readonly #anonymous = new ShardedMap<SessionId, Packed>()
-  readonly #logins = new ShardedMap<SessionId, Packed>()
   readonly #notes = new ShardedMap<SessionId, Packed>()
-  /** Most subjects have one session: it is kept as it is, since a Set takes 150 bytes. */
-  readonly #subjects = new ShardedMap<string, SessionId | Set<SessionId>>()
-  /** The sessions that this round of sweeping has not looked at yet. */
+  readonly #logins = new ShardedMap<SessionId, Packed>()
+  /** The ids of a subject. Most subjects have one session, and a Set for it would take 150 bytes more. */
+  readonly #bySubject = new ShardedMap<string, SessionId | Set<SessionId>>()
+  /** The sessions that this round of sweeping has not checked yet. */
   #round: Iterator<[SessionId, Packed]> | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -57,9 +56,9 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     this.#maxSessions = sessionCount(options.maxSessions ?? 1_000_000)
   }
 
-  /** Sessions in memory, with those that have expired and are not swept yet. */
+  /** The number of sessions in memory. It includes expired ones that are not swept yet. */
   get size(): number {
-    return this.#anonymous.size + this.#logins.size + this.#notes.size
+    return this.#anonymous.size + this.#notes.size + this.#logins.size
   }
 
   load(id: SessionId): SessionRecord | undefined {
@@ -103,7 +102,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   }
 
   listBySubject(subject: string): SessionRecord[] {
-    const ids = this.#subjects.get(subject) ?? []
+    const ids = this.#bySubject.get(subject) ?? []
     const records = (typeof ids === 'string' ? [ids] : [...ids]).flatMap((id) => this.load(id) ?? [])
     return records.sort((a, b) => b.createdAt - a.createdAt)
   }
@@ -120,7 +119,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     const others = subject === null ? [] : this.listBySubject(subject).filter((other) => other.handle !== handle)
     const kept = [...new Set(others.map((other) => other.handle))].slice(0, sessionLimit(limit) - 1)
     const surplus = others.filter((other) => !kept.includes(other.handle))
-    // Where something is removed there is room; where nothing is, a full store throws before anything has changed.
+    // A removal makes room. Without one, a full store throws before anything has changed.
     if (surplus.length === 0) this.#makeRoom()
     for (const other of surplus) this.#remove(other)
     this.#add(record)
@@ -128,16 +127,16 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Frees the memory of some expired sessions. It runs by itself as long as there are sessions and the store is not
-   * closed; what it has not reached yet is absent all the same.
+   * Frees the memory of some expired sessions. It runs automatically while there are sessions, until the store is closed.
+   * Expired sessions count as absent before, too.
    *
-   * @returns whether this round has more to look at
+   * @returns whether this round has more to check
    */
   sweep(): boolean {
     return this.#sweepSlice(SWEEP_SLICE)
   }
 
-  /** Stops sweeping. What is stored can still be read and written. */
+  /** Stops sweeping. The store can still be read and written. */
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
@@ -147,7 +146,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     if (this.load(id) !== undefined) throw duplicate()
   }
 
-  /** A login is never removed for a new session. Without a note, what counts once could count twice: notes go last. */
+  /** Never removes a login for a new session. Notes go last: without a note, a value that counts once could count twice. */
   #makeRoom(): void {
     if (this.size < this.#maxSessions) return
     this.#sweepSlice(FULL_SLICE)
@@ -163,32 +162,29 @@ export class MemoryStore implements SessionStore, SubjectIndex {
     })
   }
 
+  #recordsLike(record: SessionRecord): ShardedMap<SessionId, Packed> {
+    if (record.subject !== null) return this.#logins
+    return isNoSession(record) ? this.#notes : this.#anonymous
+  }
+
   #add(record: SessionRecord): void {
     const { id, subject } = record
-    if (subject === null) this.#withoutSubject(record).set(id, pack(record))
-    else {
-      this.#logins.set(id, pack(record))
-      const ids = this.#subjects.get(subject)
+    this.#recordsLike(record).set(id, pack(record))
+    if (subject !== null) {
+      const ids = this.#bySubject.get(subject)
       if (typeof ids === 'object') ids.add(id)
-      else this.#subjects.set(subject, ids === undefined ? id : new Set([ids, id]))
+      else this.#bySubject.set(subject, ids === undefined ? id : new Set([ids, id]))
     }
     if (!this.#closed) this.#timer ??= this.#sweepIn(SWEEP_PAUSE)
   }
 
-  #withoutSubject(record: SessionRecord): ShardedMap<SessionId, Packed> {
-    return isNoSession(record) ? this.#notes : this.#anonymous
-  }
-
   #remove(record: SessionRecord): void {
     const { id, subject } = record
-    if (subject === null) {
-      this.#withoutSubject(record).delete(id)
-      return
-    }
-    this.#logins.delete(id)
-    const ids = this.#subjects.get(subject)
+    this.#recordsLike(record).delete(id)
+    if (subject === null) return
+    const ids = this.#bySubject.get(subject)
     if (typeof ids === 'object' && ids.size > 1) ids.delete(id)
-    else this.#subjects.delete(subject)
+    else this.#bySubject.delete(subject)
   }
 
   #sweepSlice(most: number): boolean {
@@ -209,9 +205,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   }
 
   *#all(): Generator<[SessionId, Packed], undefined> {
-    yield* this.#anonymous.entries()
-    yield* this.#logins.entries()
-    yield* this.#notes.entries()
+    for (const records of [this.#anonymous, this.#notes, this.#logins]) yield* records.entries()
   }
 
   /** One slice per turn of the event loop, so that requests get their turn in between. */
@@ -229,14 +223,14 @@ function whyNot(stored: SessionRecord | undefined): WriteResult {
 }
 
 /**
- * A record without its id as one text: as an object, with its boxed numbers, it would take 150 bytes more. The first line is
- * JSON that begins with the expiry, then come `about` and `data` as they are.
+ * A record without its id as one text: an object, with its boxed numbers, would take 150 bytes more (bench row "a session of a
+ * million, in all"). The first line is JSON that begins with the expiry. `about` and `data` follow unchanged.
  */
 type Packed = string
 
 function pack({ handle, version, subject, data, about, createdAt, seenAt, expiresAt }: SessionRecord): Packed {
   const head = JSON.stringify([expiresAt, seenAt, createdAt, version, handle, subject, about.length])
-  // `join` copies; texts put together with `+` would be kept as they are, beside the text they make.
+  // `join` copies. A text made with `+` would keep its parts in memory as well.
   return [head, '\n', about, data].join('')
 }
 
@@ -252,15 +246,15 @@ function expiryOf(packed: Packed): Timestamp {
   return Number.parseFloat(packed.slice(1, 25))
 }
 
-const SHARDS = 64
-
-/** A Map in parts: one Map of a million keys stops the process for 40 ms when it grows, a part for less than 1 ms. */
+/**
+ * A Map in 64 parts. One Map of a million keys stops the process for 40 ms when it grows (bench row "longest call while growing
+ * to a million"), a part for less than 1 ms.
+ */
 class ShardedMap<Key extends string, Value> {
-  readonly #maps: readonly Map<Key, Value>[] = Array.from({ length: SHARDS }, () => new Map())
-  #size = 0
+  readonly #maps: readonly Map<Key, Value>[] = Array.from({ length: 64 }, () => new Map())
 
   get size(): number {
-    return this.#size
+    return this.#maps.reduce((sum, map) => sum + map.size, 0)
   }
 
   get(key: Key): Value | undefined {
@@ -268,32 +262,27 @@ class ShardedMap<Key extends string, Value> {
   }
 
   set(key: Key, value: Value): void {
-    const map = this.#mapOf(key)
-    this.#size -= map.size
-    map.set(key, value)
-    this.#size += map.size
+    this.#mapOf(key).set(key, value)
   }
 
   delete(key: Key): void {
-    if (this.#mapOf(key).delete(key)) this.#size--
+    this.#mapOf(key).delete(key)
   }
 
   *entries(): Generator<[Key, Value], undefined> {
     for (const map of this.#maps) yield* map
   }
 
-  /** The first of each part, in the order in which they were set. */
+  /** The first entry of each part, in the order in which they were set. */
   firsts(): [Key, Value][] {
-    return this.#maps.flatMap((map) => {
-      for (const entry of map) return [entry]
-      return []
-    })
+    return this.#maps.map((map) => map.entries().next().value).filter((entry) => entry !== undefined)
   }
 
-  /** By the last characters: ids are hashes, and subjects mostly differ at their ends. A bad spread costs time to grow only. */
+  /** By the last characters: ids are hashes, and subjects mostly differ at their ends. */
   #mapOf(key: Key): Map<Key, Value> {
     const end = key.length - 1
-    const part = (key.charCodeAt(end) * 31 + key.charCodeAt(end - 1) * 5) % SHARDS
+    const part = (key.charCodeAt(end) * 31 + key.charCodeAt(end - 1) * 5) % this.#maps.length
+    // An empty key has no last character, and a short one no second last.
     return this.#maps[part || 0] as Map<Key, Value>
   }
 }
