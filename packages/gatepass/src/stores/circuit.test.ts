@@ -12,7 +12,7 @@ describe('an engine that has gone silent', () => {
   afterEach(() => void vi.useRealTimers())
 
   test('is asked by nobody after one question without an answer, and Retry-After says until when', () => {
-    const circuit = new Circuit('Redis at db:6379', 2000)
+    const circuit = new Circuit('Redis at db:6379', 2)
     expect(circuit.silent(circuit.admit())).toBe(true)
     expect(() => circuit.admit()).toThrow(refused)
     expect(() => circuit.admit()).toThrow(expect.objectContaining({ retryAfter: 2 }))
@@ -21,7 +21,7 @@ describe('an engine that has gone silent', () => {
   })
 
   test('is asked one question after each pause, and any answer to it admits all others', () => {
-    const circuit = new Circuit('Redis at db:6379', 2000)
+    const circuit = new Circuit('Redis at db:6379', 2)
     circuit.silent(circuit.admit())
     for (let round = 0; round < 3; round++) {
       vi.advanceTimersByTime(2000)
@@ -36,7 +36,7 @@ describe('an engine that has gone silent', () => {
   })
 
   test('is not silent as long as it answers others', () => {
-    const circuit = new Circuit('Redis at db:6379', 2000)
+    const circuit = new Circuit('Redis at db:6379', 2)
     const slow = circuit.admit()
     circuit.admit()
     circuit.answered()

@@ -11,10 +11,10 @@ export class Circuit {
   /** When the next request may be sent; undefined while the circuit is closed. */
   #next: number | undefined
 
-  /** @param pause milliseconds */
+  /** @param pause seconds */
   constructor(engine: string, pause: number) {
     this.#engine = engine
-    this.#pause = pause
+    this.#pause = pause * 1000
   }
 
   /**

@@ -274,8 +274,8 @@ function ownClient(url: string, timeout: number): OwnClient {
       url,
       disableOfflineQueue: true,
       // A connection that is dead and does not say so is found out: a PING goes unanswered, and then nothing is sent.
-      pingInterval: timeout,
-      socket: { connectTimeout: timeout, socketTimeout: 3 * timeout },
+      pingInterval: timeout * 1000,
+      socket: { connectTimeout: timeout * 1000, socketTimeout: 3 * timeout * 1000 },
     })
   } catch {
     // Without the cause: it quotes the address, and that may have a password in it.
@@ -323,5 +323,5 @@ function checked(options: RedisStoreOptions): { prefix: string; timeout: number;
   if (typeof prefix !== 'string' || prefix === '') {
     throw new UsageError('ERR_STORE_OPTIONS', '`prefix` must be a text that no other keys begin with')
   }
-  return { prefix, timeout: timeLimit(options.timeout) * 1000, clock: storeClock(options.clock) }
+  return { prefix, timeout: timeLimit(options.timeout), clock: storeClock(options.clock) }
 }

@@ -1,23 +1,16 @@
 import type { ChangeListener, SessionId } from '../../session/store.ts'
-import { within } from '../sql/connections.ts'
+import { HEARTBEAT, TimeLimit, TRUSTED, tooLate } from '../time-limit.ts'
 import { ask, type PooledPostgresClient, type PostgresNotification, type PostgresPool } from './driver.ts'
 
-/** Between two questions whether the connection lives, in ms. */
-const HEARTBEAT = 200
-/**
- * For how long it is believed after a question that was answered, in ms: what was announced before the answer has been
- * heard by then. Less than the half second that is promised, since a timer may be late.
- */
-const BELIEVED = 450
 /** Seconds to get a connection and to listen on it. */
 const CONNECT_TIMEOUT = 5
-/** Before the next attempt to listen, in ms: doubled from the first to the longest. */
+/** Time before the next attempt to listen, in milliseconds. It doubles from the first to the longest. */
 const [FIRST_PAUSE, LONGEST_PAUSE] = [50, 2000]
 
 export interface ListeningOptions {
   readonly pool: PostgresPool
   readonly channel: string
-  /** What errors call the server. */
+  /** The server in error messages. */
   readonly engine: string
   readonly listener: ChangeListener
 }
@@ -46,7 +39,7 @@ export class Listening {
       try {
         await this.#hear(await this.#connect())
       } catch {
-        // Whatever it was, `down` has been said, and the next attempt may succeed.
+        // `down` has been reported, and the next attempt may succeed.
       }
       await this.#rest(this.#pause * (0.5 + Math.random()))
       this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
@@ -54,10 +47,9 @@ export class Listening {
   }
 
   async #connect(): Promise<PooledPostgresClient> {
-    const { pool, engine } = this.#options
-    const connecting = pool.connect()
+    const connecting = this.#options.pool.connect()
     try {
-      return await within(CONNECT_TIMEOUT, engine, connecting)
+      return await this.#within(CONNECT_TIMEOUT, connecting)
     } catch (error) {
       connecting.then(
         (client) => client.release(),
@@ -69,7 +61,7 @@ export class Listening {
 
   /** Listens until the connection is lost, stops answering, or is no longer needed. */
   async #hear(client: PooledPostgresClient): Promise<void> {
-    const { listener, engine, channel: own } = this.#options
+    const { listener, channel: own } = this.#options
     const loss = new Loss()
     const heard = ({ channel, payload = '' }: PostgresNotification) => {
       if (channel === own) listener.changed(payload as SessionId)
@@ -78,18 +70,18 @@ export class Listening {
     client.on('notification', heard)
     try {
       const listening = client.query({ text: `LISTEN "${own}"`, rowMode: 'array' })
-      await within(CONNECT_TIMEOUT, engine, loss.orElse(listening))
+      await this.#within(CONNECT_TIMEOUT, loss.orElse(listening))
       await this.#stayUp(client, loss)
     } finally {
       client.removeListener('notification', heard)
       client.removeListener('error', loss.happened)
-      // Never back into the pool: it would go on listening there.
+      // Closes it: in the pool it would go on listening.
       client.release(true)
     }
   }
 
   async #stayUp(client: PooledPostgresClient, loss: Loss): Promise<void> {
-    const { listener, engine } = this.#options
+    const { listener } = this.#options
     let proved = performance.now()
     listener.up()
     this.#pause = FIRST_PAUSE
@@ -98,11 +90,20 @@ export class Listening {
         await loss.orElse(this.#rest(proved + HEARTBEAT - performance.now()))
         // A connection that was cut silently looks like an idle one.
         const asked = performance.now()
-        await within((proved + BELIEVED - asked) / 1000, engine, loss.orElse(ask(client)))
+        await this.#within((proved + TRUSTED - asked) / 1000, loss.orElse(ask(client)))
         proved = asked
       }
     } finally {
       listener.down()
+    }
+  }
+
+  async #within<T>(seconds: number, work: Promise<T>): Promise<T> {
+    const limit = new TimeLimit(seconds, () => tooLate(this.#options.engine, seconds, 'Look for a hanging server.'))
+    try {
+      return await limit.race(work)
+    } finally {
+      limit.end()
     }
   }
 

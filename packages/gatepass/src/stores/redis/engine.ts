@@ -2,6 +2,7 @@ import { StoreError } from '../../error.ts'
 import { type Failure, storeError } from '../../session/guarded-store.ts'
 import { Circuit } from '../circuit.ts'
 import { reasonOf } from '../failure.ts'
+import { TimeLimit, tooLate } from '../time-limit.ts'
 import type { Topology } from './client.ts'
 import { FOREIGN } from './record.ts'
 import { type Operation, script, scriptName } from './script.ts'
@@ -11,7 +12,7 @@ export type Reply = string | number | readonly string[]
 
 export interface EngineOptions {
   readonly topology: Topology
-  /** Milliseconds that a command may take. */
+  /** Seconds that a command may take. */
   readonly timeout: number
   /** The first connection of a client of our own, until it is there. */
   readonly connecting?: Promise<unknown> | undefined
@@ -73,24 +74,39 @@ export class Engine {
 
   async #ask(key: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
     const server = this.topology.serverOf(key)
-    const { isReady } = this.topology
-    const connecting = isReady ? undefined : this.#connecting
-    // Fails at once rather than waiting in a queue: a flood of requests would wait there with it.
-    if (!isReady && connecting === undefined) throw this.#notConnected(server)
+    const connecting = this.topology.isReady ? undefined : this.#connecting
+    // Fails at once and does not wait in a queue: a flood of requests would wait there, too.
+    if (!this.topology.isReady && connecting === undefined) throw this.#notConnected(server)
     const circuit = this.#circuitOf(server)
     const admitted = this.#admit(server, circuit)
-    const sending = connecting === undefined ? send : afterwards(connecting, send)
+    const name = this.topology.nameOf(server)
+    const withdrawal = new AbortController()
+    const limit = new TimeLimit(this.#timeout, () =>
+      this.topology.isReady ? tooLate(name, this.#timeout, UNACKNOWLEDGED) : this.#notConnected(server),
+    )
     try {
-      return await this.#withinTime(server, { circuit, admitted }, sending)
+      if (connecting !== undefined) await limit.race(connecting)
+      const reply = send(withdrawal.signal)
+      // An answer that is too late for this command still shows that the server is alive.
+      reply.then(
+        () => circuit.answered(),
+        (error) => {
+          if (!gaveUp(error)) circuit.answered()
+        },
+      )
+      return await limit.race(reply)
     } catch (error) {
-      throw storeError(error, () => failureOf(error, this.topology.nameOf(server)))
+      if (limit.passed || gaveUp(error)) circuit.silent(admitted)
+      // The client withdraws a command only if it is not written yet; its own `timeout` does no more.
+      if (limit.passed) withdrawal.abort()
+      throw storeError(error, () => failureOf(error, name))
+    } finally {
+      limit.end()
     }
   }
 
   #circuitOf(server: string): Circuit {
-    let circuit = this.#circuits.get(server)
-    if (circuit !== undefined) return circuit
-    circuit = new Circuit(this.topology.nameOf(server), this.#timeout)
+    const circuit = this.#circuits.get(server) ?? new Circuit(this.topology.nameOf(server), this.#timeout)
     this.#circuits.set(server, circuit)
     return circuit
   }
@@ -103,39 +119,6 @@ export class Engine {
     }
   }
 
-  #withinTime(
-    server: string,
-    { circuit, admitted }: { circuit: Circuit; admitted: number },
-    send: (signal: AbortSignal) => Promise<unknown>,
-  ): Promise<unknown> {
-    // Not AbortSignal.timeout, nor the client's own `timeout`: either costs as much as half a dozen lookups.
-    const withdrawal = new AbortController()
-    const reply = send(withdrawal.signal)
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        circuit.silent(admitted)
-        withdrawal.abort()
-        reject(this.topology.isReady ? this.#tooLate(server) : this.#notConnected(server))
-      }, this.#timeout)
-      const heard = (settle: () => void) => {
-        clearTimeout(timer)
-        circuit.answered()
-        settle()
-      }
-      reply.then(
-        (value) => heard(() => resolve(value)),
-        // The client took the command back unsent: that is no sign of life, and the timer says the rest.
-        (error) => (gaveUp(error) ? reject(error) : heard(() => reject(error))),
-      )
-    })
-  }
-
-  #tooLate(server: string): StoreError {
-    const time = `${this.#timeout / 1000} s`
-    const message = `${this.topology.nameOf(server)} did not answer within ${time}`
-    return new StoreError('ERR_STORE_UNAVAILABLE', message, { hint: UNACKNOWLEDGED })
-  }
-
   #notConnected(server: string): StoreError {
     const cause = this.topology.lastError()
     const reason = cause === undefined ? 'it is not connected' : reasonOf(cause)
@@ -146,16 +129,7 @@ export class Engine {
   }
 }
 
-function afterwards(
-  connecting: Promise<unknown>,
-  send: (signal: AbortSignal) => Promise<unknown>,
-): (signal: AbortSignal) => Promise<unknown> {
-  return async (signal) => {
-    await connecting
-    return send(signal)
-  }
-}
-
+/** Whether the client withdrew a command that was not sent. */
 function gaveUp(error: unknown): boolean {
   return error instanceof Error && /^(Timeout|Abort)Error$/.test(error.constructor.name)
 }

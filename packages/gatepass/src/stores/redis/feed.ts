@@ -1,16 +1,10 @@
 import type { ChangeListener, SessionId } from '../../session/store.ts'
+import { HEARTBEAT, TRUSTED } from '../time-limit.ts'
 import type { Announcer, RedisListener, Topology } from './client.ts'
 
-/** How often a connection is asked whether it still works, in ms. */
-const HEARTBEAT = 200
-/**
- * For how long it is believed after a question that was answered, in ms: what was announced before the answer has been
- * heard by then. Less than the half second that is promised, since a timer may be late.
- */
-const BELIEVED = 450
-/** To connect and to begin listening, and to answer after all once it is no longer believed, in ms. */
+/** Time to connect and begin listening, or to answer after all when no longer trusted, in milliseconds. */
 const CONNECT_TIMEOUT = 2000
-/** Between two attempts to connect, in ms. */
+/** Time between two attempts to connect, in milliseconds. */
 const RETRY_INTERVAL = 250
 
 interface FeedOptions {
@@ -169,7 +163,7 @@ class Channel {
 
   /** Nothing that was announced before `asked` is missing. */
   #heard(client: RedisListener, asked: number): void {
-    const left = asked + BELIEVED - performance.now()
+    const left = asked + TRUSTED - performance.now()
     if (client !== this.#client || left <= 0) return
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => this.#doubt(client), left).unref()

@@ -1,7 +1,7 @@
-import { StoreError } from '../../error.ts'
 import { storeError } from '../../session/guarded-store.ts'
 import { Circuit } from '../circuit.ts'
 import { gaveUpWaiting } from '../failure.ts'
+import { TimeLimit, tooLate } from '../time-limit.ts'
 import { failureOf, persistently, type ServerErrors } from './failure.ts'
 
 /** A connection that is lent for one piece of work. The borrower must call one of the two methods. */
@@ -17,6 +17,8 @@ export interface Lease<Connection> {
 const PLAIN_ANSWER = 0.25
 /** Time limit in seconds to make the tables, or to wait for another process that makes them. */
 const MIGRATION_TIMEOUT = 30
+
+const LOOK_FOR = 'Look for a hanging server, a held lock, or a pool whose connections are all in use.'
 
 export type Work<Connection, T> = (connection: Connection) => Promise<T>
 
@@ -47,7 +49,7 @@ export class Connections<Connection> {
 
   constructor(options: ConnectionsOptions<Connection>) {
     this.#options = options
-    this.#circuit = new Circuit(options.engine, options.timeout * 1000)
+    this.#circuit = new Circuit(options.engine, options.timeout)
   }
 
   /**
@@ -60,7 +62,7 @@ export class Connections<Connection> {
     const { engine, errors, timeout } = this.#options
     if (this.#doubt !== undefined) await this.#doubt
     const admitted = this.#circuit.admit()
-    const limit = new TimeLimit(timeout, engine)
+    const limit = new TimeLimit(timeout, () => tooLate(engine, timeout, LOOK_FOR))
     try {
       if (!this.#migrated) await limit.race(this.migrate())
       const again: Work<Connection, T> = (connection) => persistently(errors, () => work(connection))
@@ -91,7 +93,7 @@ export class Connections<Connection> {
   /** Runs `work` with its own time limit, and before the tables exist. Its failure does not count as silence of the server. */
   async #useFor<T>(seconds: number, work: Work<Connection, T>): Promise<T> {
     const { engine, errors } = this.#options
-    const limit = new TimeLimit(seconds, engine)
+    const limit = new TimeLimit(seconds, () => tooLate(engine, seconds, LOOK_FOR))
     try {
       return await this.#finish(await this.#lend(limit), work, limit)
     } catch (error) {
@@ -146,50 +148,6 @@ export class Connections<Connection> {
       throw error
     }
   }
-}
-
-/** Waits for `work`, at most this many seconds. */
-export async function within<T>(seconds: number, engine: string, work: Promise<T>): Promise<T> {
-  const limit = new TimeLimit(seconds, engine)
-  try {
-    return await limit.race(work)
-  } finally {
-    limit.end()
-  }
-}
-
-/** A promise that rejects after a time limit. */
-class TimeLimit {
-  readonly #timer: NodeJS.Timeout
-  readonly #broken: Promise<never>
-  /** Whether the time limit has passed. */
-  passed = false
-
-  constructor(seconds: number, engine: string) {
-    const { promise, reject } = Promise.withResolvers<never>()
-    promise.catch(() => {})
-    this.#broken = promise
-    const pass = () => {
-      this.passed = true
-      reject(tooLate(seconds, engine))
-    }
-    // One more turn of the event loop: if the process was blocked, the answer may have arrived already.
-    this.#timer = setTimeout(() => setImmediate(pass), seconds * 1000)
-  }
-
-  race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#broken])
-  }
-
-  end(): void {
-    clearTimeout(this.#timer)
-  }
-}
-
-function tooLate(seconds: number, engine: string): StoreError {
-  return new StoreError('ERR_STORE_UNAVAILABLE', `${engine} did not answer within ${seconds} s`, {
-    hint: 'Look for a hanging server, a held lock, or a pool whose connections are all in use.',
-  })
 }
 
 /**
