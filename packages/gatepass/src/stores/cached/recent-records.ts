@@ -5,8 +5,8 @@ const TEXT_PER_SESSION = 1024
 /** How many records get a second chance before one is dropped anyway. */
 const MOST_CHANCES = 64
 
-/** One object and not two, because memory access is most of the cost of a hit. */
-interface Kept extends SessionRecord {
+interface Kept {
+  readonly record: SessionRecord
   readonly since: Timestamp
   readonly weight: number
   /** Whether it was found since it was last moved to the end. */
@@ -17,16 +17,19 @@ interface Kept extends SessionRecord {
  * Records of recently used sessions, limited in number and in text.
  *
  * A hit only marks its record. An insertion that needs room looks at the front: a marked record moves to the end for a second
- * chance, an unmarked one is dropped.
+ * chance, an unmarked one is dropped. If each hit moved its record to the end, a Map of a million would stop the process for 70 ms
+ * again and again to close its gaps.
  */
 export class RecentRecords {
   readonly #capacity: number
   readonly #longest: number
-  /** Iterates from front to end. An iterator of a Map stays valid while entries change. */
-  #front: Iterator<Kept>
   readonly #kept = new Map<SessionId, Kept>()
-  /** The ids of a subject. Most subjects have one session, so one id is kept without a Set. */
-  readonly #bySubject = new Map<string, SessionId | Set<SessionId>>()
+  readonly #bySubject = new Map<string, Set<SessionId>>()
+  /**
+   * Iterates from front to end. A new iterator would pass all gaps at the front each time: 6 µs for each insertion into 50,000
+   * records, 175 µs into a million. An iterator of a Map stays valid while entries change.
+   */
+  #front: Iterator<Kept>
   #weight = 0
 
   /** @param longest maximum time that a record is kept, in milliseconds */
@@ -46,33 +49,39 @@ export class RecentRecords {
     if (kept === undefined) return undefined
     const age = now - kept.since
     // A clock that was set back must not keep a record longer.
-    if (kept.expiresAt > now && age < this.#longest && age >= 0) {
+    if (kept.record.expiresAt > now && age < this.#longest && age >= 0) {
       kept.used = true
-      return recordOf(kept)
+      return { ...kept.record }
     }
-    this.#drop(kept)
+    this.forget(id)
     return undefined
   }
 
   keep(record: SessionRecord, since: Timestamp): void {
-    this.forget(record.id)
-    const weight = 1 + Math.floor((record.data.length + record.about.length) / TEXT_PER_SESSION)
+    const { id, subject, data, about } = record
+    this.forget(id)
+    const weight = 1 + Math.floor((data.length + about.length) / TEXT_PER_SESSION)
     if (weight > this.#capacity) return
     this.#makeRoom(weight)
-    this.#kept.set(record.id, { ...recordOf(record), since, weight, used: false })
+    this.#kept.set(id, { record: { ...record }, since, weight, used: false })
     this.#weight += weight
-    this.#enterIndex(record)
+    if (subject !== null) this.#bySubject.set(subject, (this.#bySubject.get(subject) ?? new Set()).add(id))
   }
 
   forget(id: SessionId): void {
     const kept = this.#kept.get(id)
-    if (kept !== undefined) this.#drop(kept)
+    if (kept === undefined) return
+    this.#kept.delete(id)
+    this.#weight -= kept.weight
+    const { subject } = kept.record
+    if (subject === null) return
+    const ids = this.#bySubject.get(subject)
+    ids?.delete(id)
+    if (ids?.size === 0) this.#bySubject.delete(subject)
   }
 
   forgetSubject(subject: string): void {
-    const ids = this.#bySubject.get(subject)
-    if (typeof ids === 'string') this.forget(ids)
-    else if (ids !== undefined) for (const id of ids) this.forget(id)
+    for (const id of this.#bySubject.get(subject) ?? []) this.forget(id)
   }
 
   clear(): void {
@@ -84,8 +93,12 @@ export class RecentRecords {
   #makeRoom(weight: number): void {
     for (let chances = 0; this.#weight + weight > this.#capacity; ) {
       const kept = this.#first()
-      if (kept.used && chances++ < MOST_CHANCES) this.#putAtEnd(kept)
-      else this.#drop(kept)
+      const { id } = kept.record
+      if (kept.used && chances++ < MOST_CHANCES) {
+        kept.used = false
+        this.#kept.delete(id)
+        this.#kept.set(id, kept)
+      } else this.forget(id)
     }
   }
 
@@ -96,36 +109,4 @@ export class RecentRecords {
     this.#front = this.#kept.values()
     return this.#front.next().value as Kept
   }
-
-  #putAtEnd(kept: Kept): void {
-    kept.used = false
-    this.#kept.delete(kept.id)
-    this.#kept.set(kept.id, kept)
-  }
-
-  #drop(kept: Kept): void {
-    this.#kept.delete(kept.id)
-    this.#weight -= kept.weight
-    this.#leaveIndex(kept)
-  }
-
-  #enterIndex({ id, subject }: SessionRecord): void {
-    if (subject === null) return
-    const ids = this.#bySubject.get(subject)
-    if (ids === undefined) this.#bySubject.set(subject, id)
-    else if (typeof ids === 'string') this.#bySubject.set(subject, new Set([ids, id]))
-    else ids.add(id)
-  }
-
-  #leaveIndex({ id, subject }: SessionRecord): void {
-    if (subject === null) return
-    const ids = this.#bySubject.get(subject)
-    if (typeof ids === 'object') ids.delete(id)
-    if (ids === id || (typeof ids === 'object' && ids.size === 0)) this.#bySubject.delete(subject)
-  }
-}
-
-function recordOf(record: SessionRecord): SessionRecord {
-  const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
-  return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }
 }
