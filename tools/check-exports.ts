@@ -1,11 +1,11 @@
 /**
  * Checks that what a package promises in `exports`, what its sources offer and what the documentation mentions are the same.
  *
- * Why it exists: an entry that is forgotten in one of the three places works here, where sources are used, and fails for the
- * people who install the package. With `--built` it packs the packages as npm would publish them, unpacks each in an empty
- * folder, loads every entry with `require()` and `import`, and starts every command.
+ * Why it exists: an entry that one of the three lacks works here, where sources are used, and fails for people who install the
+ * package. With `--built` it packs the packages as npm would publish them, unpacks each in an empty folder, loads every entry
+ * with `require()` and `import`, and starts every command.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix, resolve } from 'node:path'
@@ -15,38 +15,49 @@ import {
   type Entry,
   type Fault,
   type Files,
-  isTest,
   type Package,
   packageOf,
   packagesIn,
+  pagesIn,
   reachable,
   readFiles,
   root,
   sourceFile,
+  sourcesOf,
 } from './project.ts'
 
 /** Everything that is wrong with the entries of the published packages. */
 export function exportFaults(files: Files): Fault[] {
-  const published = packagesIn(files).filter(({ isPrivate }) => !isPrivate)
+  const published = publishedIn(files)
   return [
-    ...published.flatMap((one) => one.entries.flatMap((entry) => entryFaults(files, one, entry))),
-    ...published.flatMap((one) => commandFaults(files, one)),
-    ...published.flatMap((one) => unreachableFiles(files, one)),
-    ...published.flatMap((one) => undeclaredPackages(files, one)),
-    ...published.flatMap((one) => unusedDependencies(files, one, published)),
-    ...published.flatMap((one) => one.entries.flatMap((entry) => unmentioned(files, one, entry))),
-    ...mentionFaults(files, published),
+    ...published.flatMap((one) => [
+      ...one.entries.flatMap((entry) => entryFaults(files, one, entry)),
+      ...commandFaults(files, one),
+      ...unreachableFiles(files, one),
+      ...undeclaredPackages(files, one),
+      ...unusedDependencies(files, one, published),
+      ...unmentionedEntries(files, one),
+    ]),
+    ...unknownMentions(files, published),
   ]
+}
+
+function publishedIn(files: Files): Package[] {
+  return packagesIn(files).filter(({ isPrivate }) => !isPrivate)
+}
+
+function manifestOf({ folder }: Package): string {
+  return posix.join(folder, 'package.json')
 }
 
 const order = ['gatepass:source', 'types', 'default']
 
 function entryFaults(files: Files, one: Package, entry: Entry): Fault[] {
-  const path = posix.join(one.folder, 'package.json')
+  const path = manifestOf(one)
   const fault = (message: string, remedy: string): Fault => ({ path, message: `${entry.name}: ${message}`, remedy })
   const conditions = entry.targets.map(([condition]) => condition)
   if (conditions.join() !== order.join()) {
-    // The first condition that holds wins: after `default`, nothing is ever read.
+    // The first matching condition wins, so nothing after `default` is read.
     return [fault(`its conditions are ${conditions.join(', ')}`, `Write exactly ${order.join(', ')}, in this order.`)]
   }
   const [source = '', types = '', built = ''] = entry.targets.map(([, target]) => target)
@@ -58,7 +69,7 @@ function entryFaults(files: Files, one: Package, entry: Entry): Fault[] {
   return [fault(`${entry.source} does not exist`, 'Write the file, or remove the entry.')]
 }
 
-/** A command without its first line is run by the shell, as if it were a shell script. */
+/** Without its first line, a command would run as a shell script. */
 function commandFaults(files: Files, one: Package): Fault[] {
   const first = '#!/usr/bin/env node'
   return one.commands
@@ -70,121 +81,99 @@ function commandFaults(files: Files, one: Package): Fault[] {
     }))
 }
 
-/** A file that no entry and no command leads to is either forgotten in `exports` or dead. */
+/** A file that no entry and no command leads to is either missing in `exports` or not used. */
 function unreachableFiles(files: Files, one: Package): Fault[] {
-  const reached = new Set(
-    [...one.entries.map(({ source }) => source), ...one.commands].flatMap((start) => [
-      ...reachable(files, start, () => true).keys(),
-    ]),
-  )
-  return [...files.keys()]
-    .filter(
-      (path) => path.startsWith(`${one.folder}/src/`) && path.endsWith('.ts') && !isTest(path) && !reached.has(path),
-    )
+  const starts = [...one.entries.map(({ source }) => source), ...one.commands]
+  const reached = new Set(starts.flatMap((start) => [...reachable(files, start, () => true).keys()]))
+  return sourcesOf(files, one)
+    .filter((path) => !reached.has(path))
     .map((path) => ({
       path,
       message: `no entry of ${one.name} leads to this file`,
-      remedy: `Give it an entry in ${one.folder}/package.json, import it where it is needed, or remove it.`,
+      remedy: `Give it an entry in ${manifestOf(one)}, import it where it is needed, or remove it.`,
     }))
 }
 
-/** A package that is loaded at run time must be declared, or it is missing wherever nothing else brings it. */
+/** A package that is loaded at run time must be declared, or it is missing where nothing else brings it. */
 function undeclaredPackages(files: Files, one: Package): Fault[] {
-  return [...files.keys()]
-    .filter((path) => path.startsWith(`${one.folder}/src/`) && path.endsWith('.ts') && !isTest(path))
-    .flatMap((path) =>
-      sourceFile(files, path)
-        .imports.filter(({ typeOnly, specifier }) => !typeOnly && !/^(\.|node:)/.test(specifier))
-        .filter(({ specifier }) => !one.dependencies.has(packageOf(specifier)) && packageOf(specifier) !== one.name)
-        .map(({ specifier, line }) => ({
-          path,
-          line,
-          message: `loads ${packageOf(specifier)}, which ${one.folder}/package.json does not declare`,
-          remedy: 'Add it to dependencies, or to peerDependencies and peerDependenciesMeta when it is optional.',
-        })),
-    )
+  return sourcesOf(files, one).flatMap((path) =>
+    sourceFile(files, path)
+      .imports.filter(({ typeOnly, specifier }) => !typeOnly && !/^(\.|node:)/.test(specifier))
+      .filter(({ specifier }) => !one.dependencies.has(packageOf(specifier)) && packageOf(specifier) !== one.name)
+      .map(({ specifier, line }) => ({
+        path,
+        line,
+        message: `loads ${packageOf(specifier)}, which ${manifestOf(one)} does not declare`,
+        remedy: 'Add it to dependencies, or to peerDependencies and peerDependenciesMeta when it is optional.',
+      })),
+  )
 }
 
-/** What a package installs and does not load costs everyone who installs it; a peer of a package that it loads is loaded there. */
+/** A dependency that is not used costs everyone who installs the package. A dependency's peers count as used. */
 function unusedDependencies(files: Files, one: Package, published: readonly Package[]): Fault[] {
-  const loaded = [...files.keys()]
-    .filter((path) => path.startsWith(`${one.folder}/src/`) && path.endsWith('.ts') && !isTest(path))
-    .flatMap((path) => sourceFile(files, path).imports.map(({ specifier }) => packageOf(specifier)))
+  const loaded = sourcesOf(files, one).flatMap((path) =>
+    sourceFile(files, path).imports.map(({ specifier }) => packageOf(specifier)),
+  )
   const peers = published
     .filter(({ name }) => one.installed.includes(name))
     .flatMap(({ dependencies, installed }) => [...dependencies].filter((name) => !installed.includes(name)))
   return one.installed
     .filter((name) => !loaded.includes(name) && !peers.includes(name))
     .map((name) => ({
-      path: posix.join(one.folder, 'package.json'),
+      path: manifestOf(one),
       message: `installs ${name}, which no source loads`,
-      remedy: 'Take it out of dependencies.',
+      remedy: 'Remove it from dependencies.',
     }))
 }
 
-function isPage(path: string): boolean {
-  return path.endsWith('.md') && (path.startsWith('docs/') || posix.basename(path) === 'README.md')
-}
-
-function unmentioned(files: Files, one: Package, entry: Entry): Fault[] {
-  const pages = [...files].filter(([path]) => isPage(path))
-  if (pages.some(([, text]) => mentions(text).some(({ name }) => name === entry.name))) return []
-  return [
-    {
-      path: posix.join(one.folder, 'package.json'),
-      message: `${entry.name} is mentioned in no page of docs/ and in no README`,
-      remedy: `Say in docs/ or README.md what it is for, with its name as \`${entry.name}\` or in an import.`,
-    },
-  ]
-}
-
-/** Names of entries in quotes or backticks: what a reader would copy. */
-function mentions(text: string): { name: string; line: number }[] {
-  return text.split('\n').flatMap((content, at) =>
-    [...content.matchAll(/['"`](gatepass(?:-server|-migrate)?(?:\/[\w./-]+)?)['"`]/g)].map(([, name = '']) => ({
-      name,
-      line: at + 1,
-    })),
-  )
-}
-
-function mentionFaults(files: Files, published: readonly Package[]): Fault[] {
-  const known = new Set(published.flatMap(({ name, entries }) => [name, ...entries.map((entry) => entry.name)]))
-  return [...files]
-    .filter(([path]) => isPage(path))
+/** Entries in quotes or backticks, as a reader would copy them, in docs/ and in READMEs. */
+function mentionedEntries(files: Files): { path: string; line: number; name: string }[] {
+  return pagesIn(files)
+    .filter(([path]) => path.startsWith('docs/') || posix.basename(path) === 'README.md')
     .flatMap(([path, text]) =>
-      mentions(text)
-        .filter(({ name }) => !known.has(name))
-        .map(({ name, line }) => ({
-          path,
-          line,
-          message: `${name} is not an entry of any package`,
-          remedy: 'Correct the name, or add the entry to package.json.',
-        })),
+      text.split('\n').flatMap((content, at) => {
+        const names = content.matchAll(/['"`](gatepass(?:-server|-migrate)?(?:\/[\w./-]+)?)['"`]/g)
+        return [...names].map(([, name = '']) => ({ path, line: at + 1, name }))
+      }),
     )
 }
 
-/**
- * Packs every published package, unpacks it where only its dependencies are installed, loads each entry both ways and starts
- * each command.
- *
- * @returns what went wrong; also when an entry loads, but not the same through `require()` as through `import`
- */
+function unmentionedEntries(files: Files, one: Package): Fault[] {
+  const mentioned = new Set(mentionedEntries(files).map(({ name }) => name))
+  return one.entries
+    .filter(({ name }) => !mentioned.has(name))
+    .map(({ name }) => ({
+      path: manifestOf(one),
+      message: `${name} is mentioned in no page of docs/ and in no README`,
+      remedy: `Say in docs/ or README.md what it is for, with its name as \`${name}\` or in an import.`,
+    }))
+}
+
+function unknownMentions(files: Files, published: readonly Package[]): Fault[] {
+  const known = new Set(published.flatMap(({ name, entries }) => [name, ...entries.map((entry) => entry.name)]))
+  return mentionedEntries(files)
+    .filter(({ name }) => !known.has(name))
+    .map(({ name, ...place }) => ({
+      ...place,
+      message: `${name} is not an entry of any package`,
+      remedy: 'Correct the name, or add the entry to package.json.',
+    }))
+}
+
+/** Packs every published package, unpacks it where only its dependencies are installed, and loads and starts everything. */
 function builtFaults(files: Files): Fault[] {
-  return packagesIn(files)
-    .filter(({ isPrivate }) => !isPrivate)
-    .flatMap((one) => {
-      const folder = mkdtempSync(join(tmpdir(), 'gatepass-built-'))
-      try {
-        return packedFaults(one, folder)
-      } finally {
-        rmSync(folder, { recursive: true })
-      }
-    })
+  return publishedIn(files).flatMap((one) => {
+    const folder = mkdtempSync(join(tmpdir(), 'gatepass-built-'))
+    try {
+      return packedFaults(one, folder)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 }
 
 function packedFaults(one: Package, folder: string): Fault[] {
-  const path = posix.join(one.folder, 'package.json')
+  const path = manifestOf(one)
   const commands = one.commands.map((source) => builtFrom(posix.relative(one.folder, source)))
   const missing = [...one.entries.flatMap(({ targets }) => targets.map(([, target]) => target)), ...commands]
     .filter((target) => !existsSync(resolve(root, one.folder, target)))
@@ -217,7 +206,7 @@ function packedFaults(one: Package, folder: string): Fault[] {
 
 type Ask = (folder: string, name: string) => string | undefined
 
-/** An entry may need a peer that it is named for or made with; all others have to do without any. */
+/** Loads an entry without peers first, and then with the one that it lacks. */
 function askWithPeers(ask: Ask, entry: { folder: string; name: string; peers: readonly string[] }): string | undefined {
   const { folder, name, peers } = entry
   const complaint = ask(folder, name)
@@ -231,7 +220,7 @@ function askWithPeers(ask: Ask, entry: { folder: string; name: string; peers: re
   }
 }
 
-/** Installs a package of this repository's there, with all that it depends on. */
+/** Installs a package of this repository in `folder`, with its dependencies. */
 function link(folder: string, name: string): string {
   const place = join(folder, 'node_modules', name)
   mkdirSync(dirname(place), { recursive: true })
@@ -251,13 +240,7 @@ export function loadComplaint(folder: string, name: string): string | undefined 
       if (other !== undefined) throw new Error(other + ' differs between require() and import')
     }).catch((error) => { console.error(error.message); process.exitCode = 1 })`
   writeFileSync(join(folder, 'load.cjs'), program)
-  // Without the condition that would lead to the sources.
-  const environment = { ...process.env, NODE_OPTIONS: '' }
-  const { status, stderr } = spawnSync(process.execPath, ['load.cjs'], {
-    cwd: folder,
-    encoding: 'utf8',
-    env: environment,
-  })
+  const { status, stderr } = run(folder, ['load.cjs'])
   return status === 0 ? undefined : stderr.trim()
 }
 
@@ -267,12 +250,11 @@ export function commandComplaint(home: string, command: string): string | undefi
     const files = require('node:fs').globSync('dist/**/*.js', { cwd: ${JSON.stringify(home)} })
     for (const file of files) if (file !== ${JSON.stringify(command)}) require('./' + file)`
   writeFileSync(join(home, 'load-all.cjs'), program)
-  const options = { cwd: home, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } } as const
-  const runs = [['load-all.cjs'], [command, '--help']].map((args) => spawnSync(process.execPath, args, options))
+  const runs = [['load-all.cjs'], [command, '--help']].map((args) => run(home, args))
   return runs.find(({ status }) => status !== 0)?.stderr.trim()
 }
 
-/** What TypeScript says when this entry is imported from an ES module and from a CommonJS module. */
+/** The compiler's complaints when this entry is imported from an ES module and from a CommonJS module. */
 export function typeComplaint(folder: string, name: string): string | undefined {
   const imports = `import * as entry from '${name}'\nexport { entry }\n`
   for (const file of ['consumer.mts', 'consumer.cts']) writeFileSync(join(folder, file), imports)
@@ -289,8 +271,17 @@ export function typeComplaint(folder: string, name: string): string | undefined 
     JSON.stringify({ compilerOptions, files: ['consumer.mts', 'consumer.cts'] }),
   )
   const compiler = resolve(root, 'node_modules/typescript/bin/tsc')
-  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+  const { status, stdout } = run(folder, [compiler, '-p', folder])
   return status === 0 ? undefined : stdout.trim()
+}
+
+/** Runs Node without the condition that would lead to the sources. */
+function run(folder: string, args: readonly string[]): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, args, {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
 }
 
 if (import.meta.main) {

@@ -1,27 +1,29 @@
 /**
  * Checks who imports whom.
  *
- * Why it exists: the library stays understandable because a file can be read without the layers above it. Only a
- * check keeps it so: one import upwards compiles, works, and takes the property away. The table is that of ARCHITECTURE.md.
+ * Why it exists: a file of the library can be understood without the layers above it. One import upwards would compile, work,
+ * and end that. The table is that of ARCHITECTURE.md.
  */
 import { posix } from 'node:path'
 import {
   conclude,
   type Fault,
   type Files,
+  importedFiles,
+  isLoading,
   isTest,
+  library,
   type Package,
   packageOf,
   packagesIn,
+  partOf,
   readFiles,
   resolveRelative,
   sourceFile,
 } from './project.ts'
 import type { ImportStatement } from './scan.ts'
 
-const library = 'packages/gatepass/src/'
-
-/** Layer of every part of the library; a part is a folder of `src`, or a file directly in it. */
+/** The layer of every part of the library. */
 const layerOf: Readonly<Record<string, number>> = {
   error: 0,
   awaitable: 0,
@@ -41,15 +43,15 @@ const layerOf: Readonly<Record<string, number>> = {
   compat: 7,
 }
 
-/** Where the highest layer that a part may import is not simply the one below its own. */
+/** The highest layer that a part may import, where it is not the one below its own. */
 const reachOf: Readonly<Record<string, number>> = { index: 4, compat: 5 }
 
-/** Files of layer 0 that import nothing and that everything may import, the rest of layer 0 included. */
+/** Files of layer 0 that import nothing. All files may import them, also those of layer 0. */
 const ground: ReadonlySet<string> = new Set(['error', 'awaitable', 'register'])
 
 /**
- * Packages and built-in modules that only certain files may load. Whatever is not listed may be loaded by the one leaf that
- * carries its name: `express` by `adapters/express.ts`.
+ * Packages and built-in modules that only certain files may load. A package that is not listed may be loaded only by the
+ * file with its name: `express` by `adapters/express.ts`.
  */
 const homes: readonly { readonly what: RegExp; readonly home: RegExp; readonly words: string }[] = [
   { what: /^node:crypto$/, home: /^crypto\//, words: 'src/crypto' },
@@ -89,8 +91,13 @@ function boundaryFault(packages: readonly Package[], path: string, statement: Im
   const { specifier } = statement
   const own = packages.find(({ folder }) => path.startsWith(`${folder}/`))
   const target = resolveRelative(path, specifier)
-  if (target !== undefined)
-    return own && !target.startsWith(`${own.folder}/`) ? leavingFault(own, specifier) : undefined
+  if (target !== undefined) {
+    if (own === undefined || target.startsWith(`${own.folder}/`)) return undefined
+    return {
+      message: `${specifier} leaves ${own.folder}: a workspace may use only the public entries of another`,
+      remedy: 'Import the public entry (gatepass/…) instead of the file.',
+    }
+  }
   const other = packages.find(({ name }) => name === packageOf(specifier))
   if (other === undefined) return undefined
   if (own === other && !isTest(path)) {
@@ -106,13 +113,6 @@ function boundaryFault(packages: readonly Package[], path: string, statement: Im
   }
 }
 
-function leavingFault(own: Package, specifier: string): Finding {
-  return {
-    message: `${specifier} leaves ${own.folder}: a workspace knows another by its public entries only`,
-    remedy: 'Import the public entry (gatepass/…) instead of the file.',
-  }
-}
-
 /** The layers inside the library; tests may look anywhere. */
 function libraryFault(path: string, statement: ImportStatement): Finding | undefined {
   if (!path.startsWith(library) || isTest(path)) return undefined
@@ -125,7 +125,13 @@ function libraryFault(path: string, statement: ImportStatement): Finding | undef
 function partFault(from: string, to: string): Finding | undefined {
   const [layer, toLayer] = [layerOf[from], layerOf[to]]
   if (layer === undefined || toLayer === undefined || from === to) return undefined
-  if (layer === 0) return groundFault(from, to)
+  if (layer === 0) {
+    if (from === 'crypto' && ground.has(to)) return undefined
+    return {
+      message: `${from} imports ${to}: in layer 0, crypto may import error, awaitable and register, and these import nothing`,
+      remedy: `Move what ${from} needs into ${from}, or move the code that needs it to a higher layer.`,
+    }
+  }
   const reach = reachOf[from] ?? layer - 1
   if (toLayer <= reach) return undefined
   const rule = `${from} (layer ${layer}) may import layers 0–${reach} and itself`
@@ -138,16 +144,8 @@ function partFault(from: string, to: string): Finding | undefined {
   }
 }
 
-function groundFault(from: string, to: string): Finding | undefined {
-  if (from === 'crypto' && ground.has(to)) return undefined
-  return {
-    message: `${from} imports ${to}: in layer 0, crypto may import error, awaitable and register, and these import nothing`,
-    remedy: `Move what ${from} needs into ${from}, or move the code that needs it to a higher layer.`,
-  }
-}
-
 function packageFault(path: string, statement: ImportStatement): Finding | undefined {
-  // A type costs nothing at run time and leaves nothing in the built file that would load the driver.
+  // A type leaves nothing in the built file that would load the driver.
   if (statement.typeOnly) return undefined
   const name = packageOf(statement.specifier)
   const file = path.slice(library.length)
@@ -159,11 +157,6 @@ function packageFault(path: string, statement: ImportStatement): Finding | undef
       ? `Ask ${known.words} for what is needed, or import the type alone with \`import type\`.`
       : 'Put the code into a leaf of that name, or give the package a home in the table of tools/check-layers.ts and say why.',
   }
-}
-
-function partOf(path: string): string {
-  const [first = ''] = path.slice(library.length).split('/')
-  return first.replace(/\.ts$/, '')
 }
 
 function unknownParts(files: Files): Fault[] {
@@ -178,8 +171,8 @@ function unknownParts(files: Files): Fault[] {
 }
 
 /**
- * Files that load each other in a circle; each circle once, from its first file in alphabetical order. What is loaded later
- * (`import()`, a thread) and types make no circle: when the file is loaded, they are not there.
+ * Files that load each other in a circle. Each circle is reported once, from its first file in alphabetical order. Types and
+ * what is loaded later (`import()`, a thread) make no circle.
  */
 function cycles(files: Files): Fault[] {
   const found = new Map<string, Fault>()
@@ -192,20 +185,11 @@ function cycles(files: Files): Fault[] {
       return
     }
     if (done.has(path)) return
-    for (const target of loadedFiles(files, path)) visit(target, [...trail, path])
+    for (const target of importedFiles(files, path, isLoading)) visit(target, [...trail, path])
     done.add(path)
   }
   for (const path of [...files.keys()].sort()) if (path.endsWith('.ts') && !isTest(path)) visit(path, [])
   return [...found.values()]
-}
-
-function loadedFiles(files: Files, path: string): string[] {
-  return sourceFile(files, path)
-    .imports.filter(({ typeOnly, dynamic }) => !typeOnly && !dynamic)
-    .flatMap(({ specifier }) => {
-      const target = resolveRelative(path, specifier)
-      return target !== undefined && files.has(target) ? [target] : []
-    })
 }
 
 function cycleFault(circle: readonly string[]): Fault {

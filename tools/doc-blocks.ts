@@ -1,8 +1,8 @@
 /**
  * The TypeScript in pages and docstrings: where it is, and whether it compiles against the sources of the packages.
  *
- * Why it exists: an example that does not compile any more is the first thing a newcomer meets, and the last that we would
- * notice. For how blocks are marked, see CONTRIBUTING.md.
+ * Why it exists: newcomers copy examples first, and we would notice last that one does not compile any more. CONTRIBUTING.md
+ * says how blocks are marked.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -21,13 +21,7 @@ export interface Block {
 /** Blocks that are compiled as one file. */
 export type Module = readonly Block[]
 
-/** What a compiler says about one line of a module. */
-interface Complaint {
-  readonly line: number
-  readonly message: string
-}
-
-/** Every TypeScript block in `files`, and what is wrong with how it is marked. */
+/** Every TypeScript block in `files`. */
 export function blocksIn(files: Files): Block[] {
   return [...files].flatMap(([path, text]) => {
     if (path.endsWith('.md')) return fencesIn(path, text, 1)
@@ -55,7 +49,7 @@ function fencesIn(path: string, text: string, firstLine: number): Block[] {
   return found.filter(({ info }) => /^(ts|typescript|tsx|js|javascript)\b/.test(info))
 }
 
-/** Blocks marked in a way that leaves them unchecked. */
+/** Blocks whose mark would leave them unchecked. */
 export function markFaults(blocks: readonly Block[]): Fault[] {
   return blocks.flatMap(({ path, line, info }) => {
     if (/^ts( continued| no-check: .{8,})?$/.test(info)) return []
@@ -96,14 +90,22 @@ function compileBatch(batch: readonly Module[], folder: string): Fault[] {
   mkdirSync(folder, { recursive: true })
   const names = batch.map((_, at) => `block-${at}.ts`)
   batch.forEach((module, at) => {
-    // `export {}` at the end: a block without imports is a module all the same, and shares no names with the others.
+    // With `export {}` a block without imports is a module, too, and shares no names with the others.
     writeFileSync(join(folder, names[at] ?? ''), `${module.map(({ code }) => code).join('\n')}\nexport {}\n`)
   })
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(configFor(names)))
-  const { stdout, status } = spawnSync(process.execPath, [compiler, '-p', folder, '--pretty', 'false'], {
-    encoding: 'utf8',
-  })
-  return complaintFaults(batch, names, stdout, status ?? 1)
+  const args = [compiler, '-p', folder, '--pretty', 'false']
+  const { stdout, status } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  const complaints = [...stdout.matchAll(/^(.+?)\((\d+),\d+\): (error .+(?:\n {2,}.+)*)/gm)]
+  const faults = batch.flatMap((module, at) =>
+    complaints
+      .filter(([, path = '']) => posix.basename(path) === names[at])
+      .map(([, , line, message = '']) => blockFault(module, Number(line), message)),
+  )
+  // check:types reports errors in the sources. An error that is neither there nor in a block would pass unseen.
+  if (status === 0 || complaints.length > 0) return faults
+  const message = `tsc failed: ${stdout.trim().slice(0, 400)}`
+  return [{ path: 'tools/check-docs.ts', message, remedy: 'Run it on the folder .check-docs to see why.' }]
 }
 
 const compiler = resolve(root, 'node_modules/typescript/bin/tsc')
@@ -123,37 +125,15 @@ function configFor(names: readonly string[]): object {
   }
 }
 
-function complaintFaults(batch: readonly Module[], names: readonly string[], output: string, status: number): Fault[] {
-  const complaints = complaintsIn(output)
-  const faults = batch.flatMap((module, at) =>
-    (complaints.get(names[at] ?? '') ?? []).map((complaint) => blockFault(module, complaint)),
-  )
-  // What is wrong in the sources is for check:types to say; what is neither there nor in a block would pass unseen.
-  if (status === 0 || complaints.size > 0) return faults
-  const message = `tsc failed: ${output.trim().slice(0, 400)}`
-  return [{ path: 'tools/check-docs.ts', message, remedy: 'Run it on the folder .check-docs to see why.' }]
-}
-
-/** The compiler's complaints by name of file. */
-function complaintsIn(output: string): Map<string, Complaint[]> {
-  const found = new Map<string, Complaint[]>()
-  for (const [, path = '', line = '', message = ''] of output.matchAll(
-    /^(.+?)\((\d+),\d+\): (error .+(?:\n {2,}.+)*)/gm,
-  )) {
-    const name = posix.basename(path)
-    found.set(name, [...(found.get(name) ?? []), { line: Number(line), message }])
-  }
-  return found
-}
-
-function blockFault(module: Module, { line, message }: Complaint): Fault {
+/** @param line of the module, which begins with its first block */
+function blockFault(module: Module, line: number, message: string): Fault {
+  const remedy = 'Correct the code in the block.'
   let rest = line
-  for (const block of module) {
-    const length = block.code.split('\n').length
-    if (rest <= length)
-      return { path: block.path, line: block.line + rest - 1, message, remedy: 'Correct the code in the block.' }
+  for (const { path, line: start, code } of module) {
+    const length = code.split('\n').length
+    if (rest <= length) return { path, line: start + rest - 1, message, remedy }
     rest -= length
   }
   const last = module.at(-1)
-  return { path: last?.path ?? '', line: last?.line ?? 1, message, remedy: 'Correct the code in the block.' }
+  return { path: last?.path ?? '', line: last?.line ?? 1, message, remedy }
 }

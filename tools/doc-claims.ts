@@ -1,44 +1,36 @@
 /**
- * What pages claim besides their code: that a link leads somewhere, that a file, an error code or a test exists, that a
- * public export is described.
+ * Checks what pages claim besides their code: that a link leads somewhere, that a file, an error code or a test exists, that
+ * a public export is described.
  *
  * Why it exists: names change, and prose is not renamed with them.
  */
 import { posix } from 'node:path'
-import { type Fault, type Files, isTest, packagesIn, sourceFile } from './project.ts'
+import { type Fault, type Files, isTest, packagesIn, pagesIn, sourceFile } from './project.ts'
 import { lineFinder } from './scan.ts'
 
 /** Links between pages that lead nowhere. */
 export function linkFaults(files: Files, exists: (path: string) => boolean): Fault[] {
-  return [...files]
-    .filter(([path]) => path.endsWith('.md'))
-    .flatMap(([path, text]) =>
-      linksIn(text).flatMap(({ target, line }) => {
-        const message = linkComplaint(files, exists, path, target)
-        return message === undefined
-          ? []
-          : [{ path, line, message, remedy: 'Correct the link, or write what it should lead to.' }]
-      }),
-    )
+  return pagesIn(files).flatMap(([path, text]) =>
+    linksIn(text).flatMap(({ target, line }) => {
+      const message = linkComplaint(files, exists, path, target)
+      const remedy = 'Correct the link, or write what it should lead to.'
+      return message === undefined ? [] : [{ path, line, message, remedy }]
+    }),
+  )
 }
 
 /** Source files, and names in them, that pages mention (`session/commit.ts`, `session/manager.ts:open()`) and that do not exist. */
 export function mentionFaults(files: Files): Fault[] {
-  return [...files]
-    .filter(([path]) => path.endsWith('.md'))
-    .flatMap(([path, text]) => {
-      const lineOf = lineFinder(text)
-      return [...text.matchAll(/`([\w./-]+\/[\w.-]+\.ts)(?::(\w+)(?:\(\))?)?`/g)].flatMap(
-        ({ 1: file = '', 2: name, index }) => {
-          const source = [file, `packages/gatepass/src/${file}`]
-            .map((candidate) => files.get(candidate))
-            .find((found) => found !== undefined)
-          if (source !== undefined && (name === undefined || new RegExp(`\\b${name}\\b`).test(source))) return []
-          const message = source === undefined ? `${file} does not exist` : `${file} has no ${name}`
-          return [{ path, line: lineOf(index), message, remedy: 'Write the name that it has now.' }]
-        },
-      )
+  return pagesIn(files).flatMap(([path, text]) => {
+    const lineOf = lineFinder(text)
+    const mentions = text.matchAll(/`([\w./-]+\/[\w.-]+\.ts)(?::(\w+)(?:\(\))?)?`/g)
+    return [...mentions].flatMap(({ 1: file = '', 2: name, index }) => {
+      const source = files.get(file) ?? files.get(`packages/gatepass/src/${file}`)
+      if (source !== undefined && (name === undefined || new RegExp(`\\b${name}\\b`).test(source))) return []
+      const message = source === undefined ? `${file} does not exist` : `${file} has no ${name}`
+      return [{ path, line: lineOf(index), message, remedy: 'Write its present name.' }]
     })
+  })
 }
 
 function linksIn(text: string): { target: string; line: number }[] {
@@ -67,40 +59,30 @@ function linkComplaint(
   return anchorsIn(files.get(file) ?? '').has(anchor) ? undefined : `${file} has no heading #${anchor}`
 }
 
-/** Anchors as GitHub makes them of headings. */
+/** The anchors that GitHub gives to headings. */
 function anchorsIn(text: string): Set<string> {
-  const headings = [...text.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => heading)
-  return new Set(
-    headings.map((heading) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}_ -]/gu, '')
-        .replaceAll(' ', '-'),
-    ),
-  )
+  const headings = [...text.matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => heading.toLowerCase())
+  return new Set(headings.map((heading) => heading.replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-')))
 }
 
 /** Error codes without an entry in docs/errors.md, entries without a code, and codes that nothing throws. */
 export function errorFaults(files: Files): Fault[] {
   const source = 'packages/gatepass/src/error.ts'
   const page = 'docs/errors.md'
+  const sources = [...files].filter(([path]) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path))
   const codes = codesIn(files.get(source) ?? '', /^ {2}\| '(ERR_\w+)'/gm)
   const entries = codesIn(files.get(page) ?? '', /^### `?(ERR_\w+)/gm)
-  // What only the login server answers with has no place in the library's union, and needs an entry all the same.
-  const server = [...files]
-    .filter(([path]) => path.startsWith('packages/server/src/') && !isTest(path))
+  // The codes of the login server are not in the library's union, but need entries as well.
+  const server = sources
+    .filter(([path]) => path.startsWith('packages/server/'))
     .flatMap(([, text]) => codesIn(text, /code: '(ERR_[A-Z_]+)'/g))
-    .filter((code, at, all) => !codes.includes(code) && all.indexOf(code) === at)
-  const used = new Set(
-    [...files]
-      .filter(([path]) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path))
-      // Where all of them are declared, only what is thrown counts.
-      .flatMap(([path, text]) =>
-        codesIn(text, path === source ? /Error\('(ERR_[A-Z0-9_]+)'/g : /['"](ERR_[A-Z0-9_]+)['"]/g),
-      ),
+  const all = [...new Set([...codes, ...server])]
+  // In the file that declares all codes, only thrown ones count.
+  const used = sources.flatMap(([path, text]) =>
+    codesIn(text, path === source ? /Error\('(ERR_[A-Z0-9_]+)'/g : /['"](ERR_[A-Z0-9_]+)['"]/g),
   )
   return [
-    ...[...codes, ...server]
+    ...all
       .filter((code) => !entries.includes(code))
       .map((code) => ({
         path: page,
@@ -108,14 +90,14 @@ export function errorFaults(files: Files): Fault[] {
         remedy: 'Say under its heading what happened and what to do.',
       })),
     ...entries
-      .filter((code) => !codes.includes(code) && !server.includes(code))
+      .filter((code) => !all.includes(code))
       .map((code) => ({
         path: page,
         message: `${code} is neither a code of ErrorCode nor one of the login server`,
         remedy: `Remove the entry, or add the code to ${source}.`,
       })),
     ...codes
-      .filter((code) => !used.has(code))
+      .filter((code) => !used.includes(code))
       .map((code) => ({
         path: source,
         message: `nothing throws ${code}`,
@@ -135,18 +117,16 @@ export function testFaults(files: Files): Fault[] {
       .filter((path) => path.endsWith('.ts') && (isTest(path) || path.includes('/testing/')))
       .flatMap((path) => sourceFile(files, path).titles),
   )
-  return [...files]
-    .filter(([path]) => path.endsWith('.md'))
-    .flatMap(([path, text]) =>
-      namedTests(text)
-        .filter(({ title }) => !titles.has(title))
-        .map(({ title, line }) => ({
-          path,
-          line,
-          message: `there is no test called “${title}”`,
-          remedy: 'Correct the name, or write the test.',
-        })),
-    )
+  return pagesIn(files).flatMap(([path, text]) =>
+    namedTests(text)
+      .filter(({ title }) => !titles.has(title))
+      .map(({ title, line }) => ({
+        path,
+        line,
+        message: `there is no test called “${title}”`,
+        remedy: 'Correct the name, or write the test.',
+      })),
+  )
 }
 
 function namedTests(text: string): { title: string; line: number }[] {
@@ -167,7 +147,7 @@ export function docstringFaults(files: Files): Fault[] {
     for (const { path, local } of publicNames(files, source)) {
       const declaration = sourceFile(files, path).declarations.get(local)
       if (declaration === undefined || declaration.docstring !== undefined) continue
-      // Of an options interface its name says what it is, and its members say the rest.
+      // The name of an options interface says what it is, and its members say the rest.
       if (declaration.kind === 'interface' && local.endsWith('Options')) continue
       const message = `${declaration.kind} ${local} is exported by ${name} and has no docstring`
       found.set(`${path} ${local}`, {

@@ -2,11 +2,11 @@
  * The repository as the checks see it: texts under their paths, packages with their entries, and a fault as a sentence.
  *
  * Why it exists: every check asks the same three questions (which files, which entries, what does this import mean), and a
- * test can hand in a few made-up files where the check reads the real ones.
+ * test can pass a few invented files in place of the real ones.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { posix, resolve } from 'node:path'
-import { type SourceFile, scan } from './scan.ts'
+import { globSync, readFileSync } from 'node:fs'
+import { posix, resolve, sep } from 'node:path'
+import { type ImportStatement, type SourceFile, scan } from './scan.ts'
 
 /** Texts under their path from the root of the repository, with `/` on every system. */
 export type Files = ReadonlyMap<string, string>
@@ -40,31 +40,31 @@ export interface Package {
   readonly entries: readonly Entry[]
   /** Sources of the commands it installs. */
   readonly commands: readonly string[]
-  /** Packages whose presence it may count on, or test for: dependencies and peers. */
+  /** Dependencies and peers: packages that it may load. */
   readonly dependencies: ReadonlySet<string>
-  /** Those of them that are installed with it. */
+  /** Dependencies: packages that are installed with it. */
   readonly installed: readonly string[]
 }
 
 /** The root of this repository. */
 export const root: string = resolve(import.meta.dirname, '..')
 
-const skipped: ReadonlySet<string> = new Set(['node_modules', 'dist', 'coverage'])
+/** Reads every source, manifest and page of the repository. */
+export function readFiles(): Files {
+  const patterns = ['**/*.ts', '**/*.md', '**/package.json']
+  const exclude = ['**/node_modules', '**/dist', '**/coverage', '**/.*']
+  const paths = globSync(patterns, { cwd: root, exclude }).map((path) => path.replaceAll(sep, '/'))
+  return new Map(paths.sort().map((path) => [path, readFileSync(resolve(root, path), 'utf8')]))
+}
 
-/** Reads every source, manifest and page under the workspaces, `tools`, `docs` and the root. */
-export function readFiles(folder: string = root): Files {
-  const files = new Map<string, string>()
-  const visit = (path: string): void => {
-    for (const item of readdirSync(resolve(folder, path), { withFileTypes: true })) {
-      if (skipped.has(item.name) || item.name.startsWith('.')) continue
-      const below = posix.join(path, item.name)
-      if (item.isDirectory()) visit(below)
-      else if (/\.(ts|md)$|^package\.json$/.test(item.name))
-        files.set(below, readFileSync(resolve(folder, below), 'utf8'))
-    }
-  }
-  visit('')
-  return files
+/** The pages among `files`, with their texts. */
+export function pagesIn(files: Files): [path: string, text: string][] {
+  return [...files].filter(([path]) => path.endsWith('.md'))
+}
+
+/** The sources in the folder `src` of a package, without tests. */
+export function sourcesOf(files: Files, { folder }: Pick<Package, 'folder'>): string[] {
+  return [...files.keys()].filter((path) => path.startsWith(`${folder}/src/`) && path.endsWith('.ts') && !isTest(path))
 }
 
 interface Manifest {
@@ -117,7 +117,7 @@ export function builtFrom(source: string): string {
 
 const scanned = new WeakMap<Files, Map<string, SourceFile>>()
 
-/** What a file imports and exports; scanned once. */
+/** What a file imports and exports. Each file is scanned once. */
 export function sourceFile(files: Files, path: string): SourceFile {
   const known = scanned.get(files) ?? new Map<string, SourceFile>()
   scanned.set(files, known)
@@ -139,32 +139,49 @@ export function packageOf(specifier: string): string {
     .join('/')
 }
 
-/** Whether a file is only ever run by the test runner. */
+/** Whether only the test runner runs a file. */
 export function isTest(path: string): boolean {
   return path.endsWith('.test.ts') || /^packages\/[^/]+\/test\//.test(path)
 }
 
-/** The files that a check can reach from `start` by the imports that `follow` accepts, each with the file that led to it. */
+/** Whether an import loads its file together with the importing file: it is not a type, nor an `import()` for later. */
+export function isLoading({ typeOnly, dynamic }: ImportStatement): boolean {
+  return !typeOnly && !dynamic
+}
+
+/** The files that `path` names in the imports that `follow` accepts. */
+export function importedFiles(files: Files, path: string, follow: (statement: ImportStatement) => boolean): string[] {
+  return sourceFile(files, path)
+    .imports.filter(follow)
+    .flatMap(({ specifier }) => resolveRelative(path, specifier) ?? [])
+    .filter((target) => files.has(target))
+}
+
+/** The files that can be reached from `start` by the imports that `follow` accepts, each with the file that led to it. */
 export function reachable(
   files: Files,
   start: string,
-  follow: (statement: SourceFile['imports'][number]) => boolean,
+  follow: (statement: ImportStatement) => boolean,
 ): Map<string, string | undefined> {
   const reached = new Map<string, string | undefined>([[start, undefined]])
-  for (const path of reached.keys()) {
-    for (const statement of sourceFile(files, path).imports.filter(follow)) {
-      const target = resolveRelative(path, statement.specifier)
-      if (target !== undefined && files.has(target) && !reached.has(target)) reached.set(target, path)
-    }
-  }
+  for (const path of reached.keys())
+    for (const target of importedFiles(files, path, follow)) if (!reached.has(target)) reached.set(target, path)
   return reached
 }
 
-/** How `reached` came to `path`: the imports in between, first one first. */
+/** The imports that led from the start of `reached` to `path`, in order. */
 export function chainTo(reached: ReadonlyMap<string, string | undefined>, path: string): string[] {
   const chain: string[] = []
   for (let at: string | undefined = path; at !== undefined; at = reached.get(at)) chain.unshift(at)
   return chain
+}
+
+/** Sources of the library. */
+export const library = 'packages/gatepass/src/'
+
+/** The part of the library that a file belongs to: a folder of `src`, or a file directly in it. */
+export function partOf(path: string): string {
+  return path.slice(library.length).split('/')[0]?.replace(/\.ts$/, '') ?? ''
 }
 
 /** Prints what a check found, and sets the exit code of the process. */

@@ -1,8 +1,8 @@
 /**
  * Prints what each entry loads, and refuses entries that load more than their idea.
  *
- * Why it exists: an application that wants cookies should not pay for sessions, and should not need a database driver to start.
- * That is lost by one convenient re-export, and nothing else would show it. The report names the chain of imports that did it.
+ * Why it exists: an application that wants cookies should not pay for sessions, nor need a database driver to start. One
+ * convenient re-export would change that, and nothing else would show it. The report names the chain of imports.
  */
 import { stripTypeScriptTypes } from 'node:module'
 import { gzipSync } from 'node:zlib'
@@ -12,13 +12,15 @@ import {
   type Entry,
   type Fault,
   type Files,
+  isLoading,
+  library,
   packageOf,
   packagesIn,
+  partOf,
   reachable,
   readFiles,
   sourceFile,
 } from './project.ts'
-import type { ImportStatement } from './scan.ts'
 
 /** What one entry loads. */
 export interface Size {
@@ -32,23 +34,16 @@ export interface Size {
   readonly packages: readonly string[]
 }
 
-const library = 'packages/gatepass/src/'
-
 const cookieParts = ['error', 'awaitable', 'crypto', 'cookie']
 const sessionParts = [...cookieParts, 'number-options', 'register', 'http', 'session']
 const passportParts = [...sessionParts, 'passport']
 
-/** Parts of the library that an entry may load; one that is not listed may load anything. */
+/** Parts of the library that an entry may load. Entries that are not listed may load anything. */
 const budget: Readonly<Record<string, readonly string[]>> = {
   'gatepass/cookie': cookieParts,
   'gatepass/session': sessionParts,
   'gatepass/passport': passportParts,
   gatepass: [...passportParts, 'index'],
-}
-
-/** Loaded when the entry is: not types, and not what an `import()` fetches when it is reached. */
-function loads(statement: ImportStatement): boolean {
-  return !statement.typeOnly && !statement.dynamic
 }
 
 /** What every entry of the library loads. */
@@ -61,7 +56,7 @@ function libraryEntries(files: Files): readonly Entry[] {
 }
 
 function sizeOf(files: Files, entry: Entry): Size {
-  const paths = [...reachable(files, entry.source, loads).keys()]
+  const paths = [...reachable(files, entry.source, isLoading).keys()]
   const texts = paths.map((path) => files.get(path) ?? '')
   return {
     entry: entry.name,
@@ -72,15 +67,15 @@ function sizeOf(files: Files, entry: Entry): Size {
   }
 }
 
-/** Packages and `node:sqlite`; the other built-in modules are always there and cost nothing to install. */
+/** Packages and `node:sqlite`. Other built-in modules are always there and cost nothing to install. */
 function packagesLoadedBy(files: Files, path: string): string[] {
   return sourceFile(files, path)
-    .imports.filter(loads)
+    .imports.filter(isLoading)
     .map(({ specifier }) => packageOf(specifier))
     .filter((name) => name === 'node:sqlite' || !/^(\.|node:)/.test(name))
 }
 
-/** Entries that load what is not theirs, with the imports that led there. */
+/** Entries that load more than they may, with the imports that led there. */
 export function sizeFaults(files: Files): Fault[] {
   return libraryEntries(files).flatMap((entry) => {
     const allowed = budget[entry.name]
@@ -89,43 +84,27 @@ export function sizeFaults(files: Files): Fault[] {
 }
 
 function overBudget(files: Files, entry: Entry, allowed: readonly string[]): Fault[] {
-  const reached = reachable(files, entry.source, loads)
-  const chain = (path: string): string =>
-    chainTo(reached, path)
-      .map((file) => file.replace(library, ''))
-      .join(' → ')
-  const foreign = [...reached.keys()].find((path) => !allowed.includes(partOf(path)))
-  const driver = [...reached.keys()].find((path) => packagesLoadedBy(files, path).length > 0)
-  const remedy = 'Cut the chain at its first import that this entry can do without; import a type with `import type`.'
+  const reached = reachable(files, entry.source, isLoading)
+  const fault = (path: string, what: string): Fault => {
+    const chain = chainTo(reached, path).map((file) => file.replace(library, ''))
+    return {
+      path: entry.source,
+      message: `${entry.name} loads ${what}: ${chain.join(' → ')}`,
+      remedy: 'Remove the first import of the chain that this entry does not need; import a type with `import type`.',
+    }
+  }
+  const paths = [...reached.keys()]
+  const foreign = paths.find((path) => !allowed.includes(partOf(path)))
+  const driver = paths.find((path) => packagesLoadedBy(files, path).length > 0)
   return [
-    ...(foreign
-      ? [{ path: entry.source, message: `${entry.name} loads ${partOf(foreign)}: ${chain(foreign)}`, remedy }]
-      : []),
-    ...(driver
-      ? [
-          {
-            path: entry.source,
-            message: `${entry.name} loads ${packagesLoadedBy(files, driver).join(', ')}: ${chain(driver)}`,
-            remedy,
-          },
-        ]
-      : []),
+    ...(foreign === undefined ? [] : [fault(foreign, partOf(foreign))]),
+    ...(driver === undefined ? [] : [fault(driver, packagesLoadedBy(files, driver).join(', '))]),
   ]
-}
-
-function partOf(path: string): string {
-  return path.slice(library.length).split('/')[0]?.replace(/\.ts$/, '') ?? ''
 }
 
 /** The sizes as a table for the console. */
 export function table(rows: readonly Size[]): string {
-  const cells = rows.map(({ entry, files, bytes, gzip, packages }) => [
-    entry,
-    `${files}`,
-    `${bytes}`,
-    `${gzip}`,
-    packages.join(' '),
-  ])
+  const cells = rows.map(({ packages, ...size }) => [...Object.values(size).map(String), packages.join(' ')])
   const all = [['entry', 'files', 'bytes', 'gzip', 'packages'], ...cells]
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
   const align = (cell: string, column: number): string => {

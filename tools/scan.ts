@@ -1,8 +1,8 @@
 /**
  * What a TypeScript file imports, exports and says in docstrings.
  *
- * Why it exists: the checks beside this file ask every file for the same few things. TypeScript 7 has no stable parser to
- * ask, so they ask the one that Vitest is built on.
+ * Why it exists: the other checks ask every file for the same few things. TypeScript 7 has no stable parser, so this uses the
+ * one that Vitest is built on.
  */
 import { type ESTree, parseSync, Visitor } from 'rolldown/utils'
 
