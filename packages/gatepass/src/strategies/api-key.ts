@@ -1,31 +1,48 @@
-import { type Awaitable, andThen, settled } from '../awaitable.ts'
-import { randomHandle, sha256Hex } from '../crypto/random.ts'
+import { crc32 } from 'node:zlib'
+import { type Awaitable, andThen, orElse, settled } from '../awaitable.ts'
+import { randomHandle, randomToken, sha256Hex } from '../crypto/random.ts'
 import { checkOptions, isKeyText, type OptionKinds, subjectText, UsageError } from '../error.ts'
-import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { seconds, TEN_YEARS } from '../number-options.ts'
-import {
-  type Failure,
-  type Found,
-  isFailure,
-  type Outcome,
-  type Success,
-  type UserObject,
-  userFrom,
-} from '../passport/outcome.ts'
+import type { Found, Outcome, Success, UserObject } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
 import { guarded } from '../session/guarded-store.ts'
 import type { Timestamp } from '../session/store.ts'
-import { isKey, mintKey } from './api-key/format.ts'
-import type { ApiKeyRecord, ApiKeyStore } from './api-key/store.ts'
-import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
-
-export { type ApiKeyRecord, type ApiKeyStore, memoryApiKeyStore } from './api-key/store.ts'
+import { concluded, refusedToken, withToken } from './bearer/token.ts'
 
 /** How long to wait before another write of `usedAt`, in milliseconds. */
 const TOUCH_INTERVAL = 60 * 1000
 /** How many characters of a key a list shows after the prefix: 24 of 256 random bits. */
 const HINT_LENGTH = 4
+
+/** An API key as it is stored and listed, without the key itself. */
+export interface ApiKeyRecord {
+  /** SHA-256 of the key, 64 hex digits. It cannot be used as a key. */
+  readonly hash: string
+  /** Public name, 22 random characters, for lists and to revoke the key. */
+  readonly id: string
+  readonly subject: string
+  /** The user's name for the key. */
+  readonly label: string
+  /** The beginning of the key, so that the user recognises it. */
+  readonly hint: string
+  readonly scopes: readonly string[]
+  readonly createdAt: Timestamp
+  readonly expiresAt: Timestamp | undefined
+  /** When the key was last used, to within a minute. */
+  readonly usedAt: Timestamp | undefined
+}
+
+/** Where API keys are stored: a table of the application with the hash as its primary key. */
+export interface ApiKeyStore {
+  insert(record: ApiKeyRecord): Awaitable<unknown>
+  find(hash: string): Awaitable<ApiKeyRecord | undefined | null>
+  /** Writes `usedAt`. Called at most once a minute for each key. */
+  touch(hash: string, usedAt: Timestamp): Awaitable<unknown>
+  /** @returns whether the subject had a key with this id */
+  remove(subject: string, id: string): Awaitable<boolean>
+  list(subject: string): Awaitable<readonly ApiKeyRecord[]>
+}
 
 export interface ApiKeyOptions<User> {
   /** The beginning of every key, before an underscore. Use the application's name, so that a leaked key leads to it. */
@@ -145,52 +162,37 @@ class StoredApiKeys<User> implements ApiKeys<User> {
   }
 
   authenticate(exchange: Exchange): Awaitable<Outcome<User>> {
-    const given = bearerToken(exchange)
-    if (given === 'missing') return missing(this.#realm)
-    if (given === 'malformed') return malformedRequest(this.#realm)
-    if (!isKey(this.#options.prefix, given.token)) return this.#unknown()
-    const { store } = this.#options
-    const found = guarded(() => store.find(sha256Hex(given.token)), 'store of API keys')
-    return andThen(found, (record) => {
-      if (record === undefined || record === null) return this.#unknown()
-      checkRecord(record)
-      const now = this.#clock()
-      if (record.expiresAt != null && record.expiresAt <= now) return this.#expired()
-      return andThen(settled(this.#options.account(record, exchange)), (user) => this.#conclude(record, user, now))
+    const { prefix, store } = this.#options
+    const realm = this.#realm
+    const unknown = 'The API key does not exist.'
+    return withToken(exchange, realm, (key) => {
+      if (!isKey(prefix, key)) return refusedToken(realm, 'invalid', unknown)
+      const found = guarded(() => store.find(sha256Hex(key)), 'store of API keys')
+      return andThen(found, (record): Awaitable<Outcome<User>> => {
+        if (record === undefined || record === null) return refusedToken(realm, 'invalid', unknown)
+        checkRecord(record)
+        const now = this.#clock()
+        if (record.expiresAt != null && record.expiresAt <= now)
+          return refusedToken(realm, 'expired', 'The API key has expired.')
+        return concluded<User>(realm, {
+          callback: '`account` of apiKeys()',
+          returned: this.#options.account(record, exchange),
+          nobody: unknown,
+          success: (user) => {
+            const success: Success<User> = { type: 'success', user, scope: record.scopes, persist: false, info: record }
+            return andThen(this.#touch(record, now), () => success)
+          },
+        })
+      })
     })
   }
 
-  #conclude(record: ApiKeyRecord, returned: Found<User>, now: Timestamp): Awaitable<Outcome<User>> {
-    const user = userFrom('`account` of apiKeys()', returned)
-    if (user === undefined) return this.#unknown()
-    if (isFailure(user)) return refusedByApplication(this.#realm, user)
-    const success: Success<User> = {
-      type: 'success',
-      user,
-      scope: record.scopes,
-      persist: false,
-      info: record,
-    }
-    return andThen(this.#touch(record, now), () => success)
-  }
-
-  #touch(record: ApiKeyRecord, now: Timestamp): Awaitable<unknown> {
-    if (now - (record.usedAt ?? 0) < TOUCH_INTERVAL) return undefined
-    const failed = (error: unknown): void => this.#options.onEvent?.({ type: 'touch_failed', id: record.id, error })
-    try {
-      const written = settled(this.#options.store.touch(record.hash, now))
-      return written instanceof Promise ? written.catch(failed) : written
-    } catch (error) {
-      return failed(error)
-    }
-  }
-
-  #unknown(): Failure {
-    return refusedToken(this.#realm, 'invalid', 'The API key does not exist.')
-  }
-
-  #expired(): Failure {
-    return refusedToken(this.#realm, 'expired', 'The API key has expired.')
+  #touch({ hash, id, usedAt }: ApiKeyRecord, now: Timestamp): Awaitable<unknown> {
+    if (now - (usedAt ?? 0) < TOUCH_INTERVAL) return undefined
+    return orElse(
+      () => settled(this.#options.store.touch(hash, now)),
+      (error) => this.#options.onEvent?.({ type: 'touch_failed', id, error }),
+    )
   }
 }
 
@@ -209,4 +211,43 @@ function checkRecord(record: ApiKeyRecord): void {
   throw new UsageError('ERR_TOKEN_OPTIONS', `The store of API keys returned a record with a wrong \`${wrong[0]}\``, {
     hint: '`find` must return an ApiKeyRecord: `subject` is a string, `scopes` a list, `expiresAt` milliseconds or undefined.',
   })
+}
+
+/** Makes a key. Its prefix and checksum let a scanner find it in a repository or a log, and know its application. */
+function mintKey(prefix: string): string {
+  const body = `${prefix}_${randomToken()}`
+  return body + checksum(body)
+}
+
+/** Whether a text has the form of a key with this prefix. Needs no store call. */
+function isKey(prefix: string, text: string): boolean {
+  const body = text.slice(0, -checksumLength)
+  return text.startsWith(`${prefix}_`) && shape.test(text.slice(prefix.length + 1)) && body + checksum(body) === text
+}
+
+const checksumLength = 8
+const shape = /^[\w-]{43}[0-9a-f]{8}$/
+
+/** Detects typing errors and similar texts. It protects nothing, because an attacker can compute it. */
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(checksumLength, '0')
+}
+
+/** Keeps API keys in the memory of this process, for tests and development. */
+export function memoryApiKeyStore(): ApiKeyStore {
+  const records = new Map<string, ApiKeyRecord>()
+  const of = (subject: string) => [...records.values()].filter((record) => record.subject === subject)
+  return {
+    insert: (record) => records.set(record.hash, record),
+    find: (hash) => records.get(hash),
+    touch(hash, usedAt) {
+      const record = records.get(hash)
+      if (record !== undefined) records.set(hash, { ...record, usedAt })
+    },
+    remove(subject, id) {
+      const record = of(subject).find((candidate) => candidate.id === id)
+      return record !== undefined && records.delete(record.hash)
+    },
+    list: of,
+  }
 }

@@ -1,11 +1,10 @@
-import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import type { Awaitable } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, type OptionKinds } from '../error.ts'
-import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Found, isFailure, type UserObject, userFrom } from '../passport/outcome.ts'
+import type { Found, UserObject } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
-import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
+import { concluded, withToken } from './bearer/token.ts'
 
 export interface BearerOptions<User, Name extends string = 'bearer'> {
   /**
@@ -29,15 +28,14 @@ export function bearer<User extends UserObject, const Name extends string = 'bea
   const { realm = 'api' } = options
   return {
     name: options.name ?? ('bearer' as Name),
-    authenticate(exchange) {
-      const given = bearerToken(exchange)
-      if (given === 'missing') return missing(realm)
-      if (given === 'malformed') return malformedRequest(realm)
-      return andThen(settled(options.find(sha256Hex(given.token), exchange)), (returned) => {
-        const user = userFrom('`find` of bearer()', returned)
-        if (user === undefined) return refusedToken(realm, 'invalid', 'The token is unknown.')
-        return isFailure(user) ? refusedByApplication(realm, user) : { type: 'success', user, persist: false }
-      })
-    },
+    authenticate: (exchange) =>
+      withToken(exchange, realm, (token) =>
+        concluded<User>(realm, {
+          callback: '`find` of bearer()',
+          returned: options.find(sha256Hex(token), exchange),
+          nobody: 'The token is unknown.',
+          success: (user) => ({ type: 'success', user, persist: false }),
+        }),
+      ),
   }
 }

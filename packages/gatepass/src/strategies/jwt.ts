@@ -1,16 +1,7 @@
-import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { type Awaitable, andThen } from '../awaitable.ts'
 import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
-import { bearerToken } from '../http/authorization.ts'
 import type { Exchange } from '../http/exchange.ts'
-import {
-  type Failure,
-  type Found,
-  isFailure,
-  type Outcome,
-  type Success,
-  type UserObject,
-  userFrom,
-} from '../passport/outcome.ts'
+import type { Found, Outcome, UserObject } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { type Jwk, type JwtAlgorithm, ownKeySet, type VerificationKeys } from '../protocols/jwt/jwk.ts'
 import { RemoteKeys, type RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
@@ -19,7 +10,7 @@ import { providerFetch } from '../protocols/oauth2/provider-fetch.ts'
 import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionRecord } from '../session/store.ts'
-import { malformedRequest, missing, refusedByApplication, refusedToken } from './bearer/failures.ts'
+import { concluded, refusedToken, withToken } from './bearer/token.ts'
 
 export type { Jwk, JwtAlgorithm, VerificationKeys } from '../protocols/jwt/jwk.ts'
 export type { RemoteKeysEvent } from '../protocols/jwt/remote-keys.ts'
@@ -129,39 +120,37 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
 
   // With local keys and a synchronous store this makes no promise: a token that was verified before costs microseconds.
   authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>> {
-    const given = bearerToken(exchange)
-    if (given === 'missing') return missing(this.#realm)
-    if (given === 'malformed') return malformedRequest(this.#realm)
-    return andThen(this.#verifier.verify(given.token), (claims) => {
-      if (typeof claims === 'string') return refused(this.#realm, claims)
-      if (!this.#looksUpSessions || claims.sid === undefined) return this.#conclude(exchange, claims, undefined)
-      return andThen(hooksOf(sessionsOf(attempt)).record(claims.sid), (session) =>
-        session === undefined || session.subject !== claims.sub
-          ? refusedToken(this.#realm, 'expired', 'The session of this token has ended.')
-          : this.#conclude(exchange, claims, session),
-      )
-    })
+    const realm = this.#realm
+    return withToken(exchange, realm, (token) =>
+      andThen(this.#verifier.verify(token), (claims): Awaitable<Outcome<User>> => {
+        if (typeof claims === 'string')
+          return refusedToken(realm, claims === 'expired' ? 'expired' : 'invalid', faults[claims])
+        if (!this.#looksUpSessions || claims.sid === undefined) return this.#conclude(exchange, claims, undefined)
+        return andThen(hooksOf(sessionsOf(attempt)).record(claims.sid), (session) =>
+          session === undefined || session.subject !== claims.sub
+            ? refusedToken(realm, 'expired', 'The session of this token has ended.')
+            : this.#conclude(exchange, claims, session),
+        )
+      }),
+    )
   }
 
   #conclude(exchange: Exchange, claims: JwtClaims, session: SessionRecord | undefined): Awaitable<Outcome<User>> {
-    return andThen(settled(this.#account(claims, exchange)), (returned) => {
-      const user = userFrom('`account` of jwt()', returned)
-      if (user === undefined) return refusedToken(this.#realm, 'invalid', 'The account of this token does not exist.')
-      return isFailure(user) ? refusedByApplication(this.#realm, user) : success(user, claims, session)
+    return concluded<User>(this.#realm, {
+      callback: '`account` of jwt()',
+      returned: this.#account(claims, exchange),
+      nobody: 'The account of this token does not exist.',
+      success: (user) => ({
+        type: 'success',
+        user,
+        amr: claims.amr ?? [],
+        ...(claims.auth_time !== undefined && { at: claims.auth_time * 1000 }),
+        scope: claims.scope?.split(' ') ?? [],
+        persist: false,
+        info: claims,
+        ...(session !== undefined && { session }),
+      }),
     })
-  }
-}
-
-function success<User>(user: User, claims: JwtClaims, session: SessionRecord | undefined): Success<User> {
-  return {
-    type: 'success',
-    user,
-    amr: claims.amr ?? [],
-    ...(claims.auth_time !== undefined && { at: claims.auth_time * 1000 }),
-    scope: claims.scope?.split(' ') ?? [],
-    persist: false,
-    info: claims,
-    ...(session !== undefined && { session }),
   }
 }
 
@@ -180,9 +169,7 @@ function keysOf<User, Name extends string>(
   options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>,
 ): VerificationKeys {
   const algorithms = checkedAlgorithms(options.algorithms ?? ['EdDSA', 'ES256'])
-  if ('keys' in options) {
-    return isKeySource(options.keys) ? options.keys : ownKeySet(options.keys, algorithms)
-  }
+  if ('keys' in options) return 'trusts' in options.keys ? options.keys : ownKeySet(options.keys, algorithms)
   return new RemoteKeys({
     url: checkedUrl(options.jwks),
     algorithms,
@@ -190,10 +177,6 @@ function keysOf<User, Name extends string>(
     clock: options.clock ?? Date.now,
     onEvent: options.onEvent,
   })
-}
-
-function isKeySource(keys: readonly Jwk[] | VerificationKeys): keys is VerificationKeys {
-  return 'trusts' in keys
 }
 
 const knownAlgorithms: readonly JwtAlgorithm[] = ['EdDSA', 'ES256', 'RS256', 'PS256', 'HS256']
@@ -211,10 +194,6 @@ function checkedUrl(url: string): string {
   throw new UsageError('ERR_TOKEN_OPTIONS', '`jwks` is not a URL', {
     hint: "For example `jwks: 'https://login.example/.well-known/jwks.json'`. Use `keys` for keys that you have.",
   })
-}
-
-function refused(realm: string, fault: TokenFault): Failure {
-  return refusedToken(realm, fault === 'expired' ? 'expired' : 'invalid', faults[fault])
 }
 
 const faults: Readonly<Record<TokenFault, string>> = {

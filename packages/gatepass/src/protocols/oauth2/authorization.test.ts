@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { authorizationUrl, codeOf, readCallback } from './authorization.ts'
+import { authorizationUrl } from './authorization.ts'
+import { codeOf, readCallback } from './callback.ts'
 import { client } from './client.ts'
 
 const issuer = 'https://accounts.example'
@@ -43,7 +44,7 @@ describe('a callback', () => {
     ['a signed response, which was not asked for', { code: 'x', response: 'x.y.z' }],
   ])('with %s has no code', (_what, parameters) => {
     const callback = readCallback(new URLSearchParams({ state, ...parameters }))
-    expect(() => codeOf(callback, { issuers: () => true, announced: false })).toThrow(
+    expect(() => codeOf(callback.parameters, { issuers: () => true, announced: false })).toThrow(
       expect.objectContaining({ code: 'ERR_OAUTH_CALLBACK' }),
     )
   })

@@ -6,7 +6,7 @@ import {
   validateAuthResponse,
 } from 'oauth4webapi'
 import { ProtocolError } from '../../error.ts'
-import { saidBy } from './authorization.ts'
+import { saidBy } from './callback.ts'
 import { type Client, registration, transport } from './client.ts'
 import { webAddress } from './metadata.ts'
 import { objectIn, type ProviderFetch } from './provider-fetch.ts'

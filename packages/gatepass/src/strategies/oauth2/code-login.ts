@@ -3,13 +3,14 @@ import { GatepassError, ProtocolError } from '../../error.ts'
 import { type Exchange, pathOf, queryOf } from '../../http/exchange.ts'
 import { isFailure, type Outcome, userFrom } from '../../passport/outcome.ts'
 import type { Attempt } from '../../passport/strategy.ts'
-import { authorizationUrl, type Callback, codeOf, readCallback } from '../../protocols/oauth2/authorization.ts'
+import { authorizationUrl } from '../../protocols/oauth2/authorization.ts'
+import { codeOf, readCallback, saidBy } from '../../protocols/oauth2/callback.ts'
 import type { Client } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import { exchangeCode, type ProviderTokens } from '../../protocols/oauth2/token-request.ts'
 import { type CallbackAddress, callbackAddress, callOptions, type ProviderLoginOptions } from './options.ts'
 import { confirmPage, relayPage } from './pages.ts'
-import { failureOf, linkEnded, notBegunHere, refusedAccount } from './refusals.ts'
+import { failureOf, linkEnded } from './refusals.ts'
 
 /** How long a user may take at the provider, in seconds. */
 const LIFETIME = 600
@@ -53,23 +54,19 @@ export interface Begun {
 export class CodeFlow<User> {
   readonly #login: CodeLogin
   readonly #options: ProviderLoginOptions<User>
-  readonly #callback: CallbackAddress
+  readonly callback: CallbackAddress
 
   /** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
   constructor(login: CodeLogin, options: ProviderLoginOptions<User>) {
     this.#login = login
     this.#options = options
-    this.#callback = callbackAddress(login.name, options)
-  }
-
-  get callback(): CallbackAddress {
-    return this.#callback
+    this.callback = callbackAddress(login.name, options)
   }
 
   /** Redirects to the provider, or finishes the login at the callback. */
   async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
     const outcome = await this.refusing(exchange, () =>
-      pathOf(exchange) === this.#callback.path ? this.#finish(exchange, attempt) : this.#start(exchange, attempt),
+      pathOf(exchange) === this.callback.path ? this.#finish(exchange, attempt) : this.#start(exchange, attempt),
     )
     return outcome.type === 'failure' && attempt.flow.unknown ? { ...outcome, over: true } : outcome
   }
@@ -90,7 +87,9 @@ export class CodeFlow<User> {
       `\`account\` of ${this.#login.name}`,
       await this.#options.account(identity, { purpose, subject, linking, tokens: kept, exchange }),
     )
-    if (user === undefined) throw refusedAccount()
+    if (user === undefined) {
+      throw new ProtocolError('ERR_OAUTH_ACCOUNT', 'The application has no account for this identity')
+    }
     return isFailure(user) ? user : { type: 'success', user, ...proof }
   }
 
@@ -110,7 +109,14 @@ export class CodeFlow<User> {
     const { client, label, formPost } = this.#login
     if (isForeign(exchange)) return { type: 'respond', reply: confirmPage(label, exchange.origin + exchange.target) }
     const wishes = callOptions(attempt)
-    const begun = this.#begin(exchange, wishes)
+    const { maxAge, acrValues } = wishes
+    const begun: Begun = {
+      verifier: randomToken(),
+      ...(this.#login.withNonce && { nonce: randomToken() }),
+      redirectUri: this.callback.redirectUri(exchange),
+      ...(maxAge !== undefined && { maxAge }),
+      ...(acrValues !== undefined && { acrValues }),
+    }
     // Before the flow starts, so that a provider that is down leaves no session behind.
     await client.metadata()
     const state = await attempt.flow.start(begun, LIFETIME)
@@ -130,38 +136,27 @@ export class CodeFlow<User> {
     return { type: 'redirect', location }
   }
 
-  #begin(exchange: Exchange, { maxAge, acrValues }: ReturnType<typeof callOptions>): Begun {
-    return {
-      verifier: randomToken(),
-      ...(this.#login.withNonce && { nonce: randomToken() }),
-      redirectUri: this.#callback.redirectUri(exchange),
-      ...(maxAge !== undefined && { maxAge }),
-      ...(acrValues !== undefined && { acrValues }),
-    }
-  }
-
   async #finish(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
     if (exchange.method !== 'GET' && exchange.method !== 'POST') return METHOD_NOT_ALLOWED
     const posted = exchange.method === 'POST' ? textFields(await exchange.fields()) : undefined
-    if (posted !== undefined && posted.relayed === undefined) return this.#relay(posted)
-    return this.#redeem(exchange, attempt, readCallback(new URLSearchParams(posted ?? queryOf(exchange))))
-  }
-
-  #relay(posted: Readonly<Record<string, string>>): Outcome<User> {
-    const fields = { ...posted, relayed: 'true' }
-    return { type: 'respond', reply: relayPage(this.#login.label, this.#callback.path, fields) }
-  }
-
-  async #redeem(exchange: Exchange, attempt: Attempt, callback: Callback): Promise<Outcome<User>> {
+    if (posted !== undefined && posted.relayed === undefined) {
+      const fields = { ...posted, relayed: 'true' }
+      return { type: 'respond', reply: relayPage(this.#login.label, this.callback.path, fields) }
+    }
+    const { state, parameters } = readCallback(new URLSearchParams(posted ?? queryOf(exchange)))
     // Taken before the first request to the provider, so that a callback is used only once, also if it fails.
-    const begun = await attempt.flow.finish<Begun>(callback.state)
-    if (begun === undefined) throw notBegunHere(callback)
+    const begun = await attempt.flow.finish<Begun>(state)
+    if (begun === undefined) {
+      const error = parameters.get('error')
+      const said = error === null ? '' : `, and says ${saidBy(error)}`
+      throw new ProtocolError('ERR_OAUTH_STATE', `The callback belongs to no pending login of this browser${said}`)
+    }
     const { client, issuers } = this.#login
     const server = await client.metadata()
     const announced = server.authorization_response_iss_parameter_supported === true
-    const code = codeOf(callback, { issuers, announced })
+    const code = codeOf(parameters, { issuers, announced })
     const tokens = await exchangeCode(client, { code, ...begun })
-    const identified = await this.#login.identify(tokens, { ...begun, code }, callback.parameters)
+    const identified = await this.#login.identify(tokens, { ...begun, code }, parameters)
     return this.conclude(exchange, attempt, identified, tokens)
   }
 }

@@ -7,7 +7,7 @@ import { checkParameters } from '../../protocols/oauth2/authorization.ts'
 import type { ClientOptions } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
-import { isLoopback } from '../../session/token.ts'
+import { trustedOrigin } from './refusals.ts'
 
 /** What `account` receives besides the identity. */
 export interface AccountRequest {
@@ -154,17 +154,4 @@ export function callbackAddress(
     ...{ path, address: whole ? href : path },
     redirectUri: (exchange) => (whole ? href : trustedOrigin(strategy, exchange) + path),
   }
-}
-
-/**
- * The origin that a code may be sent to. It must not come from the Host field, which an attacker can write (RFC 9700 §4.1).
- *
- * @throws {UsageError} `ERR_OAUTH_OPTIONS` if no origin is configured and the request does not come to this machine
- */
-export function trustedOrigin(strategy: string, { origin, originConfigured }: Exchange): string {
-  if (originConfigured || isLoopback(origin)) return origin
-  const what = `${strategy}: only the request's Host field names the origin of \`callback\``
-  throw new UsageError('ERR_OAUTH_OPTIONS', what, {
-    hint: "Set the `origin` of gatepass(): 'https://app.example', or set `callback` to the whole address.",
-  })
 }

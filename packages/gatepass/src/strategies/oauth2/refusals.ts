@@ -1,22 +1,24 @@
-import { GatepassError, ProtocolError } from '../../error.ts'
+import { GatepassError, ProtocolError, UsageError } from '../../error.ts'
+import type { Exchange } from '../../http/exchange.ts'
 import type { Failure } from '../../passport/outcome.ts'
-import { type Callback, saidBy } from '../../protocols/oauth2/authorization.ts'
-
-/** This callback belongs to no pending login (used, expired, or another browser's). An existing login is left alone. */
-export function notBegunHere({ parameters }: Callback): ProtocolError {
-  const error = parameters.get('error')
-  const said = error === null ? '' : `, and says ${saidBy(error)}`
-  return new ProtocolError('ERR_OAUTH_STATE', `The callback belongs to no pending login of this browser${said}`)
-}
+import { isLoopback } from '../../session/token.ts'
 
 /** The session that began to link has ended, or the user's credentials have changed. */
 export function linkEnded(): ProtocolError {
   return new ProtocolError('ERR_OAUTH_LINK_ENDED', 'The login that began to link this identity has ended')
 }
 
-/** The application has no account for this identity. */
-export function refusedAccount(): ProtocolError {
-  return new ProtocolError('ERR_OAUTH_ACCOUNT', 'The application has no account for this identity')
+/**
+ * The origin that a code may be sent to. It must not come from the Host field, which an attacker can write (RFC 9700 §4.1).
+ *
+ * @throws {UsageError} `ERR_OAUTH_OPTIONS` if no origin is configured and the request does not come to this machine
+ */
+export function trustedOrigin(strategy: string, { origin, originConfigured }: Exchange): string {
+  if (originConfigured || isLoopback(origin)) return origin
+  const what = `${strategy}: only the request's Host field names the origin of \`callback\``
+  throw new UsageError('ERR_OAUTH_OPTIONS', what, {
+    hint: "Set the `origin` of gatepass(): 'https://app.example', or set `callback` to the whole address.",
+  })
 }
 
 /** The failure that the user sees for an error of the provider or the browser; `undefined` for other errors. */
