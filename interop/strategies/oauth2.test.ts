@@ -121,6 +121,39 @@ test('without `state`, fromPassport() adds state and PKCE, and refuses a callbac
   expect((await browser.fetch('/login?code=1&state=made-up')).status).toBe(403)
 })
 
+/** What a bundler makes of the store of passport-oauth2 that checks nothing: the same functions under another name. */
+class Minified {
+  store(_req: object, done: Done): void {
+    done(null)
+  }
+  verify(_req: object, _state: string, done: Done): void {
+    done(null, true)
+  }
+}
+
+test('fromPassport() gives a state to a strategy whose store accepts any, whatever its class is called', async () => {
+  const provider = await fakeOAuth2({})
+  const browser = await native(async (site) => {
+    const strategy = await made('passport-oauth2', provider, {})(site)
+    return Object.assign(strategy, { _stateStore: new Minified() })
+  })
+  expect((await browser.fetch('/login?code=1&state=made-up')).status).toBe(403)
+  expect((await browser.fetch('/login')).status).toBe(200)
+  expect(provider.asked[0]).toMatchObject({ state: expect.any(String), code_challenge_method: 'S256' })
+})
+
+test('fromPassport() leaves a store of the application alone that checks the state', async () => {
+  const provider = await fakeOAuth2({})
+  const store = {
+    store: (_req: object, done: Done) => done(null, 'of the application'),
+    verify: (_req: object, state: string, done: Done) => done(null, state === 'of the application'),
+  }
+  const browser = await native(made('passport-oauth2', provider, { store }))
+  expect((await browser.fetch('/login')).status).toBe(200)
+  expect(provider.asked[0]?.state).toBe('of the application')
+  expect((await browser.fetch('/login?code=1&state=made-up')).status).toBe(403)
+})
+
 test('without `state`, a second tab that begins a login leaves that of the first alone in fromPassport()', async () => {
   const browser = await native(made('passport-oauth2', await fakeOAuth2({}), {}))
   const first = await browser.fetch('/login', { manual: true })

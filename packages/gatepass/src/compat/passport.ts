@@ -1,11 +1,10 @@
-import type { LegacyStrategy } from './passport/ask.ts'
-import { AuthenticationError } from './passport/authentication-error.ts'
+import { AuthenticationError } from './passport/authenticate.ts'
 import { Authenticator } from './passport/authenticator.ts'
-import { SessionStrategy } from './passport/session-strategy.ts'
-import { Strategy } from './passport/strategy.ts'
+import { SessionStrategy } from './passport/logins.ts'
+import { type LegacyStrategy, Strategy } from './passport/strategy.ts'
 import type * as types from './passport/types.ts'
 
-export type { Refusal } from './passport/authentication-error.ts'
+export type { Refusal } from './passport/authenticate.ts'
 export type { StrategyActions, StrategyClass } from './passport/strategy.ts'
 export type {
   AuthenticateCallback,
@@ -23,9 +22,9 @@ export type {
 export type { LegacyStrategy }
 export { AuthenticationError, Authenticator, Strategy }
 
-/** The class of `passport`, under its other name. */
+/** Another name of {@link Authenticator}, as in Passport. */
 export const Passport: typeof Authenticator = Authenticator
-/** A Passport of one's own, beside the one that `passport` is. */
+/** A Passport beside the application's `passport`. */
 export type Passport = Authenticator
 
 /** The strategies that come with Passport. */

@@ -1,17 +1,19 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
-import { UsageError } from '../../error.ts'
+import { GatepassError, UsageError } from '../../error.ts'
 import { safeLocation } from '../../http/location.ts'
-import { callBack, real } from '../failures.ts'
-import { ask, type Conclusion, type LegacyStrategy } from './ask.ts'
-import { AuthenticationError, type Refusal } from './authentication-error.ts'
-import { leaveMessages } from './messages.ts'
-import type { Done } from './promises.ts'
-import { equip } from './request.ts'
-import { SessionStrategy } from './session-strategy.ts'
-import { warnWithoutState } from './state-warning.ts'
-import type { AuthenticateCallback, AuthenticateOptions, Handler, PassportRequest, SessionLogins } from './types.ts'
+import { callBack, type Next, real } from '../failures.ts'
+import { equip, SessionStrategy } from './logins.ts'
+import { ask, type Conclusion, type Done, type LegacyStrategy } from './strategy.ts'
+import type {
+  AuthenticateCallback,
+  AuthenticateOptions,
+  FlashWish,
+  Handler,
+  PassportRequest,
+  SessionLogins,
+} from './types.ts'
 
-/** What `authenticate` needs of its Passport. */
+/** The parts of a Passport that `authenticate` uses. */
 export interface Asking {
   readonly _sm: SessionLogins
   _strategy(name: string): LegacyStrategy | undefined
@@ -19,6 +21,25 @@ export interface Asking {
 }
 
 export type Asked = string | LegacyStrategy | readonly (string | LegacyStrategy)[]
+
+/** What one strategy gave as its reason to refuse. */
+export interface Refusal {
+  readonly strategy: string
+  readonly challenge: unknown
+  readonly status: number | undefined
+}
+
+/** Every strategy refused, and `failWithError` asked for an error instead of an answer. */
+export class AuthenticationError extends GatepassError {
+  override readonly name = 'AuthenticationError'
+  /** What each strategy said, in the order of asking. */
+  readonly refusals: readonly Refusal[]
+
+  constructor(message: string, status: number | undefined, refusals: readonly Refusal[]) {
+    super('ERR_LOGIN_REFUSED', message, status || 401, { hint: 'What each strategy said is in `refusals`.' })
+    this.refusals = refusals
+  }
+}
 
 /** Middleware that asks strategies who sends a request, and does what the options, or the callback, say. */
 export function authenticate(
@@ -34,21 +55,13 @@ export function authenticate(
   return function authenticate(request, response, next) {
     const req = request as unknown as PassportRequest
     equip(req, passport._sm)
-    const recalling = asked === 'session' && callback === undefined ? passport._strategy(asked) : undefined
-    // What every request is asked: no strategy of others need be asked as theirs.
-    if (recalling instanceof SessionStrategy && isOurs(recalling)) recalling.recall(req, shared.options, next)
-    else askNext({ ...shared, req, res: response as ExpressResponse, next, refusals: [] })
+    askNext({ ...shared, req, res: response as ExpressResponse, next, refusals: [] })
   }
-}
-
-/** Whether nobody has put another `authenticate` into its place. */
-function isOurs(strategy: SessionStrategy): boolean {
-  return strategy.authenticate === SessionStrategy.prototype.authenticate
 }
 
 type ExpressResponse = ServerResponse & { redirect(url: string): void }
 
-/** One request, on its way from strategy to strategy. */
+/** One request, and what the strategies asked so far said. */
 interface Attempt {
   readonly passport: Asking
   readonly strategies: readonly (string | LegacyStrategy)[]
@@ -57,41 +70,42 @@ interface Attempt {
   readonly callback: AuthenticateCallback | undefined
   readonly req: PassportRequest
   readonly res: ExpressResponse
-  readonly next: (error?: unknown) => void
+  readonly next: Next
   readonly refusals: readonly Refusal[]
 }
 
 function askNext(attempt: Attempt): unknown {
-  const { passport, req, options, refusals } = attempt
+  const { passport, req, options, refusals, next } = attempt
   const which = attempt.strategies[refusals.length]
   if (!which) return refuse(attempt)
   const strategy = typeof which === 'object' || typeof which === 'function' ? which : passport._strategy(which)
-  if (strategy === undefined) return attempt.next(unknownStrategy(String(which)))
-  warnWithoutState(strategy, options)
-  return ask(strategy, { req, options }, (conclusion) => act(attempt, nameOf(which, strategy), conclusion))
-}
-
-function nameOf(which: string | LegacyStrategy, strategy: LegacyStrategy): string {
-  return typeof which === 'string' ? which : (strategy.name ?? '')
-}
-
-function unknownStrategy(name: string): UsageError {
-  return new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `Unknown authentication strategy "${name}"`, {
-    hint: `Register it: passport.use('${name}', strategy).`,
-  })
+  if (strategy === undefined) return next(unknownStrategy(String(which)))
+  const name = typeof which === 'string' ? which : (strategy.name ?? '')
+  // Our own strategy, which most requests are asked with, needs no view: it keeps nothing of a request.
+  if (strategy instanceof SessionStrategy && strategy.authenticate === SessionStrategy.prototype.authenticate) {
+    return strategy.recall(req, options, (error) =>
+      act(attempt, name, error ? { type: 'error', error } : { type: 'pass' }),
+    )
+  }
+  return ask(strategy, { req, options }, (conclusion) => act(attempt, name, conclusion))
 }
 
 function act(attempt: Attempt, strategy: string, conclusion: Conclusion): unknown {
-  const { callback, next } = attempt
+  const { res, callback, next, refusals } = attempt
   switch (conclusion.type) {
     case 'success':
-      return callback ? tell(attempt, null, conclusion.user, conclusion.info) : admit(attempt, conclusion)
+      return callback ? tell(attempt, null, conclusion.user, conclusion.info) : succeed(attempt, conclusion)
     case 'fail': {
       const { challenge, status } = conclusion
-      return askNext({ ...attempt, refusals: [...attempt.refusals, { strategy, challenge, status }] })
+      return askNext({ ...attempt, refusals: [...refusals, { strategy, challenge, status }] })
     }
     case 'redirect':
-      return redirect(attempt.res, conclusion)
+      warnWithoutState(attempt.passport, strategy, conclusion.url)
+      // Only Express has `res.redirect`.
+      res.statusCode = conclusion.status ?? 302
+      res.setHeader('Location', conclusion.url)
+      res.setHeader('Content-Length', '0')
+      return res.end()
     case 'pass':
       return next()
     case 'error':
@@ -100,57 +114,54 @@ function act(attempt: Attempt, strategy: string, conclusion: Conclusion): unknow
   }
 }
 
-/** What a callback throws comes back to it, as in Passport (see {@link ask}); what it rejects with goes to `next`. */
+/** If the callback throws, it is told of that, as in Passport (see {@link ask}). What it rejects with goes to `next`. */
 function tell({ callback, next }: Attempt, ...told: Parameters<AuthenticateCallback>): void {
   const returned = callback?.(...told)
   if (returned instanceof Promise) returned.catch((error: unknown) => next(real(error)))
 }
 
-/** Not `res.redirect`, which only Express has. */
-function redirect(res: ServerResponse, { url, status = 302 }: { url: string; status: number | undefined }): void {
-  res.statusCode = status
-  res.setHeader('Location', url)
-  res.setHeader('Content-Length', '0')
-  res.end()
+function unknownStrategy(name: string): UsageError {
+  return new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `Unknown authentication strategy "${name}"`, {
+    hint: `Register it: passport.use('${name}', strategy).`,
+  })
 }
 
 // ── success ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function admit(attempt: Attempt, { user, info }: { user: unknown; info: unknown }): void {
-  const { req, options, next } = attempt
-  // Read before the login: a new session knows nothing of it.
+/** Logs the user in, or assigns the account, leaves the messages and the auth info, and goes where the options say. */
+function succeed(
+  { passport, req, res, options, next }: Attempt,
+  { user, info }: { user: unknown; info: unknown },
+): void {
+  const { assignProperty, successReturnToOrRedirect, successRedirect } = options
+  // Read before the login, because the new session does not have it.
   const returnTo = req.session?.returnTo
-  const goOnAfter = (error?: unknown) => {
-    if (error) return next(error)
-    // Left after the login, for the same reason.
-    leaveMessages(req, options, 'success', info)
-    return tellAuthInfo(attempt, info, () => (options.assignProperty ? next() : goOn(attempt, returnTo)))
+  const goOn = (): unknown => {
+    if (assignProperty || !(successReturnToOrRedirect || successRedirect)) return next()
+    if (!successReturnToOrRedirect) return res.redirect(successRedirect as string)
+    if (req.session) delete req.session.returnTo
+    return res.redirect(targetOf(returnTo, successReturnToOrRedirect))
   }
-  // A session store or a promise calls back, and neither knows what to do with an exception.
-  const admitted: Done = (error) => callBack(goOnAfter, [error], next)
-  if (options.assignProperty) {
-    req[options.assignProperty] = user
-    admitted()
-  } else req.logIn?.(user, options, admitted)
-}
-
-function tellAuthInfo({ passport, req, options, next }: Attempt, info: unknown, then: () => unknown): unknown {
-  if (options.authInfo === false) return then()
-  return passport.transformAuthInfo(info || {}, req, (error, transformed) => {
+  const loggedIn = (error?: unknown): unknown => {
     if (error) return next(error)
-    req.authInfo = transformed
-    return then()
-  })
+    // Left after the login, because the old session is gone.
+    leaveMessages(req, options, 'success', info)
+    if (options.authInfo === false) return goOn()
+    return passport.transformAuthInfo(info || {}, req, (failure, transformed) => {
+      if (failure) return next(failure)
+      req.authInfo = transformed
+      return goOn()
+    })
+  }
+  // A session store or a promise calls this, and neither can handle an exception.
+  const done: Done = (error) => callBack(loggedIn, [error], next)
+  if (assignProperty) {
+    req[assignProperty] = user
+    done()
+  } else req.logIn?.(user, options, done)
 }
 
-function goOn({ req, res, options, next }: Attempt, returnTo: unknown): unknown {
-  const { successReturnToOrRedirect, successRedirect } = options
-  if (!successReturnToOrRedirect) return successRedirect ? res.redirect(successRedirect) : next()
-  if (req.session) delete req.session.returnTo
-  return res.redirect(targetOf(returnTo, successReturnToOrRedirect))
-}
-
-/** What an application writes there is mostly the path that was asked for, and `//evil.example` is such a path. */
+/** Applications store the path that was asked for in `returnTo`, and `//evil.example` is such a path. */
 function targetOf(returnTo: unknown, fallback: string): string {
   if (typeof returnTo !== 'string' || returnTo === '') return fallback
   return /^[/\\]/.test(returnTo) ? safeLocation(returnTo, { origin: 'http://here.invalid', fallback }) : returnTo
@@ -159,7 +170,7 @@ function targetOf(returnTo: unknown, fallback: string): string {
 // ── failure ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function refuse(attempt: Attempt): void {
-  const { callback, several, refusals, req, res, options } = attempt
+  const { callback, several, refusals, req, res, options, next } = attempt
   const [first] = refusals
   if (callback) {
     const told = several ? refusals.map(({ challenge }) => challenge) : first?.challenge
@@ -168,11 +179,10 @@ function refuse(attempt: Attempt): void {
     return
   }
   leaveMessages(req, options, 'failure', first?.challenge)
-  if (options.failureRedirect) res.redirect(options.failureRedirect)
-  else answerRefusal(attempt)
-}
-
-function answerRefusal({ res, next, options, refusals }: Attempt): void {
+  if (options.failureRedirect) {
+    res.redirect(options.failureRedirect)
+    return
+  }
   const status = refusals.find((refusal) => refusal.status)?.status
   const challenges = refusals.map(({ challenge }) => challenge).filter((challenge) => typeof challenge === 'string')
   res.statusCode = status || 401
@@ -180,4 +190,70 @@ function answerRefusal({ res, next, options, refusals }: Attempt): void {
   const words = STATUS_CODES[res.statusCode] ?? ''
   if (options.failWithError) next(new AuthenticationError(words, status, refusals))
   else res.end(words)
+}
+
+// ── messages for the next page ───────────────────────────────────────────────────────────────────────────────────────
+
+/** What a strategy says about a success or a failure: a text, or an object with a `message` and a `type`. */
+type Said = { readonly message?: unknown; readonly type?: string } | string
+
+/** Leaves the messages that the options ask for: by `req.flash`, and in `req.session.messages`. */
+function leaveMessages(
+  req: PassportRequest,
+  options: AuthenticateOptions,
+  outcome: 'success' | 'failure',
+  said: unknown,
+): void {
+  const { [`${outcome}Flash` as const]: flash, [`${outcome}Message` as const]: message } = options
+  if (!flash && !message) return
+  const words = (said || {}) as Said
+  const own = typeof words === 'object' ? words.message || words : words
+  if (flash) leaveFlash(req, flash, { words, own, usual: outcome === 'success' ? 'success' : 'error' })
+  const text = typeof message === 'boolean' ? own : message
+  if (!message || typeof text !== 'string') return
+  const { session } = req
+  if (!session) throw cannot('successMessage and failureMessage', 'req.session: mount a session middleware')
+  session.messages ||= []
+  ;(session.messages as string[]).push(text)
+}
+
+/** @param said the strategy's words, its own message in them, and the type of a message without one */
+function leaveFlash(req: PassportRequest, wish: FlashWish, said: { words: Said; own: unknown; usual: string }): void {
+  const { words, own, usual } = said
+  const source = typeof wish === 'boolean' ? words : wish
+  const type = (typeof source === 'object' && source.type) || usual
+  const message = typeof wish === 'object' ? wish.message : typeof wish === 'string' ? wish : undefined
+  const text = message || own
+  if (typeof text !== 'string') return
+  if (typeof req.flash !== 'function') throw cannot('successFlash and failureFlash', 'req.flash(): mount connect-flash')
+  req.flash(type, text)
+}
+
+function cannot(options: string, need: string): UsageError {
+  return new UsageError('ERR_PASSPORT_OPTIONS', `${options} need ${need} before authenticate()`, {
+    hint: 'Mount it, or remove the option.',
+  })
+}
+
+// ── OAuth without `state` ────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The strategies of each Passport that were warned of. */
+const warned = new WeakMap<Asking, Set<string>>()
+
+/**
+ * Warns once of a strategy that begins a login at an OAuth provider without a `state` (RFC 6749 §10.12). Those of
+ * passport-oauth2 do so unless they are told otherwise.
+ */
+function warnWithoutState(passport: Asking, name: string, url: unknown): void {
+  const asked = URL.parse(String(url))?.searchParams
+  if (asked?.get('response_type') !== 'code' || asked.get('state')) return
+  const names = warned.get(passport) ?? new Set()
+  warned.set(passport, names)
+  if (names.has(name)) return
+  names.add(name)
+  process.emitWarning(`Strategy "${name}" accepts a callback that this browser never asked for: it has no \`state\``, {
+    type: 'SecurityWarning',
+    code: 'GATEPASS_OAUTH_STATE',
+    detail: `Any page can log your visitors in to an account of its own. Add \`state: true\` (and \`pkce: true\`) to the options of "${name}".`,
+  })
 }

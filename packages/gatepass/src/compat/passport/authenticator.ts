@@ -1,11 +1,7 @@
 import { UsageError } from '../../error.ts'
-import type { LegacyStrategy } from './ask.ts'
 import { type Asked, authenticate } from './authenticate.ts'
-import { askInTurn, type Layer } from './chain.ts'
-import type { Done } from './promises.ts'
-import { initialize } from './request.ts'
-import { SessionManager } from './session-login.ts'
-import { SessionStrategy } from './session-strategy.ts'
+import { initialize, SessionManager, SessionStrategy } from './logins.ts'
+import { callEitherWay, type Done, type LegacyStrategy } from './strategy.ts'
 import type {
   AuthenticateCallback,
   AuthenticateOptions,
@@ -16,14 +12,16 @@ import type {
   SessionOptions,
 } from './types.ts'
 
-/** Who is told by a callback, and what it may say. */
+/** A callback that receives an error, or a value. */
 type Told<Value> = (error?: unknown, value?: Value) => void
 type Found = Express.User | false | null | undefined
 type Request = Express.Request
+/** A function that serialises, finds or transforms. With three parameters, it receives the request first. */
+type Layer = (...args: never[]) => unknown
 
 /** Strategies by name, and how a login is written into a session and read from it: the API of Passport 0.7. */
 export class Authenticator {
-  // Named as in Passport, for the packages that reach for them.
+  // Packages for Passport use these names.
   _key: string = 'passport'
   _strategies: Record<string, LegacyStrategy> = Object.create(null)
   _serializers: Layer[] = []
@@ -61,17 +59,17 @@ export class Authenticator {
     return this
   }
 
-  /** Middleware that packages for Passport up to 0.4 expect; nothing else needs it. */
+  /** Middleware that packages for Passport up to 0.4 expect. Nothing else needs it. */
   initialize(options?: InitializeOptions): Handler {
     return this._framework.initialize(this, options) as Handler
   }
 
-  /** Middleware that finds the user of a login that the session keeps. */
+  /** Middleware that finds the user whose login the session keeps. */
   session(options?: SessionOptions): Handler {
     return this.authenticate('session', options as AuthenticateOptions)
   }
 
-  /** Middleware that asks strategies who sends a request; of several, the first that does not fail decides. */
+  /** Middleware that asks strategies who sends a request. The first one that does not fail decides. */
   authenticate(strategy: Asked, callback?: AuthenticateCallback): Handler
   authenticate(strategy: Asked, options: AuthenticateOptions | undefined, callback?: AuthenticateCallback): Handler
   authenticate(
@@ -82,7 +80,7 @@ export class Authenticator {
     return this._framework.authenticate(this, strategy as string, options as AuthenticateOptions, callback) as Handler
   }
 
-  /** The same, for another account of somebody who is logged in: it becomes `req.account`, and the login stays. */
+  /** Does the same for another account of a logged-in user. The account becomes `req.account`, and the login stays. */
   authorize(strategy: Asked, callback?: AuthenticateCallback): Handler
   authorize(strategy: Asked, options: AuthenticateOptions | undefined, callback?: AuthenticateCallback): Handler
   authorize(
@@ -102,45 +100,51 @@ export class Authenticator {
     return this
   }
 
-  /** Registers how a user is named in a session: by a callback, or by a promise. */
+  /** Registers a function that gives a user's id for the session, by a callback or by a promise. */
   serializeUser<Id>(fn: (user: Express.User, done: Told<Id>) => unknown): number
   serializeUser<Id, Req = Request>(fn: (req: Req, user: Express.User, done: Told<Id>) => void): number
   serializeUser(user: Express.User, req: object, done: Told<unknown>): void
   serializeUser(user: Express.User, done: Told<unknown>): void
   serializeUser(first: unknown, second?: unknown, third?: unknown): number | void {
     if (typeof first === 'function') return this._serializers.push(first as Layer)
-    const { req, done } = requestAndDone(second, third)
-    const exhausted = () => done(unserialised(this._serializers, 'serialize'))
-    askInTurn({ layers: this._serializers, req, subject: first, answers: isId, exhausted }, done)
+    const layers = this._serializers
+    askInTurn(first, [second, third], {
+      layers,
+      answerOf: (id) => (id || id === 0 ? id : undefined),
+      exhausted: (done) => done(unserialised(layers, 'serialize', 'with the id of the user')),
+    })
   }
 
-  /** Registers how a user is found again: by a callback, or by a promise. */
+  /** Registers a function that finds the user by the id in the session, and answers by a callback or by a promise. */
   deserializeUser<Id>(fn: (id: Id, done: Told<Found>) => unknown): number
   deserializeUser<Id, Req = Request>(fn: (req: Req, id: Id, done: Told<Found>) => void): number
   deserializeUser(id: NonNullable<unknown>, req: object, done: Told<Express.User | false>): void
   deserializeUser(id: NonNullable<unknown>, done: Told<Express.User | false>): void
   deserializeUser(first: unknown, second?: unknown, third?: unknown): number | void {
     if (typeof first === 'function') return this._deserializers.push(first as Layer)
-    const { req, done } = requestAndDone(second, third)
-    const exhausted = () => done(unserialised(this._deserializers, 'deserialize'))
-    askInTurn({ layers: this._deserializers, req, subject: first, answers: isFinding, exhausted }, (error, user) =>
-      error || user ? done(error, user) : done(null, false),
-    )
+    const layers = this._deserializers
+    askInTurn(first, [second, third], {
+      layers,
+      // `false` and `null` say that this user does not exist any more, `undefined` that this layer does not know.
+      answerOf: (user) => user || (user === false || user === null ? false : undefined),
+      exhausted: (done) =>
+        done(unserialised(layers, 'deserialize', 'with the user, or with null if it does not exist')),
+    })
   }
 
-  /** Registers what `req.authInfo` becomes of what a strategy says about a success. */
+  /** Registers a function that makes `req.authInfo` from what a strategy says about a success. */
   transformAuthInfo<Info>(fn: (info: never, done: Told<Info>) => unknown): number
   transformAuthInfo<Info, Req = Request>(fn: (req: Req, info: never, done: Told<Info>) => void): number
   transformAuthInfo(info: unknown, req: object, done: Told<unknown>): void
   transformAuthInfo(info: unknown, done: Told<unknown>): void
   transformAuthInfo(first: unknown, second?: unknown, third?: unknown): number | void {
     if (typeof first === 'function') return this._infoTransformers.push(first as Layer)
-    const { req, done } = requestAndDone(second, third)
-    const exhausted = () => done(null, first)
-    askInTurn(
-      { layers: this._infoTransformers, req, subject: first, answers: Boolean, exhausted, synchronous: true },
-      done,
-    )
+    askInTurn(first, [second, third], {
+      layers: this._infoTransformers,
+      answerOf: (info) => info || undefined,
+      exhausted: (done) => done(null, first),
+      synchronous: true,
+    })
   }
 
   _strategy(name: string): LegacyStrategy | undefined {
@@ -153,25 +157,46 @@ const connect: Framework = {
   authenticate: authenticate as Framework['authenticate'],
 }
 
-function requestAndDone(second: unknown, third: unknown): { req: object | undefined; done: Done } {
-  return typeof second === 'function'
-    ? { req: undefined, done: second as Done }
-    : { req: second as object | undefined, done: third as Done }
+/** How the layers of one kind answer. */
+interface Chain {
+  readonly layers: readonly Layer[]
+  /** The answer in a layer's value; `undefined` if the next layer is to be asked. */
+  readonly answerOf: (value: unknown) => unknown
+  /** Called if no layer has answered. */
+  readonly exhausted: (done: Done) => void
+  /** Whether a layer with one parameter answers by what it returns. */
+  readonly synchronous?: boolean
 }
 
-function isId(value: unknown): boolean {
-  return Boolean(value) || value === 0
+/** Asks one layer after another, until one answers. A layer that gives `pass` as its error leaves the answer to the next. */
+function askInTurn(subject: unknown, [second, third]: readonly unknown[], chain: Chain): void {
+  const [req, done] = (typeof second === 'function' ? [undefined, second] : [second, third]) as [unknown, Done]
+  const { layers, answerOf, exhausted, synchronous } = chain
+  const ask = (at: number): unknown => {
+    const layer = layers[at]
+    if (layer === undefined) return exhausted(done)
+    const told: Done = (error, value) => {
+      if (error && error !== 'pass') return done(error)
+      const answer = answerOf(value)
+      return answer === undefined ? ask(at + 1) : done(null, answer)
+    }
+    if (layer.length === 3) return callEitherWay(layer, [req, subject], told)
+    return callEitherWay(synchronous && layer.length === 1 ? returning(layer) : layer, [subject], told)
+  }
+  ask(0)
 }
 
-/** `false` and `null` say that there is no such user any more; `undefined`, that this layer does not know. */
-function isFinding(value: unknown): boolean {
-  return Boolean(value) || value === false || value === null
+/** Turns a function that returns its answer into one that gives it to a callback. */
+function returning(layer: Layer): (subject: never, done: Done) => void {
+  return (subject, done) => {
+    const value = layer(subject)
+    if (value instanceof Promise) value.then((settled: unknown) => done(null, settled), done)
+    else done(null, value)
+  }
 }
 
-function unserialised(layers: readonly Layer[], what: 'serialize' | 'deserialize'): UsageError {
+function unserialised(layers: readonly Layer[], what: 'serialize' | 'deserialize', answer: string): UsageError {
   const message = `Failed to ${what} user ${what === 'serialize' ? 'into' : 'out of'} session`
-  const answer =
-    what === 'serialize' ? 'with the id of the user' : 'with the user, or with null if there is none any more'
   const hint =
     layers.length === 0
       ? `Register a function by passport.${what}User().`

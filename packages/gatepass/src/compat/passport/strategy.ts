@@ -1,12 +1,18 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
+import { real } from '../failures.ts'
 
-/** What strategies inherit from: by `extends`, and by `Strategy.call(this)` with `util.inherits`. */
+/** The base of strategies, for `extends` and for `Strategy.call(this)` with `util.inherits`. */
 export interface Strategy {
   name?: string | undefined
   authenticate(req: never, options: never): unknown
 }
 
-/** The five ways in which a strategy concludes; it has them while it is asked. */
+/** A strategy made for Passport: it concludes by calling `this.success`, `fail`, `redirect`, `pass` or `error`. */
+export interface LegacyStrategy extends Strategy {}
+
+/** The five ways in which a strategy concludes. It has them while it is asked. */
 export interface StrategyActions {
   success(user: unknown, info?: unknown): void
   fail(challenge?: unknown, status?: number): void
@@ -22,7 +28,7 @@ export interface StrategyClass {
   readonly prototype: Strategy & StrategyActions
 }
 
-// A function, since a class cannot be called with another object as `this`.
+// A function, because a class cannot be called with another object as `this`.
 function BaseStrategy(): void {}
 
 BaseStrategy.prototype.authenticate = (): never => {
@@ -31,7 +37,256 @@ BaseStrategy.prototype.authenticate = (): never => {
   })
 }
 
-/** The base class of strategies; theirs and ours are the same to every Passport. */
+/** The base class of strategies. A Passport accepts strategies with this base and with Passport's own. */
 export const Strategy: StrategyClass = Object.defineProperty(BaseStrategy, 'name', {
   value: 'Strategy',
 }) as unknown as StrategyClass
+
+// ── asking a strategy about one request ──────────────────────────────────────────────────────────────────────────────
+
+/** What a strategy concluded about one request. */
+export type Conclusion =
+  | { readonly type: 'success'; readonly user: unknown; readonly info: unknown }
+  | { readonly type: 'fail'; readonly challenge: unknown; readonly status: number | undefined }
+  | { readonly type: 'redirect'; readonly url: string; readonly status: number | undefined }
+  | { readonly type: 'pass' }
+  | { readonly type: 'error'; readonly error: unknown }
+
+/** The question to a strategy: who sends this request? */
+export interface Inquiry {
+  readonly req: object
+  /** As the application wrote them. Strategies change them. */
+  readonly options: object
+  /** Members that the strategy sees instead of its own. */
+  readonly instead?: Readonly<Record<string, unknown>>
+  /** Runs before a callback of the application sees the request with its user. An error becomes the conclusion. */
+  readonly objection?: () => Awaitable<Error | undefined>
+}
+
+/** Asks a strategy about one request. The first conclusion counts. */
+export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (conclusion: Conclusion) => void): void {
+  const { req, options, instead } = inquiry
+  const authenticate = (self: object): unknown => Reflect.apply(strategy.authenticate, self, [req, options])
+  const askItself = (cause?: unknown): unknown => {
+    if (instead) throw unseen(strategy, cause)
+    withPrivateMembers.add(strategy)
+    return questionsTo(strategy).run(question, authenticate, strategy)
+  }
+  const question = new Question(conclude, askItself)
+  const view = viewOf(strategy, question, inquiry)
+  if (withPrivateMembers.has(strategy)) question.guard(askItself)
+  // `this` of an arrow function is always the strategy itself.
+  else if (Object.hasOwn(strategy, 'authenticate'))
+    question.guard(() => questionsTo(strategy).run(question, authenticate, view))
+  else question.guard(() => authenticate(view))
+}
+
+/** One question to a strategy. After its conclusion it ignores what else the strategy says. */
+class Question {
+  readonly #conclude: (conclusion: Conclusion) => void
+  /** Asks the strategy itself, once, if its view turns out to lack the private members. */
+  #askItself: ((cause: unknown) => unknown) | undefined
+  #concluded = false
+  /** Whether `authenticate` has returned: from then on no caller catches what is thrown. */
+  #returned = false
+  #thrown: unknown = this
+
+  constructor(conclude: (conclusion: Conclusion) => void, askItself: (cause: unknown) => unknown) {
+    this.#conclude = conclude
+    this.#askItself = askItself
+  }
+
+  conclude(conclusion: Conclusion): void {
+    // A strategy that catches what the application threw returns it here, and the application must hear of it.
+    const comesBack = conclusion.type === 'error' && conclusion.error === this.#thrown
+    if (this.#concluded && !comesBack) return
+    const askItself = this.#askItself
+    if (!this.#concluded && askItself && conclusion.type === 'error' && missesPrivateMember(conclusion.error)) {
+      this.#askItself = undefined
+      this.guard(() => askItself(conclusion.error))
+      return
+    }
+    this.#concluded = true
+    this.#thrown = this
+    try {
+      this.#conclude(conclusion)
+    } catch (error) {
+      this.#thrown = error
+      if (!this.#returned || conclusion.type === 'error') throw error
+      this.#conclude({ type: 'error', error })
+    }
+  }
+
+  /** Runs `authenticate`. What it throws, or rejects with, is a conclusion. */
+  guard(authenticate: () => unknown): void {
+    try {
+      const returned = authenticate()
+      this.#returned = true
+      if (returned instanceof Promise) returned.catch((error: unknown) => this.conclude({ type: 'error', error }))
+    } catch (error) {
+      if (this.#concluded) throw error
+      this.conclude({ type: 'error', error })
+    }
+  }
+}
+
+/** The five ways to conclude. Each finds its question when it is called. */
+function actions(whose: () => Question): object {
+  return {
+    success: (user?: unknown, info?: unknown) => whose().conclude({ type: 'success', user, info }),
+    fail: (challenge?: unknown, status?: number) =>
+      typeof challenge === 'number'
+        ? whose().conclude({ type: 'fail', challenge: undefined, status: challenge })
+        : whose().conclude({ type: 'fail', challenge, status }),
+    redirect: (url: string, status?: number) => whose().conclude({ type: 'redirect', url, status }),
+    pass: () => whose().conclude({ type: 'pass' }),
+    error: (error: unknown) => whose().conclude({ type: 'error', error }),
+  }
+}
+
+/**
+ * The strategy as one request sees it. What is written to it stays with that request. The functions that the application gave
+ * it, such as `verify`, may answer by a promise.
+ */
+function viewOf(strategy: LegacyStrategy, question: Question, { req, instead, objection }: Inquiry): object {
+  const view = Object.create(strategy) as Record<string, unknown>
+  const hearing: Hearing = {
+    failed: (error) => question.conclude({ type: 'error', error }),
+    objection: (args) => (args.includes(req) ? objection?.() : undefined),
+  }
+  for (const [name, member] of Object.entries(strategy)) {
+    if (typeof member === 'function') {
+      if (!isClass(member)) view[name] = heard(member, hearing)
+    } else if ((name === 'options' || name === '_options') && typeof member?.verify === 'function') {
+      view[name] = { ...member, verify: heard(member.verify, hearing) }
+    }
+  }
+  return Object.assign(
+    view,
+    instead,
+    actions(() => question),
+  )
+}
+
+/** Among functions, only classes have a `prototype` that cannot be replaced. */
+function isClass(member: object): boolean {
+  return Object.getOwnPropertyDescriptor(member, 'prototype')?.writable === false
+}
+
+// ── functions that answer by a callback or by a promise ──────────────────────────────────────────────────────────────
+
+/** How Node's callbacks are called. */
+export type Done = (error?: unknown, value?: unknown, ...more: unknown[]) => void
+
+/**
+ * Calls a function that answers by its last argument, or by a promise. The first answer counts. An exception is an answer,
+ * too; after an answer it comes from the code that received the answer, and is thrown on.
+ */
+export function callEitherWay(call: (...args: never[]) => unknown, args: readonly unknown[], done: Done): void {
+  let answered = false
+  const once: Done = (...answer) => {
+    if (answered) return
+    answered = true
+    done(...answer)
+  }
+  try {
+    follow((call as (...args: unknown[]) => unknown)(...args, once), call.length === args.length, once)
+  } catch (error) {
+    if (answered) throw error
+    once(error)
+  }
+}
+
+interface Hearing {
+  /** Receives what the function rejects with. */
+  readonly failed: (error: unknown) => void
+  /** Called before a call that has a callback. If it gives an error, `failed` receives it and the function is not called. */
+  readonly objection: (args: readonly unknown[]) => Awaitable<Error | undefined>
+}
+
+/** The same function, with a promise as a second way to answer: `failed` receives a rejection, the callback a value. */
+function heard<Function extends object>(call: Function, { failed, objection }: Hearing): Function {
+  return new Proxy(call, {
+    apply(target, self, args: unknown[]) {
+      const at = args.findLastIndex((arg) => typeof arg === 'function')
+      const callback = args[at] as Done | undefined
+      let answered = false
+      const once: Done = (...answer) => {
+        answered = true
+        callback?.(...answer)
+      }
+      const act = (against: Error | undefined): unknown => {
+        if (against !== undefined) return failed(against)
+        const returned: unknown = Reflect.apply(target as never, self, callback ? args.with(at, once) : args)
+        follow(returned, (target as { length?: number }).length === at, (error, value) => {
+          if (error) failed(error)
+          else if (!answered) once(null, value)
+        })
+        return returned
+      }
+      const against = callback && objection(args)
+      return against instanceof Promise ? against.then((error) => void act(error)).catch(failed) : act(against)
+    },
+  })
+}
+
+/**
+ * Waits for a promise that a function has returned. Its value is an answer only if the function names no callback:
+ * `return users.findOne(…, done)` promises a user whose password has not been compared yet. A function with a callback may
+ * also return a thenable which is not a promise, a query for example; it is left alone, because it would run again.
+ */
+function follow(returned: unknown, answers: boolean, done: Done): void {
+  if (!(returned instanceof Promise || (answers && isThenable(returned)))) return
+  Promise.resolve(returned).then(
+    (value: unknown) => (answers ? done(null, value ?? false) : undefined),
+    // Later, because the caller may wait for the promise as well and have an answer of its own.
+    (error: unknown) => setImmediate(done, real(error)),
+  )
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+// ── strategies with #private members, which cannot be seen through another object ────────────────────────────────────
+
+/** The strategies that failed on a view because it lacks their #private members. */
+const withPrivateMembers = new WeakSet<object>()
+
+/**
+ * Whether V8, or code that TypeScript, Babel or esbuild made for older engines, threw this because an object lacks a #private
+ * member. Only the message says so. It begins with these words, which nothing that a request sends can come before.
+ */
+function missesPrivateMember(error: unknown): boolean {
+  return error instanceof TypeError && privateMemberMissing.test(error.message)
+}
+
+const privateMemberMissing =
+  /^(?:Cannot (?:read|write|access) (?:from |to )?private |attempted to \w+ private |Private element |(?:Receiver|Object) must be an instance of class )/
+
+const questions = new WeakMap<object, AsyncLocalStorage<Question>>()
+
+/** Lets one instance serve all requests at once. A conclusion finds its request by the asynchronous context. */
+function questionsTo(strategy: LegacyStrategy): AsyncLocalStorage<Question> {
+  const known = questions.get(strategy)
+  if (known !== undefined) return known
+  const asked = new AsyncLocalStorage<Question>()
+  questions.set(strategy, asked)
+  for (const [name, value] of Object.entries(actions(() => asked.getStore() ?? lost(strategy)))) {
+    Object.defineProperty(strategy, name, { value, configurable: true, writable: true })
+  }
+  return asked
+}
+
+function unseen({ name = 'without a name' }: LegacyStrategy, cause: unknown): UsageError {
+  return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" checks no state, and cannot be given one`, {
+    hint: 'Its class has #private members, so it must bring its own: add `state: true` to its options.',
+    cause,
+  })
+}
+
+function lost({ name = 'without a name' }: LegacyStrategy): never {
+  throw new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" has concluded, but of which request is not known`, {
+    hint: 'Its class has #private members, so it must conclude in what it awaits, not in a callback of a shared connection.',
+  })
+}

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { LegacyStrategy } from './ask.ts'
-import type { Done } from './promises.ts'
+import type { Done, LegacyStrategy } from './strategy.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what applications that were compiled against @types/passport expect
 type Anything = any

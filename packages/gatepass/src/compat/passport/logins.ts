@@ -1,0 +1,262 @@
+import type { Readable } from 'node:stream'
+import { UsageError } from '../../error.ts'
+import { callBack, promised } from '../failures.ts'
+import { callEitherWay, type Done, type StrategyActions } from './strategy.ts'
+import type {
+  InitializeOptions,
+  LogInOptions,
+  PassportRequest,
+  SessionBag,
+  SessionLogins,
+  SessionOptions,
+} from './types.ts'
+
+// ── the methods of a request ─────────────────────────────────────────────────────────────────────────────────────────
+
+type Options = LogInOptions | Done | undefined
+
+function logIn(this: PassportRequest, user: unknown, options?: Options, done?: Done): Promise<void> | undefined {
+  if (typeof options === 'function') return logIn.call(this, user, {}, options)
+  const property = propertyOf(this)
+  const manager = options?.session === false ? undefined : this._sessionManager
+  this[property] = user
+  return withCallback('req#login', this, manager, done, (logins, told) =>
+    logins.logIn(this, user, options ?? {}, (error) => {
+      if (error) this[property] = null
+      told(error)
+    }),
+  )
+}
+
+function logOut(this: PassportRequest, options?: Options, done?: Done): Promise<void> | undefined {
+  if (typeof options === 'function') return logOut.call(this, {}, options)
+  this[propertyOf(this)] = null
+  return withCallback('req#logout', this, this._sessionManager, done, (logins, told) =>
+    logins.logOut(this, options ?? {}, told),
+  )
+}
+
+/** Acts on the session's logins, if there are any. The callback hears of the end; without a callback, a promise does. */
+function withCallback(
+  name: string,
+  req: PassportRequest,
+  logins: SessionLogins | undefined,
+  done: Done | undefined,
+  act: (logins: SessionLogins, told: Done) => void,
+): Promise<void> | undefined {
+  const run = (told: Done): void => (logins === undefined ? told() : act(logins, told))
+  const { res, next } = req
+  if (typeof done === 'function') {
+    run((error) => callBack(done, error ? [error] : [], next))
+    return undefined
+  }
+  // The application may not await the promise, and would not notice that such a session cannot keep the login.
+  if (logins !== undefined && !canRegenerate(req.session)) {
+    throw new UsageError('ERR_PASSPORT_OPTIONS', `${name} requires a callback function`, {
+      hint: 'Pass a callback, or use a session with regenerate(): then a promise is returned.',
+    })
+  }
+  const work = new Promise<void>((resolve, reject) => run((error) => (error ? reject(error) : resolve())))
+  return res && next ? promised(work, { req, res, next }) : work
+}
+
+/** Whether a session has `regenerate`, or is one of cookie-session, which `isPopulated` tells and which is emptied instead. */
+function canRegenerate(session: SessionBag | undefined): boolean {
+  return session === undefined || typeof session.regenerate === 'function' || 'isPopulated' in session
+}
+
+function isAuthenticated(this: PassportRequest): boolean {
+  return Boolean(this[propertyOf(this)])
+}
+
+function isUnauthenticated(this: PassportRequest): boolean {
+  return !this.isAuthenticated?.()
+}
+
+/** The property that holds the user: `user`, or `userProperty` of `initialize`. */
+function propertyOf(req: PassportRequest): string {
+  return req._userProperty ?? 'user'
+}
+
+/** Gives a request its methods, except those that it already has from elsewhere. */
+export function equip(req: PassportRequest, logins: SessionLogins): void {
+  req.logIn ||= logIn
+  req.login = req.logIn
+  req.logOut ||= logOut
+  req.logout = req.logOut
+  req.isAuthenticated ||= isAuthenticated
+  req.isUnauthenticated ||= isUnauthenticated
+  req._sessionManager = logins
+}
+
+/** Middleware that packages for Passport up to 0.4 expect. */
+export function initialize(
+  passport: { readonly _sm: SessionLogins; _userProperty?: string },
+  options: InitializeOptions = {},
+): (req: object, res: object, next: (error?: unknown) => void) => void {
+  return function initialize(request, _res, next) {
+    const req = request as PassportRequest
+    equip(req, passport._sm)
+    if (options.userProperty) req._userProperty = options.userProperty
+    if (options.compat !== false) {
+      passport._userProperty = options.userProperty || 'user'
+      req._passport = { instance: passport }
+    }
+    next()
+  }
+}
+
+// ── logins in sessions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+type Serialize = (user: unknown, req: PassportRequest, done: Done) => void
+
+/** Keeps a login in the session as `req.session.passport.user`, under a new session id. */
+export class SessionManager {
+  readonly #key: string
+  readonly #serialize: Serialize
+
+  constructor(key: string, serialize: Serialize) {
+    this.#key = key
+    this.#serialize = serialize
+  }
+
+  logIn(req: PassportRequest, user: unknown, options: LogInOptions, done: Done): void {
+    const session = requireSession(req, done)
+    if (session === undefined) return
+    const kept = keptOf(session, options)
+    const keep = (id: unknown): void => {
+      const fresh = Object.assign(req.session ?? session, kept)
+      loginIn(fresh, this.#key).user = id
+      const saved = unlessError(done, () => done())
+      if (typeof fresh.save === 'function') fresh.save(saved)
+      else saved()
+    }
+    regenerate(
+      session,
+      unlessError(done, () => this.#serialize(user, req, unlessError(done, keep))),
+    )
+  }
+
+  logOut(req: PassportRequest, options: LogInOptions, done: Done): void {
+    const session = requireSession(req, done)
+    if (session === undefined) return
+    if (session[this.#key]) delete loginIn(session, this.#key).user
+    const kept = keptOf(session, options)
+    const saved: Done = (error) => {
+      // The session has expired, or another request has logged out: the login has ended.
+      if (error && (error as { code?: unknown }).code !== 'ERR_SESSION_ENDED') return done(error)
+      const restore = () => {
+        Object.assign(req.session ?? session, kept)
+        done()
+      }
+      return regenerate(session, unlessError(done, restore))
+    }
+    // Saved first: a request that is still running must not find the login in the old session.
+    if (typeof session.save === 'function') session.save(saved)
+    else saved()
+  }
+}
+
+function unlessError(done: Done, then: (value: unknown) => void): Done {
+  return (error, value) => (error ? done(error) : then(value))
+}
+
+/** The part of a session that holds its login. */
+function loginIn(session: SessionBag, key: string): { user?: unknown } {
+  session[key] ||= {}
+  return session[key] as { user?: unknown }
+}
+
+/** The session of a request. If it cannot hold a login, `done` gets the error. */
+function requireSession(req: PassportRequest, done: Done): SessionBag | undefined {
+  const { session } = req
+  if (!session) done(noSession())
+  // A session of gatepass/express keeps its data in `data`. A login written beside it would be lost without an error.
+  else if (typeof session.rotate === 'function' && typeof session.assign === 'function') done(nativeSession())
+  else return session
+  return undefined
+}
+
+function noSession(): UsageError {
+  return new UsageError(
+    'ERR_PASSPORT_NO_SESSIONS',
+    'Login sessions require session support. Did you forget to use `express-session` middleware?',
+    { hint: 'Mount gatepass/compat/express-session, express-session or cookie-session before passport.session().' },
+  )
+}
+
+function nativeSession(): UsageError {
+  return new UsageError(
+    'ERR_PASSPORT_NO_SESSIONS',
+    'req.session is that of gatepass/express, which keeps logins itself',
+    {
+      hint: 'Hand your strategies to gatepass({ strategies: [fromPassport(strategy)] }), or mount gatepass/compat/express-session.',
+    },
+  )
+}
+
+/** The data that a new session id keeps: none, all of them, or those that the options name. */
+function keptOf(session: SessionBag, { keepSessionInfo = false }: LogInOptions): object | undefined {
+  if (!Array.isArray(keepSessionInfo)) return keepSessionInfo ? { ...session } : undefined
+  const named = keepSessionInfo.filter((key: string) => Object.hasOwn(session, key))
+  return Object.fromEntries(named.map((key: string) => [key, session[key]]))
+}
+
+/** A session of cookie-session has no id to change: it is emptied. */
+function regenerate(session: SessionBag, done: Done): unknown {
+  if (typeof session.regenerate === 'function') return session.regenerate(done)
+  for (const key of Object.keys(session)) delete session[key]
+  return done()
+}
+
+// ── the user of a login ──────────────────────────────────────────────────────────────────────────────────────────────
+
+type Deserialize = (id: unknown, req: PassportRequest, done: Done) => void
+
+/** Finds the user whose login the session keeps. */
+export class SessionStrategy {
+  readonly name = 'session'
+  readonly _key: string
+  readonly _deserializeUser: Deserialize
+
+  constructor(options: { key?: string } | Deserialize = {}, deserialize?: Deserialize) {
+    this._key = (typeof options === 'function' ? undefined : options.key) ?? 'passport'
+    const find = typeof options === 'function' ? options : deserialize
+    this._deserializeUser = (id, req, done) => find && callEitherWay(find, [id, req], done)
+  }
+
+  authenticate(this: this & StrategyActions, req: PassportRequest, options?: SessionOptions): void {
+    this.recall(req, options, (error) => (error ? this.error(error) : this.pass()))
+  }
+
+  /** Puts the user of the session's login on the request, if there is one. */
+  recall(req: PassportRequest, options: SessionOptions | undefined, done: Done): void {
+    const session = requireSession(req, done)
+    if (session === undefined) return
+    const id = (session[this._key] as { user?: unknown } | undefined)?.user
+    if (!id && id !== 0) {
+      done()
+      return
+    }
+    const resume = options?.pauseStream === true ? held(req as unknown as Readable) : undefined
+    this._deserializeUser(id, req, (error, user) => {
+      if (error) {
+        done(error)
+        return
+      }
+      if (user) req[propertyOf(req)] = user
+      else delete loginIn(req.session ?? session, this._key).user
+      done()
+      resume?.()
+    })
+  }
+}
+
+/** Holds back a body that is being read, and returns what lets it go on. A body that is not read yet waits by itself. */
+function held(req: Readable): (() => void) | undefined {
+  if (req.readableFlowing !== true) return undefined
+  req.pause()
+  return () => {
+    req.resume()
+  }
+}
