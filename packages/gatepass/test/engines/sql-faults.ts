@@ -1,8 +1,96 @@
 import type { SessionStore } from 'gatepass/session'
-import { expect } from 'vitest'
-import type { FaultyProxy } from './faulty-proxy.ts'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
 import { until } from './until.ts'
 import { expectKept, Load, session, unavailable } from './visitors.ts'
+
+interface Server {
+  readonly port: number
+  close(): Promise<void>
+}
+
+interface Opened {
+  readonly store: SessionStore
+  close(): Promise<void>
+}
+
+/** A server for the tests of one file, a proxy in front of it, and stores on either, which are closed after each test. */
+export interface SqlSetUp<Started extends Server, Options, Store extends Opened> {
+  readonly server: Started
+  readonly proxy: FaultyProxy
+  /** @param through the server itself, or the proxy */
+  open(through: { readonly port: number }, options?: Options): Store
+}
+
+/**
+ * Starts the server before the first test.
+ *
+ * @param installed whether there is a server to start
+ * @param open makes a store with a time limit of a second, unless the options name another
+ */
+export function setUp<Started extends Server, Options, Store extends Opened>(
+  installed: boolean,
+  start: () => Promise<Started>,
+  open: (port: number, options: Options | undefined) => Store,
+): SqlSetUp<Started, Options, Store> {
+  let server: Started
+  let proxy: FaultyProxy
+  const opened: Store[] = []
+  beforeAll(async () => {
+    if (!installed) return
+    server = await start()
+    proxy = await faultyProxy(server.port)
+  })
+  afterEach(async () => {
+    for (const store of opened.splice(0)) await store.close()
+  })
+  afterAll(async () => {
+    await proxy?.close()
+    await server?.close()
+  })
+  return {
+    get server() {
+      return server
+    },
+    get proxy() {
+      return proxy
+    },
+    open({ port }, options) {
+      const made = open(port, options)
+      opened.push(made)
+      return made
+    },
+  }
+}
+
+/** Registers the tests that every SQL store must pass behind a proxy. */
+export function proxyTests<Store extends Opened>(
+  set: SqlSetUp<Server, { timeout?: number }, Store>,
+  connectionOf: (opened: Store) => Promise<unknown>,
+): void {
+  test('a connection that is cut before a commit is a 503, and nothing was written', () =>
+    surviveCutBefore(set.open(set.proxy).store, set.proxy))
+
+  test('an answer that never comes is a 503 after the time limit, and its connection is not used again', async () => {
+    const opened = set.open(set.proxy, { timeout: 0.3 })
+    const { store } = opened
+    const record = session()
+    await store.insert(record)
+    const before = await connectionOf(opened)
+    set.proxy.holdAnswers()
+    await expect(store.load(record.id)).rejects.toEqual(unavailable)
+    await expect(store.touch(record.id, Date.now(), record.expiresAt)).rejects.toEqual(unavailable)
+    set.proxy.letThrough()
+    await vi.waitFor(async () => expect(await store.load(record.id)).toMatchObject({ id: record.id, version: 1 }), 5000)
+    expect(await connectionOf(opened)).not.toBe(before)
+  })
+
+  test('a server that leaves one request without an answer is left alone, and serves again by itself', () =>
+    failAtOnce(set.open(set.proxy).store, set.proxy))
+
+  test('an answer that comes late never becomes the answer to another question', () =>
+    keepAnswersApart(set.open(set.proxy, { timeout: 0.2 }).store, set.proxy))
+}
 
 /** What is true of both: a restart under load is a 503 while it lasts, and loses nothing acknowledged. */
 export async function surviveRestart(
@@ -20,7 +108,7 @@ export async function surviveRestart(
 }
 
 /** The server never hears of the write. */
-export async function surviveCutBefore(store: SessionStore, proxy: FaultyProxy): Promise<void> {
+async function surviveCutBefore(store: SessionStore, proxy: FaultyProxy): Promise<void> {
   const record = session()
   await store.insert(record)
   const cut = proxy.cutAtNextRequest('before')
@@ -42,7 +130,7 @@ export async function surviveCutAfter(store: SessionStore, proxy: FaultyProxy): 
 }
 
 /** @param store one with a time limit below half a second */
-export async function keepAnswersApart(store: SessionStore, proxy: FaultyProxy): Promise<void> {
+async function keepAnswersApart(store: SessionStore, proxy: FaultyProxy): Promise<void> {
   const records = Array.from({ length: 20 }, (_, n) => session({ data: `{"n":${n}}` }))
   for (const record of records) await store.insert(record)
   for (const [n, record] of records.entries()) {
@@ -58,7 +146,7 @@ export async function keepAnswersApart(store: SessionStore, proxy: FaultyProxy):
 }
 
 /** @param store one with a time limit of a second */
-export async function failAtOnce(store: SessionStore, proxy: FaultyProxy): Promise<void> {
+async function failAtOnce(store: SessionStore, proxy: FaultyProxy): Promise<void> {
   const record = session()
   await store.insert(record)
   proxy.holdAnswers()

@@ -1,5 +1,4 @@
 import type {
-  ChangeFeed,
   ChangeListener,
   SessionId,
   SessionRecord,
@@ -11,6 +10,7 @@ import type {
 import { cachedStore } from 'gatepass/stores/cached'
 import { memoryStore } from 'gatepass/stores/memory'
 import { sqliteStore } from 'gatepass/stores/sqlite'
+import type { Awaitable } from '../../src/awaitable.ts'
 import { AnnouncingStore, type Channel } from '../stores/announcing-store.ts'
 import { answersArrived, promisesSettled, type Schedule } from './schedule.ts'
 
@@ -53,8 +53,16 @@ export function cachedEngine(clock: () => Timestamp): Engine {
   const begin = (): Shared => {
     const records = new AnnouncingStore(clock)
     const start = (schedule: Schedule): Process => {
+      // A call takes effect at once, and its answer comes when the schedule says so.
+      const answeringLater = new StoreWithin(records, async (call) => {
+        const answer = call()
+        return schedule.turn(records, () => answer)
+      })
+      const announcing = Object.assign(answeringLater, {
+        subscribe: (listener: ChangeListener) => records.subscribe(listener),
+      })
       // So small that sessions make room for one another.
-      const store = cachedStore(new AnsweringLater(records, schedule), { clock, maxSessions: 2 })
+      const store = cachedStore(announcing, { clock, maxSessions: 2 })
       const channel = records.channels.at(-1) as Channel
       return { store, channel, close: () => void records.channels.splice(records.channels.indexOf(channel), 1) }
     }
@@ -69,54 +77,45 @@ export const localEngines: Readonly<Record<string, (clock: () => Timestamp) => E
   'cached memory': cachedEngine,
 }
 
-/** What is asked takes effect at once; the answer comes when the schedule says so. */
-class AnsweringLater implements SessionStore, SubjectIndex, ChangeFeed {
-  readonly #store: AnnouncingStore
-  readonly #schedule: Schedule
+/** A store of which every call goes through `around`. */
+export class StoreWithin implements IndexedStore {
+  readonly #store: IndexedStore
+  readonly #around: <T>(call: () => Awaitable<T>) => Promise<T>
 
-  constructor(store: AnnouncingStore, schedule: Schedule) {
+  constructor(store: IndexedStore, around: <T>(call: () => Awaitable<T>) => Promise<T>) {
     this.#store = store
-    this.#schedule = schedule
+    this.#around = around
   }
 
   load(id: SessionId): Promise<SessionRecord | undefined> {
-    return this.#later(() => this.#store.load(id))
+    return this.#around(() => this.#store.load(id))
   }
 
   insert(record: SessionRecord): Promise<void> {
-    return this.#later(() => this.#store.insert(record))
+    return this.#around(() => this.#store.insert(record))
   }
 
   replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
-    return this.#later(() => this.#store.replace(record, expectedVersion))
+    return this.#around(() => this.#store.replace(record, expectedVersion))
   }
 
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
-    return this.#later(() => this.#store.touch(id, seenAt, expiresAt))
+    return this.#around(() => this.#store.touch(id, seenAt, expiresAt))
   }
 
   remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
-    return this.#later(() => this.#store.remove(id, expectedVersion))
+    return this.#around(() => this.#store.remove(id, expectedVersion))
   }
 
   listBySubject(subject: string): Promise<SessionRecord[]> {
-    return this.#later(() => this.#store.listBySubject(subject))
+    return this.#around(() => this.#store.listBySubject(subject))
   }
 
   removeBySubject(subject: string, except?: SessionId): Promise<number> {
-    return this.#later(() => this.#store.removeBySubject(subject, except))
+    return this.#around(() => this.#store.removeBySubject(subject, except))
   }
 
   insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    return this.#later(() => this.#store.insertWithin(record, limit))
-  }
-
-  subscribe(listener: ChangeListener): () => void {
-    return this.#store.subscribe(listener)
-  }
-
-  async #later<T>(call: () => T): Promise<T> {
-    const answer = call()
-    return this.#schedule.turn(this, () => answer)
+    return this.#around(() => this.#store.insertWithin(record, limit))
   }
 }

@@ -1,17 +1,10 @@
-import {
-  type SessionEvent,
-  type SessionId,
-  SessionManager,
-  type SessionRecord,
-  type Timestamp,
-  type WriteResult,
-} from 'gatepass/session'
+import { type SessionEvent, type SessionId, SessionManager, type Timestamp } from 'gatepass/session'
 import { type TestClock, type TestExchange, TestJar } from 'gatepass/testing'
 import { expect } from 'vitest'
 import { idOf } from '../../src/session/token.ts'
 import { settledCommit } from '../invariants/world.ts'
 import type { Channel } from '../stores/announcing-store.ts'
-import type { Engine, IndexedStore, Process, Shared } from './engines.ts'
+import { type Engine, type IndexedStore, type Process, type Shared, StoreWithin } from './engines.ts'
 import { type Data, type Opened, Oracle, PER_SUBJECT, type Standpoint, timeouts, type Visitor } from './oracle.ts'
 import { Schedule } from './schedule.ts'
 
@@ -238,7 +231,7 @@ class Request {
     this.#subject = subject
     this.#sessions = new SessionManager<Data>({
       ...timeouts,
-      store: new Gate(store, (call) => this.#inTurn(call)),
+      store: new StoreWithin(store, (call) => this.#inTurn(call)),
       perSubject: PER_SUBJECT,
       clock: world.clock,
       onEvent: (event) => void this.#events.push(event),
@@ -431,47 +424,4 @@ function keysOf(session: Opened): string[] {
 
 function at<T>(list: readonly T[], n: number): T {
   return list[n % list.length] as T
-}
-
-/** A store of which every call waits for its turn. */
-class Gate implements IndexedStore {
-  readonly #store: IndexedStore
-  readonly #turn: <T>(call: () => T | Promise<T>) => Promise<T>
-
-  constructor(store: IndexedStore, turn: <T>(call: () => T | Promise<T>) => Promise<T>) {
-    this.#store = store
-    this.#turn = turn
-  }
-
-  load(id: SessionId): Promise<SessionRecord | undefined> {
-    return this.#turn(() => this.#store.load(id))
-  }
-
-  insert(record: SessionRecord): Promise<void> {
-    return this.#turn(() => this.#store.insert(record))
-  }
-
-  replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
-    return this.#turn(() => this.#store.replace(record, expectedVersion))
-  }
-
-  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
-    return this.#turn(() => this.#store.touch(id, seenAt, expiresAt))
-  }
-
-  remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
-    return this.#turn(() => this.#store.remove(id, expectedVersion))
-  }
-
-  listBySubject(subject: string): Promise<SessionRecord[]> {
-    return this.#turn(() => this.#store.listBySubject(subject))
-  }
-
-  removeBySubject(subject: string, except?: SessionId): Promise<number> {
-    return this.#turn(() => this.#store.removeBySubject(subject, except))
-  }
-
-  insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    return this.#turn(() => this.#store.insertWithin(record, limit))
-  }
 }

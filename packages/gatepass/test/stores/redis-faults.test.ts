@@ -6,7 +6,7 @@ import { type RedisStore, redisStore } from 'gatepass/stores/redis'
 import { createClient, createSentinel } from 'redis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { freshId, recordAt } from '../../src/testing/store-records.ts'
-import { CuttingProxy } from '../engines/cutting-proxy.ts'
+import { type FaultyProxy, faultyProxy } from '../engines/faulty-proxy.ts'
 import { freePort } from '../engines/free-port.ts'
 import { command, hasRedis, type RedisServer, startRedis, startSentinel } from '../engines/redis-server.ts'
 import { until } from '../engines/until.ts'
@@ -33,6 +33,12 @@ describe.skipIf(!hasRedis)(`redisStore when things break${note}`, () => {
     cleanup.push(() => client.destroy())
     await client.connect()
     return client as ReturnType<typeof createClient>
+  }
+
+  async function openThroughProxy({ port }: RedisServer): Promise<{ proxy: FaultyProxy; store: RedisStore }> {
+    const proxy = await faultyProxy(port)
+    cleanup.push(() => proxy.close())
+    return { proxy, store: redisStore({ client: await connect(`redis://127.0.0.1:${proxy.port}`), timeout: 1 }) }
   }
 
   const session = (differing: Partial<SessionRecord> = {}): SessionRecord =>
@@ -94,14 +100,12 @@ describe.skipIf(!hasRedis)(`redisStore when things break${note}`, () => {
   test('a connection cut in the middle of a commit is an error, and the write is not made twice', async () => {
     const server = await start()
     const direct = redisStore({ client: await connect(server.url) })
-    const proxy = new CuttingProxy(server.port)
-    const store = redisStore({ client: await connect(`redis://127.0.0.1:${await proxy.listen()}`), timeout: 1 })
-    cleanup.push(() => proxy.close())
+    const { proxy, store } = await openThroughProxy(server)
     const record = session()
     await store.insert(record)
-    proxy.cutAfter = record.id
+    const cut = proxy.cutAtNextRequest('after')
     expect(await codeOf(store.replace({ ...record, version: 2, data: '{"n":1}' }, 1))).toBe('ERR_STORE_UNAVAILABLE')
-    proxy.cutAfter = undefined
+    await cut
     expect(await direct.load(record.id)).toMatchObject({ version: 2, data: '{"n":1}' })
     await until(answers(store))
     expect(await store.replace({ ...record, version: 2, data: '{"n":1}' }, 1)).toBe('conflict')
@@ -110,12 +114,10 @@ describe.skipIf(!hasRedis)(`redisStore when things break${note}`, () => {
   test('a login cut off before its answer leaves a session that a logout everywhere ends', async () => {
     const server = await start()
     const direct = redisStore({ client: await connect(server.url) })
-    const proxy = new CuttingProxy(server.port)
-    const store = redisStore({ client: await connect(`redis://127.0.0.1:${await proxy.listen()}`), timeout: 1 })
-    cleanup.push(() => proxy.close())
+    const { proxy, store } = await openThroughProxy(server)
     const [other, record] = [session(), session()]
     await store.insert(other)
-    proxy.cutAfter = record.id
+    void proxy.cutAtNextRequest('after')
     expect(await codeOf(store.insertWithin(record, 20))).toBe('ERR_STORE_UNAVAILABLE')
     expect(await direct.load(record.id)).toBeDefined()
     expect(await direct.removeBySubject('u')).toBe(2)
