@@ -1,31 +1,17 @@
 import { inspect } from 'node:util'
-import type { SessionRecord } from 'gatepass/session'
 import { type MysqlStore, type MysqlStoreOptions, mysqlStore } from 'gatepass/stores/mysql'
-import { storeSuite, testClock } from 'gatepass/testing'
+import { storeSuite } from 'gatepass/testing'
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
-import { recordAt } from '../testing/store-records.ts'
+import { unavailable } from '../../test/engines/visitors.ts'
+import { LIFETIME, misused, sqlServer } from '../../test/stores/sql-server.ts'
 
 const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
 const pool = mysql.createPool(connection)
-const reachable = await pool.query('SELECT 1').then(
-  () => true,
-  (error: Error) => error,
-)
-const absent = reachable !== true
-if (absent && process.env.CI) throw new Error('no MySQL answers on 127.0.0.1:3306', { cause: reachable })
-const here = absent ? ' (SKIPPED: no MySQL answers on 127.0.0.1:3306)' : ''
+const server = await sqlServer('MySQL answers on 127.0.0.1:3306', () => pool.query('SELECT 1'))
+const { absent, here, runner, clock, freshTable, session } = server
 afterAll(() => pool.end())
-
-const LIFETIME = 600_000
-const clock = testClock()
-let made = 0
-const freshTable = (): string => `gatepass_${process.pid}_${++made}`
-
-function session(differing: Partial<SessionRecord> = {}): SessionRecord {
-  return recordAt(clock(), { expiresAt: clock() + LIFETIME, ...differing })
-}
 
 const stores: (MysqlStore & { table: string })[] = []
 function open(options: Partial<MysqlStoreOptions> = {}): MysqlStore & { table: string } {
@@ -52,10 +38,6 @@ async function dropAll(): Promise<void> {
     await pool.query(`DROP TABLE IF EXISTS \`${table}\`, \`${table}_schema\`, \`${table}_locks\``)
   }
 }
-
-const unavailable = expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE', status: 503, retryAfter: 1 })
-const misused = expect.objectContaining({ code: 'ERR_STORE_OPTIONS', status: 500 })
-const runner = { test: absent ? test.skip : test, describe }
 
 storeSuite(
   `mysqlStore on a pool with promises, and one with callbacks, counting changed rows, in latin1${here}`,

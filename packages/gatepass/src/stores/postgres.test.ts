@@ -1,31 +1,18 @@
 import { inspect } from 'node:util'
-import type { SessionId, SessionRecord } from 'gatepass/session'
+import type { SessionId } from 'gatepass/session'
 import { type PostgresStore, type PostgresStoreOptions, postgresStore } from 'gatepass/stores/postgres'
-import { storeSuite, testClock } from 'gatepass/testing'
+import { storeSuite } from 'gatepass/testing'
 import { Client, Pool, type PoolClient } from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { unavailable } from '../../test/engines/visitors.ts'
 import { Heard } from '../../test/stores/heard.ts'
-import { recordAt } from '../testing/store-records.ts'
+import { LIFETIME, misused, sqlServer } from '../../test/stores/sql-server.ts'
 
 const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
 const pool = new Pool({ ...connection, max: 10 })
-const reachable = await pool.query('SELECT 1').then(
-  () => true,
-  (error: Error) => error,
-)
-const absent = reachable !== true
-if (absent && process.env.CI) throw new Error('no PostgreSQL answers on 127.0.0.1:5432', { cause: reachable })
-const here = absent ? ' (SKIPPED: no PostgreSQL answers on 127.0.0.1:5432)' : ''
+const server = await sqlServer('PostgreSQL answers on 127.0.0.1:5432', () => pool.query('SELECT 1'))
+const { absent, here, runner, clock, freshTable, session } = server
 afterAll(() => pool.end())
-
-const LIFETIME = 600_000
-const clock = testClock()
-let made = 0
-const freshTable = (): string => `gatepass_${process.pid}_${++made}`
-
-function session(differing: Partial<SessionRecord> = {}): SessionRecord {
-  return recordAt(clock(), { expiresAt: clock() + LIFETIME, ...differing })
-}
 
 const stores: { store: PostgresStore; table: string; schema: string | undefined }[] = []
 function open(options: Partial<PostgresStoreOptions> = {}): PostgresStore & { table: string } {
@@ -61,16 +48,13 @@ async function dropAll(): Promise<void> {
   }
 }
 
-const unavailable = expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE', status: 503, retryAfter: 1 })
-const misused = expect.objectContaining({ code: 'ERR_STORE_OPTIONS', status: 500 })
-
 storeSuite(
   `postgresStore on a pool${here}`,
   ({ clock }) => {
     const table = freshTable()
     return { store: open({ table, clock }), second: open({ table, clock }), close: dropAll }
   },
-  { test: absent ? test.skip : test, describe },
+  runner,
 )
 
 storeSuite(
@@ -85,7 +69,7 @@ storeSuite(
     }
     return { store, close }
   },
-  { test: absent ? test.skip : test, describe },
+  runner,
 )
 
 describe.skipIf(absent)(`postgresStore${here}`, () => {
