@@ -11,17 +11,17 @@ import type { SessionManager } from '../session/manager.ts'
 import type { SessionId, Timestamp } from '../session/store.ts'
 import type { Linking, LoginFlow, LoginIntent } from './strategy.ts'
 
-/** How many logins a browser may have begun and not finished; a further one drops the oldest. */
+/** How many unfinished logins a browser may have. One more drops the oldest. */
 const OPEN_FLOWS = 5
-/** Bytes that these logins may take together before they are sealed: their cookies have to fit into the head of one request. */
+/** How many bytes these logins may have together before they are sealed: their cookies must fit into the head of one request. */
 const OPEN_BYTES = 4000
-/** Bytes of one login before it is sealed. A `next` that makes it larger is left out: no cookie could hold it. */
+/** How many bytes one login may have before it is sealed, to fit into a cookie. A `next` that makes it larger is left out. */
 const LARGEST_ENTRY = 2700
-/** How many cookies of logins are looked at when one begins: anything can make a browser send more. */
+/** How many cookies of logins are read when another one begins: another site may have planted more. */
 const MOST_READ = 10
 /** How far the clocks of two processes may be apart, in milliseconds. */
 const CLOCKS_APART = 60_000
-/** How long the key lives that is kept in the store, in milliseconds. */
+/** How long the key in the store lives, in milliseconds. */
 const KEY_LIFETIME = 400 * 24 * 60 * 60 * 1000
 
 interface FlowEntry {
@@ -32,22 +32,22 @@ interface FlowEntry {
   readonly expiresAt: Timestamp
 }
 
-/** What a flow belongs to. */
+/** The strategy and purpose that a flow belongs to. */
 export interface FlowOwner {
   readonly strategy: string
-  /** What this request wants a login for. */
+  /** The purpose of a login that begins with this request. */
   readonly intent: LoginIntent
-  /** Who began to link with this intent, if session and credentials are still those of then. */
+  /** The user who began to link with this intent, if session and credentials are unchanged. */
   readonly linking: (intent: LoginIntent) => Promise<Linking | undefined>
   readonly clock: () => Timestamp
 }
 
 /**
- * The memory of logins under way. One that begins a session is kept in a sealed cookie of its own, so that a visitor without a
- * session costs no record, and two tabs do not overwrite each other. `finish` notes the handle in the store for as long as the
- * flow would live: of two requests with the same handle, in any two processes, one gets the value.
+ * Remembers unfinished logins. A login that begins a session has a sealed cookie of its own, so that a visitor without a session
+ * costs no record, and two tabs do not overwrite each other. `finish` notes the handle in the store until the flow would have
+ * expired: of two requests with the same handle, in any processes, one gets the value.
  *
- * A link is kept in the session that it is bound to, and `finish` takes it in one `update`.
+ * A link is kept in its session, and `finish` removes it in one `update`.
  */
 export class BrowserLoginFlow implements LoginFlow {
   readonly #exchange: Exchange
@@ -79,7 +79,7 @@ export class BrowserLoginFlow implements LoginFlow {
     const entry = (await this.#takeFromCookie(handle)) ?? (await this.#takeFromSession(handle))
     this.unknown = entry === undefined
     if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
-    // Before the code is sent anywhere. It is asked again when the provider has answered.
+    // Before the code is sent to the provider. It is checked again when the provider has answered.
     if (entry.intent.purpose === 'link' && (await this.#owner.linking(entry.intent)) === undefined) return undefined
     this.intent = entry.intent
     return entry.value as Value
@@ -90,7 +90,7 @@ export class BrowserLoginFlow implements LoginFlow {
   }
 
   async #keepInCookie(entry: FlowEntry, lifetime: number): Promise<void> {
-    // A login over a connection where no session cookie can be set would end here, after the way to the provider.
+    // If this connection cannot have a session cookie, refuse now and not after the way to the provider.
     hooksOf(this.#sessions).cookieToSet(this.#exchange)
     const keys = await this.#keys()
     const { next: _tooLong, ...intent } = entry.intent
@@ -111,13 +111,13 @@ export class BrowserLoginFlow implements LoginFlow {
     return first ? entry : undefined
   }
 
-  /** Keeps the newest logins that have room beside one of this size. The others go, and so does what cannot be read. */
+  /** Keeps the newest logins that fit beside one of this size. Deletes the cookies of the others, and those that cannot be read. */
   #dropOldest(keys: Keys, size: number): void {
     const { cookies } = this.#exchange
     const prefix = flowName(this.#exchange, '')
     const open = Object.keys(parseCookie(this.#exchange.header('cookie')))
       .filter((name) => name.startsWith(prefix) && /^[\w-]{8}$/.test(name.slice(prefix.length)))
-      // Browsers send what they were given last as the last (RFC 6265bis §5.8.3).
+      // Browsers send the newest cookie last (RFC 6265bis §5.8.3).
       .slice(-MOST_READ)
       .reverse()
       .map((name) => this.#cookie(name.slice(prefix.length), keys))
@@ -140,7 +140,7 @@ export class BrowserLoginFlow implements LoginFlow {
     })
   }
 
-  /** The configured keys, or else one that the first login makes and that all processes find in the store. */
+  /** The configured keys. Without them, a key that the first login makes and that all processes find in the store. */
   async #keys(): Promise<Keys> {
     const sessions = this.#sessions
     const { keys } = hooksOf(sessions)
@@ -182,11 +182,11 @@ export class BrowserLoginFlow implements LoginFlow {
   }
 }
 
-/** The flow of a Passport without sessions: a strategy that needs one cannot work there. */
+/** The flow of a Passport without sessions. A strategy that needs a flow cannot work there. */
 export const withoutSessions: Omit<LoginFlow, 'intent'> = {
   unknown: false,
   async start(): Promise<string> {
-    throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy has to remember something between two requests', {
+    throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy must remember something between two requests', {
       hint: 'Give `sessions` to Passport.',
     })
   },
@@ -198,13 +198,13 @@ export const withoutSessions: Omit<LoginFlow, 'intent'> = {
   },
 }
 
-/** The cookies of logins under way, for a cookie notice. */
+/** The cookies of unfinished logins, for a cookie notice. */
 export function flowCookieOf(exchange: Exchange): AnyCookie {
   const { description, ...attributes } = flowAttributes(exchange)
   return { name: flowName(exchange, '*'), attributes, purpose: 'necessary', description }
 }
 
-/** Eight characters tell the flows of one browser apart; the whole handle is inside. */
+/** Eight characters tell the flows of one browser apart. The value contains the whole handle. */
 function flowName({ secure }: Exchange, handle: string): string {
   return `${secure ? '__Host-' : ''}gp-tx-${handle.slice(0, 8)}`
 }

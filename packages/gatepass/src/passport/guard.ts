@@ -15,18 +15,18 @@ import {
 } from './reply.ts'
 
 export interface RequireLoginOptions {
-  /** The login page, a path here: browsers that ask for a page are sent there, with `?next=`. Everyone else gets 401. */
+  /** The login page, a path here. Browsers that ask for a page are sent there, with `?next=`. Other requests get 401. */
   login?: string
   /**
-   * Seconds; an older login is refused. Session and user are then looked up again, so that a request with a slow body is not let
-   * in by a login that has ended meanwhile; `cookie` does the same. Default any age within the session's timeouts.
+   * Seconds; an older login is refused. Session and user are then looked up again, because the login may have ended while a slow
+   * body arrived; `cookie` does the same. Default: any age within the session's timeouts.
    */
   maxAge?: number
-  /** What a token or an API key must be good for; a login in a session is good for everything. Default nothing. */
+  /** The scope that a token or an API key needs. A login in a session has every scope. Default: none is needed. */
   scope?: string
   /**
-   * Accepts only a login in the cookie's session, and no token or API key. For routes that issue these: with a stolen one, a thief
-   * could get the next each time it expires. Default false.
+   * Accepts only a login in the cookie's session, and no token or API key. For routes that issue tokens: with a stolen token, an
+   * attacker could get the next one each time it expires. Default false.
    */
   cookie?: boolean
 }
@@ -50,7 +50,7 @@ export class Guard<User, Name extends string> {
     this.#clock = options.clock
   }
 
-  /** `undefined` lets the request pass: a user is logged in, as recently as asked and with this scope. */
+  /** `undefined` lets the request pass: a user is logged in, recently enough and with this scope. */
   requireLogin(exchange: Exchange, options: RequireLoginOptions): Awaitable<Reply | undefined> {
     const { maxAge, scope, cookie } = options
     return andThen(this.#passport.user(exchange), (user) => {
@@ -78,7 +78,7 @@ export class Guard<User, Name extends string> {
     })
   }
 
-  /** The answer where no user is logged in. */
+  /** The answer if no user is logged in. */
   #refuse(exchange: Exchange, options: RequireLoginOptions): Awaitable<Reply> {
     const credentials = this.#passport.credentials(exchange)
     if (credentials?.type === 'rejection') return refusalReply(exchange, credentials)

@@ -9,15 +9,18 @@ import type { Passport, Verdict } from './passport.ts'
 import { loginRequiredReply, reasonOf, refusalReply, seeOther, withQuery } from './reply.ts'
 import { LOGIN, type LoginIntent } from './strategy.ts'
 
-/** What a login route answers. */
+/** The options of a login route. */
 export interface LoginRouteOptions {
-  /** Where to go after a login, a path here. Left out, the request goes on to the next handler. */
+  /** Where to go after a login, a path here. Default: the request goes on to the next handler. */
   success?: string
-  /** The login page, a path here; `?failure=` says why: `missing`, `invalid`, `expired`, `locked`, `denied`, `unavailable`. Left out, the answer is 401 with the reason. */
+  /**
+   * The login page, a path here; `?failure=` says why: `missing`, `invalid`, `expired`, `locked`, `denied`, `unavailable`.
+   * Default: the answer is 401 with the reason.
+   */
   failure?: string
   /**
-   * Field or query parameter that says where to go instead of `success`; only targets on this origin are followed. A login
-   * that leads to another site and back remembers it on the way, and so it does `remember`.
+   * Field or query parameter that says where to go instead of `success`. Only targets on this origin are followed. A login at a
+   * provider keeps it, and `remember`, until the browser comes back.
    */
   next?: string
   /** Field or query parameter that asks for remember-me, or `true` for always. Default never. */
@@ -26,11 +29,11 @@ export interface LoginRouteOptions {
   strategy?: Readonly<Record<string, unknown>>
 }
 
-/** What a route answers that adds a way to log in to the account of who is logged in. */
+/** The options of a route that adds a way to log in to the account of the logged-in user. */
 export interface LinkRouteOptions {
-  /** Where to go when it is added, a path here. */
+  /** Where to go afterwards, a path here. */
   success: string
-  /** Where to go when it is not, a path here; `?failure=` says why. Default `success`. */
+  /** Where to go if it is refused, a path here; `?failure=` says why. Default `success`. */
   failure?: string
   /** How old the login may be, in seconds. Default 600. */
   maxAge?: number
@@ -38,7 +41,7 @@ export interface LinkRouteOptions {
   strategy?: Readonly<Record<string, unknown>>
 }
 
-/** How old, in seconds, the login of a user may be who adds a way to log in. */
+/** How old the login of a user who adds a way to log in may be, in seconds. */
 const LINK_LOGIN_AGE = 600
 
 /** Decides what a login answers. */
@@ -98,7 +101,7 @@ export class LoginRoute<User, Name extends string> {
     return this.#authenticate(exchange, name, route, { purpose: 'link', subject, next: success, failure })
   }
 
-  /** Lets the request of this exchange in, and keeps nothing. */
+  /** Lets this request pass. Nothing is kept in the session. */
   async authenticate(
     exchange: Exchange,
     names: Name | readonly Name[],
@@ -109,7 +112,7 @@ export class LoginRoute<User, Name extends string> {
     return this.#reply(exchange, verdict, LOGIN, {})
   }
 
-  /** @param wish what a login that begins with this request is for; one that comes back from a provider keeps its own */
+  /** @param wish the purpose of a login that begins with this request; one that comes back from a provider keeps its own */
   async #authenticate(
     exchange: Exchange,
     names: Name | readonly Name[],
@@ -146,8 +149,8 @@ export class LoginRoute<User, Name extends string> {
       case 'respond':
         return verdict.reply
       case 'rejection': {
-        // A callback that was opened twice, or is another tab's, changes nothing for a user who is logged in by now. All
-        // others are refused, so that a foreign callback is never a login.
+        // A callback that was opened twice, or belongs to another tab, changes nothing for a user who is logged in meanwhile. All
+        // others are refused, so that the callback of another browser is never a login.
         const over = success !== undefined && verdict.failures[0]?.over === true
         if (over && (await this.#passport.user(exchange)) !== undefined) return seeOther(success)
         const page = intent.failure ?? options.failure
@@ -160,7 +163,7 @@ export class LoginRoute<User, Name extends string> {
   }
 }
 
-/** What the request says under this name, in a field or in its query. */
+/** The value of this name in the form, or in the query. */
 async function fieldOrParameter(exchange: Exchange, name: string): Promise<unknown> {
   const field = (await exchange.fields())[name]
   if (field !== undefined && field !== null) return field

@@ -16,12 +16,12 @@ import {
 import type { SessionManager } from '../session/manager.ts'
 
 /**
- * Turns the check of cross-site requests off: any site may then make a visitor's browser log in, log out, and send your
- * forms. For applications that check by other means, or serve no browser.
+ * Turns the check of cross-site requests off: any site can then make a visitor's browser log in, log out, and send your forms.
+ * For applications that check in another way, or serve no browsers.
  */
 export const allowCrossOrigin: unique symbol = Symbol('gatepass.allowCrossOrigin')
 
-/** The form field that holds a token of {@link Gatepass.csrfToken}. */
+/** The form field with a token of {@link Gatepass.csrfToken}. */
 export const csrfFormField = 'csrf'
 
 /** Which pages may send requests that change something. */
@@ -30,7 +30,7 @@ export interface OwnPagesOptions {
   trustedOrigins?: readonly string[]
   /**
    * Keys for the tokens of {@link Gatepass.csrfToken}, at least 32 characters each: the first signs, all are accepted.
-   * Default none: a browser too old to say where a request comes from is then refused.
+   * Default none: a browser that sends neither Sec-Fetch-Site nor Origin is refused.
    */
   csrfKeys?: Keys
   /** See {@link allowCrossOrigin}. */
@@ -45,7 +45,7 @@ export class OwnPages {
   readonly #csrf: CsrfTokens | undefined
   readonly #sessions: SessionManager<object>
 
-  /** @param origins as browsers see this application; empty: each request's own, from its Host field */
+  /** @param origins as browsers see this application; if empty, each request's own origin, from its Host field */
   constructor(options: OwnPagesOptions, origins: readonly string[], sessions: SessionManager<object>) {
     this.#origins = origins
     this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)
@@ -55,10 +55,10 @@ export class OwnPages {
   }
 
   /**
-   * Refuses an unsafe request (RFC 9110 §9.2.1) that does not come from our own pages, or a trusted origin's. The browser
-   * says where it comes from. Of one that says nothing, a token decides, if there are `csrfKeys`.
+   * Refuses an unsafe request (RFC 9110 §9.2.1) that does not come from our own pages or those of a trusted origin. The browser
+   * says where it comes from. If it does not, a token decides, if there are `csrfKeys`.
    *
-   * @param tokenOf gives the token, where it is not in the header field `x-csrf-token`; called only if the token decides
+   * @param tokenOf returns the token that is not in the header field `x-csrf-token`; called only if the token decides
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(exchange: Exchange, tokenOf: (exchange: Exchange) => Awaitable<unknown>): Awaitable<undefined> {
@@ -93,19 +93,19 @@ export class OwnPages {
     })
   }
 
-  /** The cookies that tokens need on a connection like this one. */
+  /** The cookies that tokens need on this connection. */
   cookiesOf(exchange: Exchange): readonly AnyCookie[] {
     return this.#csrf === undefined ? [] : [this.#csrf.cookieOf(exchange)]
   }
 }
 
-/** The token in the form field `csrf`. With the header field `x-csrf-token` the body is not read. */
+/** The token in the form field `csrf`. If the header field `x-csrf-token` is there, the body is not read. */
 export function tokenInForm(exchange: Exchange): Awaitable<unknown> {
   if (exchange.header(csrfTokenField) !== undefined) return undefined
   return exchange.fields().then(
     (fields) => fields[csrfFormField],
     (error: unknown) => {
-      // A body that is neither a form nor JSON holds no token; one that is too large or malformed is refused as such.
+      // A body that is neither a form nor JSON has no token. A body that is too large or malformed is refused.
       if (error instanceof GatepassError && error.code === 'ERR_BODY_TYPE') return undefined
       throw error
     },

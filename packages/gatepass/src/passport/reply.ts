@@ -4,13 +4,13 @@ import type { Exchange, Reply } from '../http/exchange.ts'
 import type { Failure } from './outcome.ts'
 import type { Anonymity, Rejection } from './passport.ts'
 
-/** A redirect after which the browser asks with GET (RFC 9110 §15.4.4), so that credentials are never sent on. */
+/** A redirect that the browser follows with GET (RFC 9110 §15.4.4), so that credentials are not sent again. */
 export function seeOther(location: string): Reply {
-  // The address that leads on may hold a code (RFC 9700 §4.2): the next page does not learn it.
+  // This address may contain a code (RFC 9700 §4.2). The next page must not get it as Referer.
   return { status: 303, headers: { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' } }
 }
 
-/** `target` with further query parameters; what it had under the same names is replaced. */
+/** Sets query parameters of `target`. */
 export function withQuery(target: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const [beforeFragment = '', ...fragment] = target.split('#')
   const [path = '', ...query] = beforeFragment.split('?')
@@ -20,12 +20,12 @@ export function withQuery(target: string, parameters: Readonly<Record<string, st
   return path + (text === '' ? '' : `?${text}`) + (fragment.length === 0 ? '' : `#${fragment.join('#')}`)
 }
 
-/** The word that a login page can turn into a sentence: the reason of the first failure. */
+/** The reason of the first failure, which a login page can turn into a sentence. */
 export function reasonOf(rejection: Rejection): Failure['reason'] {
   return rejection.failures[0]?.reason ?? 'missing'
 }
 
-/** The answer to refused credentials where the application names no page for it. */
+/** The answer to refused credentials if the application names no page for them. */
 export function refusalReply(exchange: Exchange, rejection: Rejection): Reply {
   const first = rejection.failures[0]
   return problemReply(exchange, {
@@ -46,7 +46,7 @@ const refusals: Record<Failure['reason'], string> = {
   unavailable: 'This cannot be checked right now; try again shortly, or log in another way.',
 }
 
-/** The answer to a request that needs a login and has none: says why there is none, and what to do. */
+/** The answer to a request without the login that it needs. It says why there is none, and what to do. */
 export function loginRequiredReply(
   exchange: Exchange,
   anonymity: Anonymity | undefined,
@@ -56,31 +56,31 @@ export function loginRequiredReply(
   return problemReply(exchange, { status: 401, code: 'ERR_LOGIN_REQUIRED', message, hint, challenges })
 }
 
-/** The answer where a token is right, and not for this (RFC 6750 §3.1). */
+/** The answer to a valid token without the scope (RFC 6750 §3.1). */
 export function insufficientScopeReply(exchange: Exchange, scope: string | undefined): Reply {
   return problemReply(exchange, {
     status: 403,
     code: 'ERR_TOKEN_SCOPE',
-    message: 'The token is not good for this.',
-    hint: `It takes one with the scope ${scope}.`,
+    message: 'The token does not have the scope that is needed here.',
+    hint: `Send a token with the scope ${scope}.`,
     challenges: [challenge('Bearer', { error: 'insufficient_scope', scope })],
   })
 }
 
-/** The answer where a token or an API key is right, and does not replace the person. */
+/** The answer to a valid token or API key if the route needs the session cookie. */
 export function cookieRequiredReply(exchange: Exchange): Reply {
   return problemReply(exchange, {
     status: 403,
     code: 'ERR_TOKEN_SCOPE',
-    message: 'A token or an API key is not good for this.',
+    message: 'A token or an API key is not accepted here.',
     hint: 'Send the request with the session cookie and without Authorization.',
   })
 }
 
 /**
- * The answer where the login is older than the route allows.
+ * The answer to a login that is older than the route allows.
  *
- * @param options.tokenWithin of a request with a token: how old, in seconds, the login may be that its token is from (RFC 9470 §3)
+ * @param options.tokenWithin for a request with a token: how old the login of the token may be, in seconds (RFC 9470 §3)
  */
 export function loginTooOldReply(exchange: Exchange, options: { readonly tokenWithin?: number } = {}): Reply {
   const error = 'insufficient_user_authentication'

@@ -6,80 +6,79 @@ import type { SessionId, Timestamp } from '../session/store.ts'
 import type { Outcome } from './outcome.ts'
 
 /**
- * What a login was begun for. A flow keeps it, so that it is there again when the browser comes back from elsewhere: the
- * strategy in between neither sees to it nor can change it.
+ * The purpose of a login. A flow keeps it until the browser comes back from the provider. The strategy cannot change it.
  */
 export interface LoginIntent {
-  /** `link`: who is logged in wants to log in this way, too. */
+  /** `link`: a logged-in user adds this way to log in. */
   readonly purpose: 'login' | 'link'
-  /** Who was logged in when linking began. */
+  /** The subject that was logged in when linking began. */
   readonly subject?: string
   /** Handle of the session in which linking began; Passport sets it. */
   readonly session?: string
-  /** Fingerprint of the credentials with which that session was logged in; Passport sets it. */
+  /** The stamp of the credentials of that login; Passport sets it. */
   readonly stamp?: string
-  /** Where to go afterwards: a path here, or what the application lists. */
+  /** Where to go afterwards: a path here, or a listed address. */
   readonly next?: string
   /** Where to go when it is refused, a path here. */
   readonly failure?: string
   readonly remember?: boolean
 }
 
-/** Who began to link, found unchanged a moment ago: what a statement that links makes its condition. */
+/** The user who began to link, looked up a moment ago. The statement that links has these values in its condition. */
 export interface Linking {
   readonly subject: string
-  /** What `users.stamp` gives for this user: the credentials that linking began with. `undefined` without `users.stamp`. */
+  /** The `users.stamp` of the credentials that linking began with. `undefined` without `users.stamp`. */
   readonly stamp: string | undefined
-  /** The session that linking began in. */
+  /** The session in which linking began. */
   readonly sessionId: SessionId
-  /** Looks at session and user again: ask inside your transaction, before it commits. */
+  /** Looks up session and user again. Call it inside your transaction, before it commits. */
   stillStands(): Promise<boolean>
 }
 
-/** What a login is for unless the route says otherwise. */
+/** The purpose unless the route sets another. */
 export const LOGIN: LoginIntent = { purpose: 'login' }
 
 /** One-time memory bound to this browser: OAuth state and PKCE verifier, OIDC nonce, WebAuthn challenge. */
 export interface LoginFlow {
-  /** Remembers `value`, which must be JSON, for `lifetime` seconds; the handle returned is unguessable and serves as OAuth `state`. */
+  /** Remembers `value`, which must be JSON, for `lifetime` seconds. The returned handle cannot be guessed: use it as OAuth `state`. */
   start(value: unknown, lifetime: number): Promise<string>
-  /** The value, once; `undefined` if the handle is unknown, used, expired, or another browser's or strategy's. */
+  /** Returns the value, once. `undefined` if the handle is unknown, used, expired, or of another browser or strategy. */
   finish<Value>(handle: string): Promise<Value | undefined>
-  /** What this login is for; once `finish` has given something, what the flow was begun for. */
+  /** The purpose of this login. After `finish` has returned a value, the purpose that the flow began with. */
   readonly intent: LoginIntent
-  /** Whether `finish` was asked for a handle that this browser does not have: used before, dropped by a login, or never begun. */
+  /** Whether `finish` was called with a handle that this browser does not have: used, dropped by a later login, or never begun. */
   readonly unknown: boolean
   /**
-   * Who began to link, if their session lives and their credentials are those it began with. Both are looked up at each call:
-   * call it after the last wait and before the identity is linked. `undefined`: it has ended, or this is not a link.
+   * The user who began to link, if session and credentials are unchanged. Each call looks both up: call it after the last wait
+   * and before the identity is linked. `undefined` if the session has ended, or this is not a link.
    */
   linking(): Promise<Linking | undefined>
 }
 
-/** What one call of `authenticate` hands to a strategy. */
+/** What a strategy gets for one call of `authenticate`. */
 export interface Attempt {
   readonly flow: LoginFlow
-  /** Options of this call of `authenticate`, over the strategy's own. */
+  /** Options of this call. They override the strategy's own. */
   readonly options: Readonly<Record<string, unknown>>
-  /** False where other strategies are asked as well, so that `options` may hold theirs. */
+  /** False if the route asks several strategies: `options` may then hold options of the others. */
   readonly alone?: boolean
-  /** Where logins are kept, if they are: for strategies that keep more there than a flow, and for tokens that name a session. */
+  /** The sessions, if there are any: for tokens that name a session, and for strategies that store more than a flow. */
   readonly sessions?: SessionManager<object> | undefined
   /**
-   * Whether the login that the request arrived with still stands; true if there was none. A strategy that acts for the user of
-   * that login asks after its last wait.
+   * Whether the login that the request came with still stands; true if there was none. A strategy that acts for that user calls
+   * it after its last wait.
    */
   readonly stillStands?: () => Awaitable<boolean>
-  /** For a strategy that knows when it was proved: a password is proved by this request, a token was at some other time. */
+  /** The time, for a strategy whose proof is this request: a password is proved now, a token was proved earlier. */
   readonly clock?: () => Timestamp
 }
 
-/** A login that has ended where it was proved. */
+/** A login that has ended at the provider. */
 export interface EndedLogin {
   readonly issuer: string
-  /** Whose; all logins of this subject where there is no `sid`. */
+  /** The provider's subject. Without `sid` all its logins have ended. */
   readonly subject: string | undefined
-  /** Which. */
+  /** The session at the provider. */
   readonly sid: string | undefined
   readonly issuedAt: Timestamp
 }
@@ -88,26 +87,26 @@ export interface EndedLogin {
 export interface Strategy<User, Name extends string = string> {
   readonly name: Name
   /**
-   * Path to which another site's page posts on behalf of the browser (OAuth 2.0 Form Post Response Mode): such a request
-   * carries no session, so the strategy must do no more than send the browser on.
+   * The path to which a page of the provider posts (OAuth 2.0 Form Post Response Mode). Such a request has no session cookie, so
+   * the strategy must only send the browser on.
    */
   readonly foreignPost?: string
   /**
-   * Whether a success that does not say when it was proved is of unknown age even where the login is kept, unless the strategy
-   * has finished a flow: for strategies of others. Default false.
+   * Whether a success without `at` is of unknown age even if the login is kept, unless the strategy has finished a flow. For
+   * strategies of others. Default false.
    */
   readonly ageUnknown?: boolean
-  /** Where a provider sends the browser back to, a path here or a whole address: of this strategy alone. */
+  /** Where a provider sends the browser back to: a path here or a whole address. No other strategy may have it. */
   readonly callback?: string
   authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>>
   /**
-   * Reads a provider's word that a login has ended there (OpenID Connect Back-Channel Logout 1.0), and has `end` end it here.
-   * Once `end` has succeeded the same word counts no more; until then the provider may repeat it.
+   * Reads a provider's logout message (OpenID Connect Back-Channel Logout 1.0), and calls `end` to end the login here. After
+   * `end` has succeeded the same message is refused; before, the provider may repeat it.
    *
-   * @throws {ProtocolError} if it is not the provider's
+   * @throws {ProtocolError} if the message is not from the provider
    */
   endedLogin?(exchange: Exchange, end: (ended: EndedLogin) => Promise<void>): Promise<void>
-  /** Where the browser has to go to log out at the provider, too; `undefined` if nowhere. */
+  /** Where the browser has to go to log out at the provider, too; `undefined` if the provider has no such address. */
   logoutLocation?(login: { sid: string | undefined; returnTo: string | undefined }): Promise<string | undefined>
 }
 
@@ -144,7 +143,7 @@ export function strategiesByName<User>(strategies: readonly Strategy<User>[]): R
   return byName
 }
 
-/** Where `iss` is not sent, the callback alone tells which provider answers (mix-up, RFC 9700 §4.4.2.2). */
+/** Without `iss`, only the callback tells which provider answers (mix-up, RFC 9700 §4.4.2.2). */
 function requireOwnCallbacks(strategies: readonly Strategy<unknown>[]): void {
   const known: { name: string; callback: string }[] = []
   for (const { name, callback } of strategies) {
@@ -159,7 +158,7 @@ function requireOwnCallbacks(strategies: readonly Strategy<unknown>[]): void {
   }
 }
 
-/** Of a path only a request says where it is, so it may be any address with that path. */
+/** A path may be any address with that path, because only a request tells its origin. */
 function samePlace(one: string, other: string): boolean {
   return one === other || pathOf(one) === other || one === pathOf(other)
 }
