@@ -11,21 +11,17 @@ export async function doctor(project: Project, url?: URL): Promise<0 | 1> {
   for (const { grade, where, what, advice } of findings)
     console.log(`${grade === 'fault' ? 'FAULT ' : 'look at'} ${where}: ${what}\n        ${advice}`)
   const faults = findings.filter(({ grade }) => grade === 'fault').length
-  const remarks = findings.length - faults
-  if (findings.length === 0) console.log('Nothing to find fault with.')
-  else console.log(`\n${counted(faults, 'fault')}, ${counted(remarks, 'remark')}`)
+  const counts = Object.entries({ fault: faults, remark: findings.length - faults })
+  const counted = counts.map(([noun, count]) => `${count} ${noun}${count === 1 ? '' : 's'}`)
+  console.log(findings.length === 0 ? 'Nothing to find fault with.' : `\n${counted.join(', ')}`)
   return faults === 0 ? 0 : 1
 }
 
-function counted(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
-}
-
-/** What the sources and package.json of an application tell. */
+/** What the sources and package.json of an application show. */
 function projectFindings({ folder, manifest, sources }: Project): Finding[] {
   const files = sources.flatMap(({ path, text }) => {
     const nodes = mentionsDropIn(text) || text.includes('gatepass') ? nodesOf(path, text) : undefined
-    return nodes === undefined ? [] : [{ path, nodes }]
+    return nodes ? [{ path, nodes }] : []
   })
   const uses = files.flatMap(({ path, nodes }) =>
     moduleUses(nodes).map(({ specifier, line }) => ({ specifier, where: `${path}:${line}` })),
@@ -38,10 +34,9 @@ function projectFindings({ folder, manifest, sources }: Project): Finding[] {
   } else if (gatepass !== undefined && installed(folder, 'gatepass') === undefined) {
     faults.push(fault('node_modules', 'gatepass is not installed', 'Run: npm install'))
   }
-  // Each of two copies would have its own idea of who is logged in.
-  for (const { original, entry } of dropIns.filter(
-    ({ original }) => original === 'express-session' || original === 'passport',
-  )) {
+  for (const { original, entry } of dropIns) {
+    // Two copies of these would not know of each other's logins.
+    if (original !== 'express-session' && original !== 'passport') continue
     const left = uses.find(({ specifier }) => specifier === original)
     const taken = uses.find(({ specifier }) => specifier === entry)
     if (left === undefined || taken === undefined) continue

@@ -1,4 +1,4 @@
-/** A package whose interface Gatepass has, too. */
+/** A package that Gatepass can replace. */
 export interface DropIn {
   /** The package as applications import it now. */
   readonly original: string
@@ -16,18 +16,18 @@ export const dropIns: readonly DropIn[] = [
   { original: 'cookie', entry: 'gatepass/compat/cookie', range: '^1.0.2' },
 ]
 
-/** Which package a specifier means, whether the application imports the original or already the drop-in. */
+/** The package that a specifier stands for: the original, also where the application imports the drop-in already. */
 export function originalOf(specifier: string): string | undefined {
   return dropIns.find(({ original, entry }) => specifier === original || specifier === entry)?.original
 }
 
-/** What to import instead of `specifier`; `undefined` if it stays. */
+/** The module to import instead of `specifier`; `undefined` if it stays. */
 export function replacementOf(specifier: string, back: boolean): string | undefined {
   const dropIn = dropIns.find(({ original, entry }) => specifier === (back ? entry : original))
   return back ? dropIn?.original : dropIn?.entry
 }
 
-/** Whether a file may import one of these packages: a search costs less than parsing. */
+/** Whether a file may import one of these packages. A search costs less than parsing. */
 export function mentionsDropIn(text: string): boolean {
   return dropIns.some(({ original }) => text.includes(original))
 }

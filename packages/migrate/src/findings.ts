@@ -9,7 +9,7 @@ export interface Finding {
   readonly grade: 'fault' | 'remark'
   readonly where: string
   readonly what: string
-  /** What follows from it, and what to do. */
+  /** The consequence, and what to do. */
   readonly advice: string
 }
 
@@ -24,11 +24,10 @@ export function remark(where: string, what: string, advice: string): Finding {
 /** What a person should look at in one file, from top to bottom. */
 export function findingsIn(path: string, nodes: readonly Node[]): Finding[] {
   const names = moduleNames(nodes)
-  const imports = moduleUses(nodes).flatMap(({ specifier, line }) =>
-    internalFile.test(specifier)
-      ? [{ line, ...remarks.internalFile, what: `imports "${specifier}", an internal file` }]
-      : [],
-  )
+  const advice = 'The drop-in has no such file. Import what you need from the package itself.'
+  const imports = moduleUses(nodes)
+    .filter(({ specifier }) => internalFile.test(specifier))
+    .map(({ specifier, line }) => ({ line, what: `imports "${specifier}", an internal file`, advice }))
   const calls = nodes.flatMap((node) => {
     if (node.type !== 'CallExpression' && node.type !== 'NewExpression') return []
     return remarksAt(node, names).flatMap((name) => (name ? [{ line: lineOf(node), ...remarks[name] }] : []))
@@ -60,7 +59,7 @@ function remarksAt(node: CallExpression | NewExpression, names: ReadonlyMap<stri
   }
 }
 
-/** The options of an object literal by name; `undefined` where they come from elsewhere. */
+/** The options of an object literal, by name; `undefined` if they come from elsewhere. */
 type Options = ReadonlyMap<string, Node> | undefined
 
 function optionsOf(argument: Node | undefined): Options {
@@ -126,10 +125,6 @@ function isSecretText(value: Node | undefined): boolean {
 
 const lookYourself = 'Look yourself for `store`, `resave`, `saveUninitialized`, and the attributes of the cookie.'
 const remarks = {
-  internalFile: {
-    what: 'imports an internal file',
-    advice: 'The drop-in has no such file. Import what you need from the package itself.',
-  },
   unreadableSession: { what: 'the options of express-session come from elsewhere', advice: lookYourself },
   unreadableCookieSession: { what: 'the options of cookie-session come from elsewhere', advice: lookYourself },
   noStore: {

@@ -23,7 +23,7 @@ const { version, engines, dependencies } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ) as { version: string; engines: { node: string }; dependencies: { gatepass: string } }
 
-/** Returns the exit code: 0 if all is well, 1 if something is wrong with the application, 2 if `args` are not understood. */
+/** Returns the exit code: 0 for success, 1 if something is wrong with the application, 2 if `args` are not understood. */
 async function main(args: string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) return print(help, 0)
   if (args.includes('--version')) return print(version, 0)
@@ -32,7 +32,7 @@ async function main(args: string[]): Promise<number> {
     return fail(`it needs Node ${needed} or newer, and this is Node ${process.versions.node}. Install a newer Node.`, 1)
   const request = readRequest(args)
   if (request === undefined) return fail(usage, 2)
-  // Imported only now: an old Node fails at what it lacks.
+  // Imported after the check, because an old Node would fail on what it lacks.
   const { readProject } = await import('./project.ts')
   const { migrate } = await import('./migrate.ts')
   const { doctor } = await import('./doctor.ts')

@@ -14,11 +14,11 @@ export interface MigrateOptions {
   readonly dryRun: boolean
   /** Import the originals again. */
   readonly back: boolean
-  /** The range of versions that package.json is to ask for. */
+  /** The range of versions for package.json. */
   readonly gatepass: string
 }
 
-/** Imports the drop-ins instead of the originals, or the originals again; prints what changes, and returns the exit code. */
+/** Imports the drop-ins in place of the originals, or the originals again. Prints the changes, and returns the exit code. */
 export async function migrate(project: Project, { dryRun, back, gatepass }: MigrateOptions): Promise<0 | 1> {
   const { folder } = project
   const plan = planOf(project, back, gatepass)
@@ -45,11 +45,11 @@ export async function migrate(project: Project, { dryRun, back, gatepass }: Migr
   return code
 }
 
-/** All that a migration would do to a project. */
+/** All changes of a migration. */
 interface Plan {
   readonly files: readonly ChangedFile[]
   readonly dependencies: readonly DependencyChange[]
-  /** The new text of package.json; `undefined` if it stays as it is. */
+  /** The new text of package.json; `undefined` if it does not change. */
   readonly packageJson: string | undefined
   /** Files that mention one of the packages and could not be parsed. */
   readonly unreadable: readonly string[]
@@ -89,7 +89,7 @@ function planOf(project: Project, back: boolean, gatepass: string): Plan {
   return { files, dependencies, packageJson, unreadable, findings }
 }
 
-/** The file with other modules imported; no other letter changes. */
+/** The file with other modules imported. Nothing else in it changes. */
 function changedFile({ path, text }: Source, uses: readonly ModuleUse[], back: boolean): ChangedFile {
   const edited = new MagicString(text)
   const changes = uses.flatMap(({ specifier, start, end, line }) => {
@@ -116,7 +116,7 @@ function planText({ files, dependencies, unreadable }: Plan): string {
   return [...lines, ...unreadable.map((path) => `    ${path}`)].join('\n')
 }
 
-/** Writes a new file beside the old one and renames it: a crash leaves the old file or the new one, and no half. */
+/** Writes a new file beside the old one and renames it: after a crash, either the old or the new file is there, whole. */
 function replaceFile(path: string, text: string): void {
   const beside = `${path}.gatepass-new`
   writeFileSync(beside, text, { mode: statSync(path).mode })

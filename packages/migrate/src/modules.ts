@@ -40,9 +40,9 @@ function sourceOf(node: Node): Node | null | undefined {
   }
 }
 
-/** `declare module 'express-session' { interface SessionData … }`: the one interface that both declare for applications to fill. */
+/** `declare module 'express-session' { interface SessionData … }`: the one interface that applications extend in both. */
 function declaresSessionData({ body }: TSModuleDeclaration): boolean {
-  // `declare module 'x'` alone has no body, whatever the type says.
+  // `declare module 'x'` alone has no body, although the type says so.
   const declared = (body?.type === 'TSModuleBlock' ? body.body : [])
     .filter(({ type }) => type !== 'ImportDeclaration' && type !== 'EmptyStatement')
     .map((node) => (node.type === 'ExportNamedDeclaration' ? node.declaration : node))
@@ -64,7 +64,7 @@ function loadsModule({ callee }: CallExpression): boolean {
   return (object === 'jest' || object === 'vi') && mocking.has(property)
 }
 
-/** What a file calls the modules that it loads, and their parts: `session` for `import session from 'express-session'`. */
+/** The names that a file gives to modules and their parts: `session` for `import session from 'express-session'`. */
 export function moduleNames(nodes: readonly Node[]): ReadonlyMap<string, string> {
   const names = new Map<string, string>()
   const add = (specifier: string | undefined, locals: readonly (Node | null | undefined)[]): void => {
@@ -72,20 +72,16 @@ export function moduleNames(nodes: readonly Node[]): ReadonlyMap<string, string>
       if (specifier !== undefined && local !== undefined) names.set(local, specifier)
   }
   for (const node of nodes) {
-    if (node.type === 'ImportDeclaration')
-      add(
-        node.source.value,
-        node.specifiers.map(({ local }) => local),
-      )
-    else if (node.type === 'TSImportEqualsDeclaration') add(textOf(sourceOf(node.moduleReference)), [node.id])
+    if (node.type === 'ImportDeclaration') {
+      const locals = node.specifiers.map(({ local }) => local)
+      add(node.source.value, locals)
+    } else if (node.type === 'TSImportEqualsDeclaration') add(textOf(sourceOf(node.moduleReference)), [node.id])
     else if (node.type === 'VariableDeclarator') {
       // const session = require('x'), const { Strategy } = require('x'), const Strategy = require('x').Strategy
       const { id, init } = node
-      const properties = id.type === 'ObjectPattern' ? id.properties : undefined
-      add(
-        requiredBy(init),
-        properties?.map((property) => (property.type === 'ObjectProperty' ? property.value : undefined)) ?? [id],
-      )
+      const properties = id.type === 'ObjectPattern' ? id.properties : []
+      const values = properties.map((property) => (property.type === 'ObjectProperty' ? property.value : undefined))
+      add(requiredBy(init), id.type === 'ObjectPattern' ? values : [id])
     }
   }
   return names

@@ -1,7 +1,7 @@
 import { dropIns } from './drop-ins.ts'
 import { installed, type Project } from './project.ts'
 
-/** One dependency in package.json that is added, removed or kept, and why. */
+/** A dependency in package.json that is added, removed or kept, and why. */
 export interface DependencyChange {
   readonly name: string
   readonly action: 'add' | 'remove' | 'keep'
@@ -12,7 +12,7 @@ export interface DependencyChange {
 /** The sources of a project after a migration. */
 interface Migrated {
   readonly back: boolean
-  /** Modules that a file imports instead of others. */
+  /** Modules that files import in place of others. */
   readonly imported: ReadonlySet<string>
   /** Packages that a file still imports. */
   readonly stillUsed: ReadonlySet<string>
@@ -20,6 +20,8 @@ interface Migrated {
   /** The range of versions of gatepass. */
   readonly gatepass: string
 }
+
+const UNUSED = 'nothing imports it any more'
 
 export function dependencyChanges(project: Project, migrated: Migrated): DependencyChange[] {
   const { dependencies, devDependencies } = project.manifest
@@ -31,7 +33,7 @@ export function dependencyChanges(project: Project, migrated: Migrated): Depende
       if (imported.has(name) && !isDeclared(name))
         changes.push({ name, action: 'add', range, reason: 'imported again' })
     if (dependencies.gatepass !== undefined && !stillUsed.has('gatepass') && unreadable.length === 0)
-      changes.push({ name: 'gatepass', action: 'remove', range: gatepass, reason: 'nothing imports it any more' })
+      changes.push({ name: 'gatepass', action: 'remove', range: gatepass, reason: UNUSED })
     return changes
   }
   if (imported.size > 0 && !isDeclared('gatepass'))
@@ -40,7 +42,7 @@ export function dependencyChanges(project: Project, migrated: Migrated): Depende
     const range = dependencies[name]
     if (range === undefined) continue
     const kept = whyKept(project, name, migrated)
-    if (kept === undefined) changes.push({ name, action: 'remove', range, reason: 'nothing imports it any more' })
+    if (kept === undefined) changes.push({ name, action: 'remove', range, reason: UNUSED })
     else changes.push({ name, action: 'keep', range, reason: kept })
   }
   return changes
@@ -51,7 +53,7 @@ function whyKept({ folder, manifest }: Project, original: string, migrated: Migr
   if (migrated.unreadable.length > 0) return 'not every file could be read'
   const others = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })
   const missing = others.find((name) => !name.startsWith('@types/') && installed(folder, name) === undefined)
-  if (missing !== undefined) return `${missing} is not installed, so it is not known whether that needs it`
+  if (missing !== undefined) return `${missing} is not installed, so it is unknown whether that needs it`
   const asking = others.find((name) => {
     const { peerDependencies, peerDependenciesMeta } = installed(folder, name) ?? {}
     return peerDependencies?.[original] !== undefined && peerDependenciesMeta?.[original]?.optional !== true

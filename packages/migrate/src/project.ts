@@ -21,25 +21,13 @@ export interface Source {
   readonly text: string
 }
 
-/** Why a folder cannot be read as a project. */
-export interface Unreadable {
-  readonly mistake: string
-}
-
 const SOURCE = /\.(?:[cm]?[jt]s|[jt]sx)$/
-const skippedFolders: ReadonlySet<string> = new Set([
-  'node_modules',
-  'dist',
-  'build',
-  'out',
-  'coverage',
-  'bower_components',
-])
-/** Larger files come from tools. */
+const SKIPPED = /^(?:\..*|node_modules|dist|build|out|coverage|bower_components)$/
+/** Bytes. Larger files are generated. */
 const LARGEST = 2 * 1024 * 1024
 
-/** Reads package.json and all sources below it; links, hidden folders and folders of generated files are left out. */
-export function readProject(folder: string): Project | Unreadable {
+/** Reads package.json and all sources below it, except links, hidden folders and folders of generated files. */
+export function readProject(folder: string): Project | { readonly mistake: string } {
   const manifest = readManifest(folder)
   if ('mistake' in manifest) return manifest
   const sources = sourceFiles(folder).map((path) => ({
@@ -49,18 +37,15 @@ export function readProject(folder: string): Project | Unreadable {
   return { folder, manifest, sources }
 }
 
-function readManifest(folder: string): Manifest | Unreadable {
+function readManifest(folder: string): Manifest | { readonly mistake: string } {
   try {
     const text = readFileSync(join(folder, 'package.json'), 'utf8')
     const { dependencies = {}, devDependencies = {} } = JSON.parse(text) as Partial<Manifest>
     return { text, dependencies, devDependencies }
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    return {
-      mistake: missing
-        ? `there is no package.json in ${folder}. Name the application's folder.`
-        : `package.json in ${folder} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    }
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return { mistake: `there is no package.json in ${folder}. Name the application's folder.` }
+    return { mistake: `package.json in ${folder} cannot be read: ${message}` }
   }
 }
 
@@ -69,8 +54,7 @@ function sourceFiles(folder: string): string[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = join(folder, entry.name)
-      if (entry.isDirectory())
-        return entry.name.startsWith('.') || skippedFolders.has(entry.name) ? [] : sourceFiles(path)
+      if (entry.isDirectory()) return SKIPPED.test(entry.name) ? [] : sourceFiles(path)
       const isSource = entry.isFile() && SOURCE.test(entry.name)
       return isSource && statSync(path).size <= LARGEST ? [path] : []
     })

@@ -1,5 +1,5 @@
 import type { Account } from '../accounts/accounts.ts'
-import { logOut } from '../login/logout.ts'
+import { logOut } from '../login/routes.ts'
 import type { Services } from '../services.ts'
 import { json, noContent, page, seeOther } from '../web/answer.ts'
 import type { Parameters, Route } from '../web/handler.ts'

@@ -1,12 +1,13 @@
+import { toResponse } from 'gatepass/hono'
 import { publicUser } from '../accounts/accounts.ts'
 import { parseEmailAddress } from '../accounts/email-address.ts'
-import type { Services } from '../services.ts'
+import type { Auth, Services } from '../services.ts'
 import { Pseudonyms } from '../settings/secrets.ts'
 import { json, page, seeOther } from '../web/answer.ts'
 import { type Fields, text, ticked } from '../web/form.ts'
 import type { Route } from '../web/handler.ts'
 import { returnTarget } from '../web/login-required.ts'
-import { takeNotice } from '../web/notices.ts'
+import { leaveNotice, takeNotice } from '../web/notices.ts'
 import { invalidInput, loginRefused, type Problem, tooManyTries } from '../web/problem.ts'
 import type { ServerRequest } from '../web/request.ts'
 import { loginAgainPage, loginPage } from './page.ts'
@@ -24,6 +25,12 @@ export function loginRoutes(services: LoginServices): Route[] {
   return [
     { method: 'GET', path: '/login', answer: showForm },
     { method: 'POST', path: '/auth/login', page: '/login', answer: logIn },
+    {
+      method: 'POST',
+      path: '/auth/logout',
+      page: '/account',
+      answer: (request) => logOut(auth, request, request.wantsPage ? '/login' : undefined),
+    },
   ]
 
   async function showForm(request: ServerRequest): Promise<Response> {
@@ -89,6 +96,13 @@ export function loginRoutes(services: LoginServices): Route[] {
       }),
     )
   }
+}
+
+/** Logs this browser out. Logging out twice is not an error. @param page where a person goes then */
+export async function logOut(auth: Auth, { exchange }: ServerRequest, page?: string): Promise<Response> {
+  const reply = await auth.gatepass.logout(exchange, page === undefined ? {} : { success: page })
+  if (page !== undefined) leaveNotice(exchange, 'logged-out')
+  return toResponse(reply)
 }
 
 /** Under which name tries are counted: the address as accounts are found by it, or the typed text if it is not an address. */

@@ -80,8 +80,13 @@ export class Audit {
   }
 
   recordSession(event: SessionEvent, origin: AuditOrigin | undefined): void {
-    const [name, details] = auditOf(event)
-    this.record(name, origin, details)
+    const [name, reason] = sessionEvents[event.type]
+    this.record(name, origin, {
+      ...('id' in event && { sessionId: event.id }),
+      ...('subject' in event && { userId: event.subject }),
+      ...('count' in event && { count: event.count }),
+      ...(reason !== undefined && { reason }),
+    })
   }
 
   #pseudonym(value: string | undefined): string | undefined {
@@ -89,25 +94,14 @@ export class Audit {
   }
 }
 
-function auditOf(event: SessionEvent): [AuditEvent, AuditDetails] {
-  switch (event.type) {
-    case 'created':
-      return ['session_created', { sessionId: event.id, userId: event.subject }]
-    case 'rotated':
-      return ['session_renewed', { sessionId: event.id, userId: event.subject }]
-    case 'ended':
-      return ['session_logout', { sessionId: event.id, userId: event.subject }]
-    case 'revoked':
-      return ['session_ended', { sessionId: event.id, userId: event.subject, count: event.count }]
-    case 'evicted':
-      return ['excess_sessions_exceeded', { userId: event.subject, count: event.count }]
-    case 'discarded':
-      return ['session_expired', { sessionId: event.id, reason: 'ended_meanwhile' }]
-    case 'touch_failed':
-      return ['session_touch_failed', { sessionId: event.id }]
-    case 'cookie_duplicate':
-      return ['cookie_duplicate', { reason: 'session_cookie' }]
-    case 'token_forged':
-      return ['cookie_forged', { reason: 'session_cookie' }]
-  }
+const sessionEvents: Readonly<Record<SessionEvent['type'], readonly [AuditEvent, reason?: string]>> = {
+  created: ['session_created'],
+  rotated: ['session_renewed'],
+  ended: ['session_logout'],
+  revoked: ['session_ended'],
+  evicted: ['excess_sessions_exceeded'],
+  discarded: ['session_expired', 'ended_meanwhile'],
+  touch_failed: ['session_touch_failed'],
+  cookie_duplicate: ['cookie_duplicate', 'session_cookie'],
+  token_forged: ['cookie_forged', 'session_cookie'],
 }

@@ -8,15 +8,15 @@ import { oidc, type ProviderCallOptions, type ProviderLoginOptions } from 'gatep
 import type { Account } from '../accounts/accounts.ts'
 import type { Services } from '../services.ts'
 import type { ProviderConfig } from '../settings/provider-config.ts'
-import { type Problem, registrationClosed, tooManyTries } from '../web/problem.ts'
-import { type Decision, WhoseAccount } from './whose-account.ts'
+import { registrationClosed, tooManyTries } from '../web/problem.ts'
+import { type Decision, whoseAccount } from './whose-account.ts'
 
 type StrategyServices = Pick<Services, 'config' | 'stores' | 'providers' | 'limits' | 'log' | 'clock'>
 
 /** A strategy for each configured provider, under the provider's name. */
 export function providerStrategies(services: StrategyServices): Strategy<Account, string>[] {
   const { config, stores, providers, limits, log, clock } = services
-  const whose = new WhoseAccount(stores, async ({ remoteAddress }): Promise<Problem | undefined> => {
+  const whose = whoseAccount(stores, async ({ remoteAddress }) => {
     if (!config.registration) return registrationClosed
     const wait = await limits.admitRegistration(remoteAddress)
     return wait === undefined ? undefined : tooManyTries(wait)

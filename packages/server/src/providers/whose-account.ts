@@ -1,8 +1,8 @@
 import type { Exchange, Linking } from 'gatepass'
 import type { Identity } from 'gatepass/strategies/oidc'
-import { type Account, type Accounts, isPersonName, stampOf } from '../accounts/accounts.ts'
+import { type Account, isPersonName, stampOf } from '../accounts/accounts.ts'
 import { type EmailAddress, parseEmailAddress } from '../accounts/email-address.ts'
-import type { GivenIdentity, Identities } from '../accounts/identities.ts'
+import type { GivenIdentity } from '../accounts/identities.ts'
 import type { Stores } from '../accounts/stores.ts'
 import { accountDisabled, emailInUse, identityTaken, linkEnded, type Problem, unsettled } from '../web/problem.ts'
 
@@ -27,28 +27,23 @@ const MOST_TRIES = 3
 /**
  * Decides whose account an identity opens. An identity is issuer and subject. Its e-mail address counts only if the provider
  * runs the mailbox (`emailAuthoritative`), since then the person is its owner.
+ *
+ * @param admission says why a request may not create an account; `undefined` if it may
  */
-export class WhoseAccount {
-  readonly #accounts: Accounts
-  readonly #identities: Identities
-  readonly #admission: (exchange: Exchange) => Promise<Problem | undefined>
-
-  /** @param admission says why a request may not create an account; `undefined` if it may */
-  constructor(
-    { accounts, identities }: Pick<Stores, 'accounts' | 'identities'>,
-    admission: (exchange: Exchange) => Promise<Problem | undefined>,
-  ) {
-    this.#accounts = accounts
-    this.#identities = identities
-    this.#admission = admission
-  }
+export function whoseAccount(
+  { accounts, identities }: Pick<Stores, 'accounts' | 'identities'>,
+  admission: (exchange: Exchange) => Promise<Problem | undefined>,
+): {
+  toLogIn(provider: string, identity: Identity, exchange: Exchange): Promise<Decision>
+  toLink(provider: string, identity: Identity, linking: Linking): Promise<Decision>
+} {
+  return { toLogIn, toLink }
 
   /** For a person who logs in. */
-  async toLogIn(provider: string, identity: Identity, exchange: Exchange): Promise<Decision> {
+  async function toLogIn(provider: string, identity: Identity, exchange: Exchange): Promise<Decision> {
     const given = { ...identity, provider }
-    const email = parseEmailAddress(identity.email)
     for (let tries = 0; tries < MOST_TRIES; tries++) {
-      const decision = (await this.#known(given)) ?? (await this.#new(given, email, exchange))
+      const decision = (await known(given)) ?? (await decideNew(given, exchange))
       if (decision !== undefined) return decision
     }
     return refused(unsettled)
@@ -58,63 +53,58 @@ export class WhoseAccount {
    * For a person who is logged in and adds a way to log in. One statement adds it, if account and session are still those
    * that began the link.
    */
-  async toLink(provider: string, identity: Identity, linking: Linking): Promise<Decision> {
+  async function toLink(provider: string, identity: Identity, linking: Linking): Promise<Decision> {
     const given = { ...identity, provider }
     const { subject, stamp, sessionId } = linking
-    const account = await this.#accounts.byId(subject)
+    const account = await accounts.byId(subject)
     if (account === undefined || stampOf(account) !== stamp) return refused(linkEnded)
-    if (!(await this.#identities.add(given, account, sessionId))) {
-      const owner = await this.#identities.ownerOf(given)
+    if (!(await identities.add(given, account, sessionId))) {
+      const owner = await identities.ownerOf(given)
       if (owner === account.id) return { type: 'opened', account, how: 'known' }
       return refused(owner === undefined ? linkEnded : identityTaken)
     }
     const email = identity.emailAuthoritative ? parseEmailAddress(identity.email) : undefined
-    const emailProved = email !== undefined && (await this.#accounts.emailProved(account.id, email.key))
+    const emailProved = email !== undefined && (await accounts.emailProved(account.id, email.key))
     return { type: 'opened', account, how: 'linked', emailProved }
   }
 
-  async #known(given: GivenIdentity): Promise<Decision | undefined> {
-    const account = await this.#identities.use(given)
+  async function known(given: GivenIdentity): Promise<Decision | undefined> {
+    const account = await identities.use(given)
     if (account === undefined) return undefined
     return account === 'disabled' ? refused(accountDisabled) : { type: 'opened', account, how: 'known' }
   }
 
   /** @returns `undefined` if another request was faster */
-  async #new(
-    given: GivenIdentity & Identity,
-    email: EmailAddress | undefined,
-    exchange: Exchange,
-  ): Promise<Decision | undefined> {
-    const existing = email && (await this.#accounts.byEmail(email.key))
-    if (existing === undefined) return this.#create(given, email, exchange)
+  async function decideNew(given: GivenIdentity & Identity, exchange: Exchange): Promise<Decision | undefined> {
+    const email = parseEmailAddress(given.email)
+    const existing = email && (await accounts.byEmail(email.key))
+    if (existing === undefined) return create(given, email, exchange)
     // A provider that does not run the mailbox proves nothing: the person may have typed the address, or owned it once.
     if (!given.emailAuthoritative) return refused(emailInUse)
-    if (!existing.emailVerified) return this.#reclaim(given, existing)
-    return (await this.#identities.add(given, existing))
-      ? { type: 'opened', account: existing, how: 'linked' }
-      : undefined
+    if (!existing.emailVerified) return reclaim(given, existing)
+    return (await identities.add(given, existing)) ? { type: 'opened', account: existing, how: 'linked' } : undefined
   }
 
   /**
    * The first proof of a mailbox. The person who created the account did not prove it, and may have wanted to catch its
    * owner: nothing that they left opens the account from now on.
    */
-  async #reclaim(given: GivenIdentity & Identity, existing: Account): Promise<Decision | undefined> {
-    const account = await this.#accounts.giveToMailboxOwner(existing.id, { name: nameOf(given) })
-    if (account === undefined || !(await this.#identities.add(given, account))) return undefined
+  async function reclaim(given: GivenIdentity & Identity, existing: Account): Promise<Decision | undefined> {
+    const account = await accounts.giveToMailboxOwner(existing.id, { name: nameOf(given) })
+    if (account === undefined || !(await identities.add(given, account))) return undefined
     return { type: 'opened', account, how: 'reclaimed', emailProved: true }
   }
 
-  async #create(
+  async function create(
     given: GivenIdentity & Identity,
     email: EmailAddress | undefined,
     exchange: Exchange,
   ): Promise<Decision | undefined> {
-    const problem = await this.#admission(exchange)
+    const problem = await admission(exchange)
     if (problem !== undefined) return refused(problem)
     const emailProved = email !== undefined && given.emailAuthoritative
-    const made = await this.#identities.open(given, { email, emailProved, name: nameOf(given) })
-    const decision = await this.#known(given)
+    const made = await identities.open(given, { email, emailProved, name: nameOf(given) })
+    const decision = await known(given)
     if (decision?.type === 'opened') return { ...decision, ...(made && { how: 'created', emailProved }) }
     // The address of a disabled account does not open it either.
     return decision ?? (email === undefined ? undefined : refused(emailInUse))
