@@ -5,13 +5,13 @@ import { isSigned, type SigningKey, signingKey, unsignValue } from './signed-val
 declare global {
   namespace Express {
     interface Request {
-      /** What `res.cookie(…, { signed: true })` signs with. */
+      /** The secret with which `res.cookie(…, { signed: true })` signs. */
       secret?: string | undefined
     }
   }
 }
 
-/** What the middleware leaves on a request. */
+/** A request behind the middleware. */
 interface ParsedRequest extends IncomingMessage {
   secret?: string | undefined
   cookies?: Record<string, unknown>
@@ -22,7 +22,7 @@ type Secrets = string | readonly string[]
 
 type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
-/** What `cookieParser` is: a function, and functions on it. */
+/** A function that makes the middleware, with the other functions as its properties. */
 export interface CookieParser {
   (secret?: string | string[], options?: ParseOptions): Middleware
   JSONCookie: typeof JSONCookie
@@ -33,7 +33,7 @@ export interface CookieParser {
 
 /**
  * Middleware that reads cookies into `req.cookies`, and those with a good signature into `req.signedCookies`: what
- * cookie-parser 1.4 does, on the same cookies. With several secrets, each is accepted.
+ * cookie-parser 1.4 does, on the same cookies. With several secrets, each of them verifies.
  */
 export const cookieParser: CookieParser = Object.assign(parser, {
   JSONCookie,
@@ -46,25 +46,17 @@ function parser(secret?: string | string[], options?: ParseOptions): Middleware 
   const secrets = listed(secret)
   const keys = secrets.map(signingKey)
   return (req: ParsedRequest, _res, next) => {
-    if (!req.cookies) fill(req, secrets[0], keys, options)
-    next()
+    if (req.cookies) return next()
+    const header = req.headers.cookie
+    const cookies: Cookies = header ? parse(header, options) : Object.create(null)
+    req.secret = secrets[0]
+    req.signedCookies = keys.length === 0 ? Object.create(null) : JSONCookies(takeSigned(cookies, keys))
+    req.cookies = JSONCookies(cookies)
+    return next()
   }
 }
 
-function fill(
-  req: ParsedRequest,
-  secret: string | undefined,
-  keys: readonly SigningKey[],
-  options: ParseOptions | undefined,
-): void {
-  const header = req.headers.cookie
-  const cookies: Cookies = header ? parse(header, options) : Object.create(null)
-  req.secret = secret
-  req.signedCookies = keys.length === 0 ? Object.create(null) : JSONCookies(takeSigned(cookies, keys))
-  req.cookies = JSONCookies(cookies)
-}
-
-/** The value behind `j:`; `undefined` if it is none, or no JSON. */
+/** The value of a text that is `j:` and JSON; `undefined` for any other value. */
 export function JSONCookie(text: unknown): unknown {
   if (typeof text !== 'string' || !text.startsWith('j:')) return undefined
   try {
@@ -74,7 +66,7 @@ export function JSONCookie(text: unknown): unknown {
   }
 }
 
-/** Puts the values behind `j:` in the place of their texts. */
+/** Replaces texts that are `j:` and JSON by their values. */
 export function JSONCookies<T extends object>(cookies: T): T {
   for (const [name, text] of Object.entries(cookies)) {
     const value = JSONCookie(text)
@@ -83,12 +75,12 @@ export function JSONCookies<T extends object>(cookies: T): T {
   return cookies
 }
 
-/** The value under a good signature, `false` under a bad one, and a text that claims none as it is. */
+/** The value of a text with a good signature, `false` for a bad one. A text without a signature is returned as it is. */
 export function signedCookie(text: unknown, secret: Secrets): string | false | undefined {
   return typeof text === 'string' ? verified(text, listed(secret).map(signingKey)) : undefined
 }
 
-/** Takes the signed cookies out of `cookies`: those with a bad signature are `false`. */
+/** Moves the signed cookies out of `cookies`. Those with a bad signature become `false`. */
 export function signedCookies(cookies: object, secret: Secrets): Record<string, string | false> {
   return takeSigned(cookies, listed(secret).map(signingKey))
 }

@@ -3,11 +3,11 @@ import { trimmed } from '../cookie/cookies.ts'
 import { unquoted } from '../cookie/encoding.ts'
 import { type ErrorCode, UsageError } from '../error.ts'
 
-/** Cookies by name; of one sent twice the first. */
+/** Cookies by name. If a name was sent twice, the first value counts. */
 export type Cookies = Record<string, string | undefined>
 
 export interface ParseOptions {
-  /** Default: percent-decoding, and what cannot be decoded as it is. `undefined` leaves the cookie out. */
+  /** Default: percent-decoding, which leaves invalid text as it is. A decoder that returns `undefined` leaves the cookie out. */
   decode?: (text: string) => string | undefined
 }
 
@@ -32,18 +32,18 @@ export interface SetCookie {
   sameSite?: boolean | 'lax' | 'strict' | 'none'
 }
 
-/** What {@link serialize} takes besides name and value. */
+/** The options of {@link serialize}. */
 export type SerializeOptions = StringifyOptions & Omit<SetCookie, 'name' | 'value'>
-/** {@link ParseOptions}, as `@types/cookie` calls them. */
+/** The name of {@link ParseOptions} in `@types/cookie`. */
 export type CookieParseOptions = ParseOptions
-/** {@link SerializeOptions}, as `@types/cookie` calls them. */
+/** The name of {@link SerializeOptions} in `@types/cookie`. */
 export type CookieSerializeOptions = SerializeOptions
 
 /**
- * Reads a Cookie header as `cookie` 0.7 does: a value in double quotes loses them, and a `decode` that throws leaves the
+ * Reads a Cookie header as `cookie` 0.7 does: double quotes around a value are removed, and a `decode` that throws leaves the
  * value as it is.
  *
- * @throws {UsageError} `ERR_COOKIE_VALUE` if the header is no text
+ * @throws {UsageError} `ERR_COOKIE_VALUE` if the header is not a string
  */
 export function parse(header: string, { decode = percentDecode }: ParseOptions = {}): Cookies {
   if (typeof header !== 'string') throw fault('ERR_COOKIE_VALUE', 'argument str must be a string')
@@ -57,7 +57,7 @@ export function parse(header: string, { decode = percentDecode }: ParseOptions =
   })
 }
 
-/** Reads a Cookie header as `cookie` 1 and 2 do: quotes belong to the value. */
+/** Reads a Cookie header as `cookie` 1 and 2 do: double quotes are part of the value. */
 export function parseCookie(header: string, { decode = percentDecode }: ParseOptions = {}): Cookies {
   return readPairs(header, decode)
 }
@@ -80,8 +80,8 @@ export function stringifyCookie(cookies: Cookies, { encode = encodeIfNeeded }: S
 }
 
 /**
- * Writes a Set-Cookie field: of an object as `cookie` 2 does, of name, value and options as 0.7 and 1 do, which
- * percent-encode whatever `encodeURIComponent` does and round `maxAge`.
+ * Writes a Set-Cookie field. An object is written as by `cookie` 2. Name, value and options are written as by 0.7 and 1: the
+ * value passes through `encodeURIComponent`, and `maxAge` is rounded down.
  *
  * @throws {UsageError} `ERR_COOKIE_NAME`, `ERR_COOKIE_VALUE`, `ERR_COOKIE_MAX_AGE`, `ERR_COOKIE_DOMAIN`,
  * `ERR_COOKIE_PATH`, `ERR_COOKIE_EXPIRES`, `ERR_COOKIE_ATTRIBUTE`
@@ -102,10 +102,10 @@ export function stringifySetCookie(
   return writeSetCookie({ ...attributes, ...rounded, name: first, value: String(second) }, encode)
 }
 
-/** The same, under the name it has in `cookie` 0.7 and 1. */
+/** The name of {@link stringifySetCookie} in `cookie` 0.7 and 1. */
 export const serialize: typeof stringifySetCookie = stringifySetCookie
 
-/** Reads a Set-Cookie field as `cookie` 1 and 2 do; `parseSetCookie` of `gatepass/cookie` reads it as browsers do. */
+/** Reads a Set-Cookie field as `cookie` 1 and 2 do. `parseSetCookie` of `gatepass/cookie` reads it as browsers do. */
 export function parseSetCookie(field: string, { decode = percentDecode }: ParseOptions = {}): SetCookie {
   const [pair = '', ...parts] = field.split(';')
   const [name, value] = halves(pair)
@@ -114,7 +114,7 @@ export function parseSetCookie(field: string, { decode = percentDecode }: ParseO
   return cookie
 }
 
-/** The functions of this module in one object, as `import cookie from 'cookie'` gives them in 0.7. */
+/** All functions in one object, as `import cookie from 'cookie'` gives them in 0.7. */
 const cookie: {
   parse: typeof parse
   serialize: typeof stringifySetCookie
@@ -188,7 +188,7 @@ function readAttribute(cookie: SetCookie, name: string, value: string | undefine
 
 // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// Wider than the grammar of RFC 6265, as all of `cookie` since 1.0: applications rely on it.
+// Wider than the grammar of RFC 6265, as in `cookie` since 1.0: applications rely on it.
 const nameOctets = /^[!-:<>-~]+$/
 const valueOctets = /^[!-:<-~]*$/
 const pathOctets = /^[ -:=-~]*$/
@@ -197,7 +197,7 @@ const hostName = new RegExp(`^\\.?${label}(?:\\.${label})*$`, 'i')
 const encodedOctets = /[^!#-$&-+\--:<-[\]-~]/
 const words = { strict: 'Strict', lax: 'Lax', none: 'None', low: 'Low', medium: 'Medium', high: 'High' } as const
 
-/** As it is where it can be sent so and is read back the same. */
+/** Encodes only text that a browser would not send back unchanged. */
 function encodeIfNeeded(text: string): string {
   return encodedOctets.test(text) ? encodeURIComponent(text) : text
 }
@@ -208,11 +208,11 @@ function writeSetCookie(cookie: SetCookie, encode: (text: string) => string): st
   if (!nameOctets.test(name)) throw fault('ERR_COOKIE_NAME', `argument name is invalid: ${JSON.stringify(name)}`)
   const text = value === undefined || value === null ? '' : encode(value)
   if (!valueOctets.test(text)) throw fault('ERR_COOKIE_VALUE', `argument val is invalid, of cookie ${name}`)
-  return `${name}=${text}${reach(cookie)}${flags(cookie)}`
+  return `${name}=${text}${attributesOf(cookie)}`
 }
 
-/** How long and where to the cookie is sent. */
-function reach({ name, maxAge, domain, path, expires }: SetCookie): string {
+function attributesOf(cookie: SetCookie): string {
+  const { name, maxAge, domain, path, expires, priority, sameSite } = cookie
   let text = ''
   if (maxAge !== undefined) {
     if (!Number.isSafeInteger(maxAge)) throw invalid('ERR_COOKIE_MAX_AGE', 'maxAge', name)
@@ -230,14 +230,9 @@ function reach({ name, maxAge, domain, path, expires }: SetCookie): string {
     if (!isWritable(expires)) throw invalid('ERR_COOKIE_EXPIRES', 'expires', name)
     text += `; Expires=${expires.toUTCString()}`
   }
-  return text
-}
-
-function flags({ name, httpOnly, secure, partitioned, priority, sameSite }: SetCookie): string {
-  let text = ''
-  if (httpOnly) text += '; HttpOnly'
-  if (secure) text += '; Secure'
-  if (partitioned) text += '; Partitioned'
+  if (cookie.httpOnly) text += '; HttpOnly'
+  if (cookie.secure) text += '; Secure'
+  if (cookie.partitioned) text += '; Partitioned'
   if (priority) text += `; Priority=${oneOf(['low', 'medium', 'high'], priority, 'priority', name)}`
   if (sameSite) text += `; SameSite=${oneOf(['strict', 'lax', 'none'], sameSite, 'sameSite', name)}`
   return text
@@ -250,21 +245,21 @@ function oneOf(known: readonly (keyof typeof words)[], value: unknown, option: s
   return words[found]
 }
 
-/** The last moment that an Expires can name. Those who want a cookie to last for ever mean this one. */
+/** The last moment that Expires can name. Applications that want a cookie to last for ever get this one. */
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59)
 
-/** The date that is so many milliseconds after `now`, or the nearest one that an Expires can name. */
+/** The date this many milliseconds after `now`, or the nearest one that Expires can name. */
 export function dateAfter(milliseconds: number, now: number = Date.now()): Date {
   return new Date(Math.min(Math.max(now + milliseconds, 0), latest))
 }
 
-/** The date itself, or the nearest one that an Expires can name. */
+/** The date itself, or the nearest one that Expires can name. */
 export function nearestDate(date: Date): Date {
   const time = date.getTime()
   return time >= 0 && time <= latest && date instanceof Date ? date : dateAfter(time, 0)
 }
 
-/** A date of another realm is one, too. */
+/** Whether it is a Date, also of another realm, with a year that Expires can name. */
 function isWritable(expires: Date): boolean {
   if (!isDate(expires)) return false
   const year = expires.getUTCFullYear()
@@ -275,7 +270,9 @@ function invalid(code: ErrorCode, option: string, name: string): UsageError {
   return fault(code, `option ${option} is invalid, of cookie ${name}`)
 }
 
-/** In the words of `cookie`, which applications and their tests look for. */
+/** An error with the message of `cookie`: applications and their tests look for it. */
 function fault(code: ErrorCode, message: string): UsageError {
-  return new UsageError(code, message, { hint: 'Write what docs/cookies.md says of this attribute, or leave it out.' })
+  return new UsageError(code, message, {
+    hint: 'See docs/cookies.md for the values of this attribute, or leave it out.',
+  })
 }

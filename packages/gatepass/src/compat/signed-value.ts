@@ -1,7 +1,7 @@
 import { equal } from '../crypto/equal.ts'
 import { type HmacKey, hmacKey, hmacText } from '../crypto/hmac.ts'
 
-/** A secret, made ready once: the first use of each would cost as much as a signature. */
+/** A secret, prepared once: preparing costs as much as a signature. */
 export type SigningKey = HmacKey
 
 export function signingKey(secret: string | Uint8Array): SigningKey {
@@ -10,13 +10,13 @@ export function signingKey(secret: string | Uint8Array): SigningKey {
 
 /**
  * `s:value.signature`, as express-session, cookie-parser and `res.cookie(…, { signed: true })` write it: HMAC-SHA-256 of
- * the value in base64 without padding. Percent-encoding is up to whoever writes the cookie.
+ * the value in base64 without padding. The caller percent-encodes it.
  */
 export function signValue(value: string, key: SigningKey): string {
   return `s:${value}.${signatureOf(value, key)}`
 }
 
-/** The value under a signature by any of the keys, and whether one other than the first made it; `undefined`: by none. */
+/** The value of a text that one of the keys signed; `undefined` for another text. `outdated`: not the first key signed it. */
 export function unsignValue(
   signed: string,
   keys: readonly SigningKey[],
@@ -29,7 +29,7 @@ export function unsignValue(
   return at === -1 ? undefined : { value, outdated: at > 0 }
 }
 
-/** Whether a value claims to carry a signature. */
+/** Whether a text has the form of a signed value. */
 export function isSigned(value: string): boolean {
   return value.startsWith('s:')
 }

@@ -9,12 +9,12 @@ import type { Store } from './store.ts'
 declare const nowhere: unique symbol
 
 /**
- * Types of express-session where they are installed, so that both declare the same; ours where not. Then theirs is `any`,
- * and that alone is also what nothing is.
+ * The types of express-session if they are installed, so that both packages declare the same; otherwise ours. Without them,
+ * theirs is `any`, the only type that extends this impossible one.
  */
 type Either<Theirs, Ours> = [Theirs] extends [{ [nowhere]: true }] ? Ours : Theirs
 
-/** What a request with a session has, in the words of whichever types are installed. */
+/** The types of `req.session` and `req.sessionStore`: those of express-session if they are installed. */
 export interface SessionTypes {
   session: Either<original.Session & Partial<original.SessionData>, Session & Partial<SessionData>>
   store: Either<original.Store & { generate: (req: Express.Request) => void }, Store>

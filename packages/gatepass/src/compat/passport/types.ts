@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Done, LegacyStrategy } from './strategy.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: what applications that were compiled against @types/passport expect
+// biome-ignore lint/suspicious/noExplicitAny: applications compiled against @types/passport expect it
 type Anything = any
 
 declare global {
@@ -36,7 +36,7 @@ declare global {
 }
 
 export interface LogOutOptions {
-  /** What survives the new session id: `true` for everything, or the keys named. Default nothing. */
+  /** Which data the new session keeps: `true` for all, or the named keys. Default: none. */
   keepSessionInfo?: boolean | readonly string[] | undefined
 }
 
@@ -46,21 +46,21 @@ export interface LogInOptions extends LogOutOptions {
 }
 
 export interface InitializeOptions {
-  /** Where the user is put. Default `user`. */
+  /** The property of the request that holds the user. Default `user`. */
   userProperty?: string | undefined
-  /** Whether requests are made to look as packages for Passport up to 0.4 expect. Default true. */
+  /** Whether requests get what packages for Passport up to 0.4 expect. Default true. */
   compat?: boolean | undefined
 }
 
 export interface SessionOptions {
-  /** Holds the body back while the user is looked up. Default false. */
+  /** Whether the body is held back while the user is looked up. Default false. */
   pauseStream?: boolean | undefined
 }
 
-/** What a message for the next page is: the strategy's own words (`true`), or these. */
+/** A message for the next page: the strategy's own (`true`), or this one. */
 export type FlashWish = boolean | string | { type?: string | undefined; message?: string | undefined }
 
-/** What `authenticate` does with what the strategies conclude; the rest is for the strategies. */
+/** What `authenticate` does after the strategies have concluded. Strategies read further options. */
 export interface AuthenticateOptions extends LogInOptions, SessionOptions {
   authInfo?: boolean | undefined
   assignProperty?: string | undefined
@@ -71,7 +71,7 @@ export interface AuthenticateOptions extends LogInOptions, SessionOptions {
   successFlash?: FlashWish | undefined
   successMessage?: boolean | string | undefined
   successRedirect?: string | undefined
-  /** Where to go when `req.session.returnTo` does not say it. */
+  /** Where to go if `req.session.returnTo` is not set. */
   successReturnToOrRedirect?: string | undefined
   scope?: string | string[] | undefined
   state?: string | undefined
@@ -82,18 +82,18 @@ export interface AuthenticateOptions extends LogInOptions, SessionOptions {
 }
 
 /**
- * Told what the strategies concluded, in place of everything that `authenticate` would do: an error, a user or `false`, and
- * what the strategies say, with the status. Applications know more of these types than we.
+ * Called with the conclusion instead of all that `authenticate` would do: an error, a user or `false`, and what the strategies
+ * say, with the status. Applications declare the types.
  */
 export type AuthenticateCallback = (error: Anything, user?: Anything, info?: Anything, status?: Anything) => unknown
 
-/** What a serialiser or a strategy's verify function calls when it is done. */
+/** The callback of a serialiser, or of a strategy's verify function. */
 export type DoneCallback = (error: Anything, user?: Express.User | false | null) => void
 
-/** Middleware for Express, Connect and whatever calls `(req, res, next)`. */
+/** Middleware for Express, Connect and every framework that calls `(req, res, next)`. */
 export type Handler = (req: IncomingMessage, res: ServerResponse, next: (error?: Anything) => void) => void
 
-/** How another framework than Express and Connect is served. */
+/** Serves a framework other than Express and Connect. */
 export interface Framework {
   initialize(passport: object, options?: InitializeOptions): (...args: never[]) => unknown
   authenticate(
@@ -105,7 +105,7 @@ export interface Framework {
   authorize?: Framework['authenticate']
 }
 
-/** A user's profile as providers' strategies give it. */
+/** A user's profile, as the strategies of providers give it. */
 export interface Profile {
   provider: string
   id: string
@@ -116,16 +116,16 @@ export interface Profile {
   photos?: { value: string }[] | undefined
 }
 
-// ── what the code below sees of requests ─────────────────────────────────────────────────────────────────────────────
+// ── requests and sessions, as the drop-in uses them ──────────────────────────────────────────────────────────────────
 
-/** A session as Passport knows it: data, and the methods of express-session where it has them. */
+/** A session as Passport uses it: data, and the methods of express-session if it has them. */
 export interface SessionBag {
   [key: string]: unknown
   regenerate?(done: Done): void
   save?(done: Done): void
 }
 
-/** How a login gets into the session and out again. */
+/** Writes a login into the session, and removes it. */
 export interface SessionLogins {
   logIn(req: PassportRequest, user: unknown, options: LogInOptions, done: Done): void
   logOut(req: PassportRequest, options: LogOutOptions, done: Done): void
