@@ -1,5 +1,5 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
-import type { Exchange, Reply } from '../http/exchange.ts'
+import { type Exchange, type Reply, seeOther, withQuery } from '../http/exchange.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { AHEAD, ageOf } from './outcome.ts'
@@ -10,8 +10,6 @@ import {
   loginRequiredReply,
   loginTooOldReply,
   refusalReply,
-  seeOther,
-  withQuery,
 } from './reply.ts'
 
 export interface RequireLoginOptions {

@@ -1,12 +1,12 @@
 import { UsageError } from '../error.ts'
-import { type Exchange, queryOf, type Reply } from '../http/exchange.ts'
+import { type Exchange, queryOf, type Reply, seeOther, withQuery } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Guard } from './guard.ts'
 import { type OwnPages, tokenInForm } from './own-pages.ts'
 import type { Passport, Verdict } from './passport.ts'
-import { loginRequiredReply, reasonOf, refusalReply, seeOther, withQuery } from './reply.ts'
+import { loginRequiredReply, reasonOf, refusalReply } from './reply.ts'
 import { LOGIN, type LoginIntent } from './strategy.ts'
 
 /** The options of a login route. */

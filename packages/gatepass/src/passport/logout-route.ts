@@ -1,12 +1,11 @@
 import type { Awaitable } from '../awaitable.ts'
 import { subjectText, UsageError } from '../error.ts'
-import type { Exchange, Reply } from '../http/exchange.ts'
+import { type Exchange, type Reply, seeOther } from '../http/exchange.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { CLOCKS_APART } from './outcome.ts'
 import { type OwnPages, tokenInForm } from './own-pages.ts'
 import type { Passport } from './passport.ts'
-import { seeOther } from './reply.ts'
 import type { EndedLogin } from './strategy.ts'
 
 export interface LogoutRouteOptions {

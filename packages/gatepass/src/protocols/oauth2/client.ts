@@ -58,18 +58,16 @@ export interface Client {
 
 /** @throws {UsageError} `ERR_OAUTH_OPTIONS` */
 export function client(strategy: string, address: ProviderAddress, options: ClientOptions): Client {
-  checkText(strategy, 'clientId', options.clientId)
-  if (options.clientSecret !== undefined && typeof options.clientSecret !== 'function') {
-    checkText(strategy, 'clientSecret', options.clientSecret)
-  }
-  const clock = options.clock ?? Date.now
+  const { clientId: id, clientSecret, clientKey, clock = Date.now } = options
+  checkText(strategy, 'clientId', id)
+  if (clientSecret !== undefined && typeof clientSecret !== 'function')
+    checkText(strategy, 'clientSecret', clientSecret)
+  if (clientKey !== undefined && (typeof clientKey.alg !== 'string' || typeof clientKey.d !== 'string'))
+    throw noPrivateKey(strategy)
   const fetch = providerFetch(reachOf(strategy, address, options))
   const source = new MetadataSource(address, fetch, clock)
-  if (options.clientKey !== undefined) checkKey(strategy, options.clientKey)
   return {
-    id: options.clientId,
-    fetch,
-    clock,
+    ...{ id, fetch, clock },
     metadata: () => source.get(),
     authentication: (server) => authenticationOf(strategy, options, server),
   }
@@ -88,7 +86,13 @@ export function transport(client: Client): { [customFetch]: ProviderFetch; [allo
 /** Allows requests to this machine only for a provider on this machine. Another provider's metadata cannot point here. */
 function reachOf(strategy: string, address: ProviderAddress, options: ClientOptions) {
   const where = [address.issuer, address.metadataUrl, ...Object.values(address.metadata ?? {})]
-  const urls = where.flatMap((text) => (text === undefined ? [] : [configuredUrl(strategy, text)]))
+  const urls = where.flatMap((text) => {
+    const url = text === undefined ? undefined : URL.parse(text)
+    if (url !== null) return url ?? []
+    throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: the provider's address is not a URL`, {
+      hint: "Write the issuer as the provider does: issuer: 'https://accounts.example'.",
+    })
+  })
   const local = urls.some(({ hostname }) => isLoopback(hostname))
   if (local && process.env.NODE_ENV === 'production' && options.insecureLoopback !== true) {
     throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: the provider ${address.issuer} is on this machine`, {
@@ -102,14 +106,6 @@ function reachOf(strategy: string, address: ProviderAddress, options: ClientOpti
   return { loopback: local, privateNetwork: options.privateNetwork === true }
 }
 
-function configuredUrl(strategy: string, text: string): URL {
-  const url = URL.parse(text)
-  if (url !== null) return url
-  throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: the provider's address is not a URL`, {
-    hint: "Write the issuer as the provider does: issuer: 'https://accounts.example'.",
-  })
-}
-
 function checkText(strategy: string, option: string, value: unknown): void {
   if (typeof value === 'string' && /[\u0000-\u001f\u007f]/.test(value)) {
     throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` contains a control character`, {
@@ -120,19 +116,6 @@ function checkText(strategy: string, option: string, value: unknown): void {
   throw new UsageError('ERR_OAUTH_OPTIONS', `${strategy}: \`${option}\` is ${value === '' ? 'empty' : 'missing'}`, {
     hint: "The provider shows it in the application's registration. Check that the environment variable is set.",
   })
-}
-
-function checkKey(strategy: string, { alg, d }: JWK): void {
-  if (typeof alg !== 'string' || typeof d !== 'string') throw noPrivateKey(strategy)
-}
-
-async function privateKey(strategy: string, jwk: JWK): Promise<{ key: CryptoKey; kid?: string }> {
-  try {
-    const key = (await importJWK(jwk, jwk.alg)) as CryptoKey
-    return { key, ...(jwk.kid !== undefined && { kid: jwk.kid }) }
-  } catch {
-    throw noPrivateKey(strategy)
-  }
 }
 
 /** Has no `cause`, because that could quote the key. */
@@ -151,7 +134,10 @@ async function authenticationOf(
   if (method === 'private_key_jwt') {
     if (clientKey === undefined)
       throw new UsageError('ERR_OAUTH_OPTIONS', 'private_key_jwt needs the option `clientKey`')
-    return PrivateKeyJwt(await privateKey(strategy, clientKey))
+    const key = await importJWK(clientKey, clientKey.alg).catch(() => {
+      throw noPrivateKey(strategy)
+    })
+    return PrivateKeyJwt({ key: key as CryptoKey, ...(clientKey.kid !== undefined && { kid: clientKey.kid }) })
   }
   const secret = typeof clientSecret === 'function' ? await clientSecret() : clientSecret
   if (secret === undefined) throw new UsageError('ERR_OAUTH_OPTIONS', `${method} needs the option \`clientSecret\``)

@@ -63,60 +63,33 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
   const renewing = new Map<string, Promise<string | undefined>>()
   /** Tokens that a provider has given and that could not be stored yet. The refresh token in their row is spent. */
   const unstored = new Map<string, ProviderTokens>()
-
-  const seal = (subject: string, issuer: string, tokens: KeptTokens): string => {
-    const { idToken: _proof, ...kept } = tokens
-    return sealer.seal(JSON.stringify(kept), nameOf(subject, issuer))
-  }
-  const find = async (subject: string, issuer: string): Promise<Found | undefined> => {
-    const sealed = await options.load(subject, issuer)
-    const text = sealed ? sealer.unseal(sealed, nameOf(subject, issuer))?.text : undefined
-    return sealed && text !== undefined ? { sealed, tokens: JSON.parse(text) as KeptTokens } : undefined
-  }
-  const replaceAlone: typeof options.replace = async (subject, issuer, { from, to }) => {
-    if ((await options.load(subject, issuer)) !== from) return false
-    await options.save(subject, issuer, to)
-    return true
-  }
-  const replace = async (
-    subject: string,
-    issuer: string,
-    from: string,
-    tokens: KeptTokens,
-  ): Promise<string | undefined> => {
-    const to = seal(subject, issuer, tokens)
-    const sealed = { from, to }
-    const done = options.replace?.(subject, issuer, sealed) ?? replaceAlone(subject, issuer, sealed)
-    return (await done) ? to : undefined
-  }
+  const rowOf = (subject: string, issuer: string): Row => new Row(options, sealer, subject, issuer)
   const counts = ({ expiresAt }: ProviderTokens): boolean => expiresAt === undefined || expiresAt > clock() + MARGIN
+
   /** Repeats a failed write until the store answers, because the refresh token in the row has been used. */
-  const storeFresh = async (subject: string, issuer: string, claim: string, fresh: ProviderTokens): Promise<void> => {
-    // Does nothing if a login has stored newer tokens meanwhile, or if the row was deleted.
-    const stored = (): Promise<unknown> => replace(subject, issuer, claim, fresh)
-    const keepTrying = async (name: string): Promise<void> => {
-      unstored.set(name, fresh)
-      let pause = PAUSE
-      do {
-        await new Promise((resolve) => setTimeout(resolve, pause).unref())
-        pause = Math.min(2 * pause, LONGEST_PAUSE)
-      } while (!(await succeeds(stored())))
-      unstored.delete(name)
+  const storeFresh = async (row: Row, claim: string, fresh: ProviderTokens): Promise<void> => {
+    unstored.set(row.name, fresh)
+    for (let pause = PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      // Does nothing if a login has stored newer tokens meanwhile, or if the row was deleted.
+      const stored = await row.replace(claim, fresh).then(
+        () => true,
+        () => false,
+      )
+      if (stored) break
     }
-    await stored().catch((error: unknown) => {
-      warn(error)
-      void keepTrying(nameOf(subject, issuer))
-    })
+    unstored.delete(row.name)
   }
-  const renew = async (subject: string, issuer: string, strategy: Refreshing): Promise<string | undefined> => {
-    const fresh = unstored.get(nameOf(subject, issuer))
+
+  const renew = async (row: Row, strategy: Refreshing): Promise<string | undefined> => {
+    const fresh = unstored.get(row.name)
     if (fresh !== undefined) {
       if (counts(fresh)) return fresh.accessToken
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The token vault could not store renewed tokens until they expired')
     }
     for (let lost = 0; lost < MOST_LOST; ) {
       // Read again, because another request may have renewed the tokens meanwhile.
-      const found = await find(subject, issuer)
+      const found = await row.find()
       if (found === undefined || counts(found.tokens)) return found?.tokens.accessToken
       const { renewing, ...tokens } = found.tokens
       const { refreshToken } = tokens
@@ -126,38 +99,40 @@ export function tokenVault(options: TokenVaultOptions): TokenVault {
         continue
       }
       // Claimed before the refresh token is used: a provider that rotates refresh tokens treats a second use as theft.
-      const claim = await replace(subject, issuer, found.sealed, { ...tokens, renewing: clock() })
+      const claim = await row.replace(found.sealed, { ...tokens, renewing: clock() })
       if (claim === undefined) {
         lost++
         continue
       }
       const fresh = await strategy.refresh(refreshToken).catch(async (error: unknown) => {
         // The error is thrown even if the claim cannot be released.
-        await replace(subject, issuer, claim, tokens).catch(() => undefined)
+        await row.replace(claim, tokens).catch(() => undefined)
         throw error
       })
-      await storeFresh(subject, issuer, claim, fresh)
+      await row.replace(claim, fresh).catch((error: unknown) => {
+        warn(error)
+        void storeFresh(row, claim, fresh)
+      })
       return fresh.accessToken
     }
     throw new StoreError(
       'ERR_STORE_UNAVAILABLE',
       `\`replace\` of the token vault has stored nothing ${MOST_LOST} times`,
-      {
-        hint: 'It must store `to` if `from` is stored, and return true if it did.',
-      },
+      { hint: 'It must store `to` if `from` is stored, and return true if it did.' },
     )
   }
+
   return {
     async keep(subject, issuer, tokens) {
-      await options.save(subject, issuer, seal(subject, issuer, tokens))
+      await options.save(subject, issuer, rowOf(subject, issuer).seal(tokens))
     },
     async accessToken(subject, issuer, strategy) {
-      const found = await find(subject, issuer)
+      const row = rowOf(subject, issuer)
+      const found = await row.find()
       if (found === undefined || counts(found.tokens)) return found?.tokens.accessToken
       // Requests of one process share one renewal: a provider that rotates refresh tokens would treat a second one as theft.
-      const name = nameOf(subject, issuer)
-      const renewal = renewing.get(name) ?? renew(subject, issuer, strategy).finally(() => renewing.delete(name))
-      renewing.set(name, renewal)
+      const renewal = renewing.get(row.name) ?? renew(row, strategy).finally(() => renewing.delete(row.name))
+      renewing.set(row.name, renewal)
       return renewal
     },
   }
@@ -169,16 +144,40 @@ interface KeptTokens extends ProviderTokens {
   readonly renewing?: Timestamp
 }
 
-interface Found {
-  readonly sealed: string
-  readonly tokens: KeptTokens
-}
+/** The row of one user and provider. */
+class Row {
+  readonly name: string
+  readonly #options: TokenVaultOptions
+  readonly #sealer: Sealer
+  readonly #key: readonly [subject: string, issuer: string]
 
-function succeeds(promise: Promise<unknown>): Promise<boolean> {
-  return promise.then(
-    () => true,
-    () => false,
-  )
+  constructor(options: TokenVaultOptions, sealer: Sealer, subject: string, issuer: string) {
+    this.name = JSON.stringify([subject, issuer])
+    this.#options = options
+    this.#sealer = sealer
+    this.#key = [subject, issuer]
+  }
+
+  seal({ idToken: _proof, ...kept }: KeptTokens): string {
+    return this.#sealer.seal(JSON.stringify(kept), this.name)
+  }
+
+  async find(): Promise<{ readonly sealed: string; readonly tokens: KeptTokens } | undefined> {
+    const sealed = await this.#options.load(...this.#key)
+    const text = sealed ? this.#sealer.unseal(sealed, this.name)?.text : undefined
+    return sealed && text !== undefined ? { sealed, tokens: JSON.parse(text) as KeptTokens } : undefined
+  }
+
+  /** Replaces the sealed text `from`, if it is still stored. @returns the new sealed text, if it was stored */
+  async replace(from: string, tokens: KeptTokens): Promise<string | undefined> {
+    const to = this.seal(tokens)
+    if (this.#options.replace !== undefined) {
+      return (await this.#options.replace(...this.#key, { from, to })) ? to : undefined
+    }
+    if ((await this.#options.load(...this.#key)) !== from) return undefined
+    await this.#options.save(...this.#key, to)
+    return to
+  }
 }
 
 /** A StoreError has no passwords in its message. */
@@ -189,8 +188,4 @@ function warn(cause: unknown): void {
     `tokenVault: renewed tokens are not stored yet: ${reason}`,
   )
   process.emitWarning(message, { code: 'GATEPASS_VAULT' })
-}
-
-function nameOf(subject: string, issuer: string): string {
-  return JSON.stringify([subject, issuer])
 }

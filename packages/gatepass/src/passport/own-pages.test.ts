@@ -1,6 +1,6 @@
 import { TestExchange, TestJar } from 'gatepass/testing'
 import { expect, test } from 'vitest'
-import { CsrfTokens } from './csrf-token.ts'
+import { CsrfTokens } from './own-pages.ts'
 
 const key = 'a-key-of-at-least-thirty-two-characters'
 const other = 'another-key-of-thirty-two-characters-or-more'
