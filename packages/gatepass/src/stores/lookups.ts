@@ -1,9 +1,9 @@
-/** How many keys one command or query asks for at most: the engine does nothing else meanwhile. */
+/** How many keys one command or query asks for at most, because the engine does nothing else meanwhile. */
 const MOST_AT_ONCE = 500
 
 /**
- * Collects what is looked up in one turn of the event loop, and asks for it together: a hundred requests that arrive together
- * cost one query. Nothing is kept beyond the turn, so that an answer is never older than its question.
+ * Collects the lookups of one turn of the event loop and sends them together: a hundred requests that arrive together cost one
+ * query. Nothing is kept beyond the turn, so that an answer is never older than its question.
  */
 export class Lookups<Key extends string, Found> {
   readonly #ask: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Found>>

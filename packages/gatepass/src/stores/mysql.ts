@@ -71,12 +71,15 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   readonly #clock: () => Timestamp
   readonly #connections: Connections<MysqlConnection>
   readonly #table: string
+  /** The table in SQL. */
+  readonly #sessions: string
   readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
   readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
 
   constructor(options: MysqlStoreOptions) {
     checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')
     this.#table = sqlName(options.table ?? 'gatepass_sessions', 'table')
+    this.#sessions = `\`${this.#table}\``
     this.#clock = storeClock(options.clock)
     this.#connections = mysqlConnections(options, {
       timeout: timeLimit(options.timeout),
@@ -101,13 +104,10 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     const { id, subject, data, about, seenAt, expiresAt } = record
     const now = this.#clock()
     return this.#connections.use(async (connection) => {
-      const changed = await countOf(
-        connection,
-        `UPDATE \`${this.#table}\` SET version = version + 1,
-          data = ?, about = ?, subject = ?, seen_at = ?, expires_at = ?
-          WHERE id = ? AND version = ? AND expires_at > ?`,
-        [bytes(data), bytes(about), bytesOrNull(subject), seenAt, expiresAt, id, expectedVersion, now],
-      )
+      const sql = `UPDATE ${this.#sessions} SET version = version + 1,
+        data = ?, about = ?, subject = ?, seen_at = ?, expires_at = ? WHERE id = ? AND version = ? AND expires_at > ?`
+      const values = [bytes(data), bytes(about), subject === null ? null : bytes(subject), seenAt, expiresAt]
+      const changed = await countOf(connection, sql, [...values, id, expectedVersion, now])
       return changed > 0 ? 'done' : this.#whyNot(connection, id, expectedVersion)
     })
   }
@@ -115,13 +115,10 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
     const now = this.#clock()
     return this.#connections.use(async (connection) => {
-      const changed = await countOf(
-        connection,
-        `UPDATE \`${this.#table}\` SET seen_at = GREATEST(seen_at, ?), expires_at = GREATEST(expires_at, ?)
-          WHERE id = ? AND expires_at > ?`,
-        [seenAt, expiresAt, id, now],
-      )
-      // Without the flag FOUND_ROWS, a row that was as it should be counts as none.
+      const sql = `UPDATE ${this.#sessions} SET seen_at = GREATEST(seen_at, ?), expires_at = GREATEST(expires_at, ?)
+        WHERE id = ? AND expires_at > ?`
+      const changed = await countOf(connection, sql, [seenAt, expiresAt, id, now])
+      // Without the flag FOUND_ROWS, MySQL does not count a row that already had these values.
       return changed > 0 || (await this.#versionOf(connection, id)) !== undefined ? 'done' : 'gone'
     })
   }
@@ -130,28 +127,21 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     const now = this.#clock()
     return this.#connections.use(async (connection) => {
       if (expectedVersion === undefined) {
-        await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE id = ?`, [id])
+        await countOf(connection, `DELETE FROM ${this.#sessions} WHERE id = ?`, [id])
         return 'done'
       }
-      const removed = await countOf(
-        connection,
-        `DELETE FROM \`${this.#table}\` WHERE id = ? AND version = ? AND expires_at > ?`,
-        [id, expectedVersion, now],
-      )
+      const sql = `DELETE FROM ${this.#sessions} WHERE id = ? AND version = ? AND expires_at > ?`
+      const removed = await countOf(connection, sql, [id, expectedVersion, now])
       return removed > 0 ? 'done' : this.#whyNot(connection, id, expectedVersion)
     })
   }
 
   listBySubject(subject: string): Promise<SessionRecord[]> {
     const now = this.#clock()
-    return this.#connections.use(async (connection) => {
-      const rows = await rowsOf(
-        connection,
-        `SELECT ${columns} FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`,
-        [bytes(subject), now],
-      )
-      return rows.map(toRecord)
-    })
+    const sql = `SELECT ${columns} FROM ${this.#sessions} WHERE subject = ? AND expires_at > ? ORDER BY created_at DESC`
+    return this.#connections.use(async (connection) =>
+      (await rowsOf(connection, sql, [bytes(subject), now])).map(toRecord),
+    )
   }
 
   /**
@@ -160,11 +150,8 @@ export class MysqlStore implements SessionStore, SubjectIndex {
    */
   removeBySubject(subject: string, except?: SessionId): Promise<number> {
     return this.#locked(subject, async (connection) => {
-      const rows = await rowsOf(
-        connection,
-        `SELECT id FROM \`${this.#table}\` WHERE subject = ? AND expires_at > ? AND id <> ?`,
-        [bytes(subject), this.#clock(), except ?? ''],
-      )
+      const sql = `SELECT id FROM ${this.#sessions} WHERE subject = ? AND expires_at > ? AND id <> ?`
+      const rows = await rowsOf(connection, sql, [bytes(subject), this.#clock(), except ?? ''])
       return this.#removeAll(connection, rows.map(toId))
     })
   }
@@ -180,7 +167,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
       const others: MysqlValue[] = [bytes(subject), this.#clock(), handle]
       const rows = await rowsOf(
         connection,
-        `SELECT id FROM \`${this.#table}\` JOIN (SELECT handle FROM \`${this.#table}\`
+        `SELECT id FROM ${this.#sessions} JOIN (SELECT handle FROM ${this.#sessions}
             WHERE subject = ? AND expires_at > ? AND handle <> ? GROUP BY handle
             ORDER BY MAX(created_at) DESC LIMIT 1000000 OFFSET ${sessionLimit(limit) - 1}) surplus USING (handle)
           WHERE subject = ? AND expires_at > ? AND handle <> ?`,
@@ -227,7 +214,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     const now = this.#clock()
     return this.#connections.use(async (connection) => {
       const { places, values } = listed(ids)
-      const sql = `SELECT ${columns} FROM \`${this.#table}\` WHERE id IN (${places}) AND expires_at > ?`
+      const sql = `SELECT ${columns} FROM ${this.#sessions} WHERE id IN (${places}) AND expires_at > ?`
       const rows = await rowsOf(connection, sql, [...values, now])
       return new Map(rows.map((row) => [toId(row), row]))
     })
@@ -236,14 +223,14 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   /** Inserts a record, and replaces an expired record that is not swept yet. */
   async #insert(connection: MysqlConnection, record: SessionRecord): Promise<void> {
     if (await this.#tryInsert(connection, record)) return
-    const expired = `DELETE FROM \`${this.#table}\` WHERE id = ? AND expires_at <= ?`
+    const expired = `DELETE FROM ${this.#sessions} WHERE id = ? AND expires_at <= ?`
     const removed = await countOf(connection, expired, [record.id, this.#clock()])
     if (removed === 0 || !(await this.#tryInsert(connection, record))) throw duplicate()
   }
 
   /** @returns false if the id is taken */
   async #tryInsert(connection: MysqlConnection, record: SessionRecord): Promise<boolean> {
-    const sql = `INSERT INTO \`${this.#table}\` (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+    const sql = `INSERT INTO ${this.#sessions} (${columns}, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
     try {
       const values = toColumns(record).map((value) => (typeof value === 'string' ? Buffer.from(value) : value))
       await countOf(connection, sql, [...values, record.expiresAt])
@@ -258,7 +245,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     let removed = 0
     for (let from = 0; from < ids.length; from += SLICE) {
       const { places, values } = listed(ids.slice(from, from + SLICE))
-      removed += await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE id IN (${places})`, values)
+      removed += await countOf(connection, `DELETE FROM ${this.#sessions} WHERE id IN (${places})`, values)
     }
     return removed
   }
@@ -273,7 +260,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   async #versionOf(connection: MysqlConnection, id: SessionId): Promise<number | undefined> {
-    const sql = `SELECT version FROM \`${this.#table}\` WHERE id = ? AND expires_at > ?`
+    const sql = `SELECT version FROM ${this.#sessions} WHERE id = ? AND expires_at > ?`
     const [row] = await rowsOf(connection, sql, [id, this.#clock()])
     return row === undefined ? undefined : Number(row[0])
   }
@@ -281,13 +268,13 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   /** Checks touched records again at their new expiry. */
   async #sweep(connection: MysqlConnection): Promise<boolean> {
     const now = this.#clock()
-    const due = `SELECT id FROM \`${this.#table}\` WHERE due_at <= ? ORDER BY due_at LIMIT ${SLICE}`
+    const due = `SELECT id FROM ${this.#sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ${SLICE}`
     const rows = await rowsOf(connection, due, [now])
     if (rows.length === 0) return false
     const { places, values } = listed(rows.map(toId))
     const these = `id IN (${places})`
-    await countOf(connection, `DELETE FROM \`${this.#table}\` WHERE ${these} AND expires_at <= ?`, [...values, now])
-    const postpone = `UPDATE \`${this.#table}\` SET due_at = expires_at WHERE ${these} AND expires_at > ?`
+    await countOf(connection, `DELETE FROM ${this.#sessions} WHERE ${these} AND expires_at <= ?`, [...values, now])
+    const postpone = `UPDATE ${this.#sessions} SET due_at = expires_at WHERE ${these} AND expires_at > ?`
     await countOf(connection, postpone, [...values, now])
     return rows.length >= SLICE
   }
@@ -315,10 +302,6 @@ function toId(row: readonly unknown[]): SessionId {
 
 function bytes(text: string): Buffer {
   return Buffer.from(encodeText(text))
-}
-
-function bytesOrNull(text: string | null): Buffer | null {
-  return text === null ? null : bytes(text)
 }
 
 /** Pads a list to one of a few lengths by repeating the last id, so that few statements are prepared. */

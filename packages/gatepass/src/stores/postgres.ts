@@ -225,8 +225,8 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * `again` is the answer when the record had the version that was named as the statement began, and somebody changed or
-   * removed it before the statement could: what it is now, only the next statement sees.
+   * The answer is `again` if another transaction changed or removed the expected version while the statement ran. Only the next
+   * statement sees the result of that.
    */
   async #writeVersion(statement: Statement, values: unknown[]): Promise<WriteResult> {
     for (;;) {
@@ -262,7 +262,7 @@ function statementsFor(layout: Layout, channel: string | null) {
   const alive = `SELECT CASE WHEN version = $2 THEN 'again' ELSE 'conflict' END FROM ${sessions}
     WHERE id = $1 AND expires_at > $3`
   const result = `SELECT CASE WHEN EXISTS (SELECT FROM written) THEN 'done' ELSE coalesce((${alive}), 'gone') END`
-  // In the statement that writes, so that it is told when that is committed, and not if it is not.
+  // Part of the writing statement, so that a change is announced when it is committed, and only then.
   const told = channel === null ? '' : `RETURNING pg_notify('${channel}', id)`
   return {
     load: statement(`SELECT ${columns} FROM ${sessions} WHERE id = ANY ($1::text[]) AND expires_at > $2`),

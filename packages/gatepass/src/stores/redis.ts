@@ -31,7 +31,7 @@ export type {
   RedisServerClient,
 } from './redis/client.ts'
 
-/** How far the clocks of two processes may be apart, in ms: the server keeps a record so much longer than its own expiry. */
+/** The largest difference between the clocks of two processes, in milliseconds. The server keeps a record that much longer. */
 const CLOCKS_APART = 3_600_000
 
 export interface RedisStoreOptions {
@@ -45,7 +45,7 @@ export interface RedisStoreOptions {
   prefix?: string
   /** Time limit of a command in seconds. Default 2. */
   timeout?: number
-  /** Default `Date.now`. The clocks of all processes have to agree to within an hour. */
+  /** Default `Date.now`. The clocks of all processes must agree to within an hour. */
   clock?: () => Timestamp
 }
 
@@ -76,7 +76,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #engine: Engine
   readonly #lookups: Lookups<string, string>
   readonly #subjects: Subjects
-  // With this a write that a client repeats by itself is recognised as the same.
+  /** Begins the tag of each write. By its tag the script recognises a write that a client has repeated. */
   readonly #writer = randomHandle().slice(0, 11)
   #writes = 0
 
@@ -126,15 +126,15 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     return this.#result(await this.#onRecord('remove', id, [expectedVersion ?? '']), id)
   }
 
-  async listBySubject(subject: string): Promise<SessionRecord[]> {
+  listBySubject(subject: string): Promise<SessionRecord[]> {
     return this.#subjects.list(subject)
   }
 
-  async removeBySubject(subject: string, except?: SessionId): Promise<number> {
+  removeBySubject(subject: string, except?: SessionId): Promise<number> {
     return this.#subjects.endAll(subject, except)
   }
 
-  async insertWithin(record: SessionRecord, limit: number): Promise<number> {
+  insertWithin(record: SessionRecord, limit: number): Promise<number> {
     return this.#insert(record, sessionLimit(limit))
   }
 
@@ -159,19 +159,13 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
       refuseDuplicate(await this.#write(record))
       return 0
     }
-    return this.#engine.topology.together ? this.#insertTogether(record, limit) : this.#insertApart(record, limit)
-  }
-
-  /** One step, the end of sessions beyond the limit included. */
-  async #insertTogether(record: OwnedRecord, limit: number): Promise<number> {
     const { id, handle, subject, createdAt, expiresAt } = record
-    const entry = [id, this.#subjects.coverFor(expiresAt), createdAt, handle, limit]
-    return Number(refuseDuplicate(await this.#write(record, { key: this.#subjects.key(subject), entry })))
-  }
-
-  /** The record and the index lie on different servers of a cluster; why the order of the steps is safe is told there. */
-  async #insertApart(record: OwnedRecord, limit: number): Promise<number> {
-    const { id, subject } = record
+    if (this.#engine.topology.together) {
+      // One step, which also ends the sessions beyond the limit.
+      const entry = [id, this.#subjects.coverFor(expiresAt), createdAt, handle, limit]
+      return Number(refuseDuplicate(await this.#write(record, { key: this.#subjects.key(subject), entry })))
+    }
+    // A cluster keeps record and index on different servers. `Subjects` says why this order of steps is safe.
     await this.#subjects.announce(record)
     refuseDuplicate(await this.#write(record))
     const entries = await this.#subjects.confirm(subject, id, limit)
@@ -198,7 +192,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     return this.#onRecord('replace', id, [...head, encodeRest(record), ...(subject === null ? [] : [subject])])
   }
 
-  /** The record gets another subject, or lives longer than the index was told: the index has to know first. */
+  /** The record gets another subject, or lives longer than its index entry: the entry must be there first. */
   async #replaceAnnounced(record: SessionRecord, expectedVersion: number, tag: string): Promise<WriteResult> {
     // Only records with a subject are in the index.
     if (!hasSubject(record)) throw new TypeError('a record without a subject is never uncovered')
@@ -215,7 +209,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     return result
   }
 
-  /** Of a record that a subject no longer has, the reply tells the subject. */
+  /** If a subject has lost the record, the reply contains the subject. */
   #result(reply: Reply, id: SessionId): WriteResult {
     if (!Array.isArray(reply)) return reply as WriteResult
     const [result, formerSubject] = reply as [WriteResult, string]
@@ -273,12 +267,12 @@ function ownClient(url: string, timeout: number): OwnClient {
     return createClient({
       url,
       disableOfflineQueue: true,
-      // A connection that is dead and does not say so is found out: a PING goes unanswered, and then nothing is sent.
+      // Finds a dead connection: a PING gets no answer, and then nothing is sent.
       pingInterval: timeout * 1000,
       socket: { connectTimeout: timeout * 1000, socketTimeout: 3 * timeout * 1000 },
     })
   } catch {
-    // Without the cause: it quotes the address, and that may have a password in it.
+    // Without the cause, because it quotes the address, which may contain a password.
     throw new UsageError('ERR_STORE_OPTIONS', '`url` is not an address of Redis', {
       hint: "For example 'redis://localhost:6379', or 'rediss://user:password@host:6379/0' with TLS.",
     })
@@ -291,15 +285,15 @@ function ownClient(url: string, timeout: number): OwnClient {
  * @returns the first connection; the client keeps trying until it is destroyed
  */
 function connect(client: OwnClient, topology: Topology): Promise<unknown> {
-  let said = false
+  let warned = false
   // Without a listener a failure would end the process.
   client.on('error', (error) => {
-    if (!said)
-      process.emitWarning(`${topology.nameOf('')} cannot be reached: ${reasonOf(error)}`, { code: 'GATEPASS_STORE' })
-    said = true
+    const message = `${topology.nameOf('')} cannot be reached: ${reasonOf(error)}`
+    if (!warned) process.emitWarning(message, { code: 'GATEPASS_STORE' })
+    warned = true
   })
   client.on('ready', () => {
-    said = false
+    warned = false
   })
   return client.connect().catch(() => {})
 }

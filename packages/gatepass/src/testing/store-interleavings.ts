@@ -7,7 +7,7 @@ import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, W
 import type { TestClock } from './clock.ts'
 import { everyInterleaving, type Footprint, type Script, type Turn } from './interleaving.ts'
 import { ModelStore } from './model-store.ts'
-import { fields, type StoreCase } from './store-cases.ts'
+import { fields, type StoreCases } from './store-cases.ts'
 import { freshId, freshSubject, LIFETIME, recordAt } from './store-records.ts'
 import type { Fixture } from './store-suite.ts'
 
@@ -80,14 +80,13 @@ const bySubject: readonly Act[] = ['login', 'log out everywhere']
 const inThrees: readonly Act[] = ['change', 'rotate', 'log out', 'destroy', 'touch', 'expire']
 
 /** Every combination of two and of three acts on one session. */
-export function interleavings(indexed: boolean): StoreCase[] {
+export function interleavings(indexed: boolean): StoreCases {
   const all = (Object.keys(acts) as Act[]).filter((act) => indexed || !bySubject.includes(act))
-  return [...choose(all, 2), ...choose(inThrees, 3)].map((chosen) => ({
-    title: `in every order of ${listed(chosen)} nothing is lost and nothing comes back`,
-    async run(fixture: Fixture) {
-      await everyInterleaving(() => begin(fixture, chosen))
-    },
-  }))
+  const cases = [...choose(all, 2), ...choose(inThrees, 3)].map((chosen) => [
+    `in every order of ${listed(chosen)} nothing is lost and nothing comes back`,
+    async (fixture: Fixture) => void (await everyInterleaving(() => begin(fixture, chosen))),
+  ])
+  return Object.fromEntries(cases)
 }
 
 async function begin(fixture: Fixture, chosen: readonly Act[]): Promise<{ scripts: Script[]; check(): Promise<void> }> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Awaitable } from '../awaitable.ts'
 import { hasSubjectIndex, type SessionStore, type SubjectIndex } from '../session/store.ts'
 import { type TestClock, testClock } from './clock.ts'
-import { type StoreCase, storeCases, subjectCases } from './store-cases.ts'
+import { storeCases, subjectCases } from './store-cases.ts'
 import { interleavings } from './store-interleavings.ts'
 
 /** The store of one test. Each test makes a new one. */
@@ -51,11 +51,13 @@ export function storeSuite(
   options: StoreSuiteOptions,
 ): void {
   const indexed = options.subjectIndex ?? true
-  const cases = [...storeCases, ...(indexed ? subjectCases : []), ...interleavings(indexed)]
+  const cases = { ...storeCases, ...(indexed && subjectCases), ...interleavings(indexed) }
   const { describe } = options
   const prefix = describe === undefined ? `${name}: ` : ''
   const register = () => {
-    for (const { title, run } of cases) options.test(`${prefix}${title}`, () => withStore({ make, indexed }, run))
+    for (const [title, run] of Object.entries(cases)) {
+      options.test(`${prefix}${title}`, () => withStore({ make, indexed }, run))
+    }
   }
   if (describe === undefined) register()
   else describe(name, register)
@@ -63,7 +65,7 @@ export function storeSuite(
 
 async function withStore(
   { make, indexed }: { make: Parameters<typeof storeSuite>[1]; indexed: boolean },
-  run: StoreCase['run'],
+  run: (fixture: Fixture) => Promise<void>,
 ): Promise<void> {
   const clock = testClock()
   const made = await make({ clock })

@@ -2,23 +2,23 @@ import { UsageError } from '../../error.ts'
 import { writtenByLater } from '../failure.ts'
 import type { PostgresClient } from './driver.ts'
 
-/** Names as SQL takes them, and how the table is to be made if it is not there. */
+/** The table's names in SQL, and how to make it if it does not exist. */
 export interface Layout {
   readonly schema: string | undefined
   readonly table: string
   readonly unlogged: boolean
 }
 
-/** `"schema"."name"`, or `"name"` for where the connection's search path leads. */
+/** `"schema"."name"`, or `"name"` if the connection's search path decides. */
 export function qualified({ schema }: Pick<Layout, 'schema'>, name: string): string {
   return schema === undefined ? `"${name}"` : `"${schema}"."${name}"`
 }
 
-/** Each brings the tables from the version of its position to the next one. */
+/** Each entry updates the tables from the version of its index to the next. */
 const migrations: readonly ((layout: Layout) => string)[] = [createSessions]
 
 /**
- * Creates the tables of this store, or brings them up to date. Any number of processes may start at once.
+ * Creates or updates the tables of this store. Any number of processes may start at once.
  *
  * @throws {StoreError} `ERR_STORE_SCHEMA` if a later version of Gatepass wrote them
  * @throws {UsageError} `ERR_STORE_OPTIONS` if transactions are not READ COMMITTED
@@ -45,7 +45,7 @@ async function migrateAlone(client: PostgresClient, layout: Layout): Promise<voi
   await run(client, `UPDATE ${versionTable(layout)} SET version = ${migrations.length}`)
 }
 
-/** The functions below look at what was committed while they waited for a lock: a fixed snapshot would hide it from them. */
+/** The functions below must see what was committed while they waited for a lock. A fixed snapshot would hide it. */
 async function checkIsolation(client: PostgresClient): Promise<void> {
   const [row] = await run(client, `SELECT current_setting('transaction_isolation')`)
   if (row?.[0] === 'read committed') return
@@ -55,8 +55,8 @@ async function checkIsolation(client: PostgresClient): Promise<void> {
 }
 
 /**
- * Asks the catalogue itself whether the table is there: `to_regclass` answers out of a cache that may not have heard yet of
- * what another process made while this one waited for the lock.
+ * Asks the catalogue whether the table exists. `to_regclass` answers from a cache, which may not have the table yet that another
+ * process made while this one waited for the lock.
  *
  * @returns 0 if there is no table yet
  */
@@ -98,11 +98,11 @@ async function run(client: PostgresClient, text: string, values?: unknown[]): Pr
 }
 
 /**
- * `due_at` is when the sweeper looks at a row: its expiry when it was inserted or last looked at. Only it is indexed, not
- * `expires_at`, and a part of each page stays free: a touch then changes no index and writes the new row beside the old one.
+ * `due_at` is when the sweeper checks a row: its expiry when it was inserted or last checked. Only `due_at` is indexed, not
+ * `expires_at`, and a part of each page stays free, so a touch changes no index and writes the new row beside the old one.
  *
- * The functions hold a lock on the subject until they have committed. It needs statements of their own behind it, because a
- * statement sees only what was committed before it began to wait.
+ * The functions hold a lock on the subject until they commit. Separate statements follow the lock, because a statement sees only what
+ * was committed before it began to wait.
  */
 function createSessions(layout: Layout): string {
   const { table, unlogged } = layout

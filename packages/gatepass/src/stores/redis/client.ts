@@ -2,14 +2,14 @@ import { errorMonitor } from 'node:events'
 import { UsageError } from '../../error.ts'
 import { slotOf } from './slot.ts'
 
-/** What is used of a `RedisClientType` of node-redis, for one server. */
+/** What the store needs from a client of one server. A `RedisClientType` of node-redis has it. */
 export interface RedisServerClient {
   readonly isReady: boolean
   sendCommand(args: string[], options?: object): Promise<unknown>
   duplicate(overrides?: object): RedisListener
 }
 
-/** A connection of the store's own, on which the server announces changes. */
+/** The store's own connection, on which the server announces changes. */
 export interface RedisListener {
   connect(): Promise<unknown>
   destroy(): void
@@ -17,23 +17,23 @@ export interface RedisListener {
   on(event: string, listener: (value: unknown) => void): unknown
 }
 
-/** What is used of a `RedisSentinelType` of node-redis. */
+/** What the store needs from a Sentinel client. A `RedisSentinelType` of node-redis has it. */
 export interface RedisSentinelClient {
   readonly isReady: boolean
   sendCommand(isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>
   getMasterNode(): RedisNode | undefined
 }
 
-/** Where a server is. */
+/** The address of a server. */
 export interface RedisNode {
   readonly host: string
   readonly port: number
 }
 
-/** Makes a client of one server, with the same credentials as the application's; it is not connected. */
+/** Makes a client of one server with the application's credentials. The client is not connected yet. */
 export type NodeClient = (node: RedisNode) => Pick<RedisServerClient, 'duplicate'>
 
-/** What is used of a `RedisClusterType` of node-redis. */
+/** What the store needs from a cluster client. A `RedisClusterType` of node-redis has it. */
 export interface RedisClusterClient {
   readonly isReady: boolean
   readonly masters: readonly { readonly address: string }[]
@@ -44,11 +44,11 @@ export interface RedisClusterClient {
     args: string[],
     options?: object,
   ): Promise<unknown>
-  // A method of any node is a method of this one; node-redis asks for more of it than is used here.
+  // `never`, because the node's type in node-redis has more members than are used here.
   nodeClient(node: never): Promise<{ duplicate(overrides?: object): RedisListener }>
 }
 
-/** A client of node-redis, of whatever kind. */
+/** Any client of node-redis. */
 export type RedisClient = RedisServerClient | RedisSentinelClient | RedisClusterClient
 
 /** One server on which changes are announced, and how to listen to it. */
@@ -62,20 +62,20 @@ export interface Topology {
   readonly isReady: boolean
   /** Whether one command may name several keys. */
   readonly together: boolean
-  /** Names the server that has the key: what it does says nothing of the others. */
+  /** The server that has the key. Each server has its own circuit. */
   serverOf(key: string): string
-  /** What errors call that server: its address, as far as the client tells it. */
+  /** The server in error messages: its address, as far as the client knows it. */
   nameOf(server: string): string
-  /** Why the client is not ready: the last error that it had. */
+  /** The last error of the client, which is why it is not ready. */
   lastError(): unknown
   /** Keys of one group can be read by one command. */
   groupOf(key: string): string | number
-  /** @param signal takes a command back that is not written yet */
+  /** @param signal withdraws a command that is not written yet */
   send(key: string, args: string[], signal: AbortSignal): Promise<unknown>
   announcers(): readonly Announcer[]
 }
 
-// Replies as text whatever the application has chosen for its own commands.
+// Replies are texts, also if the application has chosen other types for its own commands.
 const asText = { typeMapping: {} }
 const listening = {
   RESP: 3,
@@ -85,7 +85,7 @@ const listening = {
   readonly: false,
 }
 
-/** @param nodeClient what Sentinel's client keeps to itself, and listening needs */
+/** @param nodeClient makes the client that listening needs behind Sentinel */
 export function topologyOf(client: RedisClient, nodeClient?: NodeClient): Topology {
   if (typeof client?.sendCommand !== 'function') {
     throw new UsageError('ERR_STORE_OPTIONS', '`client` is not a client of node-redis', {
@@ -123,33 +123,32 @@ function addressOf(client: RedisServerClient): string {
 function ofServer(client: RedisServerClient): Topology {
   const name = `Redis at ${addressOf(client)}`
   return {
+    ...onePlace(client),
     get isReady() {
       return client.isReady
     },
-    together: true,
-    serverOf: () => '',
     nameOf: () => name,
-    lastError: () => lastErrorOf(client),
-    groupOf: () => '',
     send: (_key, args, abortSignal) => client.sendCommand(args, { ...asText, abortSignal }),
     announcers: () => [{ address: '', listener: async () => client.duplicate(listening) }],
   }
 }
 
+/** What is the same for one server and for a primary behind Sentinel. */
+function onePlace(client: RedisClient) {
+  return { together: true, serverOf: () => '', groupOf: () => '', lastError: () => lastErrorOf(client) }
+}
+
 function ofSentinel(client: RedisSentinelClient, nodeClient: NodeClient | undefined): Topology {
   return {
+    ...onePlace(client),
     get isReady() {
       return client.isReady
     },
-    together: true,
-    serverOf: () => '',
     nameOf: () => {
       const node = client.getMasterNode()
       return node === undefined ? 'Redis behind Sentinel' : `Redis at ${node.host}:${node.port}, behind Sentinel`
     },
-    lastError: () => lastErrorOf(client),
-    groupOf: () => '',
-    // Never read-only: a replica may not have heard yet that a session has ended.
+    // Never read-only, because a replica may still have a session that has ended.
     send: (_key, args, abortSignal) => client.sendCommand(false, args, { ...asText, abortSignal }),
     announcers: () => {
       if (nodeClient === undefined) throw cannotListen()

@@ -7,18 +7,18 @@ import type { Topology } from './client.ts'
 import { FOREIGN } from './record.ts'
 import { type Operation, script, scriptName } from './script.ts'
 
-/** A reply as the script gives it. */
+/** A reply of the script. */
 export type Reply = string | number | readonly string[]
 
 export interface EngineOptions {
   readonly topology: Topology
   /** Seconds that a command may take. */
   readonly timeout: number
-  /** The first connection of a client of our own, until it is there. */
+  /** Settles when the store's own client has connected for the first time. */
   readonly connecting?: Promise<unknown> | undefined
 }
 
-/** Sends commands to the engine, and turns every failure into a {@link StoreError}. */
+/** Sends commands to Redis, and turns every failure into a {@link StoreError}. */
 export class Engine {
   readonly topology: Topology
   readonly #timeout: number
@@ -35,14 +35,14 @@ export class Engine {
     })
   }
 
-  /** Does one step on one key; with a second key only where keys are together. */
+  /** Runs one step of the script on one key. A second key is allowed only where `together` is true. */
   async run(operation: Operation, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply> {
     const rest = [String(keys.length), ...keys, operation, ...args.map(String)]
     const [key = ''] = keys
     return (await this.#ask(key, (signal) => this.#eval(key, rest, signal))) as Reply
   }
 
-  /** The values of keys of one group, without those that have none. */
+  /** The values of keys of one group. Keys without a value are left out. */
   async get(keys: readonly string[]): Promise<Map<string, string>> {
     const [key = ''] = keys
     const reply = keys.length > 1 ? await this.#send(key, ['MGET', ...keys]) : [await this.#send(key, ['GET', key])]
@@ -52,7 +52,7 @@ export class Engine {
     return found
   }
 
-  /** The fields of a hash and their values, in turn. */
+  /** The fields of a hash, each followed by its value. */
   async fields(key: string): Promise<readonly string[]> {
     return flat(await this.#send(key, ['HGETALL', key]))
   }
@@ -61,10 +61,9 @@ export class Engine {
     try {
       return await this.topology.send(key, ['EVALSHA', scriptName, ...rest], signal)
     } catch (error) {
-      // Refused before anything was done: the server was restarted, or never asked before.
-      if (messageOf(error).startsWith('NOSCRIPT'))
-        return await this.topology.send(key, ['EVAL', script, ...rest], signal)
-      throw error
+      // The server has not loaded the script since it started, and has done nothing.
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw error
+      return await this.topology.send(key, ['EVAL', script, ...rest], signal)
     }
   }
 
@@ -134,7 +133,7 @@ function gaveUp(error: unknown): boolean {
   return error instanceof Error && /^(Timeout|Abort)Error$/.test(error.constructor.name)
 }
 
-/** RESP3 has maps, RESP2 lists; the client makes an object of the former. */
+/** RESP2 has lists. RESP3 has maps, which the client turns into objects. */
 function flat(reply: unknown): readonly string[] {
   if (Array.isArray(reply)) return reply as string[]
   if (reply instanceof Map) return [...(reply as Map<string, string>)].flat()
@@ -156,7 +155,7 @@ function failureOf(error: unknown, engine: string): Failure {
 
 const UNACKNOWLEDGED = 'Nothing was acknowledged, though a write may have happened. The request can be repeated.'
 
-/** A server that does not know a command quotes what came with it, and that may be what the application keeps in a session. */
+/** A server that does not know a command quotes its arguments, which may be the data of a session. */
 function withoutArguments(error: unknown): unknown {
   const quoted = /,? with args beginning with:.*/s
   if (!(error instanceof Error) || !quoted.test(error.message)) return error

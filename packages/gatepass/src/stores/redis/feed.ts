@@ -8,7 +8,7 @@ const CONNECT_TIMEOUT = 2000
 const RETRY_INTERVAL = 250
 
 interface FeedOptions {
-  /** Of the keys that hold records; what follows it is the id. */
+  /** The prefix of keys that hold records. The id follows it. */
   readonly prefix: string
   readonly listener: ChangeListener
 }
@@ -19,7 +19,7 @@ export function listen(topology: Topology, options: FeedOptions): () => Promise<
   return () => feed.end()
 }
 
-/** `up` while all servers are heard. */
+/** Reports `up` while the channels of all servers are open. */
 class Feed {
   readonly #topology: Topology
   readonly #options: FeedOptions
@@ -40,7 +40,7 @@ class Feed {
     this.#channels.clear()
   }
 
-  /** Servers come and go while a cluster lives. */
+  /** Opens and drops channels, because servers join and leave a cluster. */
   #follow(): void {
     const announcers = new Map(this.#topology.announcers().map((announcer) => [announcer.address, announcer]))
     for (const [address, channel] of this.#channels) {
@@ -54,8 +54,16 @@ class Feed {
   }
 
   #open(announcer: Announcer): Channel {
-    const changed = (key: string | undefined) => this.#changed(key)
-    return new Channel(announcer, { prefix: this.#options.prefix, changed, turned: () => this.#tell() })
+    const { prefix, listener } = this.#options
+    const changed = (key: string | undefined) => {
+      if (key !== undefined) {
+        if (key.startsWith(prefix)) listener.changed(key.slice(prefix.length) as SessionId)
+        return
+      }
+      this.#lose()
+      this.#tell()
+    }
+    return new Channel(announcer, { prefix, changed, turned: () => this.#tell() })
   }
 
   /** Drops a channel. The server's last announcements may have been missed. */
@@ -63,13 +71,6 @@ class Feed {
     channel.end()
     this.#channels.delete(address)
     this.#lose()
-  }
-
-  #changed(key: string | undefined): void {
-    const { prefix, listener } = this.#options
-    if (key === undefined) this.#lose()
-    else if (key.startsWith(prefix)) listener.changed(key.slice(prefix.length) as SessionId)
-    if (key === undefined) this.#tell()
   }
 
   #tell(): void {
@@ -90,12 +91,13 @@ class Feed {
 
 interface ChannelOptions {
   readonly prefix: string
-  /** Without a key: all of them, the server was emptied. */
+  /** @param key undefined if the server was emptied, so that all keys have changed */
   changed(key: string | undefined): void
+  /** `open` has changed. */
   turned(): void
 }
 
-/** What one server says, on a connection that serves nothing else. */
+/** The announcements of one server, on a connection that is used for nothing else. */
 class Channel {
   readonly #announcer: Announcer
   readonly #options: ChannelOptions
@@ -104,7 +106,7 @@ class Channel {
   #deadline: NodeJS.Timeout | undefined
   /** Whether the server has been told to announce on this connection. */
   #following = false
-  #open = false
+  open = false
   #ended = false
 
   constructor(announcer: Announcer, options: ChannelOptions) {
@@ -113,11 +115,7 @@ class Channel {
     void this.#connect()
   }
 
-  get open(): boolean {
-    return this.#open
-  }
-
-  /** Replies and announcements share the connection, in order: an answered PING says that nothing is on its way. */
+  /** Replies and announcements arrive in order, so after the answer to a PING no earlier announcement is missing. */
   beat(): void {
     const client = this.#client
     if (!this.#following || client === undefined) return
@@ -153,7 +151,7 @@ class Channel {
     client.on('invalidate', (key) => this.#options.changed(key === null ? undefined : String(key)))
     this.#deadline = setTimeout(fail, CONNECT_TIMEOUT).unref()
     await client.connect()
-    // The client has begun to follow the keys it reads itself; the server refuses to change that while it is on.
+    // The client tracks the keys that it reads itself, and the server refuses to change the mode while tracking is on.
     await client.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
     await client.sendCommand(['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', this.#options.prefix])
     if (client !== this.#client) return
@@ -161,7 +159,7 @@ class Channel {
     this.#heard(client, performance.now())
   }
 
-  /** Nothing that was announced before `asked` is missing. */
+  /** No announcement from before `asked` is missing. */
   #heard(client: RedisListener, asked: number): void {
     const left = asked + TRUSTED - performance.now()
     if (client !== this.#client || left <= 0) return
@@ -170,7 +168,7 @@ class Channel {
     this.#turn(true)
   }
 
-  /** The next answer ends it: perhaps it was this process that stood still. */
+  /** The next answer ends the doubt, because perhaps this process was blocked. */
   #doubt(client: RedisListener): void {
     this.#deadline = setTimeout(() => this.#fail(client), CONNECT_TIMEOUT).unref()
     this.#turn(false)
@@ -185,8 +183,8 @@ class Channel {
   }
 
   #turn(open: boolean): void {
-    if (this.#open === open) return
-    this.#open = open
+    if (this.open === open) return
+    this.open = open
     this.#options.turned()
   }
 

@@ -1,7 +1,7 @@
 import { StoreError } from '../../error.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
 
-/** A record as the engine keeps it; how, is told at the script. */
+/** Encodes a record for Redis. The format is described in `script.ts`. */
 export function encodeRecord(record: SessionRecord, tag: string, coveredUntil: Timestamp): string {
   const { version, handle, expiresAt, seenAt, createdAt, subject } = record
   return [version, tag, handle, expiresAt, seenAt, createdAt, coveredUntil, bytesOf(subject), encodeRest(record)].join(
@@ -9,12 +9,12 @@ export function encodeRecord(record: SessionRecord, tag: string, coveredUntil: T
   )
 }
 
-/** What follows the part that scripts look at. */
+/** The part of a record that scripts do not read. */
 export function encodeRest({ subject, about, data }: SessionRecord): string {
   return `${subject?.length ?? '-'} ${about.length}\n${subject ?? ''}${about}${data}`
 }
 
-/** The subject's length as the engine counts it. */
+/** The subject's length in bytes, as scripts count. */
 export function bytesOf(subject: string | null): string {
   return subject === null ? '-' : String(Buffer.byteLength(subject))
 }
@@ -39,7 +39,7 @@ export function decodeRecord(id: SessionId, text: string): SessionRecord {
   }
 }
 
-/** What a value means that no store of this version has written. */
+/** The error for a value that this version has not written. */
 export const FOREIGN = {
   code: 'ERR_STORE_SCHEMA',
   message: 'A key of the session store holds something else than a session',

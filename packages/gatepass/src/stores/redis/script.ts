@@ -1,19 +1,19 @@
 import { sha1Hex } from '../../crypto/sha1.ts'
 
 /**
- * What the engine does in one step. Every call reads and writes one key, so that it runs wherever a cluster keeps that key;
- * only `insert` takes a second one, and only where all keys are in one place. There it also finds, by the index, the keys of
- * the sessions that a login ends, because the caller cannot know them before.
+ * The steps that Redis does at once. Each call reads and writes one key, so that it runs on the cluster's server for that key. Only
+ * `insert` takes a second key, where all keys are on one server. There it also finds, by the index, the keys of the sessions that a
+ * login ends, because the caller cannot know them before.
  *
- * One script for all of it, so that one load makes all of it known. Scripts rather than functions: a script is named by its
- * content, so that two versions of an application run side by side, and no right to change libraries is needed.
+ * One script, so that one load makes all steps known. It is not a Redis function: a script is named by its content, so that two
+ * versions of an application run side by side, and it needs no right to change libraries.
  *
- * A record is `version tag handle expiresAt seenAt createdAt coveredUntil subjectBytes subjectChars aboutChars\n` and then
- * subject, notes and data. Numbers are compared as numbers and kept as the text they came in. The tag names the write: a client that
- * repeats one whose reply was lost (Sentinel's does) finds its own and is told the same as before.
+ * A record is `version tag handle expiresAt seenAt createdAt coveredUntil subjectBytes subjectChars aboutChars\n` followed by subject,
+ * notes and data. Numbers are compared as numbers and kept as the text in which they came. The tag names the write: if a client
+ * repeats a write whose reply was lost (Sentinel's client does), the script recognises it and gives the same answer.
  *
- * An entry of a subject's index is `state coveredUntil createdAt handle` under the session's id. States: p, the record is about to
- * be written; c, it is there; x, it is over the limit and about to be removed.
+ * An entry of a subject's index is `state coveredUntil createdAt handle` under the session's id. States: p, the record will be
+ * written; c, it is written; x, it is over the limit and will be removed.
  */
 export const script = `
 local op, now = ARGV[1], tonumber(ARGV[2])

@@ -2,13 +2,13 @@ import { sha256Hex } from '../../crypto/random.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../../session/store.ts'
 import type { Engine, Reply } from './engine.ts'
 
-/** How long an entry outlives what it was last told of its record, in ms: touches within it leave the index alone. */
+/** How long an index entry outlives the expiry of its record, in milliseconds. A touch within that time leaves it unchanged. */
 const COVER = 24 * 3_600_000
 
-/** What the index needs of the store. */
+/** What the index needs from the store. */
 export interface Records {
   key(id: SessionId): string
-  /** The live record of the subject under this id. */
+  /** Loads the live record of the subject under this id. */
   load(id: SessionId, subject: string): Promise<SessionRecord | undefined>
 }
 
@@ -22,13 +22,13 @@ export interface IndexOptions {
 type Entry = readonly [id: SessionId, value: string]
 
 /**
- * Which sessions a subject has: a hash per subject, in a place of its own, so that it and the records cannot change in one
- * step. What holds nevertheless, in whatever order the steps of several processes come:
+ * The index of a subject's sessions: one hash for each subject. It lies apart from the records, so the two cannot change in one
+ * step. For every order of the steps of several processes:
  *
- * - An entry is there before its record and goes after it. What the index says of a record is checked by loading it.
- * - An insertion is confirmed after the record is written. Ending sessions removes the records, then the entries that have not
- *   changed. An insertion that finds no entry removes its record. So after sessions were ended, no session remains whose
- *   insertion was acknowledged before, and none without an entry.
+ * - An entry is written before its record and removed after it. A record that the index names is loaded to check it.
+ * - An insertion is confirmed after its record is written. Ending sessions removes the records, then the entries that have not
+ *   changed meanwhile. An insertion that finds its entry missing removes its record. So after sessions were ended, no session
+ *   remains that was acknowledged before, and none without an entry.
  */
 export class Subjects {
   readonly #engine: Engine
@@ -47,18 +47,18 @@ export class Subjects {
     return `${this.#prefix}subject:${sha256Hex(subject)}`
   }
 
-  /** Until when an entry made now holds for a record that expires then. */
+  /** Until when an entry is valid for a record with this expiry. */
   coverFor(expiresAt: Timestamp): Timestamp {
     return expiresAt + COVER
   }
 
-  /** Announces a record that is about to be written; `confirm` has to follow. */
+  /** Announces a record before it is written. Call `confirm` after that. */
   async announce(record: SessionRecord & { subject: string }): Promise<void> {
     const { subject, id, handle, expiresAt, createdAt } = record
     await this.#run('enter', subject, [id, 'p', this.coverFor(expiresAt), createdAt, handle])
   }
 
-  /** Makes an entry hold longer for a record that is there. */
+  /** Extends the entry of a stored record. */
   async extend(
     entry: Pick<SessionRecord, 'id' | 'handle' | 'expiresAt'> & { subject: string; createdAt: string },
   ): Promise<void> {
@@ -67,7 +67,7 @@ export class Subjects {
   }
 
   /**
-   * Says that an announced record is written.
+   * Confirms that an announced record is written.
    *
    * @returns the subject's entries if there are more than `limit`, or `ended` if the session was ended meanwhile
    */
@@ -75,7 +75,7 @@ export class Subjects {
     return this.#run('confirm', subject, [id, limit])
   }
 
-  /** Removes an entry whose record is gone, in the background: an entry without a record is noticed when it is used. */
+  /** Removes the entry of a removed record in the background. If that fails, the next use of the entry finds no record. */
   forgetSoon(subject: string, id: SessionId): void {
     this.#run('forget', subject, [id, '']).catch(() => {})
   }
@@ -93,8 +93,8 @@ export class Subjects {
   }
 
   /**
-   * Ends the oldest sessions beyond `limit`, `own` never among them. Which ones is decided in one step, so that two logins
-   * at once do not end each other; a process that stops halfway leaves the rest to the next login.
+   * Ends the oldest sessions beyond `limit`, but never `own`. One step decides which, so that two logins at once do not end each
+   * other. If a process stops halfway, the next login finishes.
    */
   async endSurplus(
     subject: string,
@@ -112,8 +112,8 @@ export class Subjects {
   }
 
   /**
-   * First the records, then the entries: the other way round, a crash would leave records that nobody can find. An entry
-   * that was confirmed in between stays, for its record is there.
+   * First the records, then the entries: in the other order, a crash would leave records that cannot be found. An entry that was
+   * confirmed in between stays, because its record exists.
    */
   async #endThese(subject: string, entries: readonly Entry[]): Promise<number> {
     const counts = await Promise.all(entries.map(([id]) => this.end(subject, id)))

@@ -80,14 +80,16 @@ export class Connections<Connection> {
 
   /** Makes the tables once. Calls while it runs share it. If it fails, the next call tries again. */
   async migrate(): Promise<void> {
-    this.#migrating ??= this.#useFor(MIGRATION_TIMEOUT, this.#options.migrate)
-    try {
-      await this.#migrating
-      this.#migrated = true
-    } catch (error) {
-      this.#migrating = undefined
-      throw error
-    }
+    this.#migrating ??= this.#useFor(MIGRATION_TIMEOUT, this.#options.migrate).then(
+      () => {
+        this.#migrated = true
+      },
+      (error: unknown) => {
+        this.#migrating = undefined
+        throw error
+      },
+    )
+    await this.#migrating
   }
 
   /** Runs `work` with its own time limit, and before the tables exist. Its failure does not count as silence of the server. */

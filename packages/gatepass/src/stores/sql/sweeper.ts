@@ -29,16 +29,9 @@ export class Sweeper {
   }
 
   async #call(): Promise<void> {
-    if (await this.#sweepQuietly()) this.#callIn(PAUSE)
+    // Ignores a failure, because no caller waits for a sweep. The next sweep tries again.
+    const more = await this.#sweep().catch(() => false)
+    if (more) this.#callIn(PAUSE)
     else this.start()
-  }
-
-  /** Ignores a failure, because no caller waits for a sweep. The next sweep tries again. */
-  async #sweepQuietly(): Promise<boolean> {
-    try {
-      return await this.#sweep()
-    } catch {
-      return false
-    }
   }
 }
