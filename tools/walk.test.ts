@@ -35,7 +35,7 @@ test('both walks lead from the adapter to the store and back, through functions 
   expect(toUser[0]).toBe('cookie → req.user')
   expect(toCookie[0]).toBe('POST /login → Set-Cookie')
   for (const walk of [toUser, toCookie]) {
-    expect(walk[1]).toMatch(/^ {2}adapters\/express\.ts /)
+    expect(walk[1]).toMatch(/^ {2}adapters\/node-visits\.ts /)
     expect(walk.some((room) => /^ {2}stores\/sqlite\.ts .*(load|insert)/.test(room))).toBe(true)
     expect(walk.at(-1)).toMatch(/^ {2}\d+ files, \d+ functions, \d+ moves, \d+ of them back/)
   }

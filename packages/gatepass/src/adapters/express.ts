@@ -5,11 +5,12 @@ import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
-  answer,
-  describeIn,
+  fail,
+  handlerOf,
+  middleware,
   type NextFunction,
   type NodeGatepassOptions,
-  NodeVisits,
+  nodeVisits,
   type RequestAccess,
 } from './node-visits.ts'
 import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
@@ -88,30 +89,16 @@ export interface ExpressGatepass<User, Name extends string = string>
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): ExpressGatepass<User, Name> {
-  const visits = new NodeVisits<User, Name>(options)
-  const { core } = visits.visits
-  const makers = routeMakers(
-    core,
-    (step): ExpressHandler =>
-      (req, res, next) =>
-        answer(res, next, () => step(visits.of(req).exchange)),
-  )
-
-  return Object.assign(
-    (req: IncomingMessage, res: ServerResponse, next: NextFunction) => visits.enter(req, res, next),
-    {
-      ...makers,
-      errors: makerOf(
-        'errors',
-        (): ExpressErrorHandler =>
-          (error, req, res, next): void => {
-            if (error instanceof GatepassError && !res.headersSent) {
-              describeIn(res, error)
-              visits.fail(req, res, error)
-            } else next(error)
-          },
-      ),
-      ...visits.access(),
-    },
-  )
+  const visits = nodeVisits(options)
+  return Object.assign(middleware(visits), {
+    ...routeMakers(visits.core, (step): ExpressHandler => handlerOf(visits, step)),
+    errors: makerOf(
+      'errors',
+      (): ExpressErrorHandler => (error, req, res, next) => {
+        if (error instanceof GatepassError && !res.headersSent) fail(visits, req, res, error)
+        else next(error)
+      },
+    ),
+    ...visits.access<IncomingMessage>(),
+  })
 }

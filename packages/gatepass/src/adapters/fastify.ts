@@ -1,27 +1,28 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Awaitable } from '../awaitable.ts'
 import { GatepassError } from '../error.ts'
-import { addVary } from '../http/answer.ts'
-import { bytesRead, type Fields } from '../http/body.ts'
+import { type AnswerHead, describeFailure, writeReply } from '../http/answer.ts'
+import { bytesRead } from '../http/body.ts'
 import { errorReply } from '../http/error-reply.ts'
 import type { Reply } from '../http/exchange.ts'
-import { describesAnswer } from '../http/head.ts'
-import { exchangeOf, NodeHead, sendReply } from '../http/node.ts'
+import { NodeExchange, sendReply } from '../http/node.ts'
+import { describesAnswer } from '../http/response-gate.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
-  describeIn,
+  begin,
   type NodeGatepassOptions,
   type NodeVisit,
-  NodeVisits,
+  type NodeVisits,
+  nodeVisits,
+  own,
   type RequestAccess,
-  visitOf,
 } from './node-visits.ts'
 import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
-import type { UserLoginOptions } from './visit.ts'
+import { kVisit, type UserLoginOptions, type Visited } from './visit.ts'
 
 export { type LocationOptions, safeLocation } from '../http/location.ts'
 export { allowCrossOrigin, csrfFormField } from '../passport/own-pages.ts'
@@ -83,36 +84,40 @@ export interface FastifyGatepass<User, Name extends string = string>
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: FastifyGatepassOptions<User, Name>,
 ): FastifyGatepass<User, Name> {
-  const visits = new NodeVisits<User, Name>(options, { equip: nothing, report })
-  const { core } = visits.visits
-  const find = (request: FastifyRequest): NodeVisit<User, Name> => visits.of(withBody(request))
-  const access = visits.access()
-  const makers = routeMakers(core, (step): FastifyStep => {
-    return (request, reply, done) =>
-      run(
-        () => step(find(request).exchange),
-        (decided) => proceed(reply, decided, done),
-        (error) => void reply.send(failure(reply, error)),
-      )
-  })
-
+  const visits = nodeVisits(options, report)
+  const access = visits.access<IncomingMessage>()
   return Object.assign((app: FastifyInstance, _options: object, done: () => void) => install(app, visits, done), {
     ...asPlugin,
-    ...makers,
-    errors: makerOf('errors', () => (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    ...routeMakers(
+      visits.core,
+      (step): FastifyStep =>
+        (request, reply, done) => {
+          const proceed = (decided: Reply | undefined): void => {
+            if (decided !== undefined) send(reply, decided)
+            else if (done !== undefined) done()
+            else reply.code(204).send()
+          }
+          const run = (): Awaitable<Reply | undefined> => step(visits.of(withBody(request)).exchange)
+          settle(run, proceed, (error) => void reply.send(failure(reply, error)))
+        },
+    ),
+    errors: makerOf('errors', () => (error: unknown, { raw }: FastifyRequest, reply: FastifyReply) => {
       if (!(error instanceof GatepassError)) throw error
-      const decided = errorReply(exchangeOf(request.raw, reply.raw, visits.visits.settings), error)
-      if (decided.status >= 500) report(error, request.raw)
-      describeIn(reply.raw, error)
+      const exchange = (raw as VisitedRequest)[kVisit]?.exchange ?? new NodeExchange(raw, reply.raw, visits.settings)
+      const decided = errorReply(exchange, error)
+      if (decided.status >= 500) report(error, raw)
+      describeFailure(headOf(reply), error)
       send(reply, decided)
     }),
     ...access,
-    exchange: (request: FastifyRequest) => find(request).exchange,
+    exchange: (request: FastifyRequest) => access.exchange(withBody(request)),
     session: (request: FastifyRequest) => access.session(request.raw),
     user: (request: FastifyRequest) => access.user(request.raw),
     csrfToken: (request: FastifyRequest) => access.csrfToken(request.raw),
   })
 }
+
+type VisitedRequest = IncomingMessage & Visited<NodeExchange> & { body?: unknown; [kLog]?: FastifyBaseLogger }
 
 /** As fastify-plugin does: makes Fastify add our hooks to the application that registers us, and not to a new scope. */
 const asPlugin: Readonly<Record<symbol, unknown>> = {
@@ -126,38 +131,43 @@ function install<User, Name extends string>(
   visits: NodeVisits<User, Name>,
   done: () => void,
 ): void {
-  equip(app)
+  equip(app, visits)
   // The first hook of every request, because from here on the response is held.
-  app.addHook('onRequest', (request, reply, next) => enter(visits, request, reply, next))
-  app.addHook('preParsing', (request, _reply, _payload, next) => next(null, bodyAgain(request.raw)))
-  readForms(app, visits)
+  app.addHook('onRequest', (request, reply, next) => {
+    const raw: VisitedRequest = request.raw
+    raw[kLog] = request.log
+    const failed = (error: unknown): void => answerWithError(visits.of(raw).exchange, reply, error)
+    settle(
+      () => begin(visits, raw, reply.raw, failed),
+      () => next(),
+      (error) => next(failure(reply, error)),
+    )
+  })
+  // Fastify would wait forever for a body that an earlier check has read.
+  app.addHook('preParsing', ({ raw }, _reply, _payload, next) => {
+    const bytes = bytesRead(raw)
+    next(null, bytes && Readable.from([bytes]))
+  })
+  // Fastify has no parser for login forms. It reads the body itself, with the route's limit.
+  if (!app.hasContentTypeParser(formType)) {
+    app.addContentTypeParser(formType, { parseAs: 'buffer' }, async ({ raw }: FastifyRequest, body: Buffer) => {
+      Object.assign(raw, { body })
+      // A copy, because handlers and schemas may change a body.
+      return Object.assign(Object.create(null), await visits.of(raw).exchange.fields())
+    })
+  }
   done()
 }
 
-function enter<User, Name extends string>(
-  visits: NodeVisits<User, Name>,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  next: (error?: Error) => void,
-): void {
-  const raw: Logged = request.raw
-  raw[kLog] = request.log
-  run(
-    () => visits.begin(request.raw, reply.raw, (error) => answerWithError(visits.of(request.raw), reply, error)),
-    () => next(),
-    (error) => next(failure(reply, error)),
-  )
-}
-
+const formType = 'application/x-www-form-urlencoded'
 const kLog: unique symbol = Symbol('gatepass.log')
-type Logged = IncomingMessage & { [kLog]?: FastifyBaseLogger }
 
 function report(error: unknown, req: IncomingMessage): void {
-  ;(req as Logged)[kLog]?.error({ err: error }, error instanceof Error ? error.message : undefined)
+  ;(req as VisitedRequest)[kLog]?.error({ err: error }, error instanceof Error ? error.message : undefined)
 }
 
 /** Awaits only promises: with a synchronous store, Fastify's hooks run without one. */
-function run<T>(step: () => Awaitable<T>, settle: (value: T) => void, failed: (error: unknown) => void): void {
+function settle<T>(step: () => Awaitable<T>, settled: (value: T) => void, failed: (error: unknown) => void): void {
   let value: Awaitable<T>
   try {
     value = step()
@@ -165,8 +175,8 @@ function run<T>(step: () => Awaitable<T>, settle: (value: T) => void, failed: (e
     failed(error)
     return
   }
-  if (value instanceof Promise) value.then(settle).catch(failed)
-  else settle(value)
+  if (value instanceof Promise) value.then(settled).catch(failed)
+  else settled(value)
 }
 
 // ── what the request has ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -174,126 +184,80 @@ function run<T>(step: () => Awaitable<T>, settle: (value: T) => void, failed: (e
 const kEquipped: unique symbol = Symbol('gatepass.equipped')
 
 /** Decorates requests once for all `gatepass()` of an application. The properties are those of the latest visit. */
-function equip(app: FastifyInstance): void {
+function equip<User, Name extends string>(app: FastifyInstance, visits: NodeVisits<User, Name>): void {
   if (app.hasDecorator(kEquipped)) return
   app.decorate(kEquipped, true)
-  app.decorateRequest('session', { getter: sessionOf })
-  app.decorateRequest('user', { getter: userOf, setter: setUser })
-  app.decorateRequest('login', login)
-  app.decorateRequest('logout', logout)
-}
-
-/** Equips nothing: Fastify's requests have the properties, and the Node requests under them do not need any. */
-function nothing(): void {}
-
-function sessionOf(this: FastifyRequest): Session<SessionData> {
-  return visitOf(this.raw).session
-}
-
-function userOf(this: FastifyRequest): RegisteredUser | undefined {
-  return visitOf(this.raw).user as RegisteredUser | undefined
-}
-
-function setUser(this: FastifyRequest, value: RegisteredUser | undefined): void {
-  Object.defineProperty(this, 'user', { value, configurable: true, enumerable: true, writable: true })
-}
-
-function login(this: FastifyRequest, user: RegisteredUser, options?: UserLoginOptions<RegisteredUser>): Promise<void> {
-  return visitOf(this.raw).loginUser(user, options as UserLoginOptions<unknown>)
-}
-
-function logout(this: FastifyRequest, options?: { everywhere?: boolean }): Promise<void> {
-  return visitOf(this.raw).logout(options)
-}
-
-// ── bodies: Fastify reads them, between our first hook and the handler ───────────────────────────────────────────────
-
-type WithBody = IncomingMessage & { body?: unknown }
-
-const formType = 'application/x-www-form-urlencoded'
-
-/** Adds a parser for login forms, because Fastify has none. Fastify itself reads the body, with the route's limit. */
-function readForms<User, Name extends string>(app: FastifyInstance, visits: NodeVisits<User, Name>): void {
-  if (app.hasContentTypeParser(formType)) return
-  app.addContentTypeParser(formType, { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
-    const raw: WithBody = request.raw
-    raw.body = body
-    return thawed(await visits.of(raw).exchange.fields())
+  const latest = ({ raw }: { raw: VisitedRequest }): NodeVisit<unknown, string> => {
+    return raw[kVisit] ?? (visits.of(raw) as NodeVisit<unknown, string>)
+  }
+  app.decorateRequest('session', {
+    getter(this: FastifyRequest) {
+      return latest(this).session
+    },
+  })
+  app.decorateRequest('user', {
+    getter(this: FastifyRequest) {
+      return latest(this).user as RegisteredUser | undefined
+    },
+    setter(this: FastifyRequest, value: RegisteredUser | undefined) {
+      own(this, 'user', value)
+    },
+  })
+  app.decorateRequest('login', function (user, options) {
+    return latest(this).loginUser(user, options as UserLoginOptions<unknown>)
+  })
+  app.decorateRequest('logout', function (options) {
+    return latest(this).logout(options)
   })
 }
 
-/** Copies the fields, because handlers and schemas may change a body. */
-function thawed(fields: Fields): Record<string, unknown> {
-  return Object.assign(Object.create(null), fields)
-}
-
 /** Puts the parsed body where the core looks for it: where Node's body parsers leave it. */
-function withBody({ raw, body }: FastifyRequest): WithBody {
-  const request: WithBody = raw
+function withBody({ raw, body }: FastifyRequest): VisitedRequest {
+  const request: VisitedRequest = raw
   if (body !== undefined) request.body ??= body
   return request
 }
 
-/** A stream of the body if an earlier check has read it. Without it Fastify would wait forever for the body. */
-function bodyAgain(raw: IncomingMessage): Readable | undefined {
-  const bytes = bytesRead(raw)
-  return bytes === undefined ? undefined : Readable.from([bytes])
-}
-
 // ── answers: through Fastify, so that its hooks and its error handler see them ───────────────────────────────────────
 
-function proceed(reply: FastifyReply, decided: Reply | undefined, done: (() => void) | undefined): void {
-  if (decided !== undefined) send(reply, decided)
-  else if (done !== undefined) done()
-  else reply.code(204).send()
+/** The head of a reply, which Fastify writes over that of `raw`. */
+function headOf(reply: FastifyReply): AnswerHead {
+  return {
+    get statusCode() {
+      return reply.statusCode
+    },
+    set statusCode(status) {
+      reply.code(status)
+    },
+    getHeader: (name) => reply.getHeader(name),
+    // `header()` alone would add to the cookies that are there.
+    setHeader: (name, value) => reply.removeHeader(name).header(name, value),
+    removeHeader: (name) => reply.removeHeader(name),
+    getHeaderNames: () => Object.keys(reply.getHeaders()),
+  }
 }
 
-function send(reply: FastifyReply, { status, headers, body }: Reply): void {
-  for (const [name, value] of Object.entries(headers)) {
-    if (name.toLowerCase() === 'vary') addVary(new NodeHead(reply.raw), String(value))
-    else reply.header(name, value)
-  }
-  keepVary(reply)
-  reply.code(status).send(body)
+function send(reply: FastifyReply, decided: Reply): void {
+  writeReply(headOf(reply), decided)
+  reply.send(decided.body)
 }
 
 /** Turns a thrown value into an error for Fastify, which would send an object that is not an `Error` as the answer. */
 function failure(reply: FastifyReply, thrown: unknown): Error {
-  describeIn(reply.raw, thrown)
-  keepVary(reply)
+  describeFailure(headOf(reply), thrown)
   return thrown instanceof Error ? thrown : new Error('A value that is not an error was thrown', { cause: thrown })
 }
 
-/** Merges `Vary`, because Fastify overwrites the header fields of `raw` with its own. */
-function keepVary(reply: FastifyReply): void {
-  const raw: ServerResponse = reply.raw
-  const ours = raw.getHeader('vary')
-  const theirs = reply.getHeader('vary')
-  if (ours === undefined || ours === theirs) return
-  addVary(new NodeHead(raw), String(theirs))
-  reply.header('vary', raw.getHeader('vary'))
-}
-
 /** Sends an error in place of the answer, because the session could not be saved. Nothing of the answer was sent. */
-function answerWithError<User, Name extends string>(
-  visit: NodeVisit<User, Name>,
-  reply: FastifyReply,
-  thrown: unknown,
-): void {
-  forgetAnswer(reply)
-  const error = failure(reply, thrown)
-  if (!reply.sent) {
-    reply.send(error)
-    return
-  }
-  // Fastify leaves a hijacked reply alone.
-  report(error, reply.request.raw)
-  sendReply(reply.raw, errorReply(visit.exchange, error))
-}
-
-/** Removes the failed answer's fields from Fastify's reply. The gate has done so for `raw`. */
-function forgetAnswer(reply: FastifyReply): void {
-  const trailers = String(reply.getHeader('trailer') ?? '')
-  for (const name of trailers.split(' ')) reply.removeTrailer(name)
+function answerWithError(exchange: NodeExchange, reply: FastifyReply, error: unknown): void {
+  // The gate has removed the failed answer's fields from `raw`.
+  for (const name of String(reply.getHeader('trailer') ?? '').split(' ')) reply.removeTrailer(name)
   for (const name of Object.keys(reply.getHeaders())) if (describesAnswer(name)) reply.removeHeader(name)
+  if (!reply.sent) reply.send(failure(reply, error))
+  else {
+    // Fastify leaves a hijacked reply alone.
+    report(error, reply.request.raw)
+    describeFailure(reply.raw, error)
+    sendReply(reply.raw, errorReply(exchange, error))
+  }
 }

@@ -2,11 +2,14 @@ import type { Awaitable } from '../awaitable.ts'
 import { type FetchPlatform, toResponse } from '../http/fetch.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import {
+  begin,
   type FetchAccess,
   type FetchGatepassOptions,
-  FetchVisits,
+  failed,
+  fetchVisits,
+  finished,
   type RequestAuth,
-  VisitAuth,
+  requestAuth,
 } from './fetch-visits.ts'
 import { type RouteMakers, routeMakers } from './route-steps.ts'
 
@@ -59,18 +62,38 @@ export interface FetchGatepass<User, Name extends string = string>
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: FetchGatepassOptions<User, Name>,
 ): FetchGatepass<User, Name> {
-  const visits = new FetchVisits<User, Name>(options)
-  const { core } = visits.visits
-  const makers = routeMakers(core, (step): FetchStep => {
-    return async (request) => {
-      const reply = await step(visits.of(request).exchange)
-      return reply && toResponse(reply)
+  const visits = fetchVisits(options)
+
+  async function serve(
+    listener: (request: Request) => Awaitable<Response>,
+    request: Request,
+    platform: FetchPlatform | undefined,
+  ): Promise<Response> {
+    if (visits.find(request) !== undefined) return listener(request)
+    const visit = begin(visits, request, platform)
+    const answer = async (): Promise<Response> => {
+      await visits.admit(visit.exchange)
+      return listener(request)
     }
-  })
+    const response = await answer().catch((error: unknown) => failed(visit, error))
+    return finished(visit, response).catch((error: unknown) => {
+      // The session could not be saved, so the application's answer would be wrong.
+      response.body?.cancel().catch(() => {})
+      return failed(visit, error)
+    })
+  }
+
   return {
-    handler: (listener) => (request, platform) => visits.serve(request, platform, listener),
-    ...visits.access(),
-    of: (request) => new VisitAuth(visits.of(request)),
-    ...makers,
+    handler: (listener) => (request, platform) => serve(listener, request, platform),
+    ...visits.access<Request>(),
+    of: (request) => requestAuth(visits.of(request)),
+    ...routeMakers(
+      visits.core,
+      (step): FetchStep =>
+        async (request) => {
+          const reply = await step(visits.of(request).exchange)
+          return reply && toResponse(reply)
+        },
+    ),
   }
 }

@@ -1,14 +1,19 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Awaitable } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
-import { type FetchExchange, toResponse } from '../http/fetch.ts'
-import type { Gatepass } from '../passport/gatepass.ts'
+import { toResponse } from '../http/fetch.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { Passport } from '../passport/passport.ts'
-import type { SessionData } from '../register.ts'
-import type { SessionManager } from '../session/manager.ts'
-import type { Session } from '../session/session.ts'
-import { type FetchGatepassOptions, type FetchVisit, FetchVisits, type RequestAuth, VisitAuth } from './fetch-visits.ts'
+import {
+  begin,
+  type FetchAccess,
+  type FetchGatepassOptions,
+  type FetchVisit,
+  failed,
+  fetchVisits,
+  finished,
+  type RequestAuth,
+  requestAuth,
+} from './fetch-visits.ts'
 import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 
 export { type FetchPlatform, toResponse } from '../http/fetch.ts'
@@ -34,20 +39,13 @@ export type HonoStep = MiddlewareHandler
 /** Middleware for `app.use`, and handlers for routes. */
 export interface HonoGatepass<User, Name extends string = string>
   extends MiddlewareHandler<HonoEnv<User>>,
+    FetchAccess<User, Name, Context>,
     RouteMakers<Name, HonoStep> {
-  /** The request as the core sees it: what `passport`, `sessions` and `gatepass` take. */
-  exchange(c: Context): FetchExchange
-  session(c: Context): Awaitable<Session<SessionData>>
-  user(c: Context): Awaitable<User | undefined>
-  csrfToken(c: Context): Awaitable<string>
   /**
    * Answers errors of Gatepass in the same form as guards, for `app.onError`. Other errors are reported and answered with 500,
    * unless they have their own response (`HTTPException`).
    */
   errors(...none: NoMore): (error: Error, c: Context) => Response
-  readonly gatepass: Gatepass<User, Name>
-  readonly sessions: SessionManager<object>
-  readonly passport: Passport<User, Name>
 }
 
 /**
@@ -73,24 +71,15 @@ export function gatepass<User extends UserObject, const Name extends string = st
   options: HonoGatepassOptions<User, Name>,
 ): HonoGatepass<User, Name> {
   const { address, ...rest } = options
-  const visits = new FetchVisits<User, Name>(rest)
-  const { core, settings } = visits.visits
-  if (settings.trust !== undefined && address === undefined) throw addressMissing()
-  const access = visits.access()
-  const makers = routeMakers(core, (step): HonoStep => {
-    return async (c, next) => {
-      const visit = visits.of(c)
-      const reply = await answerable(visit, async () => step(visit.exchange))
-      return reply === undefined ? next() : toResponse(reply)
-    }
-  })
+  const visits = fetchVisits(rest)
+  if (visits.settings.trust !== undefined && address === undefined) throw addressMissing()
 
   /** Gives errors a response. Hono uses it if the application has no error handler. */
   async function answerable<T>(visit: FetchVisit<User, Name>, step: () => Awaitable<T>): Promise<T> {
     try {
       return await step()
     } catch (error) {
-      if (error instanceof GatepassError) Object.assign(error, { getResponse: () => visits.fail(visit, error) })
+      if (error instanceof GatepassError) Object.assign(error, { getResponse: () => failed(visit, error) })
       throw error
     }
   }
@@ -98,38 +87,40 @@ export function gatepass<User extends UserObject, const Name extends string = st
   const middleware: MiddlewareHandler<HonoEnv<User>> = async (c, next) => {
     if (visits.find(c) !== undefined) return next()
     const platform = { address: address?.(c), current: () => c.req.raw, body: () => bodyAgain(c) }
-    const visit = visits.begin(c.req.raw, platform, c)
-    c.set('auth', new VisitAuth(visit))
-    await answerable(visit, () => visits.visits.admit(visit))
+    const visit = begin(visits, c.req.raw, platform, c)
+    c.set('auth', requestAuth(visit))
+    await answerable(visit, () => visits.admit(visit.exchange))
     await next()
     // No handler gave a response: Hono reports that itself.
     if (!c.finalized) return
     const { res } = c
-    const finished = await answerable(visit, () => visits.finished(visit, res)).catch((error: unknown) => {
+    const response = await answerable(visit, () => finished(visit, res)).catch((error: unknown) => {
       res.body?.cancel().catch(() => {})
       // Otherwise Hono would copy the fields of this response to that of the error handler.
       c.res = undefined
       throw error
     })
-    if (finished === res) return
+    if (response === res) return
     c.res = undefined
-    c.res = finished
+    c.res = response
   }
 
   return Object.assign(middleware, {
-    exchange: (c: Context) => access.exchange(c),
-    session: (c: Context) => access.session(c),
-    user: (c: Context) => access.user(c),
-    csrfToken: (c: Context) => access.csrfToken(c),
-    ...makers,
+    ...visits.access<Context>(),
+    ...routeMakers(
+      visits.core,
+      (step): HonoStep =>
+        async (c, next) => {
+          const visit = visits.of(c)
+          const reply = await answerable(visit, () => step(visit.exchange))
+          return reply === undefined ? next() : toResponse(reply)
+        },
+    ),
     errors: makerOf('errors', () => (error: Error, c: Context): Response => {
       const own = !(error instanceof GatepassError) && 'getResponse' in error
       if (own) return (error as Error & { getResponse(): Response }).getResponse()
-      return visits.fail(visits.find(c) ?? visits.begin(c.req.raw, {}, c), error)
+      return failed(visits.find(c) ?? begin(visits, c.req.raw, {}, c), error)
     }),
-    gatepass: core,
-    sessions: core.sessions,
-    passport: core.passport,
   })
 }
 

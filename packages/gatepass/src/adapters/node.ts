@@ -6,7 +6,14 @@ import type { Success, UserObject } from '../passport/outcome.ts'
 import type { LoginOptions, Verdict } from '../passport/passport.ts'
 import type { SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
-import { type NextFunction, type NodeGatepassOptions, NodeVisits, type RequestAccess } from './node-visits.ts'
+import {
+  fail,
+  middleware,
+  type NextFunction,
+  type NodeGatepassOptions,
+  nodeVisits,
+  type RequestAccess,
+} from './node-visits.ts'
 import { makerOf, type NoMore, noHandler } from './route-steps.ts'
 import type { UserLoginOptions } from './visit.ts'
 
@@ -73,19 +80,26 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
 export function gatepass<User extends UserObject, const Name extends string = string>(
   options: NodeGatepassOptions<User, Name>,
 ): NodeGatepass<User, Name> {
-  const visits = new NodeVisits<User, Name>(options)
-  const { core } = visits.visits
-  const middleware = (req: IncomingMessage, res: ServerResponse, next: NextFunction): void =>
-    visits.enter(req, res, next)
-  return Object.assign(middleware, {
-    handler: makerOf(
-      'handler',
-      <Req extends IncomingMessage, Res extends ServerResponse>(
-        listener: (req: Req & GatepassRequest<User>, res: Res) => unknown,
-      ) =>
-        (req: Req, res: Res): void =>
-          visits.serve(req, res, () => listener(req as Req & GatepassRequest<User>, res)),
-    ),
+  const visits = nodeVisits(options)
+  const { core } = visits
+  const begin = middleware(visits)
+  type Request<Req> = Req & GatepassRequest<User>
+  const handler =
+    <Req extends IncomingMessage, Res extends ServerResponse>(listener: (req: Request<Req>, res: Res) => unknown) =>
+    (req: Req, res: Res): void => {
+      const failed = (error: unknown): void => fail(visits, req, res, error)
+      begin(req, res, (error) => {
+        if (error !== undefined) return failed(error)
+        try {
+          const answer = listener(req as Request<Req>, res)
+          if (answer instanceof Promise) answer.catch(failed)
+        } catch (thrown) {
+          failed(thrown)
+        }
+      })
+    }
+  return Object.assign(begin, {
+    handler: makerOf('handler', handler),
     authenticate: noHandler(
       'authenticate',
       (req: IncomingMessage, names: Name | readonly Name[], strategy?: Readonly<Record<string, unknown>>) => {
@@ -108,6 +122,6 @@ export function gatepass<User extends UserObject, const Name extends string = st
       return checked instanceof Promise ? exchange.promised(checked) : checked
     }),
     reply: (req: IncomingMessage, reply: Reply) => sendReply(visits.of(req).exchange.response, reply),
-    ...visits.access(),
+    ...visits.access<IncomingMessage>(),
   })
 }

@@ -1,7 +1,6 @@
-import { type Awaitable, andThen, orElse } from '../awaitable.ts'
-import { checkOptions, type ErrorCode, type OptionKinds, UsageError } from '../error.ts'
+import type { Awaitable } from '../awaitable.ts'
+import { checkOptions, type ErrorCode, UsageError } from '../error.ts'
 import { type AnswerHead, keepFromCaches, writeCookies } from '../http/answer.ts'
-import type { Exchange } from '../http/exchange.ts'
 import type { Answerer, PromisingExchange } from '../http/promises.ts'
 import { type HttpOptions, type HttpSettings, httpOptions, httpSettings } from '../http/settings.ts'
 import { Gatepass, type GatepassOptions, gatepassOptions } from '../passport/gatepass.ts'
@@ -12,20 +11,25 @@ import type { SessionData } from '../register.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 
-export interface VisitOptions<User, Name extends string = string> extends GatepassOptions<User, Name>, HttpOptions {
+export interface VisitOptions<User, Name extends string, Req> extends GatepassOptions<User, Name>, HttpOptions {
   /**
    * Loads session and user only when `await auth.session(req)`, `await auth.user(req)` or a guard asks for them, so that a
    * page that needs neither costs no store call. Default false: both are loaded before the next handler runs. If store and
    * `users` are both `synchronous`, they are always loaded at first use.
    */
   lazy?: boolean
+  /**
+   * Receives errors that `handler` or `errors()` answers with 5xx, and errors that no answer shows, such as a session that
+   * could not be saved while an error was answered, or a login after the answer. Default: `console.error`.
+   */
+  onError?: (error: unknown, request: Req) => void
 }
 
 /** How a login by your own code was proved, and whether it is remembered. */
 export type UserLoginOptions<User> = LoginOptions & Pick<Success<User>, 'amr' | 'at'>
 
 /** What the middleware knows about a request, for your own handlers, guards and tests. */
-export interface VisitAccess<User, Name extends string, Key, Ex extends Exchange> {
+export interface VisitAccess<User, Name extends string, Key, Ex> {
   /** The request in the form that `passport`, `sessions` and `gatepass` take. */
   exchange(request: Key): Ex
   session(request: Key): Awaitable<Session<SessionData>>
@@ -37,34 +41,68 @@ export interface VisitAccess<User, Name extends string, Key, Ex extends Exchange
   readonly passport: Passport<User, Name>
 }
 
+export const kVisit: unique symbol = Symbol('gatepass.visit')
+
+/**
+ * What a visit is found by: the request, or the framework's context. With several `gatepass()` it has the latest visit, whose
+ * session and user the request shows. The exchange's memory has all.
+ */
+export type Visited<Ex extends PromisingExchange> = object & { [kVisit]?: Visit<unknown, string, Ex> }
+
+/** What an adapter says about itself. */
+interface Adapter<Ex> {
+  /** How the middleware is mounted, for the hint of an error. */
+  readonly mounted: string
+  readonly report: (error: unknown, exchange: Ex) => void
+}
+
 /** What one `gatepass()` does for all requests, on any server. */
-export class Visits<User, Name extends string> {
+export class Visits<User, Name extends string, Ex extends PromisingExchange> {
   readonly core: Gatepass<User, Name>
   readonly settings: HttpSettings
+  /** Logs an error that the answer does not show. */
+  readonly report: (error: unknown, exchange: Ex) => void
+  readonly inDevelopment: boolean = process.env.NODE_ENV !== 'production'
+  readonly #mounted: string
   /** Whether session and user are loaded at first use. */
   readonly #onDemand: boolean
   readonly #warned = new Set<ErrorCode>()
 
-  /** @param further additional options, which the adapter itself reads */
-  constructor(options: VisitOptions<User, Name>, further: OptionKinds<Record<string, unknown>> = {}) {
-    const kinds = { ...gatepassOptions, ...httpOptions, lazy: 'boolean', ...further } as const
+  constructor(options: VisitOptions<User, Name, never>, { mounted, report }: Adapter<Ex>) {
+    const kinds = { ...gatepassOptions, ...httpOptions, lazy: 'boolean', onError: 'function' } as const
     checkOptions('gatepass()', options, kinds, 'ERR_PASSPORT_OPTIONS')
     if (options.users !== undefined) checkUsers(options.users)
     this.settings = httpSettings(options)
     this.core = new Gatepass(options, this.settings.origins)
+    this.report = report
+    this.#mounted = mounted
     this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
   }
 
-  /** @param of returns the visit of a request, and throws if there is none */
-  access<Key, Ex extends PromisingExchange>(
-    of: (request: Key) => Visit<User, Name, Ex>,
-  ): VisitAccess<User, Name, Key, Ex> {
+  find(key: Visited<Ex>): Visit<User, Name, Ex> | undefined {
+    return key[kVisit]?.exchange.memory.get(this) as Visit<User, Name, Ex> | undefined
+  }
+
+  of(key: Visited<Ex>): Visit<User, Name, Ex> {
+    const visit = this.find(key)
+    if (visit !== undefined) return visit
+    throw new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
+      hint: `Mount it before this handler: ${this.#mounted}.`,
+    })
+  }
+
+  access<Key extends Visited<Ex>>(): VisitAccess<User, Name, Key, Ex> {
     const { core } = this
+    const reading = <T>(key: Key, read: (exchange: Ex) => Awaitable<T>): Awaitable<T> => {
+      const { exchange } = this.of(key)
+      const value = read(exchange)
+      return value instanceof Promise ? exchange.reading(value) : value
+    }
     return {
-      exchange: (request) => of(request).exchange,
-      session: (request) => of(request).reading((visit) => visit.open()),
-      user: (request) => of(request).reading(({ exchange }) => core.passport.user(exchange)),
-      csrfToken: (request) => of(request).reading(({ exchange }) => core.csrfToken(exchange)),
+      exchange: (key) => this.of(key).exchange,
+      session: (key) => reading(key, (exchange) => core.sessions.open(exchange) as Awaitable<Session<SessionData>>),
+      user: (key) => reading(key, (exchange) => core.passport.user(exchange)),
+      csrfToken: (key) => reading(key, (exchange) => core.csrfToken(exchange)),
       gatepass: core,
       sessions: core.sessions,
       passport: core.passport,
@@ -72,15 +110,15 @@ export class Visits<User, Name extends string> {
   }
 
   /** Runs before all handlers. Refuses requests from other sites, and loads what handlers read without `await`. */
-  admit(visit: Visit<User, Name>): Awaitable<unknown> {
-    const { exchange } = visit
+  admit(exchange: Ex): Awaitable<unknown> {
+    const { passport } = this.core
     const admitted = this.core.admit(exchange)
     if (this.#onDemand || exchange.header('cookie') === undefined) return admitted
-    return andThen(admitted, () => this.core.passport.user(exchange))
+    return admitted instanceof Promise ? admitted.then(() => passport.user(exchange)) : passport.user(exchange)
   }
 
   /** Refuses two `gatepass()` with the same cookie, because each would overwrite the other's token. */
-  mustDiffer(exchange: PromisingExchange, visits: Visits<unknown, string>): void {
+  mustDiffer(exchange: Ex, visits: Visits<unknown, string, Ex>): void {
     const [ours, theirs] = [this.core.sessions, visits.core.sessions]
     const { name } = ours.cookieOf(exchange)
     if (ours === theirs || theirs.cookieOf(exchange).name !== name) return
@@ -90,7 +128,7 @@ export class Visits<User, Name extends string> {
   }
 
   /** Warns if an unknown proxy terminates HTTPS: cookies are then set without Secure, and nothing else shows it. */
-  warnOfProxy(exchange: PromisingExchange): void {
+  warnOfProxy(exchange: Ex): void {
     if (this.settings.trust !== undefined || exchange.originConfigured || exchange.secure) return
     const byHttps =
       /^[ \t]*https\b/i.test(exchange.header('x-forwarded-proto') ?? '') ||
@@ -115,45 +153,37 @@ export class Visits<User, Name extends string> {
 }
 
 /** One request as one `gatepass()` sees it, on any server. */
-export class Visit<User, Name extends string, Ex extends PromisingExchange = PromisingExchange> {
-  readonly visits: Visits<User, Name>
+export class Visit<User, Name extends string, Ex extends PromisingExchange> implements Answerer {
+  readonly visits: Visits<User, Name, Ex>
   readonly exchange: Ex
-  readonly #answerer: Answerer
+  readonly next: (error: unknown) => void
 
-  /** @param answerer answers with an error, or reports it if the answer has begun */
-  constructor(visits: Visits<User, Name>, exchange: Ex, answerer: Answerer) {
+  /**
+   * @param next answers with an error
+   * @throws {UsageError} `ERR_SESSION_OPTIONS` if another `gatepass()` of this request has the same cookie
+   */
+  constructor(visits: Visits<User, Name, Ex>, exchange: Ex, key: Visited<Ex>, next: (error: unknown) => void) {
     this.visits = visits
     this.exchange = exchange
-    this.#answerer = answerer
-    exchange.answerer = answerer
+    this.next = next
+    const earlier = key[kVisit]
+    if (earlier !== undefined) visits.mustDiffer(exchange, earlier.visits)
+    key[kVisit] = this as Visit<unknown, string, Ex>
+    exchange.memory.set(visits, this)
+    exchange.answerer = this
   }
 
-  /** Reads something for the application, which may forget to await it. */
-  reading<T>(read: (visit: this) => Awaitable<T>): Awaitable<T> {
-    const value = read(this)
-    return value instanceof Promise ? this.exchange.reading(value) : value
+  get answered(): boolean {
+    return this.exchange.answered
   }
 
-  open(): Awaitable<Session<SessionData>> {
-    return this.visits.core.sessions.open(this.exchange) as Awaitable<Session<SessionData>>
-  }
-
-  loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
-    const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
-    return this.login(success, options)
-  }
-
-  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
-    return this.#change(() => this.visits.core.passport.login(this.exchange, success, options))
-  }
-
-  logout(options?: { everywhere?: boolean }): Promise<void> {
-    return this.#change(() => this.visits.core.passport.logout(this.exchange, options))
+  report(error: unknown): void {
+    this.visits.report(error, this.exchange)
   }
 
   get session(): Session<SessionData> {
-    const session = this.open()
-    if (!(session instanceof Promise)) return session
+    const session = this.visits.core.sessions.open(this.exchange)
+    if (!(session instanceof Promise)) return session as Session<SessionData>
     session.catch(() => {})
     throw new UsageError('ERR_SESSION_NOT_OPEN', 'The session has not been loaded yet', {
       hint: 'With `lazy: true`, use `await auth.session(req)`, or put auth.requireLogin() before this handler.',
@@ -169,58 +199,62 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange = Pro
     })
   }
 
-  /**
-   * Waits for unawaited work, saves the session and writes its cookie. If that fails, the response fails. An answer with
-   * status 400 or more does not claim success, so it is sent anyway and the failure is reported.
-   */
-  finish(head: AnswerHead): Awaitable<void> {
-    const { exchange } = this
-    const { promises } = exchange
-    const { sessions } = this.visits.core
-    const saysFailed = head.status >= 400
-    if (promises === undefined && !saysFailed) {
-      return andThen(sessions.commit(exchange), () => this.#writeHeaders(head))
-    }
-    const reported = (step: () => Awaitable<void>): Awaitable<void> =>
-      saysFailed ? orElse(step, (error) => this.#answerer.report(error)) : step()
-    const kept = promises === undefined ? undefined : reported(() => promises.settle())
-    const saved = andThen(kept, () => reported(() => sessions.commit(exchange)))
-    return andThen(saved, () => this.#writeHeaders(head))
+  loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
+    const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
+    return this.login(success, options)
+  }
+
+  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
+    return this.#change(() => this.visits.core.passport.login(this.exchange, success, options))
+  }
+
+  logout(options?: { everywhere?: boolean }): Promise<void> {
+    return this.#change(() => this.visits.core.passport.logout(this.exchange, options))
   }
 
   #change(change: () => Promise<void>): Promise<void> {
     const work = async (): Promise<void> => {
-      this.#mustPrecedeResponse()
-      return change()
+      if (!this.answered) return change()
+      throw new UsageError('ERR_RESPONSE_STARTED', 'The response has begun, so its cookie cannot change', {
+        hint: 'Await login() and logout() before you send the response.',
+      })
     }
     return this.exchange.promised(work())
   }
 
-  #mustPrecedeResponse(): void {
-    if (!this.#answerer.answered) return
-    throw new UsageError('ERR_RESPONSE_STARTED', 'The response has begun, so its cookie cannot change', {
-      hint: 'Await login() and logout() before you send the response.',
-    })
+  /**
+   * Waits for unawaited work and saves the session. If that fails, the response fails. An answer with status 400 or more does
+   * not claim success, so it is sent anyway and the failure is reported.
+   */
+  save(status: number): Awaitable<void> {
+    const { exchange } = this
+    if (exchange.promises === undefined && status < 400) return this.visits.core.sessions.commit(exchange)
+    return this.#saveAfterPromises(status)
+  }
+
+  async #saveAfterPromises(status: number): Promise<void> {
+    const { exchange, visits } = this
+    for (const step of [() => exchange.promises?.settle(), () => visits.core.sessions.commit(exchange)]) {
+      try {
+        await step()
+      } catch (error) {
+        if (status < 400) throw error
+        this.report(error)
+      }
+    }
   }
 
   /** Writes cookies. Forbids caching of pages for one user (RFC 9111 §3.5), unless the application has set Cache-Control. */
-  #writeHeaders(head: AnswerHead): void {
-    const { cookies } = this.exchange
-    if (cookies.changed) {
-      this.visits.warnOfProxy(this.exchange)
-      writeCookies(head, cookies)
+  writeHead(head: AnswerHead): void {
+    const { exchange, visits } = this
+    const { sessions, passport } = visits.core
+    if (exchange.cookies.changed) {
+      visits.warnOfProxy(exchange)
+      writeCookies(head, exchange.cookies)
     }
-    const { sessions, passport } = this.visits.core
     // Also if the session moved or ended meanwhile, because the handler made the answer from its data.
-    const session = sessions.opened(this.exchange)
+    const session = sessions.opened(exchange)
     const ofSession = session !== undefined && (session.id !== undefined || session.absence === undefined)
-    if (ofSession || passport.credentials(this.exchange)?.type === 'success') keepFromCaches(head)
+    if (ofSession || passport.credentials(exchange)?.type === 'success') keepFromCaches(head)
   }
-}
-
-/** @param how the middleware is mounted, for the hint */
-export function notMounted(how: string): UsageError {
-  return new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
-    hint: `Mount it before this handler: ${how}.`,
-  })
 }

@@ -7,7 +7,7 @@ import { maxPairSize } from '../cookie/serialize.ts'
 import { equal } from '../crypto/equal.ts'
 import { hmacSha1Text } from '../crypto/hmac-sha1.ts'
 import { UsageError } from '../error.ts'
-import { beforeResponse, headIsOpen, setHeaderInFinish } from '../http/response-gate.ts'
+import { beforeResponse, headInFinish, headIsOpen } from '../http/response-gate.ts'
 import { dataText } from '../session/changes.ts'
 import { dateAfter, nearestDate, type SetCookie, stringifySetCookie } from './cookie.ts'
 import { Warnings } from './failures.ts'
@@ -203,7 +203,7 @@ class Slot {
   #set(cookie: SetCookie, overwrite: boolean): void {
     const before = [this.#res.getHeader('set-cookie') ?? []].flat().map(String)
     const kept = overwrite ? before.filter((field) => !field.startsWith(`${cookie.name}=`)) : before
-    setHeaderInFinish(this.#res, 'Set-Cookie', [...kept, stringifySetCookie(cookie, asItIs)])
+    headInFinish(this.#res).setHeader('Set-Cookie', [...kept, stringifySetCookie(cookie, asItIs)])
   }
 }
 

@@ -3,26 +3,28 @@ import { GatepassError } from '../error.ts'
 import type { Reply } from './exchange.ts'
 import { originVary } from './origin.ts'
 
-/** The head of an answer, on any server. Field names are case-insensitive. */
+/** The head of an answer: a Node response is one, and so is a reply of Fastify or a `Headers` with few lines around it. */
 export interface AnswerHead {
-  status: number
-  /** The values of a field, one for each line. Empty if the field is not set. */
-  get(name: string): readonly string[]
+  statusCode: number
+  /** A field's value, or its values if it has several lines; `undefined` if it is not set. */
+  getHeader(name: string): number | string | readonly string[] | undefined
   /** Replaces a field. A list becomes one line for each value. */
-  set(name: string, value: string | readonly string[]): void
-  remove(name: string): void
-  names(): readonly string[]
+  setHeader(name: string, value: string | readonly string[]): unknown
+  removeHeader(name: string): unknown
+  /** In lower case. */
+  getHeaderNames(): readonly string[]
 }
 
 /** Writes the head of a reply. Cookies and `Vary` fields that are already set stay. */
 export function writeReply(head: AnswerHead, reply: Reply): void {
-  for (const name of replacedFields) head.remove(name)
-  head.status = reply.status
+  // Node adds no Content-Length to an answer from which it was removed, so only what is there is removed.
+  for (const name of replacedFields) if (head.getHeader(name) !== undefined) head.removeHeader(name)
+  head.statusCode = reply.status
   for (const [name, value] of Object.entries(reply.headers)) {
     const field = name.toLowerCase()
     if (field === 'set-cookie') addCookies(head, typeof value === 'string' ? [value] : value)
     else if (field === 'vary') addVary(head, String(value))
-    else head.set(name, value)
+    else head.setHeader(name, value)
   }
 }
 
@@ -37,40 +39,42 @@ export function writeCookies(head: AnswerHead, cookies: Cookies): void {
   if (!cookies.changed) return
   addCookies(head, cookies.setCookieFields())
   addVary(head, 'Cookie')
-  if (!uncacheable.test(head.get('cache-control').join())) head.set('Cache-Control', 'no-store')
+  if (!uncacheable.test(linesOf(head, 'cache-control').join())) head.setHeader('Cache-Control', 'no-store')
   // RFC 9213: these fields override Cache-Control in the caches that they name.
-  for (const name of head.names()) if (targeted.test(name)) head.set(name, 'no-store')
+  for (const name of head.getHeaderNames()) if (targeted.test(name)) head.setHeader(name, 'no-store')
 }
 
 /** Forbids caching of an answer for one user (RFC 9111 §3.5), unless the application has set Cache-Control. */
 export function keepFromCaches(head: AnswerHead): void {
-  if (head.get('cache-control').length === 0) head.set('Cache-Control', 'private, no-store')
+  if (head.getHeader('cache-control') === undefined) head.setHeader('Cache-Control', 'private, no-store')
 }
 
 /** Adds Retry-After to the answer to an error, and `Vary` if the error depends on the request's origin. */
 export function describeFailure(head: AnswerHead, error: unknown): void {
   if (!(error instanceof GatepassError)) return
-  if (error.retryAfter !== undefined) head.set('Retry-After', String(Math.ceil(error.retryAfter)))
+  if (error.retryAfter !== undefined) head.setHeader('Retry-After', String(Math.ceil(error.retryAfter)))
   if (error.code === 'ERR_CROSS_ORIGIN') addVary(head, originVary)
 }
 
 /** Adds request fields to `Vary` (RFC 9110 §12.5.5). Fields that it already names stay, and `*` covers all. */
 export function addVary(head: AnswerHead, fields: string): void {
-  const before = namesIn(head.get('vary').join(','))
-  const known = new Set(before.map((name) => name.toLowerCase()))
-  if (known.has('*')) return
-  const added = namesIn(fields).filter((name) => !known.has(name.toLowerCase()))
-  if (added.length > 0) head.set('Vary', [...before, ...added].join(', '))
+  const before = linesOf(head, 'vary').join().match(fieldNames) ?? []
+  const known = before.join().toLowerCase().split(',')
+  if (known.includes('*')) return
+  const added = fields.match(fieldNames)?.filter((name) => !known.includes(name.toLowerCase())) ?? []
+  if (added.length > 0) head.setHeader('Vary', [...before, ...added].join(', '))
 }
 
+const fieldNames = /[^\s,]+/g
 const uncacheable = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i
 const targeted = /(?:^|-)cdn-cache-control$|^surrogate-control$/
 
 function addCookies(head: AnswerHead, fields: readonly string[]): void {
-  const before = head.get('set-cookie')
-  head.set('Set-Cookie', [...before.filter((field) => !fields.includes(field)), ...fields])
+  const before = linesOf(head, 'set-cookie').filter((field) => !fields.includes(field))
+  head.setHeader('Set-Cookie', [...before, ...fields])
 }
 
-function namesIn(list: string): string[] {
-  return list.match(/[^\s,]+/g) ?? []
+function linesOf(head: AnswerHead, name: string): readonly string[] {
+  const value = head.getHeader(name) ?? []
+  return typeof value === 'object' ? value : [String(value)]
 }

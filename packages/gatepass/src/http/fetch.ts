@@ -4,7 +4,7 @@ import { type AnswerHead, writeReply } from './answer.ts'
 import { bodilessMethods, type Fields, fieldsIn, malformed, noFields, parserFor, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin } from './origin.ts'
-import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
+import { type Answerer, type Promises, type PromisingExchange, promisesOf, unawaited } from './promises.ts'
 import { type Client, clientBehind, plainAddress } from './proxy.ts'
 import type { HttpSettings } from './settings.ts'
 
@@ -26,11 +26,13 @@ export class FetchExchange implements PromisingExchange {
   readonly #settings: HttpSettings
   readonly #platform: FetchPlatform
   readonly #url: URL
-  #cookies: Cookies | undefined
+  readonly originConfigured: boolean
+  readonly cookies: Cookies
+  readonly memory: Map<object, unknown> = new Map()
   #client: Client | undefined
   #origin: string | undefined
   #fields: Promise<Fields> | undefined
-  readonly memory: Map<object, unknown> = new Map()
+  answered = false
   answerer: Answerer | undefined
   promises: Promises | undefined
 
@@ -39,6 +41,11 @@ export class FetchExchange implements PromisingExchange {
     this.#settings = settings
     this.#platform = platform
     this.#url = new URL(request.url)
+    this.originConfigured = settings.origins.length > 0
+    const { consent } = settings
+    const { writable } = platform
+    const options = { ...(consent !== undefined && { consent }), ...(writable !== undefined && { writable }) }
+    this.cookies = new Cookies(this.header('cookie'), options)
   }
 
   get method(): string {
@@ -50,20 +57,14 @@ export class FetchExchange implements PromisingExchange {
   }
 
   get secure(): boolean {
-    return this.originConfigured ? this.origin.startsWith('https:') : this.#scheme === 'https'
-  }
-
-  get originConfigured(): boolean {
-    return this.#settings.origins.length > 0
+    const address = this.#settings.origin ?? (this.originConfigured ? this.origin : this.#scheme)
+    return address.startsWith('https')
   }
 
   get origin(): string {
-    const { origins } = this.#settings
-    this.#origin ??= findOrigin(origins, () => ({
-      scheme: this.#scheme,
-      hosts: [this.#behind.host, this.#url.host],
-      local: () => this.#url.origin,
-    }))
+    const { origin, origins } = this.#settings
+    if (origin !== undefined) return origin
+    this.#origin ??= findOrigin(origins, this.#scheme, [this.#behind.host, this.#url.host]) ?? this.#url.origin
     return this.#origin
   }
 
@@ -81,35 +82,16 @@ export class FetchExchange implements PromisingExchange {
   }
 
   fields(): Promise<Fields> {
-    if (this.#fields === undefined) {
-      this.#fields = this.#readFields()
-      // An application may ask for the body and not wait for it: its failure must not end the process.
-      this.#fields.catch(() => {})
-    }
+    this.#fields ??= unawaited(this.#readFields())
     return this.#fields
   }
 
   promised<T>(work: Promise<T>): Promise<T> {
-    return this.#promising()?.change(work) ?? work
+    return promisesOf(this)?.change(work) ?? work
   }
 
   reading<T>(work: Promise<T>): Promise<T> {
-    return this.#promising()?.reading(work) ?? work
-  }
-
-  get cookies(): Cookies {
-    if (this.#cookies === undefined) {
-      const { consent } = this.#settings
-      const { writable } = this.#platform
-      const options = { ...(consent !== undefined && { consent }), ...(writable !== undefined && { writable }) }
-      this.#cookies = new Cookies(this.header('cookie'), options)
-    }
-    return this.#cookies
-  }
-
-  #promising(): Promises | undefined {
-    if (this.answerer !== undefined) this.promises ??= new Promises(this.answerer)
-    return this.promises
+    return promisesOf(this)?.reading(work) ?? work
   }
 
   get #behind(): Client {
@@ -182,28 +164,27 @@ async function readBody(request: Request, limit: number): Promise<Uint8Array> {
 
 /** The head of a response that was not given out yet. It is changed in place where the response lets that be. */
 export class FetchHead implements AnswerHead {
-  status: number
+  statusCode: number
   headers: Headers
   /** Whether the response's own fields could not be changed, as those of one that was fetched cannot. */
   copied = false
 
   constructor(response?: Response) {
-    this.status = response?.status ?? 200
+    this.statusCode = response?.status ?? 200
     this.headers = response?.headers ?? new Headers()
   }
 
-  get(name: string): readonly string[] {
-    if (name.toLowerCase() === 'set-cookie') return this.headers.getSetCookie()
-    const value = this.headers.get(name)
-    return value === null ? [] : [value]
+  getHeader(name: string): string | readonly string[] | undefined {
+    const value = this.headers.get(name) ?? undefined
+    return name.toLowerCase() === 'set-cookie' && value !== undefined ? this.headers.getSetCookie() : value
   }
 
-  set(name: string, value: string | readonly string[]): void {
-    this.remove(name)
+  setHeader(name: string, value: string | readonly string[]): void {
+    this.removeHeader(name)
     for (const line of typeof value === 'string' ? [value] : value) this.headers.append(name, line)
   }
 
-  remove(name: string): void {
+  removeHeader(name: string): void {
     try {
       this.headers.delete(name)
     } catch {
@@ -213,7 +194,7 @@ export class FetchHead implements AnswerHead {
     }
   }
 
-  names(): readonly string[] {
+  getHeaderNames(): readonly string[] {
     return [...new Set(this.headers.keys())]
   }
 }
@@ -229,5 +210,5 @@ export function withHead(response: Response, { headers, copied }: FetchHead): Re
 /** Turns a reply into a response, on top of the fields that `head` already has. */
 export function toResponse(reply: Reply, head: FetchHead = new FetchHead()): Response {
   writeReply(head, reply)
-  return new Response(reply.body ?? null, { status: head.status, headers: head.headers })
+  return new Response(reply.body ?? null, { status: head.statusCode, headers: head.headers })
 }

@@ -10,8 +10,8 @@ import type { NodeOptions as HttpOptions } from 'gatepass/node'
 import type { Reply } from 'gatepass/passport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { addVary, keepFromCaches, writeCookies } from './answer.ts'
-import { exchangeOf, NodeExchange, NodeHead, sendReply } from './node.ts'
-import { beforeResponse } from './response-gate.ts'
+import { NodeExchange, sendReply } from './node.ts'
+import { beforeResponse, headInFinish } from './response-gate.ts'
 import { httpSettings } from './settings.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
@@ -73,7 +73,7 @@ describe('the target', () => {
     ['Express 4', express4],
   ])('is the whole one in a mounted router of %s', async (_name, framework) => {
     const router = framework.Router()
-    router.get('/inner', (req, res) => void res.send(exchangeOf(req, res, httpSettings()).target))
+    router.get('/inner', (req, res) => void res.send(new NodeExchange(req, res, httpSettings()).target))
     const port = await listen(createServer(framework().use('/mounted', router)))
     const response = await fetch(`http://127.0.0.1:${port}/mounted/inner?a=1`)
     expect(await response.text()).toBe('/mounted/inner?a=1')
@@ -246,7 +246,7 @@ test('two Authorization fields are both seen: whatever stands before us may have
 test('HTTP/2 requests are exchanges too', async () => {
   const seen = Promise.withResolvers<unknown>()
   const server = createHttp2Server((req, res) => {
-    const exchange = exchangeOf(req, res, httpSettings())
+    const exchange = new NodeExchange(req, res, httpSettings())
     const { method, target, origin, remoteAddress, cookies } = exchange
     seen.resolve({
       method,
@@ -275,11 +275,10 @@ test('HTTP/2 requests are exchanges too', async () => {
   expect(headers).toMatchObject({ ':status': 200, 'set-cookie': ['a=1', 'b=2'], vary: 'Origin' })
 })
 
-test('a request has one exchange, and what it remembers is made when asked for', async () => {
+test('what an exchange remembers is made once', async () => {
   await look(get('Host: a'), {}, (_exchange, req) => {
     const res = {} as ServerResponse
-    const exchange = exchangeOf(req, res, httpSettings())
-    expect(exchangeOf(req, res, httpSettings())).toBe(exchange)
+    const exchange = new NodeExchange(req, res, httpSettings())
     expect(exchange.memory).toBe(exchange.memory)
     expect(exchange.cookies).toBe(exchange.cookies)
     expect(exchange.fields()).toBe(exchange.fields())
@@ -357,7 +356,7 @@ describe('a reply', () => {
     const lines = await rawAnswer((_, res) => {
       beforeResponse(
         res,
-        async () => writeCookies(new NodeHead(res), drafted('session', '1')),
+        async () => writeCookies(headInFinish(res), drafted('session', '1')),
         () => {},
       )
       sendReply(res, reply)
@@ -383,7 +382,7 @@ describe('cookies that are written', () => {
   test('stand beside those of others, each in a field of its own', async () => {
     const res = await answer((_, res) => {
       res.setHeader('Set-Cookie', 'theirs=1; Path=/')
-      writeCookies(new NodeHead(res), drafted('a', '1', 'b', '2'))
+      writeCookies(headInFinish(res), drafted('a', '1', 'b', '2'))
       res.end()
     })
     expect(res.headers['set-cookie']).toEqual(['theirs=1; Path=/', ...drafted('a', '1', 'b', '2').setCookieFields()])
@@ -393,8 +392,8 @@ describe('cookies that are written', () => {
   test('twice are there once', async () => {
     const res = await answer((_, res) => {
       const cookies = drafted('a', '1')
-      writeCookies(new NodeHead(res), cookies)
-      writeCookies(new NodeHead(res), cookies)
+      writeCookies(headInFinish(res), cookies)
+      writeCookies(headInFinish(res), cookies)
       res.end()
     })
     expect(res.headers['set-cookie']).toEqual(drafted('a', '1').setCookieFields())
@@ -415,7 +414,7 @@ describe('cookies that are written', () => {
       if (before !== undefined) res.setHeader('Cache-Control', before)
       res.setHeader('CDN-Cache-Control', 'max-age=60')
       res.setHeader('Surrogate-Control', 'max-age=60')
-      writeCookies(new NodeHead(res), drafted('a', '1'))
+      writeCookies(headInFinish(res), drafted('a', '1'))
       res.end()
     })
     expect(res.headers['cache-control']).toBe(after)
@@ -426,7 +425,7 @@ describe('cookies that are written', () => {
   test('that are none change nothing', async () => {
     const res = await answer((_, res) => {
       res.setHeader('Cache-Control', 'public')
-      writeCookies(new NodeHead(res), new Cookies('a=1'))
+      writeCookies(headInFinish(res), new Cookies('a=1'))
       res.end()
     })
     expect(res.headers).toMatchObject({ 'cache-control': 'public' })
@@ -437,12 +436,12 @@ describe('cookies that are written', () => {
   test('can be drafted until the response leaves, and not after', async () => {
     const outcome = Promise.withResolvers<void>()
     await answer((req, res) => {
-      const { cookies } = exchangeOf(req, res, httpSettings())
+      const { cookies } = new NodeExchange(req, res, httpSettings())
       beforeResponse(
         res,
         async () => {
           cookies.set(plainCookie('a'), '1')
-          writeCookies(new NodeHead(res), cookies)
+          writeCookies(headInFinish(res), cookies)
         },
         outcome.reject,
       )
@@ -469,7 +468,7 @@ test.each([
     if (before !== undefined) res.setHeader('Cache-Control', before)
     beforeResponse(
       res,
-      async () => keepFromCaches(new NodeHead(res)),
+      async () => keepFromCaches(headInFinish(res)),
       () => {},
     )
     res.end()
@@ -487,7 +486,7 @@ test.each([
 ])('Vary %j with %j added is %j', async (before, added, after) => {
   const res = await answer((_, res) => {
     if (before !== undefined) res.setHeader('Vary', before)
-    addVary(new NodeHead(res), added)
+    addVary(headInFinish(res), added)
     res.end()
   })
   expect(res.headers.vary).toBe(after)

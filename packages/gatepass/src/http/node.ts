@@ -1,156 +1,120 @@
 import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { Cookies } from '../cookie/cookies.ts'
-import { type AnswerHead, writeReply } from './answer.ts'
+import { writeReply } from './answer.ts'
 import { type Fields, readFields } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin, originOf } from './origin.ts'
-import { type Answerer, Promises, type PromisingExchange } from './promises.ts'
+import { type Answerer, type Promises, type PromisingExchange, promisesOf, unawaited } from './promises.ts'
 import { type Client, clientBehind, plainAddress } from './proxy.ts'
-import { headIsOpen, type NodeRequest, type NodeResponse, setHeaderInFinish } from './response-gate.ts'
+import { headIsOpen, type NodeRequest, type NodeResponse } from './response-gate.ts'
 import type { HttpSettings } from './settings.ts'
-
-/** The exchange of a request. There is one per request, made at the first call. */
-export function exchangeOf(req: NodeRequest, res: NodeResponse, settings: HttpSettings): NodeExchange {
-  const request = req as NodeRequest & { [kExchange]?: NodeExchange }
-  const known = request[kExchange]
-  if (known !== undefined) return known
-  const exchange = new NodeExchange(req, res, settings)
-  request[kExchange] = exchange
-  return exchange
-}
-
-const kExchange: unique symbol = Symbol('gatepass.exchange')
 
 /** An exchange over a request of `node:http` or `node:http2`. It reads only what is asked for. */
 export class NodeExchange implements PromisingExchange {
-  readonly #req: NodeRequest
-  readonly #res: NodeResponse
+  /** Node's request, for third-party code that needs it. */
+  readonly request: NodeRequest
+  readonly response: NodeResponse
   readonly #settings: HttpSettings
-  #cookies: Cookies | undefined = undefined
+  readonly originConfigured: boolean
+  readonly cookies: Cookies
+  readonly memory: Map<object, unknown> = new Map()
   #client: Client | undefined = undefined
   #origin: string | undefined = undefined
   #fields: Promise<Fields> | undefined = undefined
-  readonly memory: Map<object, unknown> = new Map()
   answerer: Answerer | undefined = undefined
   promises: Promises | undefined = undefined
 
   constructor(req: NodeRequest, res: NodeResponse, settings: HttpSettings) {
-    this.#req = req
-    this.#res = res
+    this.request = req
+    this.response = res
     this.#settings = settings
+    this.originConfigured = settings.origins.length > 0
+    const { consent } = settings
+    const writable = (): boolean => headIsOpen(res)
+    this.cookies = new Cookies(req.headers.cookie, consent === undefined ? { writable } : { consent, writable })
   }
 
-  /** Node's request, for third-party code that needs it. */
-  get request(): NodeRequest {
-    return this.#req
-  }
-
-  get response(): NodeResponse {
-    return this.#res
-  }
-
+  /** Middleware may put another method in place of the one that was sent. */
   get method(): string {
-    return this.#req.method ?? 'GET'
+    return this.request.method ?? 'GET'
   }
 
   /** Prefers `req.originalUrl`, because a router cuts its mount path off `req.url`. */
   get target(): string {
-    const { originalUrl, url } = this.#req as { originalUrl?: string; url?: string }
+    const { originalUrl, url } = this.request as { originalUrl?: string; url?: string }
     const target = originalUrl ?? url ?? '/'
     return target.startsWith('/') ? target : originForm(target)
   }
 
   get secure(): boolean {
-    const { origins } = this.#settings
-    return origins.length > 0 ? this.origin.startsWith('https:') : this.#scheme === 'https'
-  }
-
-  get originConfigured(): boolean {
-    return this.#settings.origins.length > 0
+    const address = this.#settings.origin ?? (this.originConfigured ? this.origin : this.#scheme)
+    return address.startsWith('https')
   }
 
   get origin(): string {
-    const { origins } = this.#settings
-    this.#origin ??= findOrigin(origins, () => ({
-      scheme: this.#scheme,
-      hosts: [this.#behind.host, hostOf(this.#req)],
-      local: () => this.#localOrigin(),
-    }))
+    const { origin, origins } = this.#settings
+    if (origin !== undefined) return origin
+    this.#origin ??= findOrigin(origins, this.#scheme, [this.#behind.host, hostOf(this.request)]) ?? this.#localOrigin()
     return this.#origin
   }
 
   /** Host and port that the browser asked for, as sent or as trusted proxies report it; `undefined` if none or two were sent. */
   get host(): string | undefined {
-    return this.#behind.host ?? hostOf(this.#req)
+    return this.#behind.host ?? hostOf(this.request)
   }
 
   get remoteAddress(): string | undefined {
-    return this.#settings.trust === undefined ? plainAddress(this.#req.socket?.remoteAddress) : this.#behind.address
+    return this.#settings.trust === undefined ? plainAddress(this.request.socket?.remoteAddress) : this.#behind.address
   }
 
   header(name: string): string | undefined {
-    const value = this.#req.headers[name]
+    const value = this.request.headers[name]
     if (name === 'authorization') {
       // Several lines are joined. Node returns only the first, and a proxy in front may have used another one.
-      const lines = linesOf(this.#req, name)
+      const lines = linesOf(this.request, name)
       return lines.length > 1 ? lines.join(', ') : value?.toString()
     }
     if (typeof value === 'string') return value
     if (value !== undefined) return value.join(', ')
     // HTTP/2 has `:authority` in place of HTTP/1's `Host` (RFC 9113 §8.3.1).
-    const authority = name === 'host' ? this.#req.headers[':authority'] : undefined
+    const authority = name === 'host' ? this.request.headers[':authority'] : undefined
     return typeof authority === 'string' ? authority : undefined
   }
 
   fields(): Promise<Fields> {
-    if (this.#fields === undefined) {
-      this.#fields = readFields(this.#req, this.#res, this.#settings.bodyLimit)
-      // An application may ask for the body and not wait for it: its failure must not end the process.
-      this.#fields.catch(() => {})
-    }
+    this.#fields ??= unawaited(readFields(this.request, this.response, this.#settings.bodyLimit))
     return this.#fields
   }
 
+  get answered(): boolean {
+    return this.response.headersSent
+  }
+
   promised<T>(work: Promise<T>): Promise<T> {
-    return this.#promising()?.change(work) ?? work
+    return promisesOf(this)?.change(work) ?? work
   }
 
   reading<T>(work: Promise<T>): Promise<T> {
-    return this.#promising()?.reading(work) ?? work
-  }
-
-  #promising(): Promises | undefined {
-    if (this.answerer !== undefined) this.promises ??= new Promises(this.answerer)
-    return this.promises
-  }
-
-  get cookies(): Cookies {
-    if (this.#cookies === undefined) {
-      const { consent } = this.#settings
-      const writable = (): boolean => headIsOpen(this.#res)
-      const options = consent === undefined ? { writable } : { consent, writable }
-      this.#cookies = new Cookies(this.#req.headers.cookie, options)
-    }
-    return this.#cookies
+    return promisesOf(this)?.reading(work) ?? work
   }
 
   get #behind(): Client {
     const { trust } = this.#settings
     this.#client ??= trust
-      ? clientBehind(trust, this.#req.socket?.remoteAddress, (name) => this.header(name))
+      ? clientBehind(trust, this.request.socket?.remoteAddress, (name) => this.header(name))
       : unknownClient
     return this.#client
   }
 
   get #scheme(): 'http' | 'https' {
-    const { encrypted } = (this.#req.socket ?? {}) as Partial<TLSSocket>
+    const { encrypted } = (this.request.socket ?? {}) as Partial<TLSSocket>
     return this.#behind.proto ?? (encrypted === true ? 'https' : 'http')
   }
 
   /** The origin of a request that names no host: the address that it arrived at. */
   #localOrigin(): string {
-    const { localAddress = 'localhost', localPort = 0 } = this.#req.socket ?? {}
+    const { localAddress = 'localhost', localPort = 0 } = this.request.socket ?? {}
     const address = plainAddress(localAddress) ?? localAddress
     const port = localPort === 0 ? '' : `:${localPort}`
     return (
@@ -187,43 +151,8 @@ function originForm(target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-/** The head of a Node response. */
-export class NodeHead implements AnswerHead {
-  readonly #res: NodeResponse
-
-  constructor(res: NodeResponse) {
-    this.#res = res
-  }
-
-  get status(): number {
-    return this.#res.statusCode
-  }
-
-  set status(status: number) {
-    this.#res.statusCode = status
-  }
-
-  get(name: string): readonly string[] {
-    const value = this.#res.getHeader(name)
-    if (value === undefined) return []
-    return Array.isArray(value) ? value : [String(value)]
-  }
-
-  set(name: string, value: string | readonly string[]): void {
-    setHeaderInFinish(this.#res, name, value)
-  }
-
-  remove(name: string): void {
-    if (this.#res.hasHeader(name)) this.#res.removeHeader(name)
-  }
-
-  names(): readonly string[] {
-    return this.#res.getHeaderNames()
-  }
-}
-
 /** Sends a reply as the whole answer. */
 export function sendReply(res: NodeResponse, reply: Reply): void {
-  writeReply(new NodeHead(res), reply)
+  writeReply(res, reply)
   ;(res as ServerResponse).end(reply.body)
 }

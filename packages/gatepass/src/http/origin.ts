@@ -11,24 +11,20 @@ export function originOf(text: string): string | undefined {
 
 const plainOrigin = /^https?:\/\/(?:\[[\da-f:.]+\]|[\p{L}\p{M}\p{N}_.-]+)(?::\d{1,5})?$/iu
 
-/** The address that a request arrived at. */
-export interface Arrival {
-  readonly scheme: 'http' | 'https'
-  /** The host and port that the browser asked for, from each source that may name it, the most trusted first. */
-  readonly hosts: readonly (string | undefined)[]
-  /** The origin of a request that names no host: the address that it arrived at. */
-  readonly local: () => string
-}
-
-/** The origin of a request: the configured one; among several, the one that it names; with none, the one that it names. */
-export function findOrigin(configured: readonly string[], arrival: () => Arrival): string {
-  const [only, ...others] = configured
-  if (only !== undefined && others.length === 0) return only
-  const { scheme, hosts, local } = arrival()
-  let seen: string | undefined
-  for (const host of hosts) seen ??= host === undefined ? undefined : originOf(`${scheme}://${host}`)
-  if (only === undefined) return seen ?? local()
-  return configured.find((own) => own === seen) ?? only
+/**
+ * The origin of a request: with none configured, the one that it names; among several, the one that it names, or else the
+ * first. `undefined` if none is configured and it names none.
+ *
+ * @param hosts the host and port that the browser asked for, from each source that may name it, the most trusted first
+ */
+export function findOrigin(
+  configured: readonly string[],
+  scheme: 'http' | 'https',
+  hosts: readonly (string | undefined)[],
+): string | undefined {
+  let named: string | undefined
+  for (const host of hosts) named ??= host === undefined ? undefined : originOf(`${scheme}://${host}`)
+  return configured.find((own) => own === named) ?? configured[0] ?? named
 }
 
 /**

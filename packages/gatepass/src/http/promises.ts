@@ -11,13 +11,27 @@ export interface Answerer {
 
 /** An exchange that keeps track of the promises it gave the application. */
 export interface PromisingExchange extends Exchange {
+  /** Whether the answer has begun. */
+  readonly answered: boolean
   /** Receives the errors of unawaited promises. Without it, promises are passed on unchanged. */
   answerer: Answerer | undefined
   /** The promises of this request; `undefined` before the first one. */
-  readonly promises: Promises | undefined
+  promises: Promises | undefined
   promised<T>(work: Promise<T>): Promise<T>
   /** Does the same for work that changes nothing: the response does not wait for it. */
   reading<T>(work: Promise<T>): Promise<T>
+}
+
+/** The promises of an exchange. */
+export function promisesOf(exchange: PromisingExchange): Promises | undefined {
+  if (exchange.answerer !== undefined) exchange.promises ??= new Promises(exchange.answerer)
+  return exchange.promises
+}
+
+/** An application may ask for something and not wait for it. Its failure must not end the process. */
+export function unawaited<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => {})
+  return work
 }
 
 /**

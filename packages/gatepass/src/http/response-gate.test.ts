@@ -13,7 +13,7 @@ import express from 'express'
 import { StoreError, UsageError } from 'gatepass'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { andThen } from '../awaitable.ts'
-import { beforeEnd, beforeFinish, beforeResponse, headIsOpen, setHeaderInFinish } from './response-gate.ts'
+import { beforeEnd, beforeFinish, beforeResponse, headInFinish, headIsOpen } from './response-gate.ts'
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => void
 interface Answer {
@@ -220,7 +220,7 @@ describe.each(Object.entries(finishes))('when `finish` is done %s', (_, finish) 
   test('what `finish` adds leaves beside what writeHead said', async () => {
     const { headers } = await answerOf((_, res) => {
       const addCookie = (): void =>
-        setHeaderInFinish(res, 'Set-Cookie', [...(res.getHeader('set-cookie') as string[]), 'session=1'])
+        void headInFinish(res).setHeader('Set-Cookie', [...(res.getHeader('set-cookie') as string[]), 'session=1'])
       beforeResponse(res, () => andThen(finish(), addCookie), ignoreFailure)
       res.writeHead(200, ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']).end('x')
     })
@@ -825,7 +825,7 @@ const frameworks = { 'Express 5': express, 'Express 4': express4 }
 describe.each(Object.entries(frameworks))('in %s', (_, framework) => {
   const big = JSON.stringify({ text: 'x'.repeat(50_000) })
   const gate: express.RequestHandler = (_req, res, next) => {
-    beforeResponse(res, () => turn().then(() => setHeaderInFinish(res, 'X-Saved', 'yes')), next)
+    beforeResponse(res, () => turn().then(() => void headInFinish(res).setHeader('X-Saved', 'yes')), next)
     next()
   }
   const failingGate: express.RequestHandler = (_req, res, next) => {

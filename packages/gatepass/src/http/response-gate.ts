@@ -2,9 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isUint8Array } from 'node:util/types'
-import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { type Awaitable, andThen } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
-import { applyHead, checkStatus, clearHead, isHttp2, nodeError } from './head.ts'
+import type { AnswerHead } from './answer.ts'
 
 /** A request of `node:http`, or of the compatibility layer of `node:http2`. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -18,7 +18,7 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
  *
  * `finish` runs once, at the first `write`, `flushHeaders` or `end`. A second `beforeResponse` adds its `finish` after the
  * first. The answer that started `finish` is the one that is sent: until then, later answers and changes of the head are
- * ignored with a warning. An asynchronous `finish` sets header fields with {@link setHeaderInFinish}.
+ * ignored with a warning. `finish` itself changes the head through {@link headInFinish}.
  *
  * There is no time limit: a `finish` that never settles holds the response until the client disconnects. Writes that bypass
  * the response, to `res.socket` or `res.stream`, are not held.
@@ -31,20 +31,41 @@ export function beforeResponse(
   failed: (error: unknown) => void,
 ): void {
   const response = res as unknown as GatedResponse
-  const gate = response[kGate]
-  if (gate === undefined && !response.headersSent && !response.writableEnded) arm(response, finish, failed)
-  else if (gate?.phase === 'armed') lastOf(gate).next = { finish, failed, next: undefined }
-  else throw startedError()
-}
-
-function arm(res: GatedResponse, finish: Step['finish'], failed: Step['failed']): void {
-  const gate = new Gate(res, finish, failed)
-  res[kGate] = gate
-  res.writeHead = writeHead
-  res.write = write
-  res.end = end
-  res.flushHeaders = flushHeaders
-  if (Object.hasOwn(res, 'on')) noteDrainListeners(res, gate)
+  const { [kGate]: gate } = response as Partial<GatedResponse>
+  const step: Step = { finish, failed, next: undefined }
+  if (gate?.phase === 'armed') {
+    gate.last.next = step
+    gate.last = step
+    return
+  }
+  if (gate !== undefined || response.headersSent || response.writableEnded) {
+    throw new UsageError('ERR_RESPONSE_STARTED', 'The response was already answered', {
+      hint: 'Put the session middleware before the code that answers, and open the session before you answer.',
+    })
+  }
+  response[kGate] = {
+    phase: 'armed',
+    http2: 'stream' in response,
+    first: undefined,
+    step,
+    last: step,
+    writeHead: response.writeHead,
+    write: response.write,
+    end: response.end,
+    flushHeaders: response.flushHeaders,
+    held: undefined,
+    drainListeners: undefined,
+    late: undefined,
+    ending: undefined,
+    frozen: undefined,
+    warned: false,
+    failure: undefined,
+  }
+  response.writeHead = writeHead
+  response.write = write
+  response.end = end
+  response.flushHeaders = flushHeaders
+  if (Object.hasOwn(response, 'on')) noteDrainListeners(response)
 }
 
 /**
@@ -52,8 +73,8 @@ function arm(res: GatedResponse, finish: Step['finish'], failed: Step['failed'])
  * `work` returns `undefined` if there is nothing to wait for, and handles its own errors.
  */
 export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | undefined): void {
-  const gate = gateOf(res as unknown as GatedResponse)
-  gate.late = gate.late === undefined ? [work] : [...gate.late, work]
+  const gate = (res as unknown as GatedResponse)[kGate]
+  gate.late = [...(gate.late ?? []), work]
 }
 
 /**
@@ -61,47 +82,75 @@ export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | unde
  * gets one that calls `failed`. A response whose answer has begun is left alone.
  */
 export function beforeFinish(res: NodeResponse, work: () => Awaitable<void>, failed: (error: unknown) => void): void {
-  const response = res as unknown as GatedResponse
-  if (response[kGate] === undefined && !response.headersSent && !response.writableEnded) arm(response, nothing, failed)
+  const response = res as unknown as Partial<GatedResponse>
+  if (response[kGate] === undefined && !res.headersSent && !res.writableEnded) {
+    beforeResponse(res, () => undefined, failed)
+  }
   const gate = response[kGate]
   if (gate?.phase !== 'armed') return
   const { first } = gate
   gate.first = first === undefined ? work : () => andThen(first(), work)
 }
 
-/** Sets a header field from within `finish`, while all other code sees the head as sent. */
-export function setHeaderInFinish(res: NodeResponse, name: string, value: string | readonly string[]): void {
-  const response = res as unknown as GatedResponse
-  const frozen = response[kGate]?.frozen
-  if (frozen === undefined) response.setHeader(name, value)
-  else frozen.setHeader.call(response, name, value)
+/** The head for `finish` to change, while all other code sees it as sent. */
+export function headInFinish(res: NodeResponse): AnswerHead {
+  return (res as unknown as Partial<GatedResponse>)[kGate]?.frozen ?? res
 }
 
-/** Whether header fields can still be set, at least with {@link setHeaderInFinish}. */
+/** Whether header fields can still be set, at least with {@link headInFinish}. */
 export function headIsOpen(res: NodeResponse): boolean {
-  const phase = (res as unknown as GatedResponse)[kGate]?.phase
+  const phase = (res as unknown as Partial<GatedResponse>)[kGate]?.phase
   return phase === 'armed' || phase === 'finishing' || !res.headersSent
 }
 
 type Callback = (error?: Error | null) => void
-type Encoding = BufferEncoding | Callback | undefined
-type Send<Result> = (this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback) => Result
-type SetField = (this: GatedResponse, name: string, value: number | string | readonly string[]) => GatedResponse
+type SendArguments = [chunk?: unknown, encoding?: BufferEncoding | Callback, callback?: Callback]
+type Listener = (...args: unknown[]) => void
+
+/** The head of a Node response. HTTP/2 has no status message, and Node warns about every use of one. */
+interface NodeHead extends AnswerHead {
+  statusMessage: string
+  setHeader(name: string, value: number | string | readonly string[]): unknown
+  appendHeader(name: string, value: number | string | readonly string[]): unknown
+}
 
 /** The response as callers may use it: more freely than its declared overloads allow. */
 type GatedResponse = Omit<ServerResponse, keyof GatedMethods> & GatedMethods
-interface GatedMethods {
-  [kGate]?: Gate
-  write: Send<boolean>
-  end: Send<GatedResponse>
-  writeHead: (this: GatedResponse, ...args: unknown[]) => GatedResponse
-  flushHeaders: (this: GatedResponse) => void
-  setHeader: SetField
-  appendHeader: SetField
-  removeHeader: (this: GatedResponse, name: string) => void
-  on: (this: GatedResponse, type: string | symbol, listener: Listener) => GatedResponse
+interface GatedMethods extends Pick<NodeHead, 'setHeader' | 'appendHeader' | 'removeHeader'> {
+  [kGate]: Gate
+  write(...args: SendArguments): boolean
+  end(...args: SendArguments): GatedResponse
+  writeHead(...args: unknown[]): GatedResponse
+  flushHeaders(): void
+  on(type: string | symbol, listener: Listener): GatedResponse
 }
-type Listener = (...args: unknown[]) => void
+
+const kGate: unique symbol = Symbol('gatepass.responseGate')
+
+/** State of one gated response, including the methods it replaced. */
+interface Gate extends Pick<GatedMethods, 'writeHead' | 'write' | 'end' | 'flushHeaders'> {
+  /**
+   * `armed`: nothing was sent yet. `finishing`: `finish` runs, and calls are held. `open`: `finish` has succeeded, and calls
+   * pass. `failed`: calls of the failed answer are dropped, and one new answer passes.
+   */
+  phase: 'armed' | 'finishing' | 'open' | 'failed'
+  readonly http2: boolean
+  /** Runs before every `finish`. */
+  first: (() => Awaitable<void>) | undefined
+  /** The step that runs, or will run first. If it fails, its `failed` is called. */
+  step: Step
+  last: Step
+  held: Call[] | undefined
+  drainListeners: Listener[] | undefined
+  late: (() => Promise<unknown> | undefined)[] | undefined
+  /** The `end` that waits for `late`. Another `end` call runs after it. */
+  ending: Promise<unknown> | undefined
+  /** The head at the time of the first call that sends, and the methods that change it. */
+  frozen: NodeHead | undefined
+  /** Whether the warning about a change after the answer was printed. */
+  warned: boolean
+  failure: Failure | undefined
+}
 
 interface Step {
   readonly finish: () => Awaitable<void>
@@ -111,49 +160,7 @@ interface Step {
 
 interface Call {
   readonly method: 'write' | 'end' | 'flushHeaders'
-  readonly chunk: unknown
-  readonly encoding: Encoding
-  readonly callback: Callback | undefined
-}
-
-const kGate: unique symbol = Symbol('gatepass.responseGate')
-
-/**
- * `armed`: nothing was sent yet. `finishing`: `finish` runs, and calls are held. `open`: `finish` has succeeded, and calls
- * pass. `failed`: calls of the failed answer are dropped, and one new answer passes.
- */
-type Phase = 'armed' | 'finishing' | 'open' | 'failed'
-
-/** State of one gated response, including the methods it replaced. */
-class Gate implements Step {
-  phase: Phase = 'armed'
-  readonly finish: () => Awaitable<void>
-  readonly failed: (error: unknown) => void
-  next: Step | undefined = undefined
-  readonly writeHead: GatedResponse['writeHead']
-  readonly write: GatedResponse['write']
-  readonly end: GatedResponse['end']
-  readonly flushHeaders: GatedResponse['flushHeaders']
-  held: Call[] | undefined = undefined
-  drainListeners: Listener[] | undefined = undefined
-  late: (() => Promise<unknown> | undefined)[] | undefined = undefined
-  /** Runs before every `finish`. */
-  first: (() => Awaitable<void>) | undefined = undefined
-  /** The `end` that waits for `late`. Another `end` call runs after it. */
-  ending: Promise<unknown> | undefined = undefined
-  frozen: FrozenHead | undefined = undefined
-  /** Whether the warning about a change after the answer was printed. */
-  warned = false
-  failure: Failure | undefined = undefined
-
-  constructor(res: GatedResponse, finish: () => Awaitable<void>, failed: (error: unknown) => void) {
-    this.finish = finish
-    this.failed = failed
-    this.writeHead = res.writeHead
-    this.write = res.write
-    this.end = res.end
-    this.flushHeaders = res.flushHeaders
-  }
+  readonly args: SendArguments
 }
 
 interface Failure {
@@ -166,125 +173,128 @@ interface Failure {
 
 // ── the replaced methods of a response; never restored, because other code may have wrapped them ─────────────────────
 
-function write(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
-  const gate = gateOf(this)
-  if (gate.phase === 'armed' || gate.phase === 'finishing') checkChunk(this, chunk, encoding)
+function write(this: GatedResponse, ...args: SendArguments): boolean {
+  const gate = this[kGate]
+  if (gate.phase === 'armed' || gate.phase === 'finishing') checkChunk(gate, args)
   if (gate.phase === 'armed') start(this, gate)
-  if (gate.phase === 'open') {
-    if (!this.writableEnded) return gate.write.call(this, chunk, encoding, callback)
-    ignore(this, gate, { method: 'write', chunk, encoding, callback })
-  } else if (gate.phase === 'failed') drop(this, encoding, callback)
-  else hold(this, gate, { method: 'write', chunk, encoding, callback })
+  if (gate.phase === 'open' && !this.writableEnded) return gate.write.apply(this, args)
+  keepBack(this, gate, { method: 'write', args })
   return false
 }
 
-function end(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
-  const gate = gateOf(this)
+function end(this: GatedResponse, ...args: SendArguments): GatedResponse {
+  const gate = this[kGate]
+  const [chunk] = args
   if (gate.phase === 'armed' || gate.phase === 'finishing') {
-    const absent = isHttp2(this) ? chunk === undefined || chunk === null : !chunk
-    if (!absent && typeof chunk !== 'function') checkChunk(this, chunk, encoding)
+    const absent = gate.http2 ? chunk === undefined || chunk === null : !chunk
+    if (!absent && typeof chunk !== 'function') checkChunk(gate, args)
   }
   if (gate.phase === 'armed') start(this, gate)
-  if (gate.phase === 'open') return endNow(this, gate, chunk, encoding, callback)
-  if (gate.failure !== undefined) abandon(this, gate.failure, chunk, encoding, callback)
-  else hold(this, gate, { method: 'end', chunk, encoding, callback })
+  if (gate.phase === 'open') return endNow(this, gate, args)
+  keepBack(this, gate, { method: 'end', args })
   return this
 }
 
 function flushHeaders(this: GatedResponse): void {
-  const gate = gateOf(this)
+  const gate = this[kGate]
   if (gate.phase === 'armed') start(this, gate)
   if (gate.phase === 'open') gate.flushHeaders.call(this)
-  else if (gate.phase === 'finishing') {
-    hold(this, gate, { method: 'flushHeaders', chunk: undefined, encoding: undefined, callback: undefined })
-  }
+  else keepBack(this, gate, { method: 'flushHeaders', args: [] })
 }
 
 /** Applies status and fields at once, so that `finish` can add to them. A later call sends them. */
 function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
-  const gate = gateOf(this)
+  const gate = this[kGate]
   if (gate.phase === 'open') return gate.writeHead.apply(this, args)
-  if (gate.frozen === undefined && gate.phase !== 'failed') applyHead(this, args)
+  if (gate.frozen === undefined && gate.phase !== 'failed') applyHead(this, gate, args)
   return this
 }
 
 // ── the first call that sends starts `finish`────────────────────────────────────────────────────────────────────────────
 
 function start(res: GatedResponse, gate: Gate): void {
-  if (!isHttp2(res)) checkStatus(res.statusCode, res.statusMessage)
+  if (!gate.http2) checkStatus(res.statusCode, res.statusMessage)
   gate.phase = 'finishing'
-  const steps: Steps = { current: gate }
   let finished: Awaitable<void>
   try {
-    const { first } = gate
-    finished = first === undefined ? finishAll(steps) : andThen(settled(first()), () => finishAll(steps))
+    finished = gate.first === undefined ? finishAll(gate) : andThen(gate.first(), () => finishAll(gate))
   } catch (error) {
-    fail(res, gate, steps.current, error)
+    fail(res, gate, error)
     return
   }
-  if (finished instanceof Promise) {
+  if (finished === undefined) release(res, gate)
+  else {
     freezeHead(res, gate)
-    finished.then(() => release(res, gate)).catch((error) => failLater(res, gate, steps.current, error))
-  } else release(res, gate)
+    // Also an object that only has a `then`, such as the query of a database library, is waited for.
+    Promise.resolve(finished)
+      .then(() => release(res, gate))
+      .catch((error) => failLater(res, gate, error))
+  }
 }
 
-/** The running step. If it fails, its `failed` is called. */
-interface Steps {
-  current: Step
-}
-
-function finishAll(steps: Steps): Awaitable<void> {
-  const finished = settled(steps.current.finish())
-  const { next } = steps.current
+/** Runs the current step and those after it. */
+function finishAll(gate: Gate): Awaitable<void> {
+  const { next } = gate.step
+  const finished = gate.step.finish()
   if (next === undefined) return finished
-  return andThen(finished, () => {
-    steps.current = next
-    return finishAll(steps)
-  })
+  const goOn = (): Awaitable<void> => {
+    gate.step = next
+    return finishAll(gate)
+  }
+  return finished === undefined ? goOn() : Promise.resolve(finished).then(goOn)
 }
 
 // ── while `finish` is running ────────────────────────────────────────────────────────────────────────────────────────
 
-function hold(res: GatedResponse, gate: Gate, call: Call): void {
-  if (answerIsHeld(gate)) ignore(res, gate, call)
-  else {
+/** Holds a call until `finish` has succeeded. Drops it if `finish` has failed, and ignores it if it comes after the answer. */
+function keepBack(res: GatedResponse, gate: Gate, call: Call): void {
+  const { failure } = gate
+  if (failure !== undefined) {
+    if (call.method === 'end') failure.abandoned = true
+    callBack(res, call.args, failure.error)
+  } else if (gate.phase === 'finishing' && !answerIsHeld(gate)) {
     gate.held ??= []
     gate.held.push(call)
+  } else {
+    warnLate(gate)
+    // Node would emit an error that has no listener, which ends the process.
+    callBack(res, call.args, nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'The answer has already ended'))
   }
-}
-
-/** Ignores a call after the answer. Node would emit an error that has no listener, which ends the process. */
-function ignore(res: GatedResponse, gate: Gate, call: Call): void {
-  warnLate(gate)
-  callBack(res, call, nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'The answer has already ended'))
 }
 
 function answerIsHeld(gate: Gate): boolean {
   return gate.phase === 'finishing' && gate.held?.at(-1)?.method === 'end'
 }
 
-/** The head at the time of the first call that sends, and the methods that change it. */
-interface FrozenHead {
-  readonly statusCode: number
-  readonly statusMessage: string | undefined
-  readonly setHeader: GatedResponse['setHeader']
-  readonly appendHeader: GatedResponse['appendHeader']
-  readonly removeHeader: GatedResponse['removeHeader']
+function callBack(res: GatedResponse, args: SendArguments, error: Error): void {
+  const callback = args.find((argument) => typeof argument === 'function') as Callback | undefined
+  if (callback !== undefined) process.nextTick(() => callback.call(res, error))
 }
 
 /** Makes the head look sent to the application, as it would be without a gate. Later changes do not reach the answer. */
 function freezeHead(res: GatedResponse, gate: Gate): void {
-  gate.frozen = {
+  const frozen: NodeHead = {
     statusCode: res.statusCode,
-    statusMessage: isHttp2(res) ? undefined : res.statusMessage,
-    setHeader: res.setHeader,
-    appendHeader: res.appendHeader,
-    removeHeader: res.removeHeader,
+    statusMessage: gate.http2 ? '' : res.statusMessage,
+    getHeader: (name) => res.getHeader(name),
+    getHeaderNames: () => res.getHeaderNames(),
+    setHeader: res.setHeader.bind(res),
+    appendHeader: res.appendHeader.bind(res),
+    removeHeader: res.removeHeader.bind(res),
   }
-  res.setHeader = setHeader
-  res.appendHeader = appendHeader
-  res.removeHeader = removeHeader
-  // Object.defineProperties takes twice as long as these two calls.
+  gate.frozen = frozen
+  const changeable = (): NodeHead | undefined => (gate.phase === 'finishing' ? warnLate(gate) : frozen)
+  res.setHeader = (name, value) => {
+    changeable()?.setHeader(name, value)
+    return res
+  }
+  res.appendHeader = (name, value) => {
+    changeable()?.appendHeader(name, value)
+    return res
+  }
+  res.removeHeader = (name) => {
+    changeable()?.removeHeader(name)
+  }
   Object.defineProperty(res, 'headersSent', headersSent)
   Object.defineProperty(res, 'writableEnded', writableEnded)
 }
@@ -292,13 +302,13 @@ function freezeHead(res: GatedResponse, gate: Gate): void {
 const headersSent: PropertyDescriptor & ThisType<GatedResponse> = {
   configurable: true,
   get() {
-    return gateOf(this).phase === 'finishing' || ownState(this, 'headersSent')
+    return this[kGate].phase === 'finishing' || ownState(this, 'headersSent')
   },
 }
 const writableEnded: PropertyDescriptor & ThisType<GatedResponse> = {
   configurable: true,
   get() {
-    return answerIsHeld(gateOf(this)) || ownState(this, 'writableEnded')
+    return answerIsHeld(this[kGate]) || ownState(this, 'writableEnded')
   },
 }
 
@@ -306,37 +316,17 @@ function ownState(res: GatedResponse, property: 'headersSent' | 'writableEnded')
   return Reflect.get(Object.getPrototypeOf(res), property, res)
 }
 
-function setHeader(this: GatedResponse, name: string, value: number | string | readonly string[]): GatedResponse {
-  const frozen = changeable(this)
-  return frozen === undefined ? this : frozen.setHeader.call(this, name, value)
-}
-
-function appendHeader(this: GatedResponse, name: string, value: number | string | readonly string[]): GatedResponse {
-  const frozen = changeable(this)
-  return frozen === undefined ? this : frozen.appendHeader.call(this, name, value)
-}
-
-function removeHeader(this: GatedResponse, name: string): void {
-  changeable(this)?.removeHeader.call(this, name)
-}
-
-function changeable(res: GatedResponse): FrozenHead | undefined {
-  const gate = gateOf(res)
-  if (gate.phase !== 'finishing') return gate.frozen
-  warnLate(gate)
-  return undefined
-}
-
 // A missing `return` after an answer is a common mistake. An error thrown here would make Express close the connection
 // before the held answer is sent. Without a gate, that answer would already be on its way.
-function warnLate(gate: Gate): void {
-  if (gate.warned) return
+function warnLate(gate: Gate): undefined {
+  if (gate.warned) return undefined
   gate.warned = true
   process.emitWarning('A response was changed after it was answered; the change was ignored', {
     type: 'GatepassWarning',
     code: 'ERR_RESPONSE_STARTED',
     detail: 'Answer a request only once. Look for a missing `return` after the first answer.',
   })
+  return undefined
 }
 
 // ── when `finish` succeeded ──────────────────────────────────────────────────────────────────────────────────────────
@@ -346,37 +336,33 @@ function release(res: GatedResponse, gate: Gate): void {
   const { held, frozen } = gate
   if (held === undefined) return
   gate.held = undefined
-  if (frozen !== undefined) thawHead(res, frozen)
-  for (const call of held) replay(res, gate, call)
+  if (frozen !== undefined) {
+    if (res.statusCode !== frozen.statusCode) res.statusCode = frozen.statusCode
+    if (!gate.http2) res.statusMessage = frozen.statusMessage
+  }
+  for (const { method, args } of held) {
+    if (method === 'end') endNow(res, gate, args)
+    else if (method === 'write') gate.write.apply(res, args)
+    else gate.flushHeaders.call(res)
+  }
   if (held.some((call) => call.method === 'write') && held.at(-1)?.method !== 'end') drainWhenDrained(res, gate)
 }
 
-function thawHead(res: GatedResponse, frozen: FrozenHead): void {
-  if (res.statusCode !== frozen.statusCode) res.statusCode = frozen.statusCode
-  if (frozen.statusMessage !== undefined) res.statusMessage = frozen.statusMessage
-}
-
-function replay(res: GatedResponse, gate: Gate, { method, chunk, encoding, callback }: Call): void {
-  if (method === 'flushHeaders') gate.flushHeaders.call(res)
-  else if (method === 'write') gate.write.call(res, chunk, encoding, callback)
-  else endNow(res, gate, chunk, encoding, callback)
-}
-
-function endNow(res: GatedResponse, gate: Gate, ...args: Parameters<GatedResponse['end']>): GatedResponse {
-  if (gate.late === undefined || !res.headersSent || res.writableEnded) return endOnce(res, gate, args)
-  if (gate.ending === undefined) {
-    const late = gate.late.map((work) => work()).filter((working) => working !== undefined)
-    if (late.length === 0) return endOnce(res, gate, args)
-    gate.ending = Promise.all(late)
+/** Ends the answer. One that was streamed first waits for the work of {@link beforeEnd}. */
+function endNow(res: GatedResponse, gate: Gate, args: SendArguments): GatedResponse {
+  if (gate.late !== undefined && res.headersSent && !res.writableEnded) {
+    const pending = gate.ending === undefined ? gate.late.map((work) => work()) : [gate.ending]
+    if (pending.some((work) => work !== undefined)) {
+      gate.ending = Promise.all(pending).then(() => {
+        gate.late = undefined
+        endNow(res, gate, args)
+      })
+      return res
+    }
   }
-  gate.ending = gate.ending.then(() => endOnce(res, gate, args))
-  return res
-}
-
-function endOnce(res: GatedResponse, gate: Gate, args: Parameters<GatedResponse['end']>): GatedResponse {
-  const [chunk, encoding, callback] = args
+  const [chunk] = args
   if (!res.writableEnded || !chunk || typeof chunk === 'function') return gate.end.apply(res, args)
-  ignore(res, gate, { method: 'end', chunk, encoding, callback })
+  keepBack(res, gate, { method: 'end', args })
   return res
 }
 
@@ -395,9 +381,10 @@ function drainWhenDrained(res: GatedResponse, gate: Gate): void {
  * Remembers the listeners of `drain`. A wrapper of `on` (compression) moves them to its own stream, which does not know that
  * a write was held.
  */
-function noteDrainListeners(res: GatedResponse, gate: Gate): void {
+function noteDrainListeners(res: GatedResponse): void {
   const { on } = res
   res.on = function (this: GatedResponse, type, listener) {
+    const gate = this[kGate]
     if (type === 'drain') gate.drainListeners = [...(gate.drainListeners ?? []), listener]
     return on.call(this, type, listener)
   }
@@ -405,23 +392,28 @@ function noteDrainListeners(res: GatedResponse, gate: Gate): void {
 
 // ── when `finish` failed ─────────────────────────────────────────────────────────────────────────────────────────────
 
-function fail(res: GatedResponse, gate: Gate, step: Step, error: unknown): void {
-  const held = gate.held ?? []
+function fail(res: GatedResponse, gate: Gate, thrown: unknown): void {
+  const { held = [] } = gate
   // `failed` must receive an error: in Express, `next(undefined)` means success.
-  const failure = error instanceof Error ? error : new Error('The response could not be finished', { cause: error })
-  gate.failure = { error: failure, abandoned: held.at(-1)?.method === 'end', answered: false }
+  const error = thrown instanceof Error ? thrown : new Error('The response could not be finished', { cause: thrown })
+  gate.failure = { error, abandoned: held.at(-1)?.method === 'end', answered: false }
   gate.phase = 'failed'
   gate.held = undefined
-  for (const call of held) callBack(res, call, failure)
-  if (!res.headersSent) clearHead(res, failure instanceof GatepassError ? failure.status : 500)
-  useNewAnswerMethods(res)
-  answering.run(gate, () => step.failed(failure))
+  for (const { args } of held) callBack(res, args, error)
+  if (!res.headersSent) {
+    // Fields for all answers (security headers, CORS) stay.
+    for (const name of res.getHeaderNames()) if (describesAnswer(name)) res.removeHeader(name)
+    res.statusCode = error instanceof GatepassError ? error.status : 500
+    if (!gate.http2) res.statusMessage = ''
+  }
+  useNewAnswerMethods(res, gate, gate.failure)
+  answering.run(gate, () => gate.step.failed(error))
 }
 
 /** Fails after the answering code has returned. If the new answer fails too, the connection closes. */
-function failLater(res: GatedResponse, gate: Gate, step: Step, error: unknown): void {
+function failLater(res: GatedResponse, gate: Gate, error: unknown): void {
   try {
-    fail(res, gate, step, error)
+    fail(res, gate, error)
   } catch {
     res.destroy()
   }
@@ -430,98 +422,105 @@ function failLater(res: GatedResponse, gate: Gate, step: Step, error: unknown): 
 /** Marks code that `failed` started: its calls are the new answer. The producer of the failed answer may still be running. */
 const answering = new AsyncLocalStorage<Gate>()
 
-function isNewAnswer(gate: Gate): boolean {
-  return gate.failure?.abandoned === true || answering.getStore() === gate
-}
-
 /**
  * Puts the methods of the new answer in front of all wrappers. A wrapper of the old methods (compression) has seen the failed
  * answer end and would swallow the new one. Its late calls reach the old methods and are dropped.
  */
-function useNewAnswerMethods(res: GatedResponse): void {
-  res.writeHead = writeNewHead
-  res.write = writeNewAnswer
-  res.end = endNewAnswer
-  res.flushHeaders = flushNewHeaders
-}
-
-function writeNewHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
-  const gate = gateOf(this)
-  return isNewAnswer(gate) ? gate.writeHead.apply(this, args) : this
-}
-
-function flushNewHeaders(this: GatedResponse): void {
-  const gate = gateOf(this)
-  if (isNewAnswer(gate)) gate.flushHeaders.call(this)
-}
-
-function writeNewAnswer(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): boolean {
-  const gate = gateOf(this)
-  const answered = gate.failure?.answered === true
-  if (!answered && isNewAnswer(gate)) return gate.write.call(this, chunk, encoding, callback)
-  drop(this, encoding, callback)
-  // After the new answer a late producer may write to its end. Before it, `false` makes the producer wait.
-  return answered
-}
-
-function endNewAnswer(this: GatedResponse, chunk?: unknown, encoding?: Encoding, callback?: Callback): GatedResponse {
-  const gate = gateOf(this)
-  const { failure } = gate
-  if (failure === undefined) return this
-  if (failure.answered || !isNewAnswer(gate)) abandon(this, failure, chunk, encoding, callback)
-  else {
-    gate.end.call(this, chunk, encoding, callback)
-    failure.answered = true
+function useNewAnswerMethods(res: GatedResponse, gate: Gate, failure: Failure): void {
+  const isNewAnswer = (): boolean => failure.abandoned || answering.getStore() === gate
+  res.writeHead = (...args) => (isNewAnswer() ? gate.writeHead.apply(res, args) : res)
+  res.flushHeaders = () => {
+    if (isNewAnswer()) gate.flushHeaders.call(res)
   }
-  return this
+  res.write = (...args) => {
+    if (!failure.answered && isNewAnswer()) return gate.write.apply(res, args)
+    callBack(res, args, failure.error)
+    // After the new answer a late producer may write to its end. Before it, `false` makes the producer wait.
+    return failure.answered
+  }
+  res.end = (...args) => {
+    if (failure.answered || !isNewAnswer()) keepBack(res, gate, { method: 'end', args })
+    else {
+      gate.end.apply(res, args)
+      failure.answered = true
+    }
+    return res
+  }
 }
 
-function abandon(res: GatedResponse, failure: Failure, ...args: unknown[]): void {
-  failure.abandoned = true
-  drop(res, ...args)
+// ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Applies the arguments of `writeHead`, in all their forms. Fields replace earlier ones, and a list may repeat a name. */
+function applyHead(res: GatedResponse, { http2 }: Gate, [status, ...rest]: unknown[]): void {
+  const message = typeof rest[0] === 'string' ? rest[0] : undefined
+  // The HTTP/2 setter checks the status itself.
+  if (!http2) checkStatus(Number(status), message)
+  res.statusCode = Math.trunc(Number(status))
+  if (message !== undefined && !http2) res.statusMessage = message
+  const fields = message === undefined ? (rest[0] ?? rest[1]) : rest[1]
+  if (Array.isArray(fields)) applyFieldList(res, fields)
+  else for (const [name, value] of Object.entries(fields ?? {})) if (name !== '') res.setHeader(name, value)
 }
 
-function drop(res: GatedResponse, ...args: unknown[]): void {
-  const callback = args.find((argument) => typeof argument === 'function') as Callback | undefined
-  const error = gateOf(res).failure?.error
-  if (callback !== undefined) process.nextTick(() => callback.call(res, error))
+/** Applies a list of pairs, or of alternating names and values. They replace earlier fields and may repeat a name. */
+function applyFieldList(res: GatedResponse, fields: readonly unknown[]): void {
+  const nested = Array.isArray(fields[0])
+  if (!nested && fields.length % 2 !== 0) {
+    throw nodeError(TypeError, 'ERR_INVALID_ARG_VALUE', 'The headers have a name without a value')
+  }
+  const flatPairs = Array.from({ length: fields.length / 2 }, (_, n) => [fields[2 * n], fields[2 * n + 1]])
+  const pairs = (nested ? fields : flatPairs) as [string, string | string[]][]
+  for (const [name] of pairs) if (typeof name === 'string') res.removeHeader(name)
+  for (const [name, value] of pairs) res.appendHeader(name, value)
 }
 
-function callBack(res: GatedResponse, call: Call, error: Error): void {
-  const callback = [call.chunk, call.encoding, call.callback].find((argument) => typeof argument === 'function')
-  if (callback !== undefined) process.nextTick(() => (callback as Callback).call(res, error))
+/** Whether a header field describes one answer and not all answers. */
+export function describesAnswer(name: string): boolean {
+  return answerFields.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'))
 }
 
-// ── details ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+const answerFields: ReadonlySet<string> = new Set([
+  'accept-ranges',
+  'age',
+  'cache-control',
+  'cdn-cache-control',
+  'clear-site-data',
+  'etag',
+  'expires',
+  'last-modified',
+  'link',
+  'location',
+  'refresh',
+  'retry-after',
+  'set-cookie',
+  'surrogate-control',
+  'trailer',
+  'transfer-encoding',
+  'www-authenticate',
+])
 
-// Node would refuse these when it sends them. The caller must get the error now, as without a gate, while another answer is
-// still possible.
+// ── what Node would refuse when it sends; the caller gets the error now, while another answer is still possible ──────
 
-function checkChunk(res: GatedResponse, chunk: unknown, encoding: Encoding): void {
+/** Throws for a status that Node would refuse when it writes the status line. */
+function checkStatus(status: number, message: string | undefined): void {
+  if (!(status >= 100 && status < 1000))
+    throw nodeError(RangeError, 'ERR_HTTP_INVALID_STATUS_CODE', 'Invalid status code')
+  if (message !== undefined && /[^\t\x20-\x7e\x80-\xff]/.test(message))
+    throw nodeError(TypeError, 'ERR_INVALID_CHAR', 'Invalid character in the status message')
+}
+
+function checkChunk({ http2 }: Gate, [chunk, encoding]: SendArguments): void {
   if (chunk === null) throw nodeError(TypeError, 'ERR_STREAM_NULL_VALUES', 'A chunk may not be null')
-  if (typeof chunk !== 'string' && !(isHttp2(res) ? ArrayBuffer.isView(chunk) : isUint8Array(chunk)))
-    throw nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_TYPE',
-      `The chunk is neither a string nor a Uint8Array: ${typeof chunk}`,
-    )
+  if (typeof chunk !== 'string' && !(http2 ? ArrayBuffer.isView(chunk) : isUint8Array(chunk))) {
+    const message = `The chunk is neither a string nor a Uint8Array: ${typeof chunk}`
+    throw nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', message)
+  }
   if (!encoding || typeof encoding === 'function' || Buffer.isEncoding(encoding)) return
   if (typeof chunk === 'string' || (encoding as unknown) !== 'buffer')
     throw nodeError(TypeError, 'ERR_UNKNOWN_ENCODING', 'The encoding of the chunk is unknown')
 }
 
-function lastOf(step: Step): Step {
-  return step.next === undefined ? step : lastOf(step.next)
-}
-
-function nothing(): void {}
-
-function gateOf(res: GatedResponse): Gate {
-  return res[kGate] as Gate
-}
-
-function startedError(): UsageError {
-  return new UsageError('ERR_RESPONSE_STARTED', 'The response was already answered', {
-    hint: 'Put the session middleware before the code that answers, and open the session before you answer.',
-  })
+/** The error that Node would have thrown at this call, with Node's code. */
+function nodeError(kind: new (message: string) => Error, code: string, message: string): Error {
+  return Object.assign(new kind(message), { code })
 }

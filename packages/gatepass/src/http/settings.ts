@@ -28,6 +28,8 @@ export const httpOptions: OptionKinds<HttpOptions> = {
 export interface HttpSettings {
   /** The configured origins. Empty if none is configured; then each request names its own. */
   readonly origins: readonly string[]
+  /** The origin of every request, if one is configured. */
+  readonly origin: string | undefined
   readonly trust: ProxyTrust | undefined
   readonly bodyLimit: number
   readonly consent: CookiesOptions['consent']
@@ -42,8 +44,10 @@ export function httpSettings(options: HttpOptions = {}): HttpSettings {
     })
   }
   checkConsent(options.consent)
+  const origins = configuredOrigins('origin', options.origin)
   return {
-    origins: configuredOrigins('origin', options.origin),
+    origins,
+    origin: origins.length === 1 ? origins[0] : undefined,
     trust: proxyTrust(options),
     bodyLimit,
     consent: options.consent,

@@ -331,7 +331,10 @@ describe.each([
     const app = express().use(visitors).use(staff)
     app.post('/login', visitors.login('local'), (_req, res) => void res.sendStatus(204))
     app.post('/staff', staff.login('local'), (_req, res) => void res.sendStatus(204))
-    app.get('/', async (req, res) => void res.json([await visitors.user(req), await staff.user(req), req.user]))
+    app.get('/', async (req, res) => {
+      expect(visitors.exchange(req)).toBe(staff.exchange(req))
+      res.json([await visitors.user(req), await staff.user(req), req.user])
+    })
     const browser = await browserAt(app)
     await logIn(browser)
     await browser.fetch('/staff', { json: { username: 'boss', password: 'x' } })

@@ -5,9 +5,9 @@ import { UsageError } from '../../error.ts'
 import {
   beforeEnd,
   beforeResponse,
+  headInFinish,
   type NodeRequest,
   type NodeResponse,
-  setHeaderInFinish,
 } from '../../http/response-gate.ts'
 import { saveBefore, type Warnings, warnUnsaved } from '../failures.ts'
 import { Cookie } from './cookie.ts'
@@ -334,7 +334,7 @@ function expireCookie(req: NodeRequest, res: NodeResponse, settings: Settings): 
 }
 
 function addSetCookie(res: NodeResponse, field: string): void {
-  setHeaderInFinish(res, 'Set-Cookie', [...fieldsOf(res), field])
+  headInFinish(res).setHeader('Set-Cookie', [...fieldsOf(res), field])
 }
 
 function fieldsOf(res: NodeResponse): string[] {
