@@ -73,7 +73,11 @@ export function cookieSession(
   options.overwrite ??= true
   options.httpOnly ??= true
   options.signed ??= true
-  if (keys === undefined && options.signed) throw noKeys()
+  if (keys === undefined && options.signed) {
+    throw new UsageError('ERR_COOKIE_KEYS', '.keys required.', {
+      hint: 'cookieSession({ keys: [key] }), with keys of at least 32 random characters.',
+    })
+  }
   const name = options.name || 'session'
   // Refuses attributes that no response can carry.
   stringifySetCookie({ name, value: '', ...attributesOf(options) }, asItIs)
@@ -126,7 +130,11 @@ class Slot {
   }
 
   replace(value: unknown): void {
-    if (value !== undefined && value !== null && typeof value !== 'object') throw notASession()
+    if (value !== undefined && value !== null && typeof value !== 'object') {
+      throw new UsageError('ERR_SESSION_DATA', 'req.session can only be set as null or an object.', {
+        hint: 'Set its properties: req.session.name = value.',
+      })
+    }
     this.#session = value ? this.#made({ isNew: true }, value) : null
   }
 
@@ -191,7 +199,11 @@ class Slot {
     const options = this.#req.sessionOptions
     const { protocol, socket } = this.#req as IncomingMessage & { protocol?: string }
     const encrypted = protocol === 'https' || (socket as TLSSocket).encrypted === true
-    if (!encrypted && options.secure === true) throw unencrypted()
+    if (!encrypted && options.secure === true) {
+      throw new UsageError('ERR_COOKIE_SECURE_REQUIRED', 'Cannot send secure cookie over unencrypted connection', {
+        hint: 'Serve it over https. Behind a proxy that does, let the framework trust it, so that `req.protocol` is https.',
+      })
+    }
     const secure = options.secureProxy ?? options.secure ?? encrypted
     const attributes = { ...attributesOf(options), secure, ...(value === '' && { expires: new Date(0) }) }
     const overwrite = options.overwrite === true
@@ -295,7 +307,11 @@ const asItIs = { encode: (text: string): string => text }
 
 function attributesOf(options: CookieSessionOptions): Omit<SetCookie, 'name' | 'value' | 'secure'> {
   const { maxAge, expires, path = '/', domain, httpOnly, sameSite, priority, partitioned } = options
-  if (Number.isNaN(maxAge) || (maxAge && typeof maxAge !== 'number')) throw notAge()
+  if (Number.isNaN(maxAge) || (maxAge && typeof maxAge !== 'number')) {
+    throw new UsageError('ERR_COOKIE_MAX_AGE', 'option maxAge is invalid', {
+      hint: 'Give milliseconds as a number, or leave it out for a session that ends when the browser is closed.',
+    })
+  }
   const end = maxAge ? dateAfter(maxAge) : isDate(expires) ? nearestDate(expires) : expires
   return {
     path,
@@ -308,35 +324,9 @@ function attributesOf(options: CookieSessionOptions): Omit<SetCookie, 'name' | '
   }
 }
 
-// ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function noKeys(): UsageError {
-  return new UsageError('ERR_COOKIE_KEYS', '.keys required.', {
-    hint: 'cookieSession({ keys: [key] }), with keys of at least 32 random characters.',
-  })
-}
-
-function notASession(): UsageError {
-  return new UsageError('ERR_SESSION_DATA', 'req.session can only be set as null or an object.', {
-    hint: 'Set its properties: req.session.name = value.',
-  })
-}
-
 function tooLarge(name: string): UsageError {
   return new UsageError('ERR_COOKIE_TOO_LARGE', `cookie ${name} takes more than ${maxPairSize} bytes`, {
     hint: 'Browsers drop it. Keep less in the session, or keep sessions in a store: gatepass/compat/express-session.',
-  })
-}
-
-function notAge(): UsageError {
-  return new UsageError('ERR_COOKIE_MAX_AGE', 'option maxAge is invalid', {
-    hint: 'Give milliseconds as a number, or leave it out for a session that ends when the browser is closed.',
-  })
-}
-
-function unencrypted(): UsageError {
-  return new UsageError('ERR_COOKIE_SECURE_REQUIRED', 'Cannot send secure cookie over unencrypted connection', {
-    hint: 'Serve it over https. Behind a proxy that does, let the framework trust it, so that `req.protocol` is https.',
   })
 }
 

@@ -53,16 +53,29 @@ export function fromPassport<User = never, const Name extends string = string>(
   checkOptions('fromPassport()', options, fromPassportOptions, 'ERR_PASSPORT_OPTIONS')
   const { provedNow = false } = options
   const name = options.name ?? strategy.name
-  if (typeof strategy.authenticate !== 'function' || typeof name !== 'string') throw noStrategy(name)
+  if (typeof strategy.authenticate !== 'function' || typeof name !== 'string') {
+    const what = typeof name === 'string' ? `"${name}"` : 'without a name'
+    throw new UsageError('ERR_PASSPORT_STRATEGY', `What fromPassport() got, ${what}, is not a strategy`, {
+      hint: 'Pass an instance with `name` and `authenticate`: fromPassport(new Strategy(…), { name: "…" }).',
+    })
+  }
   const timeout = options.timeout ?? 30
-  if (typeof timeout !== 'number' || !(timeout > 0 && timeout <= longestTimeout)) throw noTimeout()
+  if (typeof timeout !== 'number' || !(timeout > 0 && timeout <= longestTimeout)) {
+    throw new UsageError('ERR_PASSPORT_OPTIONS', '`timeout` of fromPassport() is not a number of seconds', {
+      hint: 'Give seconds, more than 0: the default is 30.',
+    })
+  }
   let unchecked: boolean | undefined
   return {
     name: name as Name,
     // It does not say when the user proved who they are, and may have accepted a token of last year.
     ageUnknown: true,
     async authenticate(exchange, attempt): Promise<Outcome<User>> {
-      if (!(exchange instanceof NodeExchange)) throw notOnNode(name)
+      if (!(exchange instanceof NodeExchange)) {
+        const message = `Strategy "${name}" needs a request of Node, and this is another one`
+        const hint = 'Use it with gatepass/express or another adapter for Node.'
+        throw new UsageError('ERR_PASSPORT_STRATEGY', message, { hint })
+      }
       if (hasRelativeCallback(strategy, attempt.options)) trustedOrigin(name, exchange)
       const session = await attempt.sessions?.open(exchange)
       const req = await requestFor(exchange, session?.data)
@@ -91,7 +104,13 @@ function hasRelativeCallback(strategy: LegacyStrategy, options: Attempt['options
 /** Limits the wait for a conclusion. A strategy that answers by itself, through `req.res`, does not conclude. */
 function within<T>(seconds: number, name: string, { response }: NodeExchange, asked: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => response.writableEnded || reject(tooLate(name, seconds)), seconds * 1000)
+    const expire = () => {
+      if (response.writableEnded) return
+      const message = `Strategy "${name}" has not concluded within ${seconds} seconds`
+      const hint = 'Its verify function must call its callback, or return a promise, in every case.'
+      reject(new UsageError('ERR_PASSPORT_STRATEGY', message, { status: 503, hint }))
+    }
+    const timer = setTimeout(expire, seconds * 1000)
     asked.finally(() => clearTimeout(timer)).then(resolve, reject)
   })
 }
@@ -275,36 +294,4 @@ async function bodyOf(exchange: NodeExchange): Promise<object | undefined> {
     if (error instanceof GatepassError && error.code === 'ERR_BODY_TYPE') return undefined
     throw error
   }
-}
-
-// ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function noTimeout(): UsageError {
-  return new UsageError('ERR_PASSPORT_OPTIONS', '`timeout` of fromPassport() is not a number of seconds', {
-    hint: 'Give seconds, more than 0: the default is 30.',
-  })
-}
-
-function noStrategy(name: unknown): UsageError {
-  const what = typeof name === 'string' ? `"${name}"` : 'without a name'
-  return new UsageError('ERR_PASSPORT_STRATEGY', `What fromPassport() got, ${what}, is not a strategy`, {
-    hint: 'Pass an instance with `name` and `authenticate`: fromPassport(new Strategy(…), { name: "…" }).',
-  })
-}
-
-function notOnNode(name: string): UsageError {
-  return new UsageError(
-    'ERR_PASSPORT_STRATEGY',
-    `Strategy "${name}" needs a request of Node, and this is another one`,
-    {
-      hint: 'Use it with gatepass/express or another adapter for Node.',
-    },
-  )
-}
-
-function tooLate(name: string, seconds: number): UsageError {
-  return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" has not concluded within ${seconds} seconds`, {
-    status: 503,
-    hint: 'Its verify function must call its callback, or return a promise, in every case.',
-  })
 }

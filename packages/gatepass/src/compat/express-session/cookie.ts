@@ -45,7 +45,11 @@ export class Cookie {
   /** @throws {UsageError} `ERR_COOKIE_ATTRIBUTE`, `ERR_COOKIE_MAX_AGE`, `ERR_COOKIE_EXPIRES` */
   constructor(options?: object) {
     if (!options) return
-    if (typeof options !== 'object') throw notOptions()
+    if (typeof options !== 'object') {
+      throw new UsageError('ERR_COOKIE_ATTRIBUTE', 'argument options must be a object', {
+        hint: "For example new Cookie({ maxAge: 60000, sameSite: 'lax' }).",
+      })
+    }
     // Another cookie, also one of express-session itself, does not enumerate its expiry.
     const copied = 'toJSON' in options && typeof options.toJSON === 'function' ? options.toJSON() : options
     const given = copied as Record<string, unknown> & Partial<CookieData>
@@ -75,7 +79,11 @@ export class Cookie {
 
   /** @throws {UsageError} `ERR_COOKIE_MAX_AGE` */
   set maxAge(age: number | Date | null | undefined) {
-    if (typeof age === 'number' ? Number.isNaN(age) : age && !isDate(age)) throw notAge()
+    if (typeof age === 'number' ? Number.isNaN(age) : age && !isDate(age)) {
+      throw new UsageError('ERR_COOKIE_MAX_AGE', 'maxAge must be a number or Date', {
+        hint: 'Give milliseconds, or null for a cookie that ends when the browser is closed.',
+      })
+    }
     this.expires = typeof age === 'number' ? dateAfter(age) : age
   }
 
@@ -95,20 +103,8 @@ export class Cookie {
   }
 }
 
-function notOptions(): UsageError {
-  return new UsageError('ERR_COOKIE_ATTRIBUTE', 'argument options must be a object', {
-    hint: "For example new Cookie({ maxAge: 60000, sameSite: 'lax' }).",
-  })
-}
-
 function notDate(): UsageError {
   return new UsageError('ERR_COOKIE_EXPIRES', 'option expires is invalid', {
     hint: 'Give a valid Date, or null for a cookie that ends when the browser is closed.',
-  })
-}
-
-function notAge(): UsageError {
-  return new UsageError('ERR_COOKIE_MAX_AGE', 'maxAge must be a number or Date', {
-    hint: 'Give milliseconds, or null for a cookie that ends when the browser is closed.',
   })
 }

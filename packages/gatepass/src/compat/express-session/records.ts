@@ -211,7 +211,12 @@ export class LegacyStore implements SessionStore {
     return andThen(loading, (session) => {
       if (!session) return undefined
       const { cookie, [OWN]: own, ...rest } = session
-      if (!cookie) throw noCookie()
+      if (!cookie) {
+        throw new StoreError('ERR_STORE_SCHEMA', 'Cannot read property `cookie` of a stored session: there is none', {
+          hint: 'Something other than express-session wrote into the store. Remove the record; its user has to log in again.',
+          status: 500,
+        })
+      }
       const now = this.#clock()
       if (own === undefined) {
         const data = JSON.stringify(rest)
@@ -227,8 +232,10 @@ export class LegacyStore implements SessionStore {
       // express-session stores a new session without loading it first, and some stores count on that.
       if (hasCookie(record)) return this.#set(record)
       return andThen(this.load(record.id), (other) => {
-        if (other !== undefined) throw duplicate()
-        return this.#set(record)
+        if (other === undefined) return this.#set(record)
+        throw new StoreError('ERR_STORE_DUPLICATE', 'A session with this id exists already', {
+          hint: 'Ids are random. Does `genid` give a fixed one, or was a record inserted twice?',
+        })
       })
     })
   }
@@ -299,19 +306,6 @@ function originalRecord(id: SessionId, data: string, given: object, now: Timesta
     // An estimate: the store decides when the session ends.
     expiresAt: idleUntil(given as Cookie, now),
   }
-}
-
-function duplicate(): StoreError {
-  return new StoreError('ERR_STORE_DUPLICATE', 'A session with this id exists already', {
-    hint: 'Ids are random. Does `genid` give a fixed one, or was a record inserted twice?',
-  })
-}
-
-function noCookie(): StoreError {
-  return new StoreError('ERR_STORE_SCHEMA', 'Cannot read property `cookie` of a stored session: there is none', {
-    hint: 'Something other than express-session wrote into the store. Remove the record; its user has to log in again.',
-    status: 500,
-  })
 }
 
 /** Work that takes turns: what has the same key runs one after another, and at once if nothing is running. */

@@ -198,14 +198,13 @@ export function called<T>(call: (done: (error?: unknown, value?: T) => void) => 
   }
   const returned = settled(call(done))
   if (returned instanceof Promise) returned.catch((error: unknown) => done(error ?? new Error('The store failed')))
-  const result = () => {
-    if (answer?.error) throw answer.error
-    return answer?.value as T
+  if (answer === undefined) {
+    return new Promise((resolve, reject) => {
+      answered = () => (answer?.error ? reject(answer.error) : resolve(answer?.value as T))
+    })
   }
-  if (answer !== undefined) return result()
-  return new Promise<void>((resolve) => {
-    answered = resolve
-  }).then(result)
+  if (answer.error) throw answer.error
+  return answer.value as T
 }
 
 export function notFound(): ProtocolError {

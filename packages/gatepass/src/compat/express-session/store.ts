@@ -13,18 +13,9 @@ export interface SessionLike {
   [key: string]: unknown
 }
 
-/**
- * What stores for express-session extend. They write `get`, `set` and `destroy`, and if they can `touch`, `all`, `length` and
- * `clear`. After a store has emitted `disconnect`, requests get no `req.session` until it emits `connect`.
- */
-export interface Store extends EventEmitter {
-  get(sid: string, callback: (error: Anything, session?: Anything) => void): void
-  set(sid: string, session: Anything, callback?: Callback): void
-  destroy(sid: string, callback?: Callback): void
-  touch?(sid: string, session: Anything, callback?: Callback): void
-  all?(callback: (error: Anything, sessions?: Anything) => void): void
-  length?(callback: (error: Anything, length?: number) => void): void
-  clear?(callback?: Callback): void
+/** What stores inherit. They may override each method. */
+declare abstract class StoreBase extends EventEmitter {
+  constructor(options?: Anything)
   /** Makes a new session for a request. The middleware sets this method. */
   generate(req: Anything): void
   /** Ends the session of a request, and makes a new one. */
@@ -32,6 +23,20 @@ export interface Store extends EventEmitter {
   /** Loads a session with its methods, where there is no request: for a socket, for example. */
   load(sid: string, callback: (error: Anything, session?: Session) => void): void
   createSession(req: Anything, session: Anything): Session
+}
+
+/**
+ * A store for express-session. It extends the class of this name and writes `get`, `set` and `destroy`, and if it can `touch`,
+ * `all`, `length` and `clear`. After it has emitted `disconnect`, requests get no `req.session` until it emits `connect`.
+ */
+export interface Store extends StoreBase {
+  get(sid: string, callback: (error: Anything, session?: Anything) => void): void
+  set(sid: string, session: Anything, callback?: Callback): void
+  destroy(sid: string, callback?: Callback): void
+  touch?(sid: string, session: Anything, callback?: Callback): void
+  all?(callback: (error: Anything, sessions?: Anything) => void): void
+  length?(callback: (error: Anything, length?: number) => void): void
+  clear?(callback?: Callback): void
 }
 
 /** A function, because older stores call it on themselves without `new`. */
@@ -70,15 +75,6 @@ const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
 Object.setPrototypeOf(StoreFunction.prototype, EventEmitter.prototype)
 for (const [name, value] of Object.entries(methods)) {
   Object.defineProperty(StoreFunction.prototype, name, { value, writable: true, configurable: true })
-}
-
-/** What stores inherit, declared as methods so that they may override it. */
-declare abstract class StoreBase extends EventEmitter {
-  constructor(options?: Anything)
-  generate(req: Anything): void
-  regenerate(req: Anything, callback: Callback): void
-  load(sid: string, callback: (error: Anything, session?: Session) => void): void
-  createSession(req: Anything, session: Anything): Session
 }
 
 /** The class that stores extend. */

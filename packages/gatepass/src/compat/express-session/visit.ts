@@ -163,7 +163,11 @@ export class Visit implements SessionKeeper {
     const { session } = req
     if (this.#first === undefined) return undefined
     if (!session) return this.#commitNone()
-    if (!(session instanceof Session)) throw notASession()
+    if (!(session instanceof Session)) {
+      throw new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is not a session', {
+        hint: 'Set its properties, or call req.session.regenerate() for a new one.',
+      })
+    }
     // As in express-session, an id that is not a string names no session.
     if (typeof req.sessionID !== 'string') return undefined
     requireCookie(session)
@@ -288,20 +292,12 @@ export class Visit implements SessionKeeper {
 function requireCookie(session: Session): void {
   const { cookie }: { cookie: unknown } = session
   if (cookie instanceof Cookie) return
-  if (typeof cookie !== 'object' || cookie === null) throw notACookie()
+  if (typeof cookie !== 'object' || cookie === null) {
+    throw new UsageError('ERR_SESSION_DATA', 'req.session.cookie was replaced by something that is not a cookie', {
+      hint: 'Set its properties: req.session.cookie.maxAge = 60000.',
+    })
+  }
   session.cookie = new Cookie(cookie)
-}
-
-function notACookie(): UsageError {
-  return new UsageError('ERR_SESSION_DATA', 'req.session.cookie was replaced by something that is not a cookie', {
-    hint: 'Set its properties: req.session.cookie.maxAge = 60000.',
-  })
-}
-
-function notASession(): UsageError {
-  return new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is not a session', {
-    hint: 'Set its properties, or call req.session.regenerate() for a new one.',
-  })
 }
 
 /** Gives a request a new session. */

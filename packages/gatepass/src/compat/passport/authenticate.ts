@@ -79,7 +79,12 @@ function askNext(attempt: Attempt): unknown {
   const which = attempt.strategies[refusals.length]
   if (!which) return refuse(attempt)
   const strategy = typeof which === 'object' || typeof which === 'function' ? which : passport._strategy(which)
-  if (strategy === undefined) return next(unknownStrategy(String(which)))
+  if (strategy === undefined) {
+    const unknown = new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `Unknown authentication strategy "${which}"`, {
+      hint: `Register it: passport.use('${which}', strategy).`,
+    })
+    return next(unknown)
+  }
   const name = typeof which === 'string' ? which : (strategy.name ?? '')
   // Our own strategy, which most requests are asked with, needs no view: it keeps nothing of a request.
   if (strategy instanceof SessionStrategy && strategy.authenticate === SessionStrategy.prototype.authenticate) {
@@ -118,12 +123,6 @@ function act(attempt: Attempt, strategy: string, conclusion: Conclusion): unknow
 function tell({ callback, next }: Attempt, ...told: Parameters<AuthenticateCallback>): void {
   const returned = callback?.(...told)
   if (returned instanceof Promise) returned.catch((error: unknown) => next(real(error)))
-}
-
-function unknownStrategy(name: string): UsageError {
-  return new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `Unknown authentication strategy "${name}"`, {
-    hint: `Register it: passport.use('${name}', strategy).`,
-  })
 }
 
 // ── success ──────────────────────────────────────────────────────────────────────────────────────────────────────────

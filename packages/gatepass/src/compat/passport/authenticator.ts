@@ -70,8 +70,6 @@ export class Authenticator {
   }
 
   /** Middleware that asks strategies who sends a request. The first one that does not fail decides. */
-  authenticate(strategy: Asked, callback?: AuthenticateCallback): Handler
-  authenticate(strategy: Asked, options: AuthenticateOptions | undefined, callback?: AuthenticateCallback): Handler
   authenticate(
     strategy: Asked,
     options?: AuthenticateOptions | AuthenticateCallback,
@@ -81,8 +79,6 @@ export class Authenticator {
   }
 
   /** Does the same for another account of a logged-in user. The account becomes `req.account`, and the login stays. */
-  authorize(strategy: Asked, callback?: AuthenticateCallback): Handler
-  authorize(strategy: Asked, options: AuthenticateOptions | undefined, callback?: AuthenticateCallback): Handler
   authorize(
     strategy: Asked,
     options?: AuthenticateOptions | AuthenticateCallback,

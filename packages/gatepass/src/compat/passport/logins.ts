@@ -168,31 +168,21 @@ function loginIn(session: SessionBag, key: string): { user?: unknown } {
 }
 
 /** The session of a request. If it cannot hold a login, `done` gets the error. */
-function requireSession(req: PassportRequest, done: Done): SessionBag | undefined {
-  const { session } = req
-  if (!session) done(noSession())
+function requireSession({ session }: PassportRequest, done: Done): SessionBag | undefined {
   // A session of gatepass/express keeps its data in `data`. A login written beside it would be lost without an error.
-  else if (typeof session.rotate === 'function' && typeof session.assign === 'function') done(nativeSession())
-  else return session
+  const native = typeof session?.rotate === 'function' && typeof session.assign === 'function'
+  if (session && !native) return session
+  const [message, hint] = native
+    ? [
+        'req.session is that of gatepass/express, which keeps logins itself',
+        'Hand your strategies to gatepass({ strategies: [fromPassport(strategy)] }), or mount gatepass/compat/express-session.',
+      ]
+    : [
+        'Login sessions require session support. Did you forget to use `express-session` middleware?',
+        'Mount gatepass/compat/express-session, express-session or cookie-session before passport.session().',
+      ]
+  done(new UsageError('ERR_PASSPORT_NO_SESSIONS', message, { hint }))
   return undefined
-}
-
-function noSession(): UsageError {
-  return new UsageError(
-    'ERR_PASSPORT_NO_SESSIONS',
-    'Login sessions require session support. Did you forget to use `express-session` middleware?',
-    { hint: 'Mount gatepass/compat/express-session, express-session or cookie-session before passport.session().' },
-  )
-}
-
-function nativeSession(): UsageError {
-  return new UsageError(
-    'ERR_PASSPORT_NO_SESSIONS',
-    'req.session is that of gatepass/express, which keeps logins itself',
-    {
-      hint: 'Hand your strategies to gatepass({ strategies: [fromPassport(strategy)] }), or mount gatepass/compat/express-session.',
-    },
-  )
 }
 
 /** The data that a new session id keeps: none, all of them, or those that the options name. */

@@ -68,7 +68,13 @@ export function ask(strategy: LegacyStrategy, inquiry: Inquiry, conclude: (concl
   const { req, options, instead } = inquiry
   const authenticate = (self: object): unknown => Reflect.apply(strategy.authenticate, self, [req, options])
   const askItself = (cause?: unknown): unknown => {
-    if (instead) throw unseen(strategy, cause)
+    if (instead) {
+      const message = `Strategy "${strategy.name ?? 'without a name'}" checks no state, and cannot be given one`
+      throw new UsageError('ERR_PASSPORT_STRATEGY', message, {
+        hint: 'Its class has #private members, so it must bring its own: add `state: true` to its options.',
+        cause,
+      })
+    }
     withPrivateMembers.add(strategy)
     return questionsTo(strategy).run(question, authenticate, strategy)
   }
@@ -276,13 +282,6 @@ function questionsTo(strategy: LegacyStrategy): AsyncLocalStorage<Question> {
     Object.defineProperty(strategy, name, { value, configurable: true, writable: true })
   }
   return asked
-}
-
-function unseen({ name = 'without a name' }: LegacyStrategy, cause: unknown): UsageError {
-  return new UsageError('ERR_PASSPORT_STRATEGY', `Strategy "${name}" checks no state, and cannot be given one`, {
-    hint: 'Its class has #private members, so it must bring its own: add `state: true` to its options.',
-    cause,
-  })
 }
 
 function lost({ name = 'without a name' }: LegacyStrategy): never {
