@@ -13,7 +13,7 @@ interface Account {
   readonly passwordChangedAt: number
 }
 
-// What `req.session.data` and `req.user` hold, said once for the whole application.
+// The types of `req.session.data` and `req.user`, for the whole application.
 declare module 'gatepass/express' {
   interface Register {
     session: { visits: number }
@@ -21,7 +21,7 @@ declare module 'gatepass/express' {
   }
 }
 
-/** The application, on a session file of its own. The accounts live in memory: replace them by your database. */
+/** The application, with its own session file. The accounts are kept in memory: replace them with your database. */
 export function createApp(file: string): { app: Express; store: SqliteStore } {
   const accounts = new Map<string, Account>()
   const byName = (name: string) => [...accounts.values()].find((account) => account.name === name)
@@ -57,41 +57,29 @@ export function createApp(file: string): { app: Express; store: SqliteStore } {
   app.get('/', auth.requireLogin({ login: '/login' }), (req, res) => {
     const { data } = req.session
     data.visits = (data.visits ?? 0) + 1
-    page(
-      res,
-      `Hello ${escaped(req.user?.name ?? '')}`,
-      `<p>Visit ${data.visits} of this session.</p>${form('/logout', 'Log out')}`,
-    )
+    const visits = `<p>Visit ${data.visits} of this session.</p>`
+    page(res, `Hello ${escaped(req.user?.name ?? '')}`, `${visits}${form('/logout', 'Log out')}`)
   })
 
   app.get('/login', (req, res) => {
     const refused = req.query.failure === undefined ? '' : '<p role="alert">That did not match. Try again.</p>'
-    page(
-      res,
-      'Log in',
-      `${refused}${form('/login', 'Log in', 'current-password')}<p><a href="/register">Register</a></p>`,
-    )
+    const link = '<p><a href="/register">Register</a></p>'
+    page(res, 'Log in', `${refused}${form('/login', 'Log in', 'current-password')}${link}`)
   })
   app.post('/login', auth.login('local', { success: '/', failure: '/login', next: 'next' }))
   app.post('/logout', auth.logout({ success: '/login' }))
 
-  app.get('/register', (_req, res) => page(res, 'Register', form('/register', 'Register', 'new-password')))
+  app.get('/register', (_req, res) => registerPage(res))
   app.post('/register', auth.requireSameOrigin(), async (req, res) => {
     const { username, password } = req.body as { username?: unknown; password?: unknown }
     if (typeof username !== 'string' || typeof password !== 'string' || username === '' || byName(username)) {
-      return nameTaken(res)
+      return registerPage(res, 'Choose another name.')
     }
     const problem = await secrets.check(password, [username])
-    if (problem !== undefined) {
-      return page(
-        res.status(400),
-        'Register',
-        `<p role="alert">${escaped(problem.message)}</p>${form('/register', 'Register', 'new-password')}`,
-      )
-    }
+    if (problem !== undefined) return registerPage(res, problem.message)
     const hash = await secrets.hash(password)
-    // Another request may have taken the name meanwhile. In a database the unique key of the table says so.
-    if (byName(username)) return nameTaken(res)
+    // Another request may have taken the name meanwhile. In a database a unique key reports that.
+    if (byName(username)) return registerPage(res, 'Choose another name.')
     const account = { id: randomUUID(), name: username, hash, passwordChangedAt: Date.now() }
     accounts.set(account.id, account)
     await req.login(account, { amr: ['pwd'] })
@@ -101,12 +89,10 @@ export function createApp(file: string): { app: Express; store: SqliteStore } {
   return { app, store }
 }
 
-function nameTaken(res: Response): void {
-  page(
-    res.status(400),
-    'Register',
-    `<p role="alert">Choose another name.</p>${form('/register', 'Register', 'new-password')}`,
-  )
+function registerPage(res: Response, problem?: string): void {
+  const alert = problem === undefined ? '' : `<p role="alert">${escaped(problem)}</p>`
+  if (problem !== undefined) res.status(400)
+  page(res, 'Register', `${alert}${form('/register', 'Register', 'new-password')}`)
 }
 
 function page(res: Response, title: string, body: string): void {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import {
   createServer,
@@ -77,7 +78,8 @@ export async function startServer({
   }
   try {
     connect(server, (req, res) => app(req, res), { https })
-    await listen(server, config)
+    server.listen({ host: config.host, port: config.port })
+    await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     const origins: readonly [string, ...string[]] =
       config.origin === undefined ? loopbackOrigins(port) : [config.origin]
@@ -108,16 +110,6 @@ function keysOf(config: Config): Keys {
   throw new Error(
     `The keys in ${config.data}/secrets.json cannot be used: they ${own.refusal}. Remove the file to get new ones; everyone must log in again then.`,
   )
-}
-
-function listen(server: Server, { host, port }: Config): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
 }
 
 function connect(server: Server, app: App, { https }: { https: boolean }): void {

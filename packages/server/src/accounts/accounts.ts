@@ -27,7 +27,7 @@ export function isPersonName(name: string): boolean {
   return Array.from(name).length <= 80 && !/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name)
 }
 
-export interface NewAccount {
+interface NewAccount {
   readonly email: EmailAddress
   readonly name: string
   readonly passwordHash: string

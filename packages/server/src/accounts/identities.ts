@@ -5,13 +5,9 @@ import type { AccountDatabase, AccountRow, IdentityRow } from './database.ts'
 import type { EmailAddress } from './email-address.ts'
 
 /** A person at a provider. Only `issuer` and `subject` together always mean the same person. */
-export interface IdentityKey {
+export interface GivenIdentity {
   readonly issuer: string
   readonly subject: string
-}
-
-/** What is kept of a person at a provider. */
-export interface GivenIdentity extends IdentityKey {
   /** As the configuration calls it. */
   readonly provider: string
   /** As the provider gives it. Accounts are never looked up by it. */
@@ -30,7 +26,7 @@ export interface LinkedIdentity {
 }
 
 /** An account that begins with an identity. */
-export interface NewOwner {
+interface NewOwner {
   readonly email: EmailAddress | undefined
   /** Whether the provider proves that the mailbox belongs to the person. */
   readonly emailProved: boolean
@@ -38,10 +34,10 @@ export interface NewOwner {
 }
 
 /** What must not have changed in an account since something was allowed. */
-export type Standing = Pick<Account, 'id' | 'generation' | 'passwordVersion'>
+type Standing = Pick<Account, 'id' | 'generation' | 'passwordVersion'>
 
 /** The identity to remove. */
-export interface Removal {
+interface Removal {
   readonly handle: string
   /** The names of the configured providers. */
   readonly configured: readonly string[]
@@ -100,7 +96,7 @@ export class Identities {
   }
 
   /** @returns the id of the account that the identity opens */
-  async ownerOf({ issuer, subject }: IdentityKey): Promise<string | undefined> {
+  async ownerOf({ issuer, subject }: Pick<GivenIdentity, 'issuer' | 'subject'>): Promise<string | undefined> {
     const [row] = await this.#database.query<Pick<IdentityRow, 'account_id'>>(
       `select account_id from identities where issuer = :issuer and subject = :subject and ${live}`,
       { issuer, subject },

@@ -33,23 +33,19 @@ export interface RefusedTry {
 /** How often one person may do what. Kept in this process: several processes count separately. */
 export class Limits {
   readonly #config: LimitConfig
-  readonly #addresses: RateLimiterMemory
-  readonly #sites: RateLimiterMemory
+  readonly #logins: LimitersByFactor
   readonly #pairs: RateLimiterMemory
   readonly #failures: RateLimiterMemory
   readonly #waits: RateLimiterMemory
-  readonly #registrations: RateLimiterMemory
-  readonly #siteRegistrations: RateLimiterMemory
+  readonly #registrations: LimitersByFactor
 
   constructor(config: LimitConfig) {
     this.#config = config
-    this.#addresses = limiter(config.loginsPerAddress, 5 * MINUTE)
-    this.#sites = limiter(config.loginsPerAddress * 8, 5 * MINUTE)
+    this.#logins = limitersByFactor(config.loginsPerAddress, 5 * MINUTE)
     this.#pairs = limiter(config.loginsPerPair, 15 * MINUTE)
     this.#failures = limiter(Number.MAX_SAFE_INTEGER, DAY)
     this.#waits = limiter(1, config.longestDelay)
-    this.#registrations = limiter(config.registrationsPerAddress, HOUR)
-    this.#siteRegistrations = limiter(config.registrationsPerAddress * 8, HOUR)
+    this.#registrations = limitersByFactor(config.registrationsPerAddress, HOUR)
   }
 
   /** Counts one login try everywhere, or nowhere and says when to try again. */
@@ -85,7 +81,7 @@ export class Limits {
   async admitRegistration(address: string | undefined): Promise<number | undefined> {
     const taken = new Taken()
     for (const { key, factor } of widestFirst(address)) {
-      await taken.take(factor === 1 ? this.#registrations : this.#siteRegistrations, key)
+      await taken.take(this.#registrations[factor], key)
     }
     // A refused home must not use up the limit of its neighbours.
     if (taken.retryAfter !== undefined) await taken.giveBack()
@@ -95,7 +91,7 @@ export class Limits {
   async #takeByAddress({ address, account }: Pick<LoginTry, 'address'> & { account?: string }): Promise<Taken> {
     const taken = new Taken()
     for (const { key, factor } of widestFirst(address)) {
-      await taken.take(factor === 1 ? this.#addresses : this.#sites, key)
+      await taken.take(this.#logins[factor], key)
       if (factor === 1 && account !== undefined) await taken.take(this.#pairs, `${key} ${account}`)
     }
     return taken
@@ -114,7 +110,7 @@ export class Limits {
 interface AddressGroup {
   readonly key: string
   /** How many times the limit of one person this group may use. */
-  readonly factor: number
+  readonly factor: 1 | 8
 }
 
 /** An IPv4 address alone; of an IPv6 address the /64 of a home or a phone, and the /48 of a site. */
@@ -134,6 +130,12 @@ export function addressGroups(address: string | undefined): readonly AddressGrou
     { key: `${parts.slice(0, 4).join(':')}::/64`, factor: 1 },
     { key: `${parts.slice(0, 3).join(':')}::/48`, factor: 8 },
   ]
+}
+
+type LimitersByFactor = Readonly<Record<AddressGroup['factor'], RateLimiterMemory>>
+
+function limitersByFactor(points: number, duration: number): LimitersByFactor {
+  return { 1: limiter(points, duration), 8: limiter(points * 8, duration) }
 }
 
 function limiter(points: number, duration: number): RateLimiterMemory {
