@@ -18,14 +18,11 @@ export interface DeviceView {
   readonly remembered: boolean
 }
 
-export interface DevicesView {
-  readonly devices: readonly DeviceView[]
-  /** Epoch milliseconds. */
-  readonly now: number
-  readonly notice?: string | undefined
-}
-
-export function devicesPage(context: PageContext, { devices, now, notice }: DevicesView): Markup {
+/** @param view `now`: epoch milliseconds */
+export function devicesPage(
+  context: PageContext,
+  { devices, now, notice }: { devices: readonly DeviceView[]; now: number; notice: string | undefined },
+): Markup {
   const own = devices.filter((device) => device.current)
   const others = devices.filter((device) => !device.current)
   const body = html`<div class="title"><div><h1>Devices</h1>

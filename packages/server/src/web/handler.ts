@@ -88,7 +88,7 @@ export function requestHandler(
     if (urlOf(node, origins) === undefined) return malformedRequest
     // A program that watches this server asks for it by its address.
     if (path === '/healthz' || path === '/readyz') return undefined
-    return hostProblem(node, { origins, host: exchange.host })
+    return hostProblem(node, origins, exchange.host)
   }
 
   /** A request for another host is answered with that, whichever page it comes from. */

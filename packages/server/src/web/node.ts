@@ -94,18 +94,18 @@ export function urlOf(req: IncomingMessage, origins: readonly [string, ...string
   return target.startsWith('/') ? (URL.parse(origin + target) ?? undefined) : undefined
 }
 
-export interface HostRule {
-  /** The origins of this server, the main one first. */
-  readonly origins: readonly [string, ...string[]]
-  /** What the browser asked for, according to trusted proxies. */
-  readonly host: string | undefined
-}
-
 /**
  * Refuses a request for another host. No page or link is ever made from the Host field. A wrong one means that another
  * name points to this server, or that the sender invented it.
+ *
+ * @param origins of this server, the main one first
+ * @param host that the browser asked for, according to trusted proxies
  */
-export function hostProblem(req: IncomingMessage, { origins, host }: HostRule): Problem | undefined {
+export function hostProblem(
+  req: IncomingMessage,
+  origins: readonly [string, ...string[]],
+  host: string | undefined,
+): Problem | undefined {
   const { rawHeaders, httpVersion } = req
   if (isAmbiguous(req)) return malformedRequest
   const fields = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === 'host')
