@@ -48,19 +48,3 @@ export function queryOf({ target }: Pick<Exchange, 'target'>): string {
   const start = target.indexOf('?')
   return start === -1 ? '' : target.slice(start + 1)
 }
-
-/** A redirect that the browser follows with GET (RFC 9110 §15.4.4), so that credentials are not sent again. */
-export function seeOther(location: string): Reply {
-  // This address may contain a code (RFC 9700 §4.2). The next page must not get it as Referer.
-  return { status: 303, headers: { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' } }
-}
-
-/** Sets query parameters of `target`. */
-export function withQuery(target: string, parameters: Readonly<Record<string, string | undefined>>): string {
-  const [beforeFragment = '', ...fragment] = target.split('#')
-  const [path = '', ...query] = beforeFragment.split('?')
-  const search = new URLSearchParams(query.join('?'))
-  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) search.set(name, value)
-  const text = search.toString()
-  return path + (text === '' ? '' : `?${text}`) + (fragment.length === 0 ? '' : `#${fragment.join('#')}`)
-}

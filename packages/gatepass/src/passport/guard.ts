@@ -1,5 +1,6 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
-import { type Exchange, type Reply, seeOther, withQuery } from '../http/exchange.ts'
+import { seeOther, withQuery } from '../http/answer.ts'
+import type { Exchange, Reply } from '../http/exchange.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { AHEAD, ageOf } from './outcome.ts'

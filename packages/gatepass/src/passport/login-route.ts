@@ -1,5 +1,6 @@
 import { UsageError } from '../error.ts'
-import { type Exchange, queryOf, type Reply, seeOther, withQuery } from '../http/exchange.ts'
+import { seeOther, withQuery } from '../http/answer.ts'
+import { type Exchange, queryOf, type Reply } from '../http/exchange.ts'
 import { safeLocation } from '../http/location.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'

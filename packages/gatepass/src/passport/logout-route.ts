@@ -1,6 +1,7 @@
 import type { Awaitable } from '../awaitable.ts'
 import { subjectText, UsageError } from '../error.ts'
-import { type Exchange, type Reply, seeOther } from '../http/exchange.ts'
+import { seeOther } from '../http/answer.ts'
+import type { Exchange, Reply } from '../http/exchange.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { CLOCKS_APART } from './outcome.ts'
