@@ -2,7 +2,7 @@ import type { Awaitable } from '../awaitable.ts'
 import { checkOptions, isKeyText, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import { type ClientOptions, client as clientOf } from '../protocols/oauth2/client.ts'
-import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
+import { type Identity, identityOf, textOf } from '../protocols/oauth2/identity.ts'
 import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
 import { type ProviderTokens, refreshTokens } from '../protocols/oauth2/token-request.ts'
 import { CodeFlow } from './oauth2/code-login.ts'
@@ -93,20 +93,7 @@ function completed(issuer: string, known: KnownIdentity): Identity {
     throw notKnown(`a \`subject\` that is ${kindOf(subject)}`)
   }
   if (!isKeyText(subject) || textOf(subject) === undefined) throw noIdentity(issuer, 'subject')
-  return {
-    email: undefined,
-    emailVerified: false,
-    emailAuthoritative: false,
-    name: undefined,
-    givenName: undefined,
-    familyName: undefined,
-    username: undefined,
-    picture: undefined,
-    locale: undefined,
-    claims: {},
-    ...known,
-    issuer,
-  }
+  return { ...identityOf(issuer, subject, {}), ...known, issuer }
 }
 
 /** The error for an answer that does not identify the user. */

@@ -84,27 +84,20 @@ export interface CommonExpectation {
 function checkCommonClaims(claims: Claims, expected: CommonExpectation): void {
   const issuer = typeof expected.issuer === 'string' ? expected.issuer : expected.issuer(claims)
   if (issuer === undefined || claims.iss !== issuer) throw refusedToken('ERR_OIDC_ISSUER', 'is from another issuer')
-  checkAudience(claims, expected.clientId)
-  checkTimes(claims, expected.now / 1000)
-}
-
-function checkAudience({ aud, azp: authorized }: Claims, clientId: string): void {
-  const azp = authorized ?? undefined
+  const { aud, exp, iat, nbf } = claims
+  const azp = claims.azp ?? undefined
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
-  if (!audiences.includes(clientId)) throw refusedToken('ERR_OIDC_AUDIENCE', 'is for another application')
+  if (!audiences.includes(expected.clientId)) throw refusedToken('ERR_OIDC_AUDIENCE', 'is for another application')
   if (azp === undefined && audiences.length > 1) {
     throw refusedToken('ERR_OIDC_AUDIENCE', 'is for several applications and does not name the one that requested it')
   }
-  if (azp !== undefined && azp !== clientId)
+  if (azp !== undefined && azp !== expected.clientId)
     throw refusedToken('ERR_OIDC_AUDIENCE', 'was issued to another application')
-}
-
-function checkTimes({ exp, iat, nbf }: Claims, now: number): void {
+  const now = expected.now / 1000
   if (!isTime(exp) || !isTime(iat))
     throw refusedToken('ERR_OIDC_TIME', `has no \`${isTime(exp) ? 'iat' : 'exp'}\` that is a time`)
   if (exp <= now - SKEW) throw refusedToken('ERR_OIDC_TIME', 'has expired')
-  const begins = isTime(nbf) ? nbf : iat
-  if (Math.max(begins, iat) > now + SKEW) throw refusedToken('ERR_OIDC_TIME', 'is from the future')
+  if (Math.max(isTime(nbf) ? nbf : iat, iat) > now + SKEW) throw refusedToken('ERR_OIDC_TIME', 'is from the future')
 }
 
 export function isTime(value: unknown): value is number {
@@ -149,57 +142,42 @@ export async function verifyIdToken(token: string, keys: RemoteJWKSet, expected:
   // RFC 8725 §3.11: an access token or a logout token of the same provider does not prove a login.
   if (header.typ !== undefined && header.typ !== 'jwt') throw refusedToken('ERR_OIDC_FORM', 'is not an ID token')
   checkCommonClaims(claims, expected)
-  checkNonce(claims, expected.nonce)
+  const { nonce, acr, auth_time: time } = claims
+  if (expected.nonce !== undefined && (typeof nonce !== 'string' || !equal(nonce, expected.nonce))) {
+    throw refusedToken('ERR_OIDC_NONCE', 'does not belong to this login')
+  }
   if (!isSubject(claims.sub)) throw refusedToken('ERR_OIDC_SUBJECT', 'has a missing or invalid `sub`')
   await checkHash(claims.at_hash, expected.accessToken, header.alg)
   await checkHash(claims.c_hash, expected.code, header.alg)
-  checkAuthTime(claims, expected)
-  checkAcr(claims, expected.acrValues)
-  return { issuer: claims.iss as string, subject: claims.sub, claims }
-}
-
-function checkNonce({ nonce }: Claims, expected: string | undefined): void {
-  if (expected === undefined) return
-  if (typeof nonce !== 'string' || !equal(nonce, expected)) {
-    throw refusedToken('ERR_OIDC_NONCE', 'does not belong to this login')
+  if (expected.maxAge !== undefined) {
+    if (!isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'has no `auth_time`')
+    const age = expected.now / 1000 - time
+    // A provider's clock may be ahead of ours. A time far in the future is refused, because it may be in milliseconds.
+    if (age > expected.maxAge + SKEW || age < -AHEAD) {
+      throw refusedToken('ERR_OIDC_AUTH_TIME', 'has an `auth_time` that is too long ago or in the future')
+    }
   }
+  const { acrValues = [] } = expected
+  if (acrValues.length > 0 && (typeof acr !== 'string' || !acrValues.includes(acr))) {
+    throw refusedToken('ERR_OIDC_ACR', 'proves a weaker login than the application requires')
+  }
+  return { issuer: claims.iss as string, subject: claims.sub, claims }
 }
 
 /** Checks that the claim is the left half of the value's hash. A provider may leave it out (OpenID Connect Core §3.1.3.6). */
 async function checkHash(claimed: unknown, value: string | undefined, algorithm: string): Promise<void> {
   // A claim that is not text binds nothing. The token's signature has already been verified.
   if (typeof claimed !== 'string' || value === undefined) return
-  const digest = Buffer.from(await crypto.subtle.digest(hashOf(algorithm), Buffer.from(value)))
+  const bits = algorithm.endsWith('256') ? 256 : algorithm.endsWith('384') ? 384 : 512
+  const digest = Buffer.from(await crypto.subtle.digest(`SHA-${bits}`, Buffer.from(value)))
   const expected = digest.subarray(0, digest.length / 2).toString('base64url')
   if (!equal(claimed, expected)) {
     throw refusedToken('ERR_OIDC_HASH', 'does not belong to the code or access token that came with it')
   }
 }
 
-function hashOf(algorithm: string): string {
-  if (algorithm.endsWith('256')) return 'SHA-256'
-  return algorithm.endsWith('384') ? 'SHA-384' : 'SHA-512'
-}
-
 /** How far ahead of our clock `auth_time` may be, in seconds. */
 const AHEAD = 300
-
-function checkAuthTime({ auth_time: time }: Claims, { maxAge, now }: IdTokenExpectation): void {
-  if (maxAge === undefined) return
-  if (!isTime(time)) throw refusedToken('ERR_OIDC_AUTH_TIME', 'has no `auth_time`')
-  const age = now / 1000 - time
-  // A provider's clock may be ahead of ours. A time far in the future is refused, because it may be in milliseconds.
-  if (age > maxAge + SKEW || age < -AHEAD) {
-    throw refusedToken('ERR_OIDC_AUTH_TIME', 'has an `auth_time` that is too long ago or in the future')
-  }
-}
-
-function checkAcr({ acr }: Claims, values: readonly string[] | undefined): void {
-  if (values === undefined || values.length === 0) return
-  if (typeof acr !== 'string' || !values.includes(acr)) {
-    throw refusedToken('ERR_OIDC_ACR', 'proves a weaker login than the application requires')
-  }
-}
 
 /** Maximum age of a logout token when it arrives, in seconds. */
 const LONGEST_WAY = 120

@@ -7,7 +7,6 @@ import { type Identity, identityOf } from '../../protocols/oauth2/identity.ts'
 import { ProviderKeys, webAddress } from '../../protocols/oauth2/metadata.ts'
 import {
   type Claims,
-  type CommonExpectation,
   type IdToken,
   type IdTokenExpectation,
   isTime,
@@ -53,8 +52,7 @@ export function openId<User, Name extends string>(
     ...{ name, label, client, scope, withNonce: true },
     ...(formPost !== undefined && { formPost }),
     issuers: (issuer: string) => tokens.knows(issuer),
-    identify: (given: ProviderTokens, begun: Begun, callback: URLSearchParams) =>
-      tokens.identify(given, begun, callback),
+    identify: tokens.identify.bind(tokens),
   }
   const flow = new CodeFlow<User>(login, options)
   return {
@@ -62,7 +60,7 @@ export function openId<User, Name extends string>(
     callback: flow.callback.address,
     ...(formPost === true && { foreignPost: flow.callback.path }),
     refresh: (refreshToken) => refreshTokens(client, refreshToken),
-    endedLogin: (exchange, end) => endedLogin(exchange, tokens, end),
+    endedLogin: (exchange, end) => tokens.endedLogin(exchange, end),
     logoutLocation: (request) => logoutLocation(client, request),
     async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
       if (entrance === undefined) return flow.authenticate(exchange, attempt)
@@ -74,15 +72,6 @@ export function openId<User, Name extends string>(
       })
     },
   }
-}
-
-type EndLogin = (ended: EndedLogin) => Promise<void>
-
-/** Handles a logout request of the provider (OpenID Connect Back-Channel Logout 1.0 §2.5). */
-async function endedLogin(exchange: Exchange, tokens: OpenIdTokens, end: EndLogin): Promise<void> {
-  const { logout_token: token } = await exchange.fields()
-  if (typeof token !== 'string') throw new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', 'The request has no logout token')
-  return tokens.obeyLogout(token, end)
 }
 
 /** The provider's logout address (OpenID Connect RP-Initiated Logout 1.0 §2); `undefined` without one, or if it is down. */
@@ -119,32 +108,34 @@ class OpenIdTokens {
     return issuerOf === undefined ? issuer === address.issuer : issuerOf({ iss: issuer }) === issuer
   }
 
+  /** Reads the identity from the tokens that a code was exchanged for. */
   async identify(tokens: ProviderTokens, begun: Begun, callback: URLSearchParams): Promise<Identified> {
     const { accessToken, idToken } = tokens
     if (idToken === undefined) throw new ProtocolError('ERR_OAUTH_TOKEN', 'The provider sent no ID token')
     const { nonce, maxAge, acrValues, code } = begun
-    const token = await this.#validated(idToken, { nonce, maxAge, acrValues, code, accessToken })
+    const expected = { nonce, maxAge, acrValues, code, accessToken, ...(await this.#common()) }
+    const token = await verifyIdToken(idToken, await this.#keys.get(), expected)
     return this.#identified(token, await this.#completed(token, accessToken), callback)
   }
 
-  async verify(token: string, expected: Pick<IdTokenExpectation, 'nonce'>): Promise<Identified> {
-    const validated = await this.#validated(token, expected)
-    const identified = this.#identified(validated, validated.claims, new URLSearchParams())
-    const { iat } = validated.claims
-    // No flow of ours says when: without `auth_time` the person proved it when the token was issued.
+  /** Reads the identity from an ID token that did not come from the code flow. */
+  async verify(idToken: string, expected: Pick<IdTokenExpectation, 'nonce'>): Promise<Identified> {
+    const token = await verifyIdToken(idToken, await this.#keys.get(), { ...expected, ...(await this.#common()) })
+    const identified = this.#identified(token, token.claims, new URLSearchParams())
+    const { iat } = token.claims
+    // No flow of ours has the time: without `auth_time` the user proved it when the token was issued.
     return isTime(iat) ? { at: iat * 1000, ...identified } : identified
   }
 
-  async obeyLogout(token: string, end: EndLogin): Promise<void> {
+  /** Handles a logout request of the provider (OpenID Connect Back-Channel Logout 1.0 §2.5). */
+  async endedLogin(exchange: Exchange, end: (ended: EndedLogin) => Promise<void>): Promise<void> {
+    const { logout_token: token } = await exchange.fields()
+    if (typeof token !== 'string') throw new ProtocolError('ERR_OIDC_LOGOUT_TOKEN', 'The request has no logout token')
     const logout = await verifyLogoutToken(token, await this.#keys.get(), await this.#common())
     this.#seen.check(logout, this.#client.clock())
     await end(logout)
     // Only after the logout: if our store failed, the provider sends the token again, and it must be executed then.
     this.#seen.add(logout, this.#client.clock())
-  }
-
-  async #validated(token: string, expected: Omit<IdTokenExpectation, keyof CommonExpectation | 'algorithms'>) {
-    return verifyIdToken(token, await this.#keys.get(), { ...expected, ...(await this.#common()) })
   }
 
   /** What every token of this provider must contain. */
