@@ -177,7 +177,7 @@ class StoredApiKeys<User> implements ApiKeys<User> {
         return concluded<User>(realm, {
           callback: '`account` of apiKeys()',
           returned: this.#options.account(record, exchange),
-          nobody: unknown,
+          unknown,
           success: (user) => {
             const success: Success<User> = { type: 'success', user, scope: record.scopes, persist: false, info: record }
             return andThen(this.#touch(record, now), () => success)

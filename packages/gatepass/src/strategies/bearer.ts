@@ -33,7 +33,7 @@ export function bearer<User extends UserObject, const Name extends string = 'bea
         concluded<User>(realm, {
           callback: '`find` of bearer()',
           returned: options.find(sha256Hex(token), exchange),
-          nobody: 'The token is unknown.',
+          unknown: 'The token is unknown.',
           success: (user) => ({ type: 'success', user, persist: false }),
         }),
       ),

@@ -139,7 +139,7 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
     return concluded<User>(this.#realm, {
       callback: '`account` of jwt()',
       returned: this.#account(claims, exchange),
-      nobody: 'The account of this token does not exist.',
+      unknown: 'The account of this token does not exist.',
       success: (user) => ({
         type: 'success',
         user,

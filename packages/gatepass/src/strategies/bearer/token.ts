@@ -28,7 +28,7 @@ export interface Answer<User> {
   readonly callback: string
   readonly returned: Found<User> | PromiseLike<Found<User>>
   /** The message if there is no user. */
-  readonly nobody: string
+  readonly unknown: string
   readonly success: (user: User) => Awaitable<Success<User>>
 }
 
@@ -36,7 +36,7 @@ export interface Answer<User> {
 export function concluded<User>(realm: string, answer: Answer<User>): Awaitable<Outcome<User>> {
   return andThen(settled<Found<User>>(answer.returned), (returned): Awaitable<Outcome<User>> => {
     const user = userFrom(answer.callback, returned)
-    if (user === undefined) return refusedToken(realm, 'invalid', answer.nobody)
+    if (user === undefined) return refusedToken(realm, 'invalid', answer.unknown)
     // A failure of the application also gets a challenge, which every 401 needs (RFC 9110 §15.5.2).
     return isFailure(user) ? { challenge: challenge('Bearer', { realm }), ...user } : answer.success(user)
   })
