@@ -89,7 +89,7 @@ export class LoginRoute<User, Name extends string> {
   async link(exchange: Exchange, name: Name, options: LinkRouteOptions): Promise<Reply | undefined> {
     if (safeMethods.has(exchange.method)) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', 'A route that links an account must not answer GET', {
-        hint: 'Register it with POST, and start by a form with a button.',
+        hint: 'Register it with POST, and start it by a form with a button.',
       })
     }
     await this.#ownPages.requireSameOrigin(exchange, tokenInForm)

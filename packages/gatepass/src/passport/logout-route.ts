@@ -71,7 +71,7 @@ export class LogoutRoute<User, Name extends string> {
     if (exchange.method !== 'POST') return { status: 405, headers: { ...headers, allow: 'POST' } }
     const strategy = this.#passport.strategy(name)
     if (strategy?.endedLogin === undefined) {
-      throw new UsageError('ERR_PASSPORT_OPTIONS', `The strategy "${name}" knows no back-channel logout`)
+      throw new UsageError('ERR_PASSPORT_OPTIONS', `The strategy "${name}" does not support back-channel logout`)
     }
     await strategy.endedLogin(exchange, async (ended) => {
       await this.#passport.noteEndedLogin(name, ended)

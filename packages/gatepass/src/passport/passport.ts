@@ -198,7 +198,7 @@ export class Passport<User, Name extends string = string> {
     const { user, intent } = success
     if (intent?.purpose === 'link') {
       throw new UsageError('ERR_PASSPORT_OPTIONS', 'A login that was begun to link an identity must not log in', {
-        hint: 'Look at `verdict.intent.purpose` before you call login().',
+        hint: 'Check `verdict.intent.purpose` before you call login().',
       })
     }
     requireUser('login()', user)
@@ -505,10 +505,14 @@ const OUTDATED: Failure = {
 }
 
 function withoutSession(): ProtocolError {
-  return new ProtocolError('ERR_TOKEN_SCOPE', 'There is no session to log out of: these credentials belong to none', {
-    status: 403,
-    hint: 'Revoke the API key, let the token expire, or log out with the session cookie and without Authorization.',
-  })
+  return new ProtocolError(
+    'ERR_TOKEN_SCOPE',
+    'These credentials do not belong to a session, so they cannot log out of one',
+    {
+      status: 403,
+      hint: 'Revoke the API key, let the token expire, or log out with the session cookie and without Authorization.',
+    },
+  )
 }
 
 function rejection(failures: Rejection['failures']): Rejection {

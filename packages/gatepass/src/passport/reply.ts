@@ -81,7 +81,7 @@ export function loginTooOldReply(exchange: Exchange, options: { readonly tokenWi
 const explanations: Record<Anonymity, { message: string; hint: string }> = {
   'no-cookie': {
     message: 'No user is logged in: the request carries no session cookie.',
-    hint: 'Log in first. After a login that looked right: was the cookie set (Secure, SameSite, proxy), and are credentials sent (fetch: credentials)?',
+    hint: 'Log in first. If you have just logged in, check that the cookie was set (Secure, SameSite, proxy) and that credentials are sent (fetch: credentials).',
   },
   duplicate: {
     message: 'No user is logged in: the session cookie was sent twice.',

@@ -128,13 +128,13 @@ export function strategiesByName<User>(strategies: readonly Strategy<User>[]): R
         'ERR_PASSPORT_OPTIONS',
         `\`strategies\` has ${kindOf(strategy)} that has no authenticate()`,
         {
-          hint: 'Call what makes the strategy: local({ find }). A strategy made for Passport goes into fromPassport().',
+          hint: 'Call the function that makes the strategy: local({ find }). Pass a strategy made for Passport to fromPassport().',
         },
       )
     }
     if (typeof strategy.name !== 'string' || strategy.name === '' || byName.has(strategy.name)) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategy name "${strategy.name}" is empty or used twice`, {
-        hint: 'Give every strategy a name of its own.',
+        hint: 'Give every strategy its own name.',
       })
     }
     byName.set(strategy.name, strategy)
@@ -151,7 +151,7 @@ function requireOwnCallbacks(strategies: readonly Strategy<unknown>[]): void {
     const other = known.find((one) => samePlace(one.callback, callback))
     if (other !== undefined) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', `Strategies "${other.name}" and "${name}" share ${callback}`, {
-        hint: `Give each a callback of its own: '/auth/${other.name}/callback', '/auth/${name}/callback'.`,
+        hint: `Give each its own callback: '/auth/${other.name}/callback', '/auth/${name}/callback'.`,
       })
     }
     known.push({ name, callback })

@@ -47,7 +47,7 @@ export function stampOf<User>(users: Users<User>, user: User): string | undefine
   const stamp: unknown = users.stamp(user)
   if (stamp === '' || isKeyText(stamp)) return sha256Hex(`gatepass:stamp:${stamp}`).slice(0, 32)
   throw new UsageError('ERR_PASSPORT_SUBJECT', `users.stamp gave ${kindOf(stamp)}`, {
-    hint: 'Give a text that changes with the credentials. One that is the same for every user ends no login.',
+    hint: 'Give a text that changes with the credentials. A text that is the same for every user never ends a login.',
   })
 }
 

@@ -39,7 +39,7 @@ export function readAbout(text: string): About {
     // V8's message quotes the text, so it is not passed on.
   }
   throw new StoreError('ERR_STORE_SCHEMA', 'The `about` text of a session record cannot be read', {
-    hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
+    hint: 'A program other than Gatepass wrote into the store. Remove the record; its user must log in again.',
   })
 }
 

@@ -66,7 +66,7 @@ export function parseData(text: string): Bag {
     // V8's message quotes the data, so it is not passed on.
   }
   throw new StoreError('ERR_STORE_SCHEMA', 'A session record does not hold a JSON object', {
-    hint: 'Something other than Gatepass wrote into the store. Remove the record; its user has to log in again.',
+    hint: 'A program other than Gatepass wrote into the store. Remove the record; its user must log in again.',
   })
 }
 

@@ -251,7 +251,7 @@ export class SigningKeys implements VerificationKeys {
       return next
     }
     throw new StoreError('ERR_STORE_UNAVAILABLE', 'The signing keys were changed by others each time they were saved', {
-      hint: 'Does `save` of the SigningKeyStore compare with the version that is stored?',
+      hint: 'Check that `save` of the SigningKeyStore compares with the stored version.',
     })
   }
 
@@ -349,6 +349,6 @@ function isSealedKey(value: unknown): boolean {
 
 function unreadable(): UsageError {
   return new UsageError('ERR_JWT_KEYS', 'The stored signing keys cannot be read', {
-    hint: 'Something other than Gatepass wrote there. Remove it, and new keys are made.',
+    hint: 'A program other than Gatepass wrote there. Remove it; Gatepass then makes new keys.',
   })
 }

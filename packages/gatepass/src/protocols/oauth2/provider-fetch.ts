@@ -48,7 +48,7 @@ function unlessAborted(signal: AbortSignal, step: Promise<void>): Promise<void> 
 function checkStatus(target: URL, status: number): void {
   if (status >= 500) throw unavailable(target, `answered with ${status}`)
   if (status < 300 || status > 399) return
-  throw unusable(target, 'redirects, which is not followed')
+  throw unusable(target, 'redirects, and redirects are not followed')
 }
 
 /** Reads the whole body into memory, up to the limit. */
