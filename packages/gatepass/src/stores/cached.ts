@@ -3,6 +3,7 @@ import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import { seconds } from '../number-options.ts'
 import {
   type ChangeFeed,
+  type ChangeListener,
   hasSubjectIndex,
   type SessionId,
   type SessionRecord,
@@ -11,7 +12,7 @@ import {
   type Timestamp,
   type WriteResult,
 } from '../session/store.ts'
-import { NearCache } from './cached/near-cache.ts'
+import { RecentRecords } from './cached/recent-records.ts'
 import { sessionCount, storeClock } from './options.ts'
 
 /** Somewhat fewer than a Map can hold. */
@@ -58,37 +59,57 @@ export function cachedStore(
 ): CachedStore & SubjectIndex
 export function cachedStore(store: SessionStore & ChangeFeed, options?: CachedStoreOptions): CachedStore
 export function cachedStore(store: SessionStore & ChangeFeed, options: CachedStoreOptions = {}): CachedStore {
-  const cache = new NearCache((id) => settled(store.load(id)), limits(store, options))
-  const cached = new ListeningStore(store, cache)
-  return hasSubjectIndex(store) ? Object.assign(cached, indexThrough(store, cache)) : cached
+  const cached = new ListeningStore(store, options)
+  return hasSubjectIndex(store) ? cached.withIndex(store) : cached
 }
 
 const cachedOptions: OptionKinds<CachedStoreOptions> = { maxSessions: 'any', maxAge: 'any', clock: 'function' }
 
+/**
+ * Keeps records as the store last returned them, until a change is announced.
+ *
+ * A loaded record is kept only if no change of its id was announced during the load, because the answer may be older than the
+ * change. Only loads in `#loads` are kept or shared. Every event for an id removes its load from there.
+ */
 class ListeningStore implements CachedStore {
   readonly #store: SessionStore & ChangeFeed
-  readonly #cache: NearCache
+  readonly #clock: () => Timestamp
+  readonly #records: RecentRecords
+  readonly #loads = new Map<SessionId, Promise<SessionRecord | undefined>>()
   #unsubscribe: (() => Awaitable<void>) | undefined
   #retry: NodeJS.Timeout | undefined
   #closed = false
   #subscribing: Promise<void>
+  listening = false
 
-  constructor(store: SessionStore & ChangeFeed, cache: NearCache) {
+  constructor(store: SessionStore & ChangeFeed, options: CachedStoreOptions) {
+    checkOptions('cachedStore()', options, cachedOptions, 'ERR_STORE_OPTIONS')
+    const { maxSessions = 50_000, maxAge = 60, clock } = options
+    if (typeof store?.subscribe !== 'function') {
+      throw new UsageError(
+        'ERR_STORE_OPTIONS',
+        'The store does not announce changes, so its sessions cannot be cached',
+        {
+          hint: 'Use a store that implements ChangeFeed: the Redis or PostgreSQL store. Stores inside the process need no cache.',
+        },
+      )
+    }
     this.#store = store
-    this.#cache = cache
+    this.#clock = storeClock(clock)
+    const longest = seconds(maxAge, { code: 'ERR_STORE_OPTIONS', name: 'maxAge', most: DAY }) * 1000
+    this.#records = new RecentRecords(sessionCount(maxSessions, MOST_KEPT), longest)
     this.#subscribing = this.#subscribe()
   }
 
   get size(): number {
-    return this.#cache.size
-  }
-
-  get listening(): boolean {
-    return this.#cache.listening
+    return this.#records.size
   }
 
   load(id: SessionId): Awaitable<SessionRecord | undefined> {
-    return this.#cache.load(id)
+    const record = this.#records.find(id, this.#clock())
+    if (record !== undefined) return record
+    if (!this.listening) return settled(this.#store.load(id))
+    return this.#loads.get(id) ?? this.#beginLoad(id)
   }
 
   insert(record: SessionRecord): Awaitable<void> {
@@ -107,25 +128,86 @@ class ListeningStore implements CachedStore {
     return this.#writing(id, () => this.#store.remove(id, expectedVersion))
   }
 
+  withIndex(index: SubjectIndex): CachedStore & SubjectIndex {
+    const methods: SubjectIndex = {
+      listBySubject: (subject) => index.listBySubject(subject),
+      removeBySubject: (subject, except) =>
+        afterwards(
+          () => index.removeBySubject(subject, except),
+          () => this.#forgetSubject(subject),
+        ),
+      insertWithin: (record, limit) =>
+        afterwards(
+          () => index.insertWithin(record, limit),
+          () => {
+            this.#forget(record.id)
+            if (record.subject !== null) this.#forgetSubject(record.subject)
+          },
+        ),
+    }
+    return Object.assign(this, methods)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retry)
     await this.#subscribing
     await this.#unsubscribe?.()
     this.#unsubscribe = undefined
-    this.#cache.down()
-    if (canBeClosed(this.#store)) await this.#store.close()
+    this.#turn(false)
+    if ('close' in this.#store && typeof this.#store.close === 'function') await this.#store.close()
   }
 
   #writing<T>(id: SessionId, write: () => Awaitable<T>): Awaitable<T> {
-    return afterwards(write, () => this.#cache.forget(id))
+    return afterwards(write, () => this.#forget(id))
+  }
+
+  async #beginLoad(id: SessionId): Promise<SessionRecord | undefined> {
+    const began = this.#clock()
+    const { promise, resolve, reject } = Promise.withResolvers<SessionRecord | undefined>()
+    this.#loads.set(id, promise)
+    try {
+      const record = await this.#store.load(id)
+      // Insertions are not announced, so an absent record cannot be kept.
+      if (this.#loads.get(id) === promise && record !== undefined) this.#records.keep(record, began)
+      resolve(record)
+    } catch (error) {
+      // If the store throws at once, other loads of this turn still share the failure.
+      await undefined
+      reject(error)
+    }
+    if (this.#loads.get(id) === promise) this.#loads.delete(id)
+    return promise
+  }
+
+  /** Drops a record, so that later loads get a newer answer. */
+  #forget(id: SessionId): void {
+    this.#records.forget(id)
+    this.#loads.delete(id)
+  }
+
+  #forgetSubject(subject: string): void {
+    this.#records.forgetSubject(subject)
+    // The subject of a running load is unknown before its answer.
+    this.#loads.clear()
+  }
+
+  /** Changes that were announced before are unknown, so nothing is kept. */
+  #turn(listening: boolean): void {
+    this.listening = listening
+    this.#records.clear()
+    this.#loads.clear()
   }
 
   /** Subscribes, and repeats it until it succeeds. After that the feed reconnects itself. */
   #subscribe(): Promise<void> {
+    const listener: ChangeListener = {
+      changed: (id) => this.#forget(id),
+      up: () => this.#turn(true),
+      down: () => this.#turn(false),
+    }
     try {
-      const subscribing = Promise.resolve(this.#store.subscribe(this.#cache))
-      return subscribing.then(
+      return Promise.resolve(this.#store.subscribe(listener)).then(
         (unsubscribe) => {
           this.#unsubscribe = unsubscribe
         },
@@ -138,34 +220,17 @@ class ListeningStore implements CachedStore {
   }
 
   #failed(error: unknown): void {
-    this.#cache.down()
-    if (error instanceof UsageError) warn(error)
-    else if (!this.#closed) this.#retry = this.#subscribeLater()
-  }
-
-  #subscribeLater(): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.#subscribing = this.#subscribe()
-    }, RETRY_INTERVAL).unref()
-  }
-}
-
-function indexThrough(index: SubjectIndex, cache: NearCache): SubjectIndex {
-  return {
-    listBySubject: (subject) => index.listBySubject(subject),
-    removeBySubject: (subject, except) =>
-      afterwards(
-        () => index.removeBySubject(subject, except),
-        () => cache.forgetSubject(subject),
-      ),
-    insertWithin: (record, limit) =>
-      afterwards(
-        () => index.insertWithin(record, limit),
-        () => {
-          cache.forget(record.id)
-          if (record.subject !== null) cache.forgetSubject(record.subject)
-        },
-      ),
+    this.#turn(false)
+    if (error instanceof UsageError) {
+      // It is too late to throw. Everything works, but nothing is kept in memory.
+      const message = `cachedStore keeps nothing: ${error.message}. ${error.hint ?? ''}`
+      process.emitWarning(message, { code: 'GATEPASS_NEAR_CACHE' })
+    } else if (!this.#closed) {
+      const again = () => {
+        this.#subscribing = this.#subscribe()
+      }
+      this.#retry = setTimeout(again, RETRY_INTERVAL).unref()
+    }
   }
 }
 
@@ -182,31 +247,5 @@ function afterwards<T>(call: () => Awaitable<T>, after: () => void): Awaitable<T
   } catch (error) {
     after()
     throw error
-  }
-}
-
-/** Warns, because it is too late to throw. Everything works, but nothing is kept in memory. */
-function warn(error: UsageError): void {
-  process.emitWarning(`cachedStore keeps nothing: ${error.message}. ${error.hint ?? ''}`, {
-    code: 'GATEPASS_NEAR_CACHE',
-  })
-}
-
-function canBeClosed(store: object): store is { close(): Awaitable<void> } {
-  return 'close' in store && typeof store.close === 'function'
-}
-
-function limits(store: SessionStore & ChangeFeed, options: CachedStoreOptions) {
-  checkOptions('cachedStore()', options, cachedOptions, 'ERR_STORE_OPTIONS')
-  const { maxSessions = 50_000, maxAge = 60, clock } = options
-  if (typeof store?.subscribe !== 'function') {
-    throw new UsageError('ERR_STORE_OPTIONS', 'The store does not announce changes, so its sessions cannot be cached', {
-      hint: 'Use a store that implements ChangeFeed: the Redis or PostgreSQL store. Stores inside the process need no cache.',
-    })
-  }
-  return {
-    maxSessions: sessionCount(maxSessions, MOST_KEPT),
-    maxAge: seconds(maxAge, { code: 'ERR_STORE_OPTIONS', name: 'maxAge', most: DAY }) * 1000,
-    clock: storeClock(clock),
   }
 }

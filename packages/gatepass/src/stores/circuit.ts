@@ -24,7 +24,15 @@ export class Circuit {
    * @throws {StoreError} `ERR_STORE_UNAVAILABLE` while the circuit is open
    */
   admit(): number {
-    if (this.#next !== undefined) this.#admitOne(this.#next)
+    if (this.#next === undefined) return this.#answers
+    const wait = this.#next - performance.now()
+    if (wait > 0) {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', `${this.#engine} does not answer`, {
+        hint: 'A request got no answer. Until one is answered, other requests are refused at once.',
+        retryAfter: Math.ceil(wait / 1000),
+      })
+    }
+    this.#next = performance.now() + this.#pause
     return this.#answers
   }
 
@@ -44,16 +52,5 @@ export class Circuit {
     const closed = this.#next === undefined
     this.#next = performance.now() + this.#pause
     return closed
-  }
-
-  #admitOne(next: number): void {
-    const wait = next - performance.now()
-    if (wait > 0) {
-      throw new StoreError('ERR_STORE_UNAVAILABLE', `${this.#engine} does not answer`, {
-        hint: 'A request got no answer. Until one is answered, other requests are refused at once.',
-        retryAfter: Math.ceil(wait / 1000),
-      })
-    }
-    this.#next = performance.now() + this.#pause
   }
 }
