@@ -3,7 +3,7 @@ import { equal } from '../../crypto/equal.ts'
 import { hmacKey, hmacText } from '../../crypto/hmac.ts'
 import { randomToken, sha256Base64url } from '../../crypto/random.ts'
 import { NextFault, type PlainFault, plainFaults } from './fault.ts'
-import { type Answer, formOf, json, page, send } from './listener.ts'
+import { type Answer, formOf, json, page, redirect, send } from './listener.ts'
 import { choicePage, homePage, sayingPage } from './pages.ts'
 import type { Person } from './person.ts'
 
@@ -95,14 +95,10 @@ export class FacebookServer {
     const person = this.#people.find((candidate) => candidate.id === form.get('person'))
     if (error === undefined && person === undefined) return this.#showDialog(id, dialog.redirectUri)
     this.#dialogs.delete(id)
-    const answer = error === undefined && person !== undefined ? { code: this.#code(dialog, person) } : { error }
-    return { type: 'redirect', location: withQuery(dialog, answer) }
-  }
-
-  #code(dialog: Dialog, person: Person): string {
+    if (error !== undefined || person === undefined) return redirect(withQuery(dialog, { error }))
     const code = randomToken()
     this.#codes.set(code, { ...dialog, person })
-    return code
+    return redirect(withQuery(dialog, { code }))
   }
 
   #exchange(form: URLSearchParams): Answer {

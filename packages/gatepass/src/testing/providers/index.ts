@@ -2,11 +2,11 @@
 import type { ClientMetadata } from 'oidc-provider'
 import { FacebookServer } from './facebook.ts'
 import type { Fault, PlainFault } from './fault.ts'
+import { rsaKey } from './id-tokens.ts'
 import { listenOnLoopback } from './listener.ts'
 import { OpenIdServer } from './oidc-provider.ts'
 import type { OpenIdSettings } from './openid-configuration.ts'
 import { type Person, people as usualPeople } from './person.ts'
-import { rsaKey } from './signing-key.ts'
 
 export type { Fault, PlainFault } from './fault.ts'
 export { type Person, people } from './person.ts'

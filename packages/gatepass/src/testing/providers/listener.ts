@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { UsageError } from '../../error.ts'
 import type { ProviderPage } from './pages.ts'
@@ -23,26 +24,15 @@ export async function listenOnLoopback(port: number): Promise<Listener> {
       hint: 'It logs every visitor in as any user. NODE_ENV is production.',
     })
   }
-  const server = createServer()
-  await listening(server, port)
+  const server = createServer().listen(port, '127.0.0.1')
+  await once(server, 'listening')
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { origin, answer: (listener) => void server.on('request', listener), close: () => closed(server) }
-}
-
-function listening(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-}
-
-function closed(server: Server): Promise<void> {
-  const done = new Promise<void>((resolve) => server.close(() => resolve()))
-  server.closeAllConnections()
-  return done
+  const close = async () => {
+    const closed = once(server.close(), 'close')
+    server.closeAllConnections()
+    await closed
+  }
+  return { origin, answer: (listener) => void server.on('request', listener), close }
 }
 
 /** Maximum size of a request body, in characters. */
@@ -59,31 +49,25 @@ export async function formOf(req: IncomingMessage): Promise<URLSearchParams> {
 }
 
 /** An answer that one function decides and another sends. */
-export type Answer =
-  | { readonly type: 'json'; readonly status: number; readonly body: object }
-  | { readonly type: 'page'; readonly status: number; readonly page: ProviderPage }
-  /** Continues with GET, for every method. */
-  | { readonly type: 'redirect'; readonly location: string }
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
 
-export function send(res: ServerResponse, answer: Answer): void {
-  switch (answer.type) {
-    case 'json':
-      res.writeHead(answer.status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-      res.end(JSON.stringify(answer.body))
-      break
-    case 'page':
-      res.writeHead(answer.status, answer.page.headers).end(answer.page.body)
-      break
-    case 'redirect':
-      res.writeHead(303, { location: answer.location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' })
-      res.end()
-  }
+export function send(res: ServerResponse, { status, headers, body }: Answer): void {
+  res.writeHead(status, { 'cache-control': 'no-store', ...headers }).end(body)
 }
 
 export function page(status: number, content: ProviderPage): Answer {
-  return { type: 'page', status, page: content }
+  return { status, ...content }
 }
 
 export function json(status: number, body: object): Answer {
-  return { type: 'json', status, body }
+  return { status, headers: { 'content-type': 'application/json; charset=utf-8' }, body: JSON.stringify(body) }
+}
+
+/** The browser continues with GET, whatever the method was. */
+export function redirect(location: string): Answer {
+  return { status: 303, headers: { location, 'referrer-policy': 'no-referrer' } }
 }

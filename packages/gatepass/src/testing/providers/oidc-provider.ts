@@ -1,15 +1,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Adapter, errors, type Interaction, interactionPolicy, Provider } from 'oidc-provider'
+import { type Adapter, type AdapterPayload, errors, type Interaction, interactionPolicy, Provider } from 'oidc-provider'
 import { randomToken } from '../../crypto/random.ts'
 import type { Jwk } from '../../crypto/signature.ts'
 import { type Fault, faults, NextFault } from './fault.ts'
+import { rsaKey, untrue } from './id-tokens.ts'
 import { type Answer, formOf, page, send } from './listener.ts'
 import { configurationOf, type OpenIdMemory, type OpenIdSettings } from './openid-configuration.ts'
 import { choicePage, homePage, sayingPage } from './pages.ts'
 import type { Person } from './person.ts'
-import { providerRecords } from './records.ts'
-import { rsaKey } from './signing-key.ts'
-import { untrue } from './untrue-token.ts'
 
 /** The paths that servers call, not browsers. */
 const SERVERS_ASK: readonly string[] = ['/.well-known/openid-configuration', '/request', '/token', '/jwks', '/me']
@@ -138,6 +136,32 @@ function recordsByKind(): (kind: string) => Adapter {
     const known = records.get(kind) ?? providerRecords()
     records.set(kind, known)
     return known
+  }
+}
+
+/** The sessions, codes and tokens of one provider, in memory. */
+function providerRecords(): Adapter {
+  const entries = new Map<string, { record: AdapterPayload; until: number }>()
+  const live = (entry: { record: AdapterPayload; until: number } | undefined) =>
+    entry !== undefined && entry.until > Date.now() ? entry.record : undefined
+  return {
+    async upsert(id, record, lifetime = Number.POSITIVE_INFINITY) {
+      entries.set(id, { record, until: Date.now() + lifetime * 1000 })
+    },
+    find: async (id) => live(entries.get(id)),
+    findByUid: async (uid) => live([...entries.values()].find(({ record }) => record.uid === uid)),
+    // Only devices without a browser use such codes.
+    findByUserCode: async () => undefined,
+    async consume(id) {
+      const record = entries.get(id)?.record
+      if (record !== undefined) record.consumed = Math.floor(Date.now() / 1000)
+    },
+    async destroy(id) {
+      entries.delete(id)
+    },
+    async revokeByGrantId(grantId) {
+      for (const [id, { record }] of entries) if (record.grantId === grantId) entries.delete(id)
+    },
   }
 }
 

@@ -1,7 +1,19 @@
-import { randomToken } from '../../crypto/random.ts'
-import type { Jwk } from '../../crypto/signature.ts'
+import { randomHandle, randomToken } from '../../crypto/random.ts'
+import { type Jwk, makeSignature, privateKeyOf } from '../../crypto/signature.ts'
 import type { Fault } from './fault.ts'
-import { signature } from './signing-key.ts'
+
+/** Makes a private RSA key of a provider. Google signs with RS256. */
+export async function rsaKey(): Promise<Jwk> {
+  const algorithm = {
+    name: 'RSASSA-PKCS1-v1_5',
+    hash: 'SHA-256',
+    modulusLength: 2048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  }
+  const { privateKey } = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const { key_ops: _operations, ext: _extractable, ...jwk } = await crypto.subtle.exportKey('jwk', privateKey)
+  return { ...jwk, kid: randomHandle(), alg: 'RS256', use: 'sig' }
+}
 
 /** Replaces an honest ID token by one with the fault. Other faults leave the token unchanged. */
 export function untrue(honest: string, fault: Fault | undefined, key: Jwk): string {
@@ -35,6 +47,11 @@ function saying(token: string, key: Jwk, claims: Readonly<Record<string, unknown
 function wronglySigned(token: string, key: Jwk): string {
   const input = token.slice(0, token.lastIndexOf('.'))
   return `${input}.${signature(`${input}.`, key)}`
+}
+
+/** The RS256 signature of a token's first two parts. */
+function signature(input: string, key: Jwk): string {
+  return makeSignature('RS256', privateKeyOf(key), Buffer.from(input)).toString('base64url')
 }
 
 /** Seconds since 1970. */
