@@ -32,3 +32,13 @@ export function shared<T>(work: () => Promise<T>): () => Promise<T> {
     return running
   }
 }
+
+/** Remembers a running look-up under `key`, so that calls share it. If it fails it is forgotten, and the next call looks again. */
+export function remembered<Key, T>(memory: Map<Key, unknown>, key: Key, looking: Promise<T>): Promise<T> {
+  const known = looking.catch((error: unknown) => {
+    if (memory.get(key) === known) memory.delete(key)
+    throw error
+  })
+  memory.set(key, known)
+  return known
+}

@@ -1,4 +1,4 @@
-import { type Awaitable, andThen, settled } from '../awaitable.ts'
+import { type Awaitable, andThen, remembered, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import { challenge } from '../http/authorization.ts'
@@ -290,13 +290,7 @@ export class Passport<User, Name extends string = string> {
     const user =
       opened instanceof Promise ? opened.then((session) => this.#find(exchange, session)) : this.#find(exchange, opened)
     if (!(user instanceof Promise)) return user
-    // Calls in the meantime share the lookup. After a failure the next call tries again.
-    const looking = user.catch((error: unknown) => {
-      if (memory.get(this) === looking) memory.delete(this)
-      throw error
-    })
-    memory.set(this, looking)
-    return looking
+    return remembered(memory, this, user)
   }
 
   /** Looks up the user of the session. The login ends if the user is gone or the credentials have changed. */

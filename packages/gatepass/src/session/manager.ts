@@ -1,4 +1,4 @@
-import { type Awaitable, andThen } from '../awaitable.ts'
+import { type Awaitable, andThen, remembered } from '../awaitable.ts'
 import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -263,19 +263,12 @@ export class SessionManager<Data extends object = SessionData> {
   #remember(exchange: Exchange, finding: Promise<OpenSession<Data>>): Promise<OpenSession<Data>> {
     const { memory } = exchange
     const answered = memory.get(this) === ANSWERED
-    const opening = finding.then(
-      (session) => {
-        memory.set(this, session)
-        if (answered) session.seal()
-        return session
-      },
-      (error: unknown) => {
-        memory.delete(this)
-        throw error
-      },
-    )
-    memory.set(this, opening)
-    return opening
+    const opening = finding.then((session) => {
+      memory.set(this, session)
+      if (answered) session.seal()
+      return session
+    })
+    return remembered(memory, this, opening)
   }
 
   #index(what: string): SubjectIndex {
