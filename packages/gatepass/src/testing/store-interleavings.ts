@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { endingOf, markerOf } from '../session/about.ts'
 import { type Move, moveRevision, saveRevision } from '../session/commit.ts'
-import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
+import type { SessionId, SessionRecord, Timestamp, WriteResult } from '../session/store.ts'
+import { aroundStore, type StoreMethod } from './around-store.ts'
 import type { TestClock } from './clock.ts'
 import { everyInterleaving, type Footprint, type Script, type Turn } from './interleaving.ts'
 import { ModelStore } from './model-store.ts'
@@ -97,7 +98,7 @@ async function begin(fixture: Fixture, chosen: readonly Act[]): Promise<{ script
     const store = n % 2 ? fixture.second : fixture.store
     return {
       kind: act,
-      run: (turn) => acts[act](scene, { name, turn, store: new ComparedStore(scene, { name, turn, store }) }),
+      run: (turn) => acts[act](scene, { name, turn, store: comparedStore(scene, { name, turn, store }) }),
     }
   })
   return { scripts, check: () => scene.check() }
@@ -107,7 +108,7 @@ interface Request {
   /** A, B or C. A session that it begins is A', B' or C'. */
   readonly name: string
   readonly turn: Turn
-  readonly store: ComparedStore
+  readonly store: Fixture['store']
 }
 
 /** The session; `undefined` if a marker has replaced it. */
@@ -217,82 +218,60 @@ class Scene {
 }
 
 /** Calls the store and the model, each call in its own turn, and requires the same answer. */
-class ComparedStore implements SessionStore, SubjectIndex {
-  readonly #scene: Scene
-  readonly #name: string
-  readonly #turn: Turn
-  readonly #store: Fixture['store']
+function comparedStore(scene: Scene, { name, turn, store }: Request): Fixture['store'] {
+  return aroundStore((call, method, args) => {
+    const what = described(scene, method, args)
+    return turn(
+      async () => {
+        const expected = await call(scene.model)
+        const answer = await answerOf(() => call(store))
+        scene.note(name, `${what} → ${shown(answer)}`)
+        // An insertion may answer with anything.
+        const right = method === 'insert' || isDeepStrictEqual(plain(answer), plain(expected))
+        scene.expect(right, `the last answer should be: ${shown(expected)}`)
+        return answer
+      },
+      footprintOf(method, args),
+    )
 
-  constructor(scene: Scene, request: { name: string; turn: Turn; store: Fixture['store'] }) {
-    this.#scene = scene
-    this.#name = request.name
-    this.#turn = request.turn
-    this.#store = request.store
-  }
-
-  load(id: SessionId): Promise<SessionRecord | undefined> {
-    return this.#ask(`load ${this.#of(id)}`, (store) => store.load(id), { on: id, reads: true })
-  }
-
-  insert(record: SessionRecord): Promise<void> {
-    const insert = async (store: SessionStore) => {
-      await store.insert(record)
+    async function answerOf<T>(ask: () => Awaitable<T>): Promise<T> {
+      try {
+        return await ask()
+      } catch (error) {
+        scene.note(name, `${what} → ${error}`)
+        scene.expect(false, 'the last call should not fail')
+        throw error
+      }
     }
-    return this.#ask(`insert ${this.#of(record.id)}`, insert, { on: record.id })
-  }
+  })
+}
 
-  replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
-    const what = `replace ${this.#of(record.id)}, version ${expectedVersion}`
-    return this.#ask(what, (store) => store.replace(record, expectedVersion), { on: record.id })
+function described(scene: Scene, method: StoreMethod, args: readonly unknown[]): string {
+  const session = scene.nameOf(idIn(args))
+  switch (method) {
+    case 'listBySubject':
+      return 'list the sessions of the subject'
+    case 'removeBySubject':
+      return 'remove the sessions of the subject'
+    case 'insertWithin':
+      return `insert ${session} within ${args[1]}`
+    case 'replace':
+    case 'remove':
+      return `${method} ${session}${args[1] === undefined ? '' : `, version ${args[1]}`}`
+    default:
+      return `${method} ${session}`
   }
+}
 
-  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
-    return this.#ask(`touch ${this.#of(id)}`, (store) => store.touch(id, seenAt, expiresAt), { on: id })
-  }
+/** A call that depends on all sessions of a subject has no footprint. */
+function footprintOf(method: StoreMethod, args: readonly unknown[]): Footprint | undefined {
+  if (method === 'insertWithin' || method.endsWith('BySubject')) return undefined
+  return { on: idIn(args), reads: method === 'load' }
+}
 
-  remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
-    const version = expectedVersion === undefined ? '' : `, version ${expectedVersion}`
-    return this.#ask(`remove ${this.#of(id)}${version}`, (store) => store.remove(id, expectedVersion), { on: id })
-  }
-
-  listBySubject(subject: string): Promise<SessionRecord[]> {
-    return this.#ask('list the sessions of the subject', (store) => store.listBySubject(subject))
-  }
-
-  removeBySubject(subject: string, except?: SessionId): Promise<number> {
-    return this.#ask('remove the sessions of the subject', (store) => store.removeBySubject(subject, except))
-  }
-
-  insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    const what = `insert ${this.#of(record.id)} within ${limit}`
-    return this.#ask(what, (store) => store.insertWithin(record, limit))
-  }
-
-  #of(id: SessionId): string {
-    return this.#scene.nameOf(id)
-  }
-
-  /** Has no footprint, because the call depends on all sessions of the subject. */
-  #ask<T>(what: string, call: (store: SessionStore & SubjectIndex) => Awaitable<T>, footprint?: Footprint): Promise<T> {
-    return this.#turn(async () => {
-      const expected = await call(this.#scene.model)
-      const answer = await this.#answerOf(what, () => call(this.#store))
-      this.#scene.note(this.#name, `${what} → ${shown(answer)}`)
-      const right = isDeepStrictEqual(plain(answer), plain(expected))
-      this.#scene.expect(right, `the last answer should be: ${shown(expected)}`)
-      return answer
-    }, footprint)
-  }
-
-  async #answerOf<T>(what: string, call: () => Awaitable<T>): Promise<T> {
-    try {
-      return await call()
-    } catch (error) {
-      this.#scene.note(this.#name, `${what} → ${error}`)
-      this.#scene.expect(false, 'the last call should not fail')
-      throw error
-    }
-  }
+/** The first argument is an id or a record. */
+function idIn([first]: readonly unknown[]): SessionId {
+  return isRecord(first) ? first.id : (first as SessionId)
 }
 
 type Data = Record<string, unknown>

@@ -1,16 +1,8 @@
-import type {
-  ChangeListener,
-  SessionId,
-  SessionRecord,
-  SessionStore,
-  SubjectIndex,
-  Timestamp,
-  WriteResult,
-} from 'gatepass/session'
+import type { ChangeListener, SessionStore, SubjectIndex, Timestamp } from 'gatepass/session'
 import { cachedStore } from 'gatepass/stores/cached'
 import { memoryStore } from 'gatepass/stores/memory'
 import { sqliteStore } from 'gatepass/stores/sqlite'
-import type { Awaitable } from '../../src/awaitable.ts'
+import { aroundStore } from '../../src/testing/around-store.ts'
 import { AnnouncingStore, type Channel } from '../stores/announcing-store.ts'
 import { answersArrived, promisesSettled, type Schedule } from './schedule.ts'
 
@@ -54,8 +46,8 @@ export function cachedEngine(clock: () => Timestamp): Engine {
     const records = new AnnouncingStore(clock)
     const start = (schedule: Schedule): Process => {
       // A call takes effect at once, and its answer comes when the schedule says so.
-      const answeringLater = new StoreWithin(records, async (call) => {
-        const answer = call()
+      const answeringLater = aroundStore(async (call) => {
+        const answer = call(records)
         return schedule.turn(records, () => answer)
       })
       const announcing = Object.assign(answeringLater, {
@@ -75,47 +67,4 @@ export const localEngines: Readonly<Record<string, (clock: () => Timestamp) => E
   memory: (clock) => plainEngine(memoryStore({ clock })),
   sqlite: (clock) => plainEngine(sqliteStore(':memory:', { clock })),
   'cached memory': cachedEngine,
-}
-
-/** A store of which every call goes through `around`. */
-export class StoreWithin implements IndexedStore {
-  readonly #store: IndexedStore
-  readonly #around: <T>(call: () => Awaitable<T>) => Promise<T>
-
-  constructor(store: IndexedStore, around: <T>(call: () => Awaitable<T>) => Promise<T>) {
-    this.#store = store
-    this.#around = around
-  }
-
-  load(id: SessionId): Promise<SessionRecord | undefined> {
-    return this.#around(() => this.#store.load(id))
-  }
-
-  insert(record: SessionRecord): Promise<void> {
-    return this.#around(() => this.#store.insert(record))
-  }
-
-  replace(record: SessionRecord, expectedVersion: number): Promise<WriteResult> {
-    return this.#around(() => this.#store.replace(record, expectedVersion))
-  }
-
-  touch(id: SessionId, seenAt: Timestamp, expiresAt: Timestamp): Promise<WriteResult> {
-    return this.#around(() => this.#store.touch(id, seenAt, expiresAt))
-  }
-
-  remove(id: SessionId, expectedVersion?: number): Promise<WriteResult> {
-    return this.#around(() => this.#store.remove(id, expectedVersion))
-  }
-
-  listBySubject(subject: string): Promise<SessionRecord[]> {
-    return this.#around(() => this.#store.listBySubject(subject))
-  }
-
-  removeBySubject(subject: string, except?: SessionId): Promise<number> {
-    return this.#around(() => this.#store.removeBySubject(subject, except))
-  }
-
-  insertWithin(record: SessionRecord, limit: number): Promise<number> {
-    return this.#around(() => this.#store.insertWithin(record, limit))
-  }
 }

@@ -2,9 +2,10 @@ import { type SessionEvent, type SessionId, SessionManager, type Timestamp } fro
 import { type TestClock, type TestExchange, TestJar } from 'gatepass/testing'
 import { expect } from 'vitest'
 import { idOf } from '../../src/session/token.ts'
+import { aroundStore } from '../../src/testing/around-store.ts'
 import { settledCommit } from '../invariants/world.ts'
 import type { Channel } from '../stores/announcing-store.ts'
-import { type Engine, type IndexedStore, type Process, type Shared, StoreWithin } from './engines.ts'
+import type { Engine, IndexedStore, Process, Shared } from './engines.ts'
 import { type Data, type Opened, Oracle, PER_SUBJECT, type Standpoint, timeouts, type Visitor } from './oracle.ts'
 import { Schedule } from './schedule.ts'
 
@@ -231,7 +232,7 @@ class Request {
     this.#subject = subject
     this.#sessions = new SessionManager<Data>({
       ...timeouts,
-      store: new StoreWithin(store, (call) => this.#inTurn(call)),
+      store: aroundStore((call) => this.#inTurn(() => call(store))),
       perSubject: PER_SUBJECT,
       clock: world.clock,
       onEvent: (event) => void this.#events.push(event),
