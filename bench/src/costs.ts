@@ -1,27 +1,25 @@
-/** `npm run bench -- costs`: what operations cost the engines themselves, recorded for the simulation. */
+/** `npm run bench -- costs`: the CPU and memory that operations take from the engines, recorded for the simulation. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import type { SessionStore, SubjectIndex } from 'gatepass/session'
 import { postgresStore } from 'gatepass/stores/postgres'
 import { redisStore } from 'gatepass/stores/redis'
-import { Pool } from 'pg'
-import { addresses } from './addresses.ts'
+import { connect, ownSchema, startRedis } from './engines.ts'
 import { bytesOfEach } from './million.ts'
-import { connect, startRedis } from './own-redis.ts'
 import { benchRequests } from './requests.ts'
 import { sampleSession } from './sample-session.ts'
 import { costsFile, type EngineCosts, type MeasuredCosts } from './simulation/costs.ts'
 
-/** Of which the cheapest counts: what else the machine does only ever adds. */
+/** The cheapest round counts, because other work on the machine only adds. */
 const ROUNDS = 5
 const OPERATIONS = 5000
-/** Operations under way at a time. */
+/** How many operations run at a time. */
 const TOGETHER = 50
 
 interface Engine {
   readonly version: string
   readonly store: SessionStore & SubjectIndex
-  /** Microseconds that the engine has computed so far. */
+  /** Microseconds of CPU that the engine has used so far. */
   cpu(): Promise<number>
   close(): Promise<void>
 }
@@ -101,11 +99,10 @@ async function redis(): Promise<Engine> {
   }
 }
 
-/** Without what other processes of the server do for these: writing the log, checkpoints, vacuum. */
+/** Other processes of the server are not counted: the log writer, checkpoints, vacuum. */
 async function postgres(): Promise<Engine> {
   const connections = 10
-  const pool = new Pool({ connectionString: addresses.postgres, max: connections, idleTimeoutMillis: 0 })
-  const schema = `gatepass_bench_costs_${process.pid}`
+  const { pool, schema, drop } = ownSchema('costs', { max: connections, idleTimeoutMillis: 0 })
   const store = postgresStore({ pool, schema })
   await store.migrate()
   const clients = await Promise.all(Array.from({ length: connections }, () => pool.connect()))
@@ -119,8 +116,7 @@ async function postgres(): Promise<Engine> {
     cpu: async () => pids.map(cpuOfProcess).reduce((sum, cpu) => sum + cpu, 0),
     async close() {
       await store.close()
-      await pool.query(`DROP SCHEMA ${schema} CASCADE`)
-      await pool.end()
+      await drop()
     },
   }
 }

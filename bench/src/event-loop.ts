@@ -3,13 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 /** Milliseconds in which nothing else could run. */
 export interface Stall {
-  /** The longest by the clock: what other processes do, and waiting for a disk, included. */
+  /** The longest by the clock. It includes other processes, and waiting for a disk. */
   readonly elapsed: number
   /** The longest that this thread computed without a break. */
   readonly computing: number
 }
 
-/** The longest stalls while something was done. */
+/** The longest stalls during `work`. */
 export async function longestStallDuring(work: () => Promise<void>): Promise<Stall> {
   let last = now()
   const longest = { elapsed: 0, computing: 0 }

@@ -9,12 +9,11 @@ import { benchPasswords } from './passwords.ts'
 import { benchRedis } from './redis.ts'
 import { benchRequests, type RequestRow } from './requests.ts'
 import { benchRevocation, type RevocationRow } from './revocation.ts'
-import type { Row } from './row.ts'
+import { type Row, tableLines } from './rows.ts'
 import { measuredCosts } from './simulation/costs.ts'
 import { simulationTables, type Table } from './simulation/tables.ts'
 import { benchSql } from './sql.ts'
 import { benchStores } from './stores.ts'
-import { tableLines } from './table.ts'
 import { benchTokens } from './tokens.ts'
 
 const parts: Record<string, (words: readonly string[]) => Promise<void>> = {

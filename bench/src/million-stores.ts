@@ -1,4 +1,4 @@
-/** What the bench of a million sessions fills: the stores of Gatepass outside this process' memory, and the peers'. */
+/** The stores that the bench of a million sessions fills: those of Gatepass outside this process, and the peers'. */
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,24 +9,22 @@ import { postgresStore } from 'gatepass/stores/postgres'
 import { redisStore } from 'gatepass/stores/redis'
 import { sqliteStore } from 'gatepass/stores/sqlite'
 import { createPool, type RowDataPacket } from 'mysql2/promise'
-import { Pool } from 'pg'
-import { addresses } from './addresses.ts'
-import { connect, startRedis } from './own-redis.ts'
+import { addresses, connect, ownSchema, startRedis, usedMemory } from './engines.ts'
 import { connectPgSimple, connectRedis } from './request-stores.ts'
 import { sampleSession } from './sample-session.ts'
 
-/** A store to be filled with sessions of which some expire at one moment, and the others much later. */
+/** A store that is filled with sessions. Some of them expire at one moment, the others much later. */
 export interface Measured {
   store(n: number, expiring: boolean): unknown
-  /** Looks up session `n`, which is there. */
+  /** Looks up session `n`, which exists. */
   read(n: number): unknown
-  /** Bytes that the engine needs for everything. */
+  /** Bytes that the engine needs for all sessions. */
   bytes(): Promise<number>
-  /** To be called once it is known how many seconds storing the rest will take, and before any expiring one is stored. */
+  /** Sets the moment. Call it before an expiring session is stored, with enough seconds to store the rest. */
   expireIn(seconds: number): void
-  /** The moment has come when this has ended. */
+  /** Waits until the moment has come. */
   moment(): Promise<void>
-  /** Removes the expired ones, or waits until the engine has. @param count of them */
+  /** Removes the `count` expired sessions, or waits until the engine has. */
   removeExpired(count: number): Promise<void>
   close(): Promise<void>
 }
@@ -44,7 +42,7 @@ const DAY = 24 * 60 * 60 * 1000
 /** More logins than a subject has here. */
 const LIMIT = 20
 
-/** For stores that take the time from us: the moment comes when we say so. */
+/** For stores with a clock option: the moment comes when the clock is moved. */
 class MovedClock {
   #ahead = 0
   readonly now = (): number => Date.now() + this.#ahead
@@ -79,7 +77,7 @@ class RealMoment {
   }
 }
 
-/** What the peers keep for a login of Passport, with the data that our sessions have. */
+/** A session of the peers with a login of Passport, and the data of our sessions. */
 function peerSession(n: number, expires: number): object {
   const cookie = { originalMaxAge: DAY, expires: new Date(expires).toISOString(), httpOnly: true, path: '/' }
   return { cookie, passport: { user: `user ${n >> 1}` }, cart: [n, n + 1], seen: 'a page' }
@@ -93,17 +91,16 @@ function peerId(n: number): string {
 async function ownRedis() {
   const server = await startRedis()
   const client = await connect(server.url)
-  const used = async () => Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
-  const empty = await used()
+  const empty = await usedMemory(client)
   let full = 0
   return {
     client,
     async bytes() {
       full = await client.dbSize()
-      return (await used()) - empty
+      return (await usedMemory(client)) - empty
     },
     async removeExpired(count: number) {
-      // It stops looking for them in earnest when they are a tenth of what it finds.
+      // Redis slows down when a tenth of the keys that it samples are expired.
       const living = full - count
       for (let keys = full; keys - living > 0.12 * keys; keys = await client.dbSize()) await pause(20)
     },
@@ -140,11 +137,10 @@ async function peerRedis(): Promise<Measured> {
   }
 }
 
-async function ownSchema() {
-  // What is stored is the same; waiting for the disk a million times would only take longer.
-  const pool = new Pool({ connectionString: addresses.postgres, max: 10, options: '-c synchronous_commit=off' })
-  const schema = `gatepass_bench_million_${process.pid}`
-  await pool.query(`CREATE SCHEMA ${schema}`)
+async function measuredSchema() {
+  // The same is stored. Waiting for the disk a million times would only take longer.
+  const { pool, schema, create, drop } = ownSchema('million', { max: 10, options: '-c synchronous_commit=off' })
+  await create()
   return {
     pool,
     schema,
@@ -153,15 +149,12 @@ async function ownSchema() {
         WHERE c.relnamespace = '${schema}'::regnamespace AND c.relkind = 'r'`
       return Number((await pool.query<{ sum: string }>(size)).rows[0]?.sum)
     },
-    async close() {
-      await pool.query(`DROP SCHEMA ${schema} CASCADE`)
-      await pool.end()
-    },
+    close: drop,
   }
 }
 
 async function postgres(): Promise<Measured> {
-  const { pool, schema, bytes, close } = await ownSchema()
+  const { pool, schema, bytes, close } = await measuredSchema()
   const clock = new MovedClock()
   const store = postgresStore({ pool, schema, clock: clock.now })
   return {
@@ -176,9 +169,9 @@ async function postgres(): Promise<Measured> {
 }
 
 async function peerPostgres(): Promise<Measured> {
-  const { pool, schema, bytes, close } = await ownSchema()
+  const { pool, schema, bytes, close } = await measuredSchema()
   const store = connectPgSimple(pool, schema)
-  // Its table has the database's time: what expires at the moment has expired already when it is stored.
+  // It uses the database's clock, so sessions that expire at the moment are stored as expired.
   const expiry = (expiring: boolean) => (expiring ? Date.now() - 1000 : Date.now() + DAY)
   return {
     store: (n, expiring) => called((done) => store.set(peerId(n), peerSession(n, expiry(expiring)), done)),
@@ -242,7 +235,7 @@ function withOurClock(store: SessionStore & SubjectIndex, clock: MovedClock) {
   }
 }
 
-/** Without the pauses that a store makes between two slices. */
+/** Sweeps without the pauses that a store makes between two slices. */
 async function sweepAll(store: { sweep(): boolean | Promise<boolean> }): Promise<void> {
   while (await store.sweep()) await pause(0)
 }

@@ -1,42 +1,37 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { longestStallDuring, type Stall } from './event-loop.ts'
 import { type Measured, measuredStores } from './million-stores.ts'
+import { ofEach } from './rows.ts'
 
-/** What a million sessions weigh, and whom their growth and their expiry keep waiting. Times in milliseconds. */
+/** The bytes of a million sessions, and the delays while they grow and expire. Times in milliseconds. */
 export interface MillionRow {
   readonly store: string
   readonly sessions: number
   readonly bytesEach: number
-  /** In which this process could do nothing else. */
+  /** The longest time in which this process could do nothing else. */
   readonly stallWhileGrowing: Stall
   readonly stallWhileExpiring: Stall
   /** The longest lookup while half of them expired. */
   readonly slowestRead: number
-  /** How long removing that half took. */
+  /** The time in which that half was removed. */
   readonly removal: number
 }
 
 const SESSIONS = Number(process.env.BENCH_SESSIONS ?? 1_000_000)
-/** A login is five round trips there, each with its own wait for the disk. */
+/** There, a login takes five round trips, and each waits for the disk. */
 const FEWER: Readonly<Record<string, number>> = { 'mysqlStore, MariaDB': SESSIONS / 5 }
-/** Stores at a time. */
+/** How many sessions are stored at a time. */
 const TOGETHER = 100
 
-/** @param words of which one is in the name of each store that is wanted; all stores without any */
+/** @param words selects the stores whose name contains one of them. Default: all stores */
 export async function benchMillion(words: readonly string[] = []): Promise<MillionRow[]> {
-  const rows: MillionRow[] = []
-  for (const [name, make] of Object.entries(measuredStores)) {
-    if (words.length > 0 && !words.some((word) => name.toLowerCase().includes(word.toLowerCase()))) continue
-    try {
-      rows.push(await measure(name, make))
-    } catch (error) {
-      console.error(`${name} is NOT MEASURED: ${error instanceof Error ? error.message : error}`)
-    }
-  }
-  return rows
+  const wanted = ([name]: [string, unknown]) =>
+    words.length === 0 || words.some((word) => name.toLowerCase().includes(word.toLowerCase()))
+  const makers = Object.fromEntries(Object.entries(measuredStores).filter(wanted))
+  return ofEach(Object.keys(makers), (name) => measure(name, makers[name] as () => Promise<Measured>))
 }
 
-/** Bytes that the engine needs for one of so many sessions. */
+/** Bytes that the engine needs for each session. */
 export async function bytesOfEach(store: string, sessions: number): Promise<number> {
   const measured = await measuredStores[store]?.()
   if (measured === undefined) throw new Error(`no such store: ${store}`)
@@ -61,13 +56,13 @@ async function measure(name: string, make: () => Promise<Measured>): Promise<Mil
   }
 }
 
-/** The first tenth, which does not expire, tells how long the rest will take. */
+/** Stores the first tenth, which does not expire, to learn how long the rest will take. */
 async function fill(measured: Measured, sessions: number): Promise<void> {
   const start = performance.now()
   const tenth = sessions / 10
   await storeAll(measured, 0, tenth, () => false)
   measured.expireIn(10 + (2 * 9 * (performance.now() - start)) / 1000)
-  // Of the nine tenths that follow, five.
+  // Five of the nine tenths that follow expire.
   await storeAll(measured, tenth, sessions, (n) => n % 9 < 5)
 }
 
@@ -76,14 +71,14 @@ async function storeAll(measured: Measured, from: number, to: number, expires: (
   const storeSome = async () => {
     for (const n of numbers) {
       const stored = measured.store(n, expires(n))
-      // Stores that answer at once would let nothing else run.
+      // A synchronous store would let nothing else run.
       await (stored instanceof Promise ? stored : pause(0))
     }
   }
   await Promise.all(Array.from({ length: TOGETHER }, storeSome))
 }
 
-/** Not an array: with a million numbers to look through, garbage collection would be what is measured. */
+/** Not an array: the garbage collector would look through a million numbers, and that would be measured. */
 function* range(from: number, to: number): Generator<number, void> {
   for (let n = from; n < to; n++) yield n
 }

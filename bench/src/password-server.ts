@@ -1,4 +1,4 @@
-/** `password-server.ts <variant> <password>`: a login is a POST and costs one verification, a GET costs nothing of the kind. */
+/** `password-server.ts <variant> <password>`: a POST verifies the password, a GET does not. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import * as packagedArgon2 from '@node-rs/argon2'
@@ -29,7 +29,7 @@ const server = createServer(async (req, res) => {
   const ok = req.method !== 'POST' || (await verify())
   res.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' }).end('{"name":"alice"}')
 })
-// Longer than the windows of the other variants, in which nothing is asked of this one.
+// Longer than the windows of the other variants, during which this one gets no requests.
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 process.on('disconnect', () => process.exit(0))

@@ -1,17 +1,17 @@
-/** What a password hash costs, and what it costs everybody else while it is computed. */
-import { type ChildProcess, fork } from 'node:child_process'
+/** The CPU of a password hash, and how much logins delay other requests. */
+import type { ChildProcess } from 'node:child_process'
 import { argon2Sync, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as packagedArgon2 from '@node-rs/argon2'
 import bcrypt from 'bcryptjs'
 import { hashPassword } from 'gatepass/password'
-import type { Row } from './row.ts'
+import { startServer } from './engines.ts'
+import type { Row } from './rows.ts'
 
 const password = 'tractor violin umbrella'
 
-/** @param rounds of one quiet and one busy second for each server */
+/** @param rounds in which each server has a quiet second and a busy one */
 export async function benchPasswords(rounds = 25): Promise<Row[]> {
   return [...(await hashRows()), ...(await neighbourRows(rounds))]
 }
@@ -39,7 +39,7 @@ function nodeArgon2(): unknown {
   return argon2Sync('argon2id', { message: password, nonce: randomBytes(16), ...cost })
 }
 
-/** Milliseconds of CPU on all threads, the median of 25, taken in turns. */
+/** Milliseconds of CPU on all threads, the median of 25 rounds. The works take turns. */
 async function cpuOfEach(works: readonly (() => unknown)[]): Promise<number[]> {
   const measured = works.map((work) => ({ work, samples: [] as number[] }))
   for (let round = 0; round < 28; round++) {
@@ -71,9 +71,8 @@ async function neighbourRows(rounds: number): Promise<Row[]> {
 }
 
 /**
- * For each variant the p99 of reads while people log in, over the p99 without them. It is the median of many short pairs of
- * a quiet and a busy window, all variants in each round: whatever else the machine does then spoils a few pairs of each
- * variant, and not the whole of one.
+ * The p99 of reads while people log in, divided by the p99 without logins. It is the median of many short pairs of a quiet and
+ * a busy window. Each round measures all variants, so that other work on the machine disturbs some pairs of each.
  */
 async function slowdowns(variants: readonly string[], rounds: number): Promise<number[]> {
   const servers = await Promise.all(variants.map(start))
@@ -98,32 +97,23 @@ async function slowdowns(variants: readonly string[], rounds: number): Promise<n
 interface Server {
   readonly child: ChildProcess
   readonly port: number
-  /** Its connections last from window to window: opening them would be the slowest hundredth of the reads. */
+  /** Keeps connections open between windows. Opening them would be the slowest hundredth of the reads. */
   readonly agent: Agent
 }
 
 async function start(variant: string): Promise<Server> {
-  const child = fork(new URL('./password-server.ts', import.meta.url), [variant, password], {
-    execArgv: ['--conditions=gatepass:source', '--disable-warning=ExperimentalWarning'],
-  })
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
-  return { child, port, agent: new Agent({ keepAlive: true, maxFreeSockets: 1000 }) }
+  const server = await startServer('./password-server.ts', [variant, password])
+  return { ...server, agent: new Agent({ keepAlive: true, maxFreeSockets: 1000 }) }
 }
 
-/** How long each read of one second took, in milliseconds: 200 at random moments, logins at even ones. */
+/** Sends 200 reads at random moments of a second, and logins at even ones. Returns the milliseconds of each read. */
 async function load(server: Server, logins: number): Promise<number[]> {
-  const readings = at(randomMoments(200), () => send(server, 'GET'))
-  const loggingIn = at(evenMoments(logins), () => send(server, 'POST'))
+  const random = Array.from({ length: 200 }, () => Math.random() * 1000)
+  const even = Array.from({ length: logins }, (_, n) => (n * 1000) / logins)
+  const readings = at(random, () => send(server, 'GET'))
+  const loggingIn = at(even, () => send(server, 'POST'))
   const [took] = await Promise.all([readings, loggingIn])
   return took
-}
-
-function randomMoments(count: number): number[] {
-  return Array.from({ length: count }, () => Math.random() * 1000)
-}
-
-function evenMoments(count: number): number[] {
-  return Array.from({ length: count }, (_, n) => (n * 1000) / count)
 }
 
 function at<T>(moments: readonly number[], act: () => Promise<T>): Promise<T[]> {

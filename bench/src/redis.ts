@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto'
 import type { SessionId, SessionRecord } from 'gatepass/session'
 import { type RedisStore, redisStore } from 'gatepass/stores/redis'
-import { type RedisConnection as Client, connect, startRedis } from './own-redis.ts'
-import type { Row } from './row.ts'
+import { type RedisConnection as Client, connect, startRedis, usedMemory } from './engines.ts'
+import type { Row } from './rows.ts'
 
 /** Lookups that arrive in one turn of the event loop. */
 const TURN = 50
 const SECONDS = 1.5
 
-/** The Redis store on a server of its own, started for this and ended with it. */
+/** Measures the Redis store on a Redis that it starts and ends. */
 export async function benchRedis(): Promise<Row[]> {
   const redis = await startRedis()
   try {
@@ -45,7 +45,7 @@ async function benchReads(client: Client): Promise<Row[]> {
   ]
 }
 
-/** How many commands each of the store's operations is. */
+/** Counts the commands of each operation of the store. */
 async function benchRoundTrips(client: Client): Promise<Row[]> {
   const store = redisStore({ client })
   const record = { ...recordOf('round trips'), subject: 'u' }
@@ -96,7 +96,7 @@ interface Figures {
   readonly cpu: number
 }
 
-/** Alternates, so that whatever else the machine does strikes both; the best slice of each counts. */
+/** Takes the best slice of each work. They take turns, so that other work on the machine disturbs all. */
 async function inTurns(works: readonly (() => Promise<number>)[]): Promise<Figures[]> {
   const best: Figures[] = works.map(() => ({ perSecond: 0, cpu: Number.POSITIVE_INFINITY }))
   for (let round = 0; round < 4; round++) {
@@ -117,7 +117,7 @@ async function measure(work: () => Promise<number>): Promise<Figures> {
   return { perSecond: (done / (performance.now() - start)) * 1000, cpu: (user + system) / done }
 }
 
-/** Counts what goes over the connection, not what a script does inside. */
+/** Counts the commands on the connection. Those inside a script do not count. */
 async function commandsOf(client: Client, call: (client: Client) => Promise<unknown>): Promise<number> {
   let commands = 0
   const send = client.sendCommand.bind(client)
@@ -129,10 +129,6 @@ async function commandsOf(client: Client, call: (client: Client) => Promise<unkn
   })
   await call(counting)
   return commands
-}
-
-async function usedMemory(client: Client): Promise<number> {
-  return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
 }
 
 function recordOf(name: string): SessionRecord {

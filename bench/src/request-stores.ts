@@ -1,4 +1,4 @@
-/** The stores behind the servers under load, by name: those of Gatepass, and those of the peers. */
+/** The stores of the servers under load, by name: those of Gatepass, and those of the peers. */
 import { createRequire } from 'node:module'
 import { RedisStore as ConnectRedis } from 'connect-redis'
 import expressSession, { type Store as PeerStore } from 'express-session'
@@ -9,15 +9,15 @@ import { type PostgresStore, postgresStore } from 'gatepass/stores/postgres'
 import { redisStore } from 'gatepass/stores/redis'
 import { sqliteStore } from 'gatepass/stores/sqlite'
 import { Pool } from 'pg'
-import { connect, type RedisConnection } from './own-redis.ts'
+import { connect, type RedisConnection } from './engines.ts'
 
-/** Where the stores of one run of the bench are. */
+/** The places of the stores of one run. */
 export interface Engines {
-  /** For SQLite; each server has its own. */
+  /** The SQLite file. Each server has its own. */
   readonly file: string
   readonly redis: string
   readonly postgres: string
-  /** Of PostgreSQL; there before the servers start. */
+  /** The PostgreSQL schema. It exists before the servers start. */
   readonly schema: string
 }
 
@@ -44,7 +44,7 @@ export async function storeOf(name: StoreName, engines: Engines): Promise<Sessio
 export const peerStoreNames = ['memory', 'redis', 'postgres'] as const
 export type PeerStoreName = (typeof peerStoreNames)[number]
 
-/** @returns undefined for the peer's own, in memory */
+/** @returns `undefined` for the peer's own store in memory */
 export async function peerStoreOf(name: PeerStoreName, engines: Engines): Promise<PeerStore | undefined> {
   switch (name) {
     case 'memory':
@@ -66,7 +66,7 @@ interface PgStore extends PeerStore {
 }
 
 export function connectPgSimple(pool: Pool, schemaName: string): PgStore {
-  // It comes without types.
+  // The package has no types.
   const Store = (createRequire(import.meta.url)('connect-pg-simple') as ConnectPgSimple)(expressSession)
   return new Store({ pool, schemaName, createTableIfMissing: true, pruneSessionInterval: false })
 }

@@ -1,24 +1,24 @@
-/** What the request bench compares. */
+/** The rows of the request bench. */
 
 export interface Subject {
   readonly name: string
-  /** Of `request-variants.ts`. */
+  /** A key of `variants` in `request-variants.ts`. */
   readonly variant: string
   readonly path: '/' | '/public'
   readonly cookies: boolean
-  /** The subject over which the added CPU is counted. */
+  /** The subject whose CPU is subtracted. */
   readonly over: string
   readonly goal?: Goal
 }
 
-/** A figure to stay below, a distance from another subject's, or a part of it. */
+/** An upper limit: a figure, another subject's figure plus `within`, or a part of it. */
 export type Goal = number | ({ readonly of: string } & ({ readonly within: number } | { readonly part: number }))
 
-/** In whose requests B is told. */
+/** The subject whose requests are the unit of B. */
 export const unit = 'node:http bare'
 
 const frameworks = [
-  // The bare servers get requests of the same size: the cookie they ignore has to be parsed as a header field all the same.
+  // The bare servers ignore the cookie, but get one too: Node parses it as a header field.
   { variant: 'node', title: 'node:http', bare: unit },
   { variant: 'express', title: 'Express', bare: 'Express bare' },
   { variant: 'fastify', title: 'Fastify', bare: 'Fastify bare' },
@@ -26,7 +26,7 @@ const frameworks = [
 
 type Title = (typeof frameworks)[number]['title']
 
-/** Goals by framework; where there is none the figure is measured all the same. */
+/** Goals by framework. A figure without a goal is measured, too. */
 const stores: readonly { store: string; title: string; goals: Partial<Record<Title, Goal>> }[] = [
   { store: 'memory', title: 'memory', goals: { 'node:http': 0.25, Express: 0.65 } },
   { store: 'sqlite', title: 'SQLite', goals: { 'node:http': 1 } },
@@ -41,7 +41,7 @@ const [express, fastify] = ['Express bare', 'Fastify bare']
 const [third, tenth] = [1 / 3, 1 / 10]
 
 // The drop-ins on connect-redis and connect-pg-simple ask for one session at a time, so they may miss their goals.
-// Each drop-in beside what it stands in for, and PostgreSQL last: it goes on writing when its row is over.
+// Each drop-in follows its original. PostgreSQL is last, because it goes on writing after its row.
 const peers: readonly { variant: string; title: string; over: string; goal?: Goal }[] = [
   { variant: '@fastify/session memory', title: '@fastify/session, memory, Fastify', over: fastify },
   { variant: '@fastify/session redis', title: '@fastify/session + connect-redis, Fastify', over: fastify },
@@ -110,9 +110,9 @@ function anonymous(name: string, variant: string, goal?: Goal): Subject {
 }
 
 /**
- * The subjects of which the name contains one of the words, and those that their figures are counted from.
+ * The subjects whose name contains one of the words, and the subjects that they are compared with.
  *
- * @throws {Error} for a word that is in no name
+ * @throws {Error} if no name contains a word
  */
 export function chosen(words: readonly string[]): readonly Subject[] {
   if (words.length === 0) return subjects

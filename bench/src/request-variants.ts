@@ -1,4 +1,4 @@
-/** What is put under load: by the name of its variant, a listener for requests. */
+/** The servers under load: listeners for requests, by the name of the variant. */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import express, { type Express } from 'express'
@@ -26,7 +26,7 @@ const byId = new Map<string, User>(
   Array.from({ length: 200 }, (_, n) => [String(n), { id: String(n), name: `user ${n}` }]),
 )
 const users = { find: (id: string) => byId.get(id), subject: (user: User) => user.id, synchronous: true }
-// Every round is then within it, as most requests of a browser are: what a touch costs has rows of its own.
+// Longer than a round, as most requests of a browser come within it. Touches have rows of their own.
 const touchInterval = 3600
 const strategies = [local<User>({ verify: (name: string) => byId.get(name) })]
 
@@ -36,31 +36,27 @@ export const variants: Readonly<Record<string, MakeListener>> = {
   'node signed cookie': () => inCookie('signed'),
   'express bare': bareExpress,
   'fastify bare': () => listenerOf(bareFastify()),
-  ...Object.fromEntries(
-    storeNames.flatMap((store): [string, MakeListener][] => [
-      [`node ${store}`, async (engines) => oursNode(await storeOf(store, engines))],
-      [`express ${store}`, async (engines) => oursExpress(await storeOf(store, engines))],
-      [`fastify ${store}`, async (engines) => listenerOf(oursFastify(await storeOf(store, engines)))],
-    ]),
-  ),
-  ...Object.fromEntries(
-    peerStoreNames.map((store): [string, MakeListener] => [
-      `express-session ${store}`,
-      async (engines) => peerExpress(await peerStoreOf(store, engines)),
-    ]),
-  ),
-  ...Object.fromEntries(
-    peerStoreNames.map((store): [string, MakeListener] => [
-      `drop-ins ${store}`,
-      async (engines) => peerExpress(await peerStoreOf(store, engines), dropIns()),
-    ]),
-  ),
-  ...Object.fromEntries(
-    peerStoreNames.map((store): [string, MakeListener] => [
-      `@fastify/session ${store}`,
-      async (engines) => listenerOf(peerFastify(await peerStoreOf(store, engines))),
-    ]),
-  ),
+  ...withStores('node', storeNames, async (name, engines) => oursNode(await storeOf(name, engines))),
+  ...withStores('express', storeNames, async (name, engines) => oursExpress(await storeOf(name, engines))),
+  ...withStores('fastify', storeNames, async (name, engines) => listenerOf(oursFastify(await storeOf(name, engines)))),
+  ...withStores('express-session', peerStoreNames, async (name, engines) => {
+    return peerExpress(await peerStoreOf(name, engines))
+  }),
+  ...withStores('drop-ins', peerStoreNames, async (name, engines) => {
+    return peerExpress(await peerStoreOf(name, engines), dropIns())
+  }),
+  ...withStores('@fastify/session', peerStoreNames, async (name, engines) => {
+    return listenerOf(peerFastify(await peerStoreOf(name, engines)))
+  }),
+}
+
+/** A variant for each store. */
+function withStores<Name extends string>(
+  framework: string,
+  names: readonly Name[],
+  make: (name: Name, engines: Engines) => Promise<RequestListener>,
+): Record<string, MakeListener> {
+  return Object.fromEntries(names.map((name) => [`${framework} ${name}`, (engines: Engines) => make(name, engines)]))
 }
 
 function send(res: ServerResponse, name: string): void {
@@ -78,7 +74,7 @@ function oursNode(store: SessionStore): RequestListener {
   return auth.handler((req, res) => (req.method === 'POST' ? logIn(req, res) : send(res, req.user?.name ?? 'nobody')))
 }
 
-/** The user's name kept in the browser, under a seal or a signature. */
+/** Keeps the user's id in the browser, under a seal or a signature. */
 function inCookie(kind: 'sealed' | 'signed'): RequestListener {
   const cookie = kind === 'sealed' ? sealedCookie<{ id: string }>('user', { keys: [secret], maxAge: 3600 }) : undefined
   const signed = signedCookie('user', { keys: [secret] })
@@ -112,7 +108,7 @@ function oursExpress(store: SessionStore): Express {
   return app
 }
 
-/** What an application on express-session and Passport imports: the packages themselves, or the drop-ins for them. */
+/** The imports of an application on express-session and Passport: the packages, or the drop-ins for them. */
 interface PeerImports {
   readonly expressSession: typeof expressSession
   readonly passport: typeof passport

@@ -1,13 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
-import { Pool } from 'pg'
-import { addresses } from './addresses.ts'
-import { startRedis } from './own-redis.ts'
+import { addresses, ownSchema, startRedis, startServer } from './engines.ts'
 import type { Engines } from './request-stores.ts'
 import { chosen, type Goal, type Subject, unit } from './request-subjects.ts'
 
@@ -22,13 +20,13 @@ export interface RequestRow {
 
 const sessions = 200
 const connections = 50
-/** Milliseconds in which a login is answered. */
+/** Milliseconds within which a login must be answered. */
 const patience = 10_000
 
 /**
- * @param words of which one is in the name of each row that is wanted; all rows without any
+ * @param words selects the rows whose name contains one of them. Default: all rows
  * @param seconds of load for each subject and round
- * @param rounds of which the least disturbed counts: what else the machine does only ever adds to the CPU of a request
+ * @param rounds the cheapest counts, because other work on the machine only adds to the CPU of a request
  */
 export async function benchRequests(words: readonly string[] = [], seconds = 1, rounds = 8): Promise<RequestRow[]> {
   const subjects = chosen(words)
@@ -83,9 +81,12 @@ class RequestBench {
     const variants = new Set(this.#subjects.map(({ variant }) => variant))
     const uses = (engine: string) => [...variants].some((variant) => variant.includes(engine))
     const redis = uses('redis') ? await this.#redis() : ''
+    const { schema, create, drop } = ownSchema('requests', { max: 1 })
+    if (uses('postgres')) {
+      await create()
+      this.#undo.push(drop)
+    }
     const { postgres } = addresses
-    const schema = `gatepass_bench_requests_${process.pid}`
-    if (uses('postgres')) await this.#schema(postgres, schema)
     for (const variant of variants) {
       const file = join(this.#folder, `${this.#servers.size}.db`)
       this.#servers.set(variant, await Server.start(variant, { file, redis, postgres, schema }))
@@ -97,20 +98,10 @@ class RequestBench {
     this.#undo.push(() => redis.stop())
     return redis.url
   }
-
-  /** A schema of our own, so that nothing is left behind. */
-  async #schema(connectionString: string, schema: string): Promise<void> {
-    const pool = new Pool({ connectionString, max: 1 })
-    await pool.query(`CREATE SCHEMA ${schema}`)
-    this.#undo.push(async () => {
-      await pool.query(`DROP SCHEMA ${schema} CASCADE`)
-      await pool.end()
-    })
-  }
 }
 
 interface Sample {
-  /** Microseconds for one request. */
+  /** Microseconds of CPU for one request. */
   readonly cpu: number
   /** Requests per second. */
   readonly rate: number
@@ -144,26 +135,17 @@ class Server {
   }
 
   static async start(variant: string, engines: Engines): Promise<Server> {
-    const child = fork(new URL('./request-server.ts', import.meta.url), [variant, JSON.stringify(engines)], {
-      execArgv: ['--conditions=gatepass:source', '--disable-warning=ExperimentalWarning'],
-      env: { ...process.env, NODE_ENV: 'production' },
-    })
+    const env = { ...process.env, NODE_ENV: 'production' }
+    const { child, port } = await startServer('./request-server.ts', [variant, JSON.stringify(engines)], env)
     try {
-      return await Server.#answering(child, variant)
+      const server = new Server(child, port)
+      if (variant.endsWith('bare')) server.#cookies = ignoredCookies()
+      else await server.#logIn()
+      return server
     } catch (error) {
       child.kill()
       throw error
     }
-  }
-
-  static async #answering(child: ChildProcess, variant: string): Promise<Server> {
-    const ended = once(child, 'exit').then(() => Promise.reject(new Error(`the server “${variant}” did not start`)))
-    const [{ port }] = (await Promise.race([once(child, 'message'), ended])) as [{ port: number }]
-    ended.catch(() => {})
-    const server = new Server(child, port)
-    if (variant.endsWith('bare')) server.#cookies = ignoredCookies()
-    else await server.#logIn()
-    return server
   }
 
   async stop(): Promise<void> {
@@ -183,7 +165,7 @@ class Server {
       connections,
       duration: seconds,
       requests,
-      // Each connection begins with another session, or all would ask for the same one at the same moment.
+      // Each connection begins with another session. Otherwise all would ask for the same one at the same moment.
       setupClient: (client) => client.setRequests(from(requests, (begun++ * requests.length) / connections)),
     })
     const used = (await this.#cpu()) - before
@@ -217,12 +199,12 @@ class Server {
   }
 }
 
-/** The same list, begun elsewhere. */
+/** The list, rotated to begin at `start`. */
 function from<T>(list: readonly T[], start: number): T[] {
   return [...list.slice(start), ...list.slice(0, start)]
 }
 
-/** Cookies as long as those of a session, for servers that do not look at them. */
+/** Cookies as long as those of a session, for servers that ignore them. */
 function ignoredCookies(): string[] {
   return Array.from({ length: sessions }, () => `gp=${randomBytes(32).toString('base64url')}`)
 }

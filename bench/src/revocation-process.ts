@@ -1,4 +1,4 @@
-/** One server process with a near cache: `revocation-process.ts <redis|postgres> <address>`, asked by messages. */
+/** A server process with a near cache, which receives orders as messages: `revocation-process.ts <redis|postgres> <address>`. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ChangeFeed, SessionId, SessionStore, SubjectIndex } from 'gatepass/session'
 import { cachedStore } from 'gatepass/stores/cached'
@@ -14,13 +14,13 @@ export interface Order {
 
 export interface Report {
   readonly number: number
-  /** When it was done, in ms of a clock that all processes of the machine share. */
+  /** When it was done, in milliseconds of a clock that all processes of the machine share. */
   readonly at: number
 }
 
 const [, , engine = '', address = ''] = process.argv
 
-/** A schema of its own, so that nothing is left behind. */
+/** A schema for this bench, so that nothing is left behind. */
 export const SCHEMA = 'gatepass_bench_revocation'
 
 export function storeOn(name: string, url: string): SessionStore & SubjectIndex & ChangeFeed {

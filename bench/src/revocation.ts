@@ -1,47 +1,38 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { hash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import type { SessionId, SessionRecord } from 'gatepass/session'
+import type { SessionId } from 'gatepass/session'
 import { Pool } from 'pg'
-import { addresses } from './addresses.ts'
+import { addresses, forked } from './engines.ts'
 import { type Order, type Report, SCHEMA, storeOn } from './revocation-process.ts'
+import { ofEach } from './rows.ts'
+import { sampleSession } from './sample-session.ts'
 
 const PROCESSES = 4
 const REVOCATIONS = 2000
-/** Under way at a time. */
+/** How many revocations run at a time. */
 const AT_ONCE = 4
 /** Upper bounds of the histogram, in ms. */
 const BOUNDS = [1, 2, 3, 5, 10, 20, 50, Number.POSITIVE_INFINITY] as const
 
-/** How long other processes went on believing in a session after its revocation was acknowledged, in ms. */
+/** How long other processes accepted a session after its revocation was acknowledged, in ms. */
 export interface RevocationRow {
   readonly engine: string
   readonly p50: number
   readonly p99: number
   readonly longest: number
-  /** How many lie below each bound, and not below the one before. */
+  /** How many times lie below each bound, and not below the one before. */
   readonly histogram: readonly { readonly below: number; readonly count: number }[]
 }
 
-const engines = { redis: addresses.redis, postgres: addresses.postgres }
-
 /**
- * Four processes with near caches, each of which holds the session in its cache when one of them revokes it. Seen with a
- * look every millisecond, so up to one is the measurement's own.
+ * Four processes hold a session in their near caches when one of them revokes it. The others look every millisecond, so up to
+ * one millisecond comes from the measurement.
  *
  * @returns a row for each engine that answers (`REDIS_URL`, `POSTGRES_URL`)
  */
 export async function benchRevocation(): Promise<RevocationRow[]> {
-  const rows: RevocationRow[] = []
-  for (const [engine, address] of Object.entries(engines)) {
-    try {
-      rows.push(await measure(engine, address))
-    } catch (error) {
-      console.error(`revocation on ${engine} is NOT MEASURED: ${error instanceof Error ? error.message : error}`)
-    }
-  }
-  return rows
+  return ofEach(['redis', 'postgres'], (engine) => measure(engine, addresses[engine as 'redis' | 'postgres']))
 }
 
 async function measure(engine: string, address: string): Promise<RevocationRow> {
@@ -53,7 +44,7 @@ async function measure(engine: string, address: string): Promise<RevocationRow> 
     const numbers = Array(REVOCATIONS).keys()
     const revoke = async () => {
       for (const n of numbers) {
-        const record = session(n)
+        const record = { ...sampleSession(n), id: idOf(`session ${n}`) }
         await store.insert(record)
         delays.push(...(await revocation(workers, record.id, n)))
       }
@@ -72,7 +63,7 @@ async function tidyUp(address: string): Promise<void> {
   await pool.end()
 }
 
-/** @returns for each of the others how long it took, in ms */
+/** @returns the time until each of the others refused the session, in ms */
 async function revocation(workers: readonly Worker[], id: SessionId, n: number): Promise<number[]> {
   const revoking = workers[n % workers.length] as Worker
   const others = workers.filter((worker) => worker !== revoking)
@@ -88,9 +79,7 @@ class Worker {
   #orders = 0
 
   constructor(engine: string, address: string) {
-    const program = fileURLToPath(new URL('./revocation-process.ts', import.meta.url))
-    const execArgv = ['--conditions=gatepass:source', '--disable-warning=ExperimentalWarning']
-    this.#process = fork(program, [engine, address], { execArgv })
+    this.#process = forked('./revocation-process.ts', [engine, address])
     this.#process.on('message', ({ number, at }: Report) => this.#waiting.get(number)?.(at))
   }
 
@@ -122,28 +111,4 @@ const salt = randomBytes(8).toString('hex')
 
 function idOf(name: string): SessionId {
   return hash('sha256', `${salt} ${name}`) as SessionId
-}
-
-function session(n: number): SessionRecord {
-  const now = Date.now()
-  const times = { createdAt: now, seenAt: now, expiresAt: now + 600_000 }
-  return {
-    id: idOf(`session ${n}`),
-    handle: `h${n}`,
-    version: 1,
-    subject: `subject ${n % 100}`,
-    data: '{}',
-    about: '{}',
-    ...times,
-  }
-}
-
-if (import.meta.main) {
-  for (const { engine, p50, p99, longest, histogram } of await benchRevocation()) {
-    const buckets = histogram.map(({ below, count }) => `${count} below ${below}`).join(', ')
-    console.log(
-      `${engine}: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms (${buckets})`,
-    )
-  }
-  process.exit()
 }

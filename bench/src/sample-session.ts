@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { SessionId, SessionRecord } from 'gatepass/session'
 
-/** Session `n` of a bench: a login as the manager would store it, of a user who has two. */
+/** Session `n` of a bench: a login as the manager stores it. Each user has two. */
 export function sampleSession(n: number, times: { now?: number; expiresAt?: number } = {}): SessionRecord {
   const { now = Date.now(), expiresAt = now + 3600_000 } = times
   const login = { at: now, amr: ['pwd'], by: 'local' }

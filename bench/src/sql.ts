@@ -1,10 +1,9 @@
-/** What reads and writes of the SQL stores cost, 50 of them at a time, beside plain queries on the same pool. */
+/** The cost of reads and writes of the SQL stores, 50 at a time, compared with plain queries on the same pool. */
 import type { SessionId, SessionRecord } from 'gatepass/session'
 import { mysqlStore } from 'gatepass/stores/mysql'
 import { postgresStore } from 'gatepass/stores/postgres'
-import { addresses } from './addresses.ts'
-import { median } from './comparison.ts'
-import type { Row } from './row.ts'
+import { addresses } from './engines.ts'
+import { median, type Row } from './rows.ts'
 
 const RECORDS = 5000
 /** Requests that arrive together. */
@@ -19,13 +18,13 @@ type Work = (id: SessionId, n: number) => Promise<unknown>
 interface Engine {
   readonly name: string
   readonly store: Store
-  /** The work of a store that asks for each session by itself. */
+  /** The work of a store that sends a query for each session. */
   loadAlone: Work
   touchAlone: Work
   close(): Promise<void>
 }
 
-/** The rows of the engines that answer on this machine. */
+/** @returns the rows of the engines that answer on this machine */
 export async function benchSql(): Promise<Row[]> {
   const rows: Row[] = []
   for (const connect of [postgres, mysql]) {

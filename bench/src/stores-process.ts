@@ -1,4 +1,4 @@
-/** One store growing to a million sessions of which half then expire: `stores-process.ts <store>`, figures as JSON. */
+/** Grows one store to a million sessions, then lets half of them expire: `stores-process.ts <store>`. Prints figures as JSON. */
 import { hash, randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -11,18 +11,18 @@ import { longestStallDuring } from './event-loop.ts'
 export interface StoreFigures {
   /** Heap and buffers, per session. */
   readonly bytesInAll: number
-  /** The same without one byte for each character that was stored. */
+  /** The same, less one byte for each stored character. */
   readonly bytesBesideText: number
   /** Milliseconds of the longest call that stored a session. */
   readonly longestCall: number
-  /** Milliseconds of the longest time that nothing else could run while the expired sessions were removed. */
+  /** The longest time in milliseconds in which nothing else could run while expired sessions were removed. */
   readonly stall: number
 }
 
-/** A store in these measurements: how session `n` is stored, and how the expired ones are removed. */
+/** A store that is measured. */
 interface Measured {
   store(n: number, expires: boolean): void
-  /** Characters of what is stored for session `n`, its id apart. */
+  /** The number of characters stored for session `n`, without its id. */
   text(n: number): number
   /** @returns the longest stall in milliseconds */
   removeExpired(): Promise<number>
@@ -54,7 +54,7 @@ function gatepass(): Measured {
   }
 }
 
-/** Made of bytes, as the engine's are: one that was put together of two texts would be kept as these. */
+/** Made from bytes, as the engine's handles are: V8 would keep a concatenated text as its two parts. */
 function handleOf(n: number): string {
   return Buffer.from(String(n).padStart(22, 'h')).toString('latin1')
 }

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Row } from './row.ts'
+import type { Row } from './rows.ts'
 import type { StoreFigures } from './stores-process.ts'
 
 const run = promisify(execFile)
 
-/** A million sessions in memory, each store in a process of its own: what they weigh, and how long they stop the process. */
+/** A million sessions in memory, each store in its own process: their bytes, and how long they stop the process. */
 export async function benchStores(): Promise<Row[]> {
   const ours = await measure('gatepass')
   const rows: Row[] = []
@@ -33,7 +33,7 @@ export async function benchStores(): Promise<Row[]> {
 
 type Store = 'gatepass' | 'express-session' | 'memorystore'
 
-/** The lower figures of two runs: whatever else the machine does only ever adds. */
+/** Takes the lower figures of two runs, because other work on the machine only adds. */
 async function measure(store: Store): Promise<StoreFigures> {
   const [one, two] = [await measureOnce(store), await measureOnce(store)]
   return {

@@ -7,8 +7,7 @@ import { TestExchange } from 'gatepass/testing'
 import { accessTokens, memorySigningKeyStore, refreshTokens, signingKeys } from 'gatepass/tokens'
 import { importJWK, jwtVerify } from 'jose'
 import jsonwebtoken from 'jsonwebtoken'
-import { type Comparison, measure, rounds } from './comparison.ts'
-import type { Row } from './row.ts'
+import { type Comparison, measure, type Row, rounds } from './rows.ts'
 
 type Algorithm = 'EdDSA' | 'ES256'
 
@@ -26,7 +25,7 @@ export async function benchTokens(): Promise<Row[]> {
   return rows
 }
 
-/** Ours is what the strategy does with a request: header field, signature, claims, whether the session lives, whose it is. */
+/** Ours is the strategy with a whole request: it reads the header field, the signature, the claims, the session and the user. */
 async function comparisons(algorithm: Algorithm): Promise<Omit<Comparison, 'group'>[]> {
   const world = await makeWorld(algorithm)
   const peers = await makePeers(algorithm, world.jwk)
@@ -34,7 +33,7 @@ async function comparisons(algorithm: Algorithm): Promise<Omit<Comparison, 'grou
   const again = world.request(seen)
   if ((await world.authenticate(again)).type !== 'success') throw new Error('a right token was refused')
   const first = Object.entries(peers).map(async ([peerName, verify]) => {
-    // Each is verified once by either side.
+    // Each side verifies each token once.
     const fresh = (await world.tokens((rounds + 1) * firstTimes)).map(world.request)
     return {
       name: 'verify a token for the first time',
@@ -87,7 +86,7 @@ async function makeWorld(algorithm: Algorithm) {
   }
 }
 
-/** jsonwebtoken knows no EdDSA. */
+/** jsonwebtoken does not support EdDSA. */
 async function makePeers(algorithm: Algorithm, jwk: object): Promise<Record<string, (token: string) => unknown>> {
   const josekey = await importJWK(jwk, algorithm)
   const fast = createVerifier({ key: pem(jwk), allowedIss: issuer, allowedAud: audience })

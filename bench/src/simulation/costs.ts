@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
-/** What one operation costs the engine, in microseconds of its processor, and a session in bytes of its memory or disk. */
+/** The cost of operations in microseconds of the engine's processor, and of a session in bytes of memory or disk. */
 export interface EngineCosts {
-  /** Each command or query that looks something up … */
+  /** Each command or query that looks sessions up … */
   readonly lookup: number
   /** … and each session it asks for. */
   readonly key: number
@@ -13,13 +13,13 @@ export interface EngineCosts {
   readonly bytes: number
 }
 
-/** As `npm run bench -- costs` last measured it. */
+/** The costs that `npm run bench -- costs` measured last. */
 export interface MeasuredCosts {
   readonly date: string
   readonly machine: string
   readonly redis: EngineCosts & { readonly version: string }
   readonly postgres: EngineCosts & { readonly version: string }
-  /** Microseconds of a server process for an authenticated request on a bare framework's answer. */
+  /** Microseconds of a server process for an authenticated request with a bare answer. */
   readonly request: { readonly redis: number; readonly postgres: number; readonly nearCache: number }
 }
 

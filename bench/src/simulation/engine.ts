@@ -3,19 +3,19 @@ import type { Rates } from './population.ts'
 import { Random } from './random.ts'
 import { Timeline } from './timeline.ts'
 
-/** One engine process, or one shard of many; times in microseconds. */
+/** One engine process, or one shard of many. Times in microseconds. */
 export interface EngineOptions {
   readonly costs: EngineCosts
-  /** Operations per second that reach it. */
+  /** Operations per second. */
   readonly rates: Rates
-  /** Lookups of each command, to draw from. */
+  /** Samples of how many lookups a command holds. */
   readonly batches: readonly number[]
-  /** What it works on at a time: 1 of Redis, the processors of PostgreSQL. */
+  /** How many operations run at a time: 1 in Redis, one for each processor in PostgreSQL. */
   readonly workers: number
   readonly seed: number
 }
 
-/** From the arrival of a command to its answer, without the way there and back; microseconds. */
+/** From the arrival of a command to its answer, without the network. Microseconds. */
 export interface Waiting {
   readonly p50: number
   readonly p99: number

@@ -10,25 +10,25 @@ import {
 } from './sessions.ts'
 import { Timeline } from './timeline.ts'
 
-/** How people use an application; seconds. */
+/** How people use an application. Times in seconds. */
 export interface Habits {
   readonly visitsPerDay: number
-  /** How much more the busiest come than the others: of Zipf's law. */
+  /** How much more often the busiest come than the others: the exponent of Zipf's law. */
   readonly skew: number
   readonly pagesPerVisit: number
   readonly betweenPages: number
-  /** Of all requests. */
+  /** Their share of all requests. */
   readonly changes: number
-  /** Of all visits. */
+  /** Their share of all visits. */
   readonly logouts: number
-  /** How much the rate of visits swings about its mean in a day. */
+  /** How far the rate of visits moves from its mean in a day. */
   readonly swing: number
 }
 
 /** Server processes with near caches. */
 export interface Processes extends NearCacheOptions {
   readonly count: number
-  /** Whether a browser's requests all reach the same one. */
+  /** Whether all requests of a browser reach the same process. */
   readonly sticky: boolean
 }
 
@@ -37,25 +37,25 @@ export interface PopulationOptions {
   readonly habits: Habits
   readonly policy: Policy
   readonly processes?: Processes
-  /** Until the number of live sessions is what it stays. */
+  /** Days until the number of live sessions is stable. */
   readonly settlingDays: number
   readonly seed: number
 }
 
 export type Rates = Readonly<Record<Operation, number>>
 
-/** What one day of the browsers is, once their number of sessions has settled. */
+/** One day of the browsers, after the number of sessions has settled. */
 export interface Day {
   readonly browsers: number
   /** Sessions at noon. */
   readonly live: number
   readonly requests: number
   readonly operations: Rates
-  /** Requests by how many operations, one after the other, they wait for: none, one, two. */
+  /** How many requests wait for no operation, for one, and for two in a row. */
   readonly waiting: readonly number[]
   /** Requests and operations of the busiest hour, per second. */
   readonly peak: { readonly requests: number; readonly operations: Rates }
-  /** Of all browsers, those that have a session at noon and ask for something in the hour after it. */
+  /** Browsers with a session at noon that send a request in the hour after it. */
   readonly backWithinAnHour: number
 }
 

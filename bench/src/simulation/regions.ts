@@ -4,12 +4,12 @@ import { Random } from './random.ts'
 export interface LossOptions {
   /** Operations per second in the region that is lost. */
   readonly rates: Rates
-  /** Seconds that its replica in another region is behind, on average. */
+  /** Average delay of its replica in another region. Seconds. */
   readonly lag: number
   readonly seed: number
 }
 
-/** What the replica had not heard of, per loss: the median and the 99th percentile of many. */
+/** What a loss takes: the median and the 99th percentile of many losses. */
 export interface Loss {
   readonly logins: readonly [number, number]
   readonly changes: readonly [number, number]
@@ -18,7 +18,7 @@ export interface Loss {
 
 const LOSSES = 10_000
 
-/** A lag is drawn for each of many losses, and what was written within it counted. */
+/** Draws a lag for each of many losses, and counts what was written within it. */
 export function simulateLoss({ rates, lag, seed }: LossOptions): Loss {
   const random = new Random(seed)
   const lags = Array.from({ length: LOSSES }, () => random.exponential(lag))
@@ -29,7 +29,7 @@ export function simulateLoss({ rates, lag, seed }: LossOptions): Loss {
   return { logins: unheard(rates.login), changes: unheard(rates.change), logouts: unheard(rates.logout) }
 }
 
-/** Events of a rate within so many seconds; many of them are counted as one would expect. */
+/** A random number of events at a rate within some seconds. A large number is the expected one. */
 function arrivals(random: Random, rate: number, seconds: number): number {
   const expected = rate * seconds
   if (expected > 1000) return Math.round(expected)

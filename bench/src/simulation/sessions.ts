@@ -1,4 +1,4 @@
-/** The rules by which requests become operations of the store, as Gatepass has them; a test holds them to the real thing. */
+/** Gatepass's rules for which operations a request makes on the store. A test compares them with Gatepass. */
 
 export type Act = 'read' | 'change' | 'logout'
 export type Operation = 'load' | 'login' | 'touch' | 'change' | 'logout'
@@ -33,7 +33,7 @@ export class Browser {
     this.#policy = policy
   }
 
-  /** A request at `now`; whoever has no session, or none any more, logs in by it. @returns what the store was asked */
+  /** A request at `now`. Without a live session it is a login. @returns the operations on the store */
   request(act: Act, now: number, kept?: KeptSessions): Operation[] {
     const alive = this.alive(now)
     const found = alive && kept?.has(this.#session, now) === true
@@ -80,7 +80,7 @@ export class Browser {
 /** The near cache of one process. */
 export class KeptSessions {
   readonly #options: NearCacheOptions
-  /** Since when, the one least lately used first. */
+  /** When each session was loaded. The least recently used one is first. */
   readonly #since = new Map<StoredSession, number>()
 
   constructor(options: NearCacheOptions) {
@@ -96,7 +96,7 @@ export class KeptSessions {
     return true
   }
 
-  /** After a load; what is kept stays as old as it is. */
+  /** Keeps a session after a load. One that is kept already does not become younger. */
   keep(session: StoredSession, now: number): void {
     if (this.#since.has(session)) return
     const [oldest] = this.#since.keys()

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { tableLines } from '../table.ts'
+import { tableLines } from '../rows.ts'
 import { measuredCosts } from './costs.ts'
 import { processorsFor, simulateEngine } from './engine.ts'
 import { simulateDay } from './population.ts'

@@ -1,4 +1,4 @@
-/** What docs/scaling.md says of many machines, and where its numbers come from. */
+/** The numbers for many machines in docs/scaling.md, and the assumptions behind them. */
 import type { EngineCosts, MeasuredCosts } from './costs.ts'
 import { processorsFor, simulateEngine } from './engine.ts'
 import { type Day, type Habits, scaled, simulateDay } from './population.ts'
@@ -25,23 +25,23 @@ export const assumptions = {
     logouts: 0.02,
     swing: 0.8,
   } satisfies Habits,
-  /** Of a remembered login. */
+  /** For a remembered login. */
   policy: { touchInterval: 60, idleTimeout: 14 * DAY, absoluteTimeout: 30 * DAY } satisfies Policy,
   nearCache: { maxSessions: 50_000, maxAge: 60 },
-  /** Browsers of the sample: as one in so many that live. */
+  /** How many browsers are simulated, as a sample. */
   browsers: 4000,
   settlingDays: 32,
-  /** Microseconds: the application's own work for a request, and the way to the engine and back. */
+  /** The application's own work for a request, and the way to the engine and back. Microseconds. */
   application: 300,
   roundTrip: { near: 500, otherRegion: 60_000 },
-  /** How busy processes and engines are meant to be at the busiest hour. */
+  /** The share of the busiest hour in which processes and engines work. */
   load: 0.5,
   /** Memory of one Redis shard, and processors of a PostgreSQL server. */
   shardBytes: 16 * 2 ** 30,
   processors: 16,
-  /** Seconds that a replica in another region is behind, on average. */
+  /** Average delay of a replica in another region. Seconds. */
   lag: 0.2,
-  /** Seconds of a processor for checking a password. */
+  /** Processor time for checking a password. Seconds. */
   passwordCheck: 0.012,
   regions: 3,
   seed: 1,
@@ -70,7 +70,7 @@ function sampleDay(policy: Policy = assumptions.policy, near?: { count: number; 
   return simulateDay({ habits, policy, browsers, settlingDays, seed, ...processes })
 }
 
-/** A tenth of the browsers, which come ten times as often, are as many visits. */
+/** A tenth of the browsers, ten times as often: the number of visits is the same. */
 function busyDay(): Day {
   const { habits, browsers, settlingDays, policy, seed } = assumptions
   const often = { ...habits, visitsPerDay: 10 * habits.visitsPerDay }
@@ -113,7 +113,7 @@ function touchTable(costs: EngineCosts): Table {
   return { title: 'the touch interval at a hundred million', head, rows }
 }
 
-/** Bytes that tell a near cache of one change. */
+/** Bytes of the message that announces a change to a near cache. */
 const ANNOUNCEMENT = 100
 const nothing = { load: 0, login: 0, touch: 0, change: 0, logout: 0 }
 
@@ -141,7 +141,7 @@ function turnsAt(load: number, costs: MeasuredCosts, application: number = assum
   return simulateTurns({ load, request, command: COMMAND, answer: roundTrip.near, seed })
 }
 
-/** Microseconds of a server process for writing a command and reading its answer. */
+/** Time of a server process for writing a command and reading its answer. Microseconds. */
 const COMMAND = 15
 
 function coalescingTable(costs: MeasuredCosts): Table {
@@ -174,7 +174,7 @@ function enginesTable(costs: MeasuredCosts, applications: readonly Application[]
   return { title: 'engines at the busiest hour', head, rows }
 }
 
-/** One server while it suffices; in a cluster each lookup is a command of its own, unless two share a slot. */
+/** One server, as long as it is enough. In a cluster each lookup is its own command, unless two share a slot. */
 function redisRow({ sessions, day: { peak, live } }: Application, costs: EngineCosts, turns: Turns): string[] {
   const { load, shardBytes, seed } = assumptions
   const held = live * costs.bytes
@@ -205,7 +205,7 @@ function withWay({ p50, p99 }: { p50: number; p99: number }): string[] {
   return [p50, p99].map((micros) => `${((micros + assumptions.roundTrip.near) / 1000).toFixed(2)} ms`)
 }
 
-/** What a page waits for its session, the engine's own time left out. */
+/** How long a page waits for its session, without the engine's own time. */
 function roundTripsTable(without: Day): Table {
   const { near, otherRegion } = assumptions.roundTrip
   const cached = sampleDay(assumptions.policy, { count: 16, sticky: true })
@@ -248,7 +248,7 @@ function lossTable(day: Day): Table {
   }
 }
 
-/** The same day with so many millions of live sessions. */
+/** The same day, scaled to this many millions of live sessions. */
 function at(millions: number, day: Day): Day {
   const factor = (millions * MILLION) / day.live
   return {

@@ -1,4 +1,4 @@
-/** What is to happen, the earliest first: a binary heap. */
+/** Future events, the earliest first: a binary heap. */
 export class Timeline<Event> {
   readonly #entries: { readonly at: number; readonly event: Event }[] = []
 

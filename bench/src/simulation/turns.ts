@@ -1,13 +1,13 @@
 import { Random } from './random.ts'
 import { Timeline } from './timeline.ts'
 
-/** One server process whose lookups are coalesced; times in microseconds. */
+/** One server process that coalesces its lookups. Times in microseconds. */
 export interface ProcessOptions {
-  /** Of the process' one thread, from 0 to 1. */
+  /** How busy the process's only thread is, from 0 to 1. */
   readonly load: number
-  /** What a request costs the thread, Gatepass and the application together. */
+  /** Time of the thread for a request, Gatepass and the application together. */
   readonly request: number
-  /** What each command costs the thread. */
+  /** Time of the thread for a command. */
   readonly command: number
   /** From the command to the answer. */
   readonly answer: number
@@ -24,8 +24,8 @@ export interface Turns {
 const REQUESTS = 100_000
 
 /**
- * An event loop: in each turn it works on what has arrived, first halves of requests and, behind the store's answer, second
- * ones; at the turn's end one command asks for all sessions that were wanted in it.
+ * Simulates an event loop. Each turn works on what has arrived: first halves of requests, and second halves after the store's
+ * answer. At its end, one command asks for all sessions of the turn.
  */
 export function simulateTurns({ load, request, command, answer, seed }: ProcessOptions): Turns {
   const random = new Random(seed)
