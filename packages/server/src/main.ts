@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { DONE, FAILED, MISUSED, type Output, processOutput } from './commands/output.ts'
+import { DONE, fail, MISUSED } from './commands/exit.ts'
 
 const help = `gatepass: a login server on one SQLite file
 
@@ -32,49 +32,34 @@ const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.
 const parent = process.ppid
 
 /** Runs one command, and returns the exit code. */
-async function main([command, ...args]: readonly string[], output: Output): Promise<number> {
-  if (command === '--help' || command === '-h' || command === 'help' || args.includes('--help')) {
-    output.out(help)
-    return DONE
-  }
-  if (command === '--version' || args.includes('--version')) {
-    output.out(manifest.version)
-    return DONE
-  }
+async function main([command, ...args]: readonly string[]): Promise<number> {
+  if (command === '--help' || command === '-h' || command === 'help' || args.includes('--help')) return print(help)
+  if (command === '--version' || args.includes('--version')) return print(manifest.version)
   const needed = manifest.engines.node.replace('>=', '')
-  if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0) {
-    output.err(
-      `gatepass: it needs Node ${needed} or newer, and this is Node ${process.versions.node}. Install a newer Node.`,
-    )
-    return FAILED
-  }
+  if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0)
+    return fail(`it needs Node ${needed} or newer, and this is Node ${process.versions.node}. Install a newer Node.`)
   // Loaded on demand, so that help does not wait for a server, and an old Node does not fail before it is named.
   switch (command) {
     case 'dev':
-      return (await import('./commands/start.ts')).start('dev', args, { output, parent })
+      return (await import('./commands/start.ts')).start('dev', args, parent)
     case 'serve':
-      return (await import('./commands/start.ts')).start('production', args, { output, parent })
+      return (await import('./commands/start.ts')).start('production', args, parent)
     case 'key':
-      return printKey(args, output)
+      if (args.length > 0) return fail('write gatepass key alone', MISUSED)
+      return print((await import('./settings/secrets.ts')).newKey())
     case 'unlock':
-      return (await import('./commands/unlock.ts')).unlock(args, output)
+      return (await import('./commands/unlock.ts')).unlock(args)
     default:
-      output.err(
-        `gatepass: ${command === undefined ? 'say what to do' : `there is no command "${command}"`}\n\n${help}`,
+      return fail(
+        `${command === undefined ? 'say what to do' : `there is no command "${command}"`}\n\n${help}`,
+        MISUSED,
       )
-      return MISUSED
   }
 }
 
-/** `gatepass key` prints a value for GATEPASS_KEYS. */
-async function printKey(args: readonly string[], output: Output): Promise<number> {
-  if (args.length > 0) {
-    output.err('gatepass: write gatepass key alone')
-    return MISUSED
-  }
-  const { newKey } = await import('./settings/secrets.ts')
-  output.out(newKey())
+function print(text: string): number {
+  console.log(text)
   return DONE
 }
 
-process.exitCode = await main(process.argv.slice(2), processOutput)
+process.exitCode = await main(process.argv.slice(2))

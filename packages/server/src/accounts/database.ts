@@ -3,25 +3,20 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { StoreError } from 'gatepass'
 import { LockWait } from 'gatepass/stores/sqlite'
 
-/** One account as it is stored; times are epoch milliseconds. */
+/** One account as it is stored. `Account` says what the columns mean; times are epoch milliseconds. */
 export interface AccountRow {
   id: string
-  /** As its owner or a provider gave it; `null` if none is known. */
   email: string | null
   email_key: string | null
-  /** When it was proved that the mailbox belongs to the owner. */
   email_verified_at: number | null
   name: string
-  /** `null` if the owner logs in only with providers. */
   password_hash: string | null
   password_version: number
   created_at: number
   /** Wrong passwords in a row since the last right one. */
   failures: number
-  /** Set after too many wrong passwords in a row: the password is refused until an operator enables it. */
   password_disabled_at: number | null
   disabled_at: number | null
-  /** Goes up when the account is given to the owner of its mailbox. Identities of an earlier generation open nothing. */
   generation: number
 }
 
@@ -32,7 +27,7 @@ export interface IdentityRow {
   issuer: string
   subject: string
   account_id: string
-  /** Of the account, when it was linked. */
+  /** Of the account, when it was linked. Identities of an earlier generation open nothing. */
   generation: number
   /** As the configuration calls it. */
   provider: string

@@ -87,21 +87,18 @@ async function applyMissing(database: AccountDatabase): Promise<void> {
     'create table if not exists account_migrations (name text primary key, applied_at integer not null) strict',
   )
   const rows = await database.query<{ name: string }>('select name from account_migrations')
-  const applied = new Set(rows.map((row) => row.name))
-  refuseNewer(applied)
+  const applied = rows.map((row) => row.name)
+  // Running on an unknown schema could destroy data of the newer version.
+  const unknown = applied.filter((name) => migrations.every((known) => known.name !== name))
+  if (unknown.length > 0) {
+    const message = `The database was written by a newer version (it has ${unknown.join(', ')})`
+    const hint = 'Start the newer version again, or restore a backup from before the upgrade.'
+    throw new StoreError('ERR_STORE_SCHEMA', message, { hint })
+  }
   for (const { name, sql } of migrations) {
-    if (applied.has(name)) continue
+    if (applied.includes(name)) continue
     database.execute(sql)
     const insert = 'insert into account_migrations (name, applied_at) values (:name, :now)'
     await database.query(insert, { name, now: Date.now() })
   }
-}
-
-/** Running on an unknown schema could destroy data of the newer version. */
-function refuseNewer(applied: ReadonlySet<string>): void {
-  const unknown = [...applied].filter((name) => migrations.every((known) => known.name !== name))
-  if (unknown.length === 0) return
-  const message = `The database was written by a newer version (it has ${unknown.join(', ')})`
-  const hint = 'Start the newer version again, or restore a backup from before the upgrade.'
-  throw new StoreError('ERR_STORE_SCHEMA', message, { hint })
 }

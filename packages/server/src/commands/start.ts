@@ -1,46 +1,32 @@
 import { GatepassError } from 'gatepass'
 import { openLog } from '../operation/log.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
-import { type Config, type ConfigProblem, readConfig } from '../settings/config.ts'
+import { type Config, readConfig } from '../settings/config.ts'
 import { isLoopbackAddress } from '../settings/origin.ts'
 import { readFlags } from './arguments.ts'
-import { DONE, FAILED, MISUSED, type Output } from './output.ts'
+import { DONE, FAILED, fail, MISUSED } from './exit.ts'
 
-export interface StartPlace {
-  readonly output: Output
-  /** The process that started this one. */
-  readonly parent: number
-}
-
-/** `gatepass dev` and `gatepass serve` run until they are told to stop. */
-export async function start(mode: Config['mode'], args: readonly string[], place: StartPlace): Promise<number> {
-  const { output } = place
+/**
+ * `gatepass dev` and `gatepass serve` run until they are told to stop.
+ *
+ * @param parent the process that started this one
+ */
+export async function start(mode: Config['mode'], args: readonly string[], parent: number): Promise<number> {
   const read = readFlags(args)
-  if ('mistake' in read) {
-    output.err(`gatepass: ${read.mistake}. See gatepass --help.`)
-    return MISUSED
-  }
+  if ('mistake' in read) return fail(`${read.mistake}. See gatepass --help.`, MISUSED)
   const result = readConfig({ mode, flags: read.flags, environment: process.env, folder: process.cwd() })
   if ('problems' in result) {
-    output.err(problemText(result.problems))
-    return FAILED
+    const lines = result.problems.map(({ key, message, fix }) => `  ${key} ${message}\n    ${fix}`)
+    return fail(`the configuration cannot be used\n${lines.join('\n')}`)
   }
-  return run(result.config, place)
-}
-
-async function run(config: Config, { output, parent }: StartPlace): Promise<number> {
+  const { config } = result
   const log = openLog(config)
+  const pretend = mode === 'dev' && process.env.NODE_ENV !== 'production'
   let server: RunningServer
   try {
-    server = await startServer({
-      config,
-      log,
-      ...(config.mode === 'dev' &&
-        process.env.NODE_ENV !== 'production' && { moreProviders: pretendProviders(config) }),
-    })
+    server = await startServer({ config, log, ...(pretend && { moreProviders: pretendProviders(config) }) })
   } catch (error) {
-    output.err(startFailure(error, config))
-    return FAILED
+    return fail(startFailure(error, config))
   }
   const stopped = untilStopped(server, parent)
   // The state after an uncaught error is unknown. The error is logged, and a supervisor restarts the server.
@@ -49,17 +35,15 @@ async function run(config: Config, { output, parent }: StartPlace): Promise<numb
     process.exit(FAILED)
   })
   // In production standard output is only for JSON.
-  if (config.mode === 'dev') output.out(`Gatepass listens on ${server.origin}`)
+  if (mode === 'dev') console.log(`Gatepass listens on ${server.origin}`)
   if (server.origin.startsWith('http:') && !isLoopbackAddress(config.host)) {
     const message = 'Other machines reach this server over plain http: publish its port on this machine alone'
     log.warn({ event: 'sys_plain_http', host: config.host, message })
   }
-  log.info({ event: 'sys_startup', origin: server.origin, host: config.host, port: server.port, mode: config.mode })
+  log.info({ event: 'sys_startup', origin: server.origin, host: config.host, port: server.port, mode })
   const reason = await stopped
   log.info({ event: 'sys_shutdown', reason })
-  if (reason !== LOG_CLOSED) return DONE
-  output.err('gatepass: stopped, since standard output, where its log goes, was closed')
-  return FAILED
+  return reason === LOG_CLOSED ? fail('stopped, since standard output, where its log goes, was closed') : DONE
 }
 
 /** Loaded only in dev: production has only the configured providers. */
@@ -121,21 +105,16 @@ function isRunning(pid: number): boolean {
   }
 }
 
-function problemText(problems: readonly ConfigProblem[]): string {
-  const lines = problems.map(({ key, message, fix }) => `  ${key} ${message}\n    ${fix}`)
-  return `gatepass: the configuration cannot be used\n${lines.join('\n')}`
-}
-
 function startFailure(error: unknown, { host, port, data }: Config): string {
   const { code } = error as NodeJS.ErrnoException
   switch (code) {
     case 'EADDRINUSE':
-      return `gatepass: port ${port} is taken on ${host}. Stop what uses it, or choose another: --port ${port === 65_535 ? 3000 : port + 1}`
+      return `port ${port} is taken on ${host}. Stop what uses it, or choose another: --port ${port === 65_535 ? 3000 : port + 1}`
     case 'EACCES':
-      return `gatepass: not allowed: ${messageOf(error)}. Choose a port above 1023 and a data folder that you may write: --port 3000 --data <folder>`
+      return `not allowed: ${messageOf(error)}. Choose a port above 1023 and a data folder that you may write: --port 3000 --data <folder>`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return `gatepass: this machine has no address ${host}. Leave --host out, or use 127.0.0.1 or 0.0.0.0.`
+      return `this machine has no address ${host}. Leave --host out, or use 127.0.0.1 or 0.0.0.0.`
     default:
       return dataFailure(error, data)
   }
@@ -148,24 +127,24 @@ export function dataFailure(error: unknown, data: string): string {
     case 'EPERM':
     case 'EROFS':
     case SQLITE.readonly:
-      return `gatepass: not allowed to write in ${data}: ${messageOf(error)}. Give the folder to the user that runs the server, or choose another: --data <folder>`
+      return `not allowed to write in ${data}: ${messageOf(error)}. Give the folder to the user that runs the server, or choose another: --data <folder>`
     case 'EEXIST':
     case 'ENOTDIR':
-      return `gatepass: ${data} is not a folder, or one of the folders above it is a file. Choose another: --data <folder>`
+      return `${data} is not a folder, or one of the folders above it is a file. Choose another: --data <folder>`
     case 'ENOSPC':
     case 'EDQUOT':
     case SQLITE.full:
-      return `gatepass: there is no room on the disk of ${data}. Make room, and start again.`
+      return `there is no room on the disk of ${data}. Make room, and start again.`
     case SQLITE.ioError:
-      return `gatepass: the disk of ${data} has no room, or fails: ${messageOf(error)}. Look at it, and start again.`
+      return `the disk of ${data} has no room, or fails: ${messageOf(error)}. Look at it, and start again.`
     case SQLITE.busy:
     case SQLITE.locked:
-      return `gatepass: another program holds the database in ${data}. End it, or wait until it is done, and start again.`
+      return `another program holds the database in ${data}. End it, or wait until it is done, and start again.`
     case SQLITE.corrupt:
     case SQLITE.notADatabase:
-      return `gatepass: the database in ${data} is damaged: ${messageOf(error)}. Restore a backup of gatepass.db.`
+      return `the database in ${data} is damaged: ${messageOf(error)}. Restore a backup of gatepass.db.`
     default:
-      return `gatepass: cannot start: ${messageOf(error)} (data in ${data})${hintOf(error)}`
+      return `cannot start: ${messageOf(error)} (data in ${data})${hintOf(error)}`
   }
 }
 

@@ -3,33 +3,26 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseEmailAddress } from '../accounts/email-address.ts'
 import { openStores, type Stores } from '../accounts/stores.ts'
-import { DONE, FAILED, MISUSED, type Output } from './output.ts'
+import { DONE, fail, MISUSED } from './exit.ts'
 import { dataFailure } from './start.ts'
 
 /** `gatepass unlock <address>` enables a password that was disabled after 100 wrong ones in a row. */
-export async function unlock(args: readonly string[], output: Output): Promise<number> {
+export async function unlock(args: readonly string[]): Promise<number> {
   const request = readRequest(args)
-  if (request === undefined) {
-    output.err('gatepass: write gatepass unlock <address> [--data <folder>]')
-    return MISUSED
-  }
+  if (request === undefined) return fail('write gatepass unlock <address> [--data <folder>]', MISUSED)
   const { data, key } = request
-  if (!existsSync(resolve(data, 'gatepass.db'))) {
-    output.err(`gatepass: there is no database in ${data}. Name its folder: --data <folder>`)
-    return FAILED
-  }
+  if (!existsSync(resolve(data, 'gatepass.db')))
+    return fail(`there is no database in ${data}. Name its folder: --data <folder>`)
   let stores: Stores
   try {
     stores = await openStores({ data }, Date.now)
   } catch (error) {
-    output.err(dataFailure(error, data))
-    return FAILED
+    return fail(dataFailure(error, data))
   }
   try {
-    const found = await stores.accounts.enablePassword(key)
-    if (found) output.out('The password works again.')
-    else output.err('gatepass: no account has this address')
-    return found ? DONE : FAILED
+    if (!(await stores.accounts.enablePassword(key))) return fail('no account has this address')
+    console.log('The password works again.')
+    return DONE
   } finally {
     await stores.close()
   }

@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { isLoopbackAddress, isLoopbackHost, parseOrigin } from './origin.ts'
-import { type ProviderConfig, providersSchema } from './provider-config.ts'
+import { type ProviderConfig, type ProviderSources, providersSchema } from './provider-config.ts'
 import {
   type ConfigProblem,
   environmentValues,
@@ -84,13 +84,9 @@ export interface LimitConfig {
   readonly registrationsPerAddress: number
 }
 
-export interface ConfigSources {
-  readonly mode: Config['mode']
-  readonly environment: Readonly<Record<string, string | undefined>>
+export interface ConfigSources extends ProviderSources {
   /** Flags of the command line, by key. They win over the environment, which wins over the file. */
   readonly flags?: Readonly<Record<string, string>>
-  /** Relative paths start here. */
-  readonly folder: string
 }
 
 /** The keys that the environment may set: `GATEPASS_PORT`, `GATEPASS_KEYS_FILE`. Those of providers come on top. */
