@@ -46,8 +46,8 @@ export interface NodeGatepass<User, Name extends string = string> extends Reques
     names: Name | readonly Name[],
     options?: Readonly<Record<string, unknown>>,
   ): Promise<Verdict<User>>
-  /** Keeps the login in the session, under a new token. */
-  login(req: IncomingMessage, success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void>
+  /** Keeps the login in the session, under a new token. @returns false if its provider has ended it in the meantime */
+  login(req: IncomingMessage, success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<boolean>
   logout(req: IncomingMessage, options?: { everywhere?: boolean }, ...none: NoMore): Promise<void>
   /**
    * Refuses a request that does not come from our own pages, with or without cookies. Use it in login routes; the middleware

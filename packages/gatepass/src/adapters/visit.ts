@@ -201,10 +201,12 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange> impl
 
   loginUser(user: User, { amr, at, ...options }: UserLoginOptions<User> = {}): Promise<void> {
     const success = { type: 'success', user, ...(amr && { amr }), ...(at !== undefined && { at }) } as const
-    return this.login(success, options)
+    return this.#change(async () => {
+      await this.visits.core.passport.login(this.exchange, success, options)
+    })
   }
 
-  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<void> {
+  login(success: Success<User> & { strategy?: string }, options?: LoginOptions): Promise<boolean> {
     return this.#change(() => this.visits.core.passport.login(this.exchange, success, options))
   }
 
@@ -212,8 +214,8 @@ export class Visit<User, Name extends string, Ex extends PromisingExchange> impl
     return this.#change(() => this.visits.core.passport.logout(this.exchange, options))
   }
 
-  #change(change: () => Promise<void>): Promise<void> {
-    const work = async (): Promise<void> => {
+  #change<T>(change: () => Promise<T>): Promise<T> {
+    const work = async (): Promise<T> => {
       if (!this.answered) return change()
       throw new UsageError('ERR_RESPONSE_STARTED', 'The response has begun, so its cookie cannot change', {
         hint: 'Await login() and logout() before you send the response.',

@@ -6,7 +6,7 @@ import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Guard } from './guard.ts'
 import { type OwnPages, tokenInForm } from './own-pages.ts'
-import type { Passport, Verdict } from './passport.ts'
+import { type Passport, type Rejection, rejection, type Verdict } from './passport.ts'
 import { loginRequiredReply, reasonOf, refusalReply } from './reply.ts'
 import { LOGIN, type LoginIntent } from './strategy.ts'
 
@@ -124,7 +124,8 @@ export class LoginRoute<User, Name extends string> {
     const intent = 'intent' in verdict && verdict.intent !== undefined ? verdict.intent : wish
     if (verdict.type === 'success' && intent.purpose === 'login') {
       const remember = intent.remember === true || wish.remember === true
-      await this.#passport.login(exchange, verdict, { remember })
+      const kept = await this.#passport.login(exchange, verdict, { remember })
+      if (!kept) return this.#reply(exchange, endedAtProvider(verdict.strategy), intent, options)
     }
     return this.#reply(exchange, verdict, intent, options)
   }
@@ -162,6 +163,12 @@ export class LoginRoute<User, Name extends string> {
       }
     }
   }
+}
+
+/** The provider's logout message came while the browser was on its way back. */
+function endedAtProvider(strategy: string): Rejection {
+  const message = 'The provider has ended this login in the meantime. Log in again.'
+  return rejection([{ type: 'failure', strategy, reason: 'expired', message }])
 }
 
 /** The value of this name in the form, or in the query. */

@@ -187,6 +187,7 @@ export class Passport<User, Name extends string = string> {
   /**
    * Keeps the login in the session, under a new token. A success with `persist: false` counts for this exchange only.
    *
+   * @returns false if the provider has ended this login in the meantime; then no user is logged in
    * @throws {UsageError} `ERR_PASSPORT_NO_SESSIONS`, `ERR_PASSPORT_SUBJECT`; `ERR_PASSPORT_OPTIONS` for a success that was
    *   begun to link
    */
@@ -194,7 +195,7 @@ export class Passport<User, Name extends string = string> {
     exchange: Exchange,
     success: Success<User> & { strategy?: string; intent?: LoginIntent },
     options: LoginOptions = {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { user, intent } = success
     if (intent?.purpose === 'link') {
       throw new UsageError('ERR_PASSPORT_OPTIONS', 'A login that was begun to link an identity must not log in', {
@@ -232,12 +233,13 @@ export class Passport<User, Name extends string = string> {
         if (typeof endedAt === 'number' && this.#clock() <= endedAt + CLOCKS_APART) {
           session.destroy()
           this.#noUser(exchange, 'not-logged-in')
-          return
+          return false
         }
       }
     }
     const own = success.persist === false ? { own: success } : { ownLogin: true as const }
     exchange.memory.set(this, { user, anonymity: undefined, ...own } satisfies Finding<User>)
+    return true
   }
 
   /**
@@ -248,7 +250,8 @@ export class Passport<User, Name extends string = string> {
     const verdict = await this.authenticate(exchange, names)
     if (verdict.type === 'success') {
       this.#hooks?.adopt(exchange, verdict.session)
-      return this.login(exchange, { ...verdict, persist: false })
+      await this.login(exchange, { ...verdict, persist: false })
+      return
     }
     this.#hooks?.adopt(exchange, undefined)
     const own = verdict.type === 'rejection' ? verdict : rejection([])
@@ -509,7 +512,8 @@ function withoutSession(): ProtocolError {
   )
 }
 
-function rejection(failures: Rejection['failures']): Rejection {
+/** The verdict on failures, in the order of asking. */
+export function rejection(failures: Rejection['failures']): Rejection {
   return {
     type: 'rejection',
     failures,

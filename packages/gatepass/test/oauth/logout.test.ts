@@ -126,6 +126,43 @@ describe('ASVS 10.5.5: a logout token', () => {
     expect(await w.isIn(await w.logIn('second'))).toBe(true)
   })
 
+  test.each([
+    [
+      { success: '/', failure: '/login' },
+      { status: 303, location: '/login?failure=expired' },
+    ],
+    [
+      { success: '/', failure: undefined },
+      { status: 401, location: undefined },
+    ],
+    [
+      { success: undefined, failure: undefined },
+      { status: 401, location: undefined },
+    ],
+  ])('that comes before the login is kept is told to the browser: %j', async (route, answer) => {
+    await using w = await world()
+    await w.logIn('earlier')
+    const logout_token = await w.sign({ sid: 'first' })
+    const browser = w.app.browser()
+    w.provider.lies.claims = { sid: 'first' }
+    const url = await browser.begin()
+    let sent = false
+    w.app.accounts.beforeWriting = async () => {
+      if (!sent) await w.send(logout_token)
+      sent = true
+    }
+    const { pathname } = new URL('/auth/acme/callback', origin)
+    const callback = { state: url.searchParams.get('state') ?? '', code: codeFor(url) }
+    const request = { target: `${pathname}?${new URLSearchParams(callback)}` }
+    const { success, failure } = route
+    expect(
+      await browser.through(request, {
+        ...(success !== undefined && { success }),
+        ...(failure !== undefined && { failure }),
+      }),
+    ).toMatchObject({ ...answer, subject: undefined })
+  })
+
   test('that names only a login ends it', async () => {
     await using w = await world()
     const browser = await w.logIn('first')
