@@ -4,8 +4,7 @@ import { oneText } from '../http/body.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type Failure, type Found, isFailure, type Success, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
-import { passwords as defaultPasswords, type Passwords } from '../protocols/password/passwords.ts'
-import { passwordBytes } from '../protocols/password/policy.ts'
+import { passwords as defaultPasswords, type Passwords, passwordBytes } from '../protocols/password/passwords.ts'
 
 /** The names of the two fields in the form or JSON body. */
 export interface LocalFields {

@@ -10,7 +10,7 @@ import {
   type ScryptHash,
   type StoredHash,
 } from './phc.ts'
-import { PasswordPolicy, type PasswordProblem, type PolicyOptions, passwordBytes } from './policy.ts'
+import { LONGEST_TEXT, MAXIMUM_BYTES, PasswordPolicy, type PasswordProblem, type PolicyOptions } from './policy.ts'
 
 /** The cost of one argon2id hash. A higher cost slows down logins, and an attacker who stole the table. */
 export interface HashCost {
@@ -273,6 +273,16 @@ function missing(scheme: string, name: string, alternative: string): never {
       hint: `Run \`npm install ${name}\`${alternative}.`,
     },
   )
+}
+
+/**
+ * The bytes of a password that are hashed: NFC, then UTF-8 (SP 800-63B-4 §3.1.1.2). `undefined` if it is empty, longer than
+ * 1,024 bytes, or contains half a surrogate pair: UTF-8 cannot express that, so different passwords would become equal.
+ */
+export function passwordBytes(password: string): Uint8Array | undefined {
+  if (password.length > LONGEST_TEXT || !password.isWellFormed()) return undefined
+  const bytes = Buffer.from(password.normalize('NFC'), 'utf8')
+  return bytes.length === 0 || bytes.length > MAXIMUM_BYTES ? undefined : bytes
 }
 
 /** Runs a limited number of slow tasks at once, in the order in which they came. */

@@ -1,6 +1,5 @@
 import { checkPassword, passwords } from 'gatepass/password'
 import { describe, expect, test } from 'vitest'
-import { passwordBytes } from './policy.ts'
 
 const codeOf = async (...parameters: Parameters<typeof checkPassword>) => (await checkPassword(...parameters))?.code
 
@@ -133,35 +132,4 @@ test('the longest password is judged in linear time: as many steps per character
   // Nothing to measure but that it ends: a quadratic walk over 6,000 folded characters and 100 long names would not.
   const about = Array.from({ length: 100 }, (_, index) => `${index}`.padEnd(5000, 'name '))
   expect(await codeOf('\ufdfa\ufdfb'.repeat(170), { about })).toBeUndefined()
-})
-
-test('composed and decomposed spellings are the same password', () => {
-  expect(passwordBytes('caf\u00e9')).toEqual(passwordBytes('cafe\u0301'))
-})
-
-test('compatible characters stay different passwords', () => {
-  expect(passwordBytes('\uff41')).not.toEqual(passwordBytes('a'))
-})
-
-test('1,024 bytes after NFC are a password, one more is none', () => {
-  expect(passwordBytes('a'.repeat(1024))).toHaveLength(1024)
-  expect(passwordBytes('a'.repeat(1025))).toBeUndefined()
-  expect(passwordBytes('e\u0301'.repeat(512))).toHaveLength(1024)
-  expect(passwordBytes('e\u0301'.repeat(513))).toBeUndefined()
-})
-
-test('the longest decomposition that comes down to 1,024 bytes is still a password', () => {
-  // U+1F82 is four code points decomposed and three bytes composed.
-  const decomposed = '\u1f82'.normalize('NFD').repeat(341)
-  expect(decomposed).toHaveLength(1364)
-  expect(passwordBytes(decomposed)).toHaveLength(1023)
-})
-
-test('half a surrogate pair is no password: UTF-8 would make all of them equal', () => {
-  expect(passwordBytes('good words\ud800')).toBeUndefined()
-  expect(passwordBytes('good words\u{1f600}')).toBeDefined()
-})
-
-test('nothing is no password', () => {
-  expect(passwordBytes('')).toBeUndefined()
 })

@@ -27,20 +27,10 @@ export interface PolicyOptions {
 }
 
 /** Maximum size of a password, in bytes of UTF-8 after NFC. */
-const MAXIMUM_BYTES = 1024
+export const MAXIMUM_BYTES = 1024
 // NFC composes at most four code units into one, so a longer text cannot shrink to 1,024 bytes. Normalising a megabyte to find
 // that out would cost more than the hash.
-const LONGEST_TEXT = 4 * MAXIMUM_BYTES
-
-/**
- * The bytes of a password that are hashed: NFC, then UTF-8 (SP 800-63B-4 §3.1.1.2). `undefined` if it is empty, longer than
- * 1,024 bytes, or contains half a surrogate pair: UTF-8 cannot express that, so different passwords would become equal.
- */
-export function passwordBytes(password: string): Uint8Array | undefined {
-  if (password.length > LONGEST_TEXT || !password.isWellFormed()) return undefined
-  const bytes = Buffer.from(password.normalize('NFC'), 'utf8')
-  return bytes.length === 0 || bytes.length > MAXIMUM_BYTES ? undefined : bytes
-}
+export const LONGEST_TEXT = 4 * MAXIMUM_BYTES
 
 /** Decides which passwords are allowed, by their length and by how easy they are to guess, not by kinds of characters. */
 export class PasswordPolicy {
@@ -67,9 +57,10 @@ export class PasswordPolicy {
   #lengthProblem(password: string): PasswordProblem | undefined {
     if (!password.isWellFormed()) return MALFORMED
     if (password.length > LONGEST_TEXT) return TOO_LONG
+    const normal = password.normalize('NFC')
     // Code points: an emoji is one character for the user, but two in `length`.
-    if (Array.from(password.normalize('NFC')).length < this.#minimum) return tooShort(this.#minimum)
-    return passwordBytes(password) === undefined ? TOO_LONG : undefined
+    if (Array.from(normal).length < this.#minimum) return tooShort(this.#minimum)
+    return Buffer.byteLength(normal) > MAXIMUM_BYTES ? TOO_LONG : undefined
   }
 
   #guessProblem(normal: string, about: readonly (string | undefined)[]): PasswordProblem | undefined {
