@@ -8,7 +8,6 @@
 
 import { checkOptions, type OptionKinds } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { generatedSecret } from '../protocols/oauth2/generated-secret.ts'
 import { type Identity, textOf } from '../protocols/oauth2/identity.ts'
 import { openId } from './oauth2/openid.ts'
@@ -17,9 +16,7 @@ import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } fro
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
-export interface AppleOptions<User>
-  extends ProviderLoginOptions<User>,
-    Omit<ClientOptions, 'clientSecret' | 'clientKey' | 'authentication'> {
+export interface AppleOptions<User> extends ProviderLoginOptions<User> {
   /** The ten characters of the developer account. */
   teamId: string
   /** The ten characters that name the key. */

@@ -11,7 +11,6 @@ import { hmacKey, hmacText } from '../crypto/hmac.ts'
 import { checkOptions, isKeyText, type OptionKinds, ProtocolError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { textOf } from '../protocols/oauth2/identity.ts'
 import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
@@ -23,9 +22,7 @@ import { type KnownIdentity, noIdentity, oauth2Strategy } from './oauth2.ts'
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
-export interface FacebookOptions<User>
-  extends ProviderLoginOptions<User>,
-    Omit<ClientOptions, 'clientSecret' | 'clientKey' | 'authentication'> {
+export interface FacebookOptions<User> extends ProviderLoginOptions<User> {
   /** The app's secret. It also signs requests to the Graph API. */
   clientSecret: string
   /** Version of the Graph API. Default `v23.0`. */

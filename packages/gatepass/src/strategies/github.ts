@@ -6,7 +6,6 @@
 
 import { checkOptions, type OptionKinds, ProtocolError } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { textOf } from '../protocols/oauth2/identity.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
 import { ask } from '../protocols/oauth2/token-request.ts'
@@ -16,7 +15,7 @@ import { noIdentity, oauth2Strategy } from './oauth2.ts'
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
-export interface GitHubOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
+export interface GitHubOptions<User> extends ProviderLoginOptions<User> {
   /** Other addresses of GitHub: Enterprise servers and tests. Default github.com. */
   endpoints?: { readonly web: string; readonly api: string }
 }

@@ -11,7 +11,6 @@ import { equal } from '../crypto/equal.ts'
 import { checkOptions, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import { type Exchange, pathOf } from '../http/exchange.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import type { Identity } from '../protocols/oauth2/identity.ts'
 import type { Identified } from './oauth2/code-login.ts'
 import { openId, type VerifyIdToken } from './oauth2/openid.ts'
@@ -20,7 +19,7 @@ import { callbackAddress, type ProviderLoginOptions, type ProviderStrategy, prov
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
-export interface GoogleOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
+export interface GoogleOptions<User> extends ProviderLoginOptions<User> {
   /** Accepts only accounts of these organisations: `example.com`. */
   hostedDomain?: string | readonly string[]
   /** Requests a refresh token. Google sends it when the user consents; with `prompt: 'consent'` that is each time. */

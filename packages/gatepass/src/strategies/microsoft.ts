@@ -6,7 +6,6 @@
 
 import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import type { Claims } from '../protocols/oauth2/provider-token.ts'
 import { openId } from './oauth2/openid.ts'
 import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
@@ -14,7 +13,7 @@ import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } fro
 export type { Identity } from '../protocols/oauth2/identity.ts'
 export type { AccountRequest, OAuthEvent, ProviderCallOptions, ProviderStrategy } from './oauth2/options.ts'
 
-export interface MicrosoftOptions<User> extends ProviderLoginOptions<User>, ClientOptions {
+export interface MicrosoftOptions<User> extends ProviderLoginOptions<User> {
   /** The id of one tenant, `organizations` for all tenants, `consumers` for personal accounts, or `common` for both. */
   tenant: string
   /** With `organizations` or `common`: accepts only the tenants with these ids. */

@@ -1,7 +1,7 @@
 import type { Awaitable } from '../awaitable.ts'
 import { checkOptions, isKeyText, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import { type ClientOptions, client as clientOf } from '../protocols/oauth2/client.ts'
+import { client as clientOf } from '../protocols/oauth2/client.ts'
 import { type Identity, identityOf, textOf } from '../protocols/oauth2/identity.ts'
 import type { ProviderFetch } from '../protocols/oauth2/provider-fetch.ts'
 import { type ProviderTokens, refreshTokens } from '../protocols/oauth2/token-request.ts'
@@ -24,7 +24,7 @@ export type {
 export type KnownIdentity = Pick<Identity, 'subject'> & Partial<Omit<Identity, 'issuer'>>
 
 /** A provider that is not an OpenID provider. */
-export interface OAuth2Options<User, Name extends string = string> extends ProviderLoginOptions<User>, ClientOptions {
+export interface OAuth2Options<User, Name extends string = string> extends ProviderLoginOptions<User> {
   /** Name of the strategy: `auth.login('acme')`. */
   name: Name
   /** The provider's name in messages. Default: the strategy's name. */

@@ -1,6 +1,5 @@
 import { checkOptions, type OptionKinds } from '../error.ts'
 import type { UserObject } from '../passport/outcome.ts'
-import type { ClientOptions } from '../protocols/oauth2/client.ts'
 import { openId } from './oauth2/openid.ts'
 import { type ProviderLoginOptions, type ProviderStrategy, providerOptions } from './oauth2/options.ts'
 
@@ -17,7 +16,7 @@ export type {
 export { type Refreshing, type TokenVault, type TokenVaultOptions, tokenVault } from './oauth2/token-vault.ts'
 
 /** Any OpenID provider. */
-export interface OidcOptions<User, Name extends string = string> extends ProviderLoginOptions<User>, ClientOptions {
+export interface OidcOptions<User, Name extends string = string> extends ProviderLoginOptions<User> {
   /** Name of the strategy: `auth.login('acme')`. */
   name: Name
   /** The provider's name in messages. Default: the strategy's name. */

@@ -24,16 +24,23 @@ const refusedParameters = ['crit', 'b64', 'zip', 'enc'] as const
  * of the key. Keys in the header itself (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
  */
 export function verifyCompact(token: string, keys: VerificationKeys): Awaitable<Verified | JwsFault> {
-  const parts = splitCompact(token)
-  const header = parts && headerOf(parts.header)
-  if (parts === undefined || header === undefined) return 'malformed'
+  const [head = '', body = '', ...rest] = token.length > longestToken ? [] : token.split('.')
+  const bytes = decodeBase64url(head)
+  const header = bytes && parseJsonObject(bytes)
+  if (header === undefined || rest.length === 0) return 'malformed'
+  // A JWE (RFC 7516 §7.1) has `enc` and five parts.
   if (refusedParameters.some((name) => Object.hasOwn(header, name))) return 'unsupported'
   const { kid, alg } = header
   if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return 'malformed'
   return andThen(keys.find(kid), (key) => {
     if (key === undefined) return 'unknown-key'
     if (!names(key.algorithm).includes(alg)) return 'unsupported'
-    return checkParts(parts, header, key)
+    // A third dot is not base64url.
+    const signature = decodeBase64url(rest.join('.'))
+    const payload = decodeBase64url(body)
+    if (signature === undefined || payload === undefined) return 'malformed'
+    const signed = { data: Buffer.from(`${head}.${body}`, 'latin1'), signature }
+    return checkSignature(key.algorithm, key.key, signed) ? { header, payload, key } : 'bad-signature'
   })
 }
 
@@ -45,40 +52,6 @@ export function signCompact(
 ): string {
   const signed = `${encoded(header)}.${encoded(payload)}`
   return `${signed}.${makeSignature(signer.algorithm, signer.key, Buffer.from(signed)).toString('base64url')}`
-}
-
-interface Parts {
-  readonly header: string
-  readonly payload: string
-  readonly signature: string
-  readonly signed: string
-}
-
-function splitCompact(token: string): Parts | undefined {
-  if (token.length > longestToken) return undefined
-  const first = token.indexOf('.')
-  const second = token.indexOf('.', first + 1)
-  // A third dot is not base64url, so a JWE with five parts (RFC 7516 §7.1) is refused later.
-  if (first < 1 || second === -1) return undefined
-  return {
-    header: token.slice(0, first),
-    payload: token.slice(first + 1, second),
-    signature: token.slice(second + 1),
-    signed: token.slice(0, second),
-  }
-}
-
-function headerOf(text: string): JsonObject | undefined {
-  const bytes = decodeBase64url(text)
-  return bytes && parseJsonObject(bytes)
-}
-
-function checkParts(parts: Parts, header: JsonObject, key: VerificationKey): Verified | JwsFault {
-  const signature = decodeBase64url(parts.signature)
-  const payload = decodeBase64url(parts.payload)
-  if (signature === undefined || payload === undefined) return 'malformed'
-  const signed = { data: Buffer.from(parts.signed, 'latin1'), signature }
-  return checkSignature(key.algorithm, key.key, signed) ? { header, payload, key } : 'bad-signature'
 }
 
 function encoded(value: JsonObject): string {

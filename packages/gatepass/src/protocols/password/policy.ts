@@ -30,7 +30,7 @@ export interface PolicyOptions {
 export const MAXIMUM_BYTES = 1024
 // NFC composes at most four code units into one, so a longer text cannot shrink to 1,024 bytes. Normalising a megabyte to find
 // that out would cost more than the hash.
-export const LONGEST_TEXT = 4 * MAXIMUM_BYTES
+export const LONGEST_TEXT: number = 4 * MAXIMUM_BYTES
 
 /** Decides which passwords are allowed, by their length and by how easy they are to guess, not by kinds of characters. */
 export class PasswordPolicy {
