@@ -118,6 +118,13 @@ describe('Cookies', () => {
     ])
   })
 
+  test('deletions in other scopes are kept for each cookie', () => {
+    const cookies = new Cookies('a=1; b=2')
+    cookies.deleteElsewhere(plainCookie('a'), [{ path: '/app' }])
+    cookies.deleteElsewhere(plainCookie('b'), [{ path: '/app' }])
+    expect(cookies.setCookieFields().map((field) => field.slice(0, 2))).toEqual(['a=', 'b='])
+  })
+
   test('once the response has left, setting and removing is a usage error', () => {
     const cookies = new Cookies('a=1', { writable: () => false })
     const late = expect.objectContaining({ code: 'ERR_RESPONSE_STARTED' })

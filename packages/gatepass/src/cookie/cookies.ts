@@ -29,8 +29,8 @@ export class Cookies {
   /** The consent given during this exchange, if no cookie keeps it. */
   #consent: Consent | undefined
   readonly #drafts = new Map<string, Draft>()
-  /** Set-Cookie fields that delete cookies in scopes other than their own. */
-  #elsewhere: readonly string[] = []
+  /** For each name, the Set-Cookie fields that delete cookies in scopes other than their own. */
+  readonly #elsewhere = new Map<string, readonly string[]>()
 
   constructor(cookieHeader: string | undefined, options?: CookiesOptions) {
     this.#header = cookieHeader
@@ -94,7 +94,7 @@ export class Cookies {
     if (this.#options?.writable?.() === false) throw responseStarted(cookie.name)
     const { domain, path, ...attributes } = cookie.attributes
     const others = scopes.filter((scope) => scopeOf(scope) !== scopeOf({ domain, path }))
-    this.#elsewhere = others.flatMap((scope) => {
+    const fields = others.flatMap((scope) => {
       try {
         return [serializeSetCookie(cookie.name, '', { ...attributes, ...scope, ...deletion })]
       } catch {
@@ -102,18 +102,19 @@ export class Cookies {
         return []
       }
     })
+    if (fields.length > 0) this.#elsewhere.set(cookie.name, fields)
   }
 
   /** The Set-Cookie fields, at most one per name and scope. Deletions in other scopes come first, then drafts in order. */
   setCookieFields(): string[] {
-    const fields = [...this.#elsewhere]
+    const fields = [...this.#elsewhere.values()].flat()
     for (const draft of this.#drafts.values()) fields.push(draft.field)
     return fields
   }
 
   /** Whether there are Set-Cookie fields. */
   get changed(): boolean {
-    return this.#drafts.size > 0 || this.#elsewhere.length > 0
+    return this.#drafts.size > 0 || this.#elsewhere.size > 0
   }
 
   /** Whether the visitor consented to the purpose of this cookie. */
