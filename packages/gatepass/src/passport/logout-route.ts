@@ -24,7 +24,7 @@ export interface LogoutRouteOptions {
 /** Whose sessions end when a provider says that a login has ended. */
 export interface BackChannelLogoutOptions {
   /** The subject here of this issuer and subject; `undefined` if there is none. */
-  subject(ended: EndedLogin): Awaitable<string | undefined>
+  subject(ended: EndedLogin): Awaitable<string | undefined | null | false>
 }
 
 /** Decides what a logout answers. */
@@ -76,7 +76,7 @@ export class LogoutRoute<User, Name extends string> {
     await strategy.endedLogin(exchange, async (ended) => {
       await this.#passport.noteEndedLogin(name, ended)
       const given = await options.subject(ended)
-      if (!given) return
+      if (given === undefined || given === null || given === false) return
       const subject = subjectText('`subject` of backChannelLogout()', given)
       for (const { handle, login, createdAt } of await this.#sessions.list(subject)) {
         // Sessions of other strategies, and those that began after the message was written, go on.

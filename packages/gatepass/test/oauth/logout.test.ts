@@ -218,6 +218,19 @@ describe('ASVS 10.5.5: a logout token', () => {
     await expect(w.send(logout_token)).rejects.toMatchObject({ code: 'ERR_OIDC_LOGOUT_TOKEN' })
   })
 
+  test('about an account whose subject is no text is an error, so that the provider sends it again', async () => {
+    await using w = await world()
+    const logout_token = await w.sign()
+    const send = (subject: unknown) => {
+      const exchange = new TestExchange({ method: 'POST', target: '/logout/acme', fields: { logout_token } })
+      return w.app.gatepass.backChannelLogout(exchange, 'acme', { subject: () => subject as string })
+    }
+    for (const subject of ['', 0]) {
+      await expect(send(subject)).rejects.toMatchObject({ code: 'ERR_PASSPORT_SUBJECT' })
+    }
+    expect((await send(null)).status).toBe(200)
+  })
+
   test('is taken by POST', async () => {
     await using w = await world()
     const exchange = new TestExchange({ method: 'GET', target: '/logout/acme' })
