@@ -286,6 +286,27 @@ describe('login and user', () => {
     expect(await asked).toBeUndefined()
   })
 
+  test('a user who is gone no longer stands, also if they are still being looked up', async () => {
+    const clock = testClock()
+    const sessions = new SessionManager<object>({ store: memoryStore({ clock }), clock })
+    const find = async (): Promise<User | undefined> => undefined
+    const passport = new Passport<User>({
+      users: { find, subject: ({ id }) => id },
+      strategies: [],
+      sessions,
+      clock,
+    })
+    const jar = new TestJar()
+    const before = jar.exchange()
+    await passport.login(before, { type: 'success', user: ada })
+    await sessions.commit(before)
+    jar.receive(before)
+    const exchange = jar.exchange()
+    const looking = passport.user(exchange)
+    expect(await passport.stillStands(exchange)).toBe(false)
+    expect(await looking).toBeUndefined()
+  })
+
   test('a thenable that is no promise is waited for', async () => {
     const { jar, sessions, logIn } = world()
     await logIn()

@@ -263,8 +263,7 @@ export class Passport<User, Name extends string = string> {
    * refused. `undefined` if the user comes from a session, or if there is no user.
    */
   credentials(exchange: Exchange): (Success<User> & { readonly strategy?: string }) | Rejection | undefined {
-    const known = this.#known(exchange)
-    return known instanceof Promise ? undefined : known?.own
+    return this.#decided(exchange)?.own
   }
 
   /**
@@ -308,8 +307,8 @@ export class Passport<User, Name extends string = string> {
 
   #found(exchange: Exchange, session: Session<object>, found: User | undefined | null | false): User | undefined {
     // A logout or another login may have happened during the lookup.
-    const decided = exchange.memory.get(this) as Known<User>
-    if (decided !== undefined && !(decided instanceof Promise)) return decided.user
+    const decided = this.#decided(exchange)
+    if (decided !== undefined) return decided.user
     if (found === undefined || found === null || found === false) return this.#ended(exchange, session, 'user-gone')
     requireUser('users.find', found)
     // Without stamps, the session's login need not be parsed.
@@ -325,8 +324,10 @@ export class Passport<User, Name extends string = string> {
    * arrive. If the login has ended, `user` gives `undefined` from here on.
    */
   stillStands(exchange: Exchange): Awaitable<boolean> {
-    const known = this.#known(exchange)
-    if (known instanceof Promise || known?.ownLogin === true) return true
+    const looking = exchange.memory.get(this)
+    if (looking instanceof Promise) return looking.then(() => this.stillStands(exchange))
+    const known = this.#decided(exchange)
+    if (known?.ownLogin === true) return true
     if (this.#sessions?.opened(exchange)?.id === undefined) return known?.user !== undefined
     return andThen(this.#lookAgain(exchange), (now) => {
       if (now === undefined) this.#noUser(exchange, 'unknown')
@@ -336,16 +337,17 @@ export class Passport<User, Name extends string = string> {
 
   /** Why `user` gave no user. `undefined` if it gave one, or was not asked. */
   anonymity(exchange: Exchange): Anonymity | undefined {
-    const known = this.#known(exchange)
-    return known instanceof Promise ? undefined : known?.anonymity
+    return this.#decided(exchange)?.anonymity
   }
 
   get #hooks(): SessionHooks | undefined {
     return this.#sessions && hooksOf(this.#sessions)
   }
 
-  #known(exchange: Exchange): Known<User> {
-    return exchange.memory.get(this) as Known<User>
+  /** What was found; `undefined` while the user is looked up, and before. */
+  #decided(exchange: Exchange): Finding<User> | undefined {
+    const known = exchange.memory.get(this) as Known<User>
+    return known instanceof Promise ? undefined : known
   }
 
   #ended(exchange: Exchange, session: Session<object>, anonymity: Anonymity): undefined {
@@ -388,9 +390,8 @@ export class Passport<User, Name extends string = string> {
     const subject = this.#sessions?.opened(exchange)?.subject
     if (subject === undefined) return true
     return andThen(this.user(exchange), (user) => {
-      const known = this.#known(exchange)
       // A login that was over when the request arrived shows no user to the strategy.
-      if (user === undefined || known instanceof Promise || known?.ownLogin === true) return true
+      if (user === undefined || this.#decided(exchange)?.ownLogin === true) return true
       return andThen(this.#lookAgain(exchange, 'rotation or login'), (now) => now?.record.subject === subject)
     })
   }
@@ -425,11 +426,11 @@ export class Passport<User, Name extends string = string> {
   }
 
   /**
-   * Whether a page of another site may post to this address: all of the named strategies say so, or one of any if none is
-   * named. Such strategies only send the browser on.
+   * Whether a page of another site may post to this path. With `names`, every named strategy must allow it; without, one
+   * strategy is enough. Such a strategy only sends the browser on.
    */
   takesForeignPost(exchange: Exchange, names?: Name | readonly Name[]): boolean {
-    if (this.#foreignPosts.size === 0) return false
+    if (exchange.method !== 'POST' || this.#foreignPosts.size === 0) return false
     const path = pathOf(exchange)
     if (!this.#foreignPosts.has(path)) return false
     return names === undefined || this.#named(names).every(({ foreignPost }) => foreignPost === path)

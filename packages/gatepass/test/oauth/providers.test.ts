@@ -278,6 +278,10 @@ describe('apple', async () => {
     const admitted = (target: string) => () => gatepass.admit(w.browser.jar.exchange({ ...elsewhere, target }))
     expect(admitted(callback)).not.toThrow()
     expect(admitted(`${callback}/`)).toThrow(expect.objectContaining({ code: 'ERR_CROSS_ORIGIN' }))
+    for (const method of ['PUT', 'PATCH', 'DELETE']) {
+      const exchange = w.browser.jar.exchange({ ...elsewhere, target: callback, method })
+      expect(() => gatepass.admit(exchange), method).toThrow(expect.objectContaining({ code: 'ERR_CROSS_ORIGIN' }))
+    }
   })
 
   test('attack 27: the attacker’s callback logs nobody in, relayed or not', async () => {
