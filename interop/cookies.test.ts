@@ -211,7 +211,7 @@ describe('cookie-session', () => {
   })
 })
 
-/** Set-Cookie fields without regard to the order and the case of their attributes; a moment is one. */
+/** Set-Cookie fields in one order and case of their attributes. */
 function fields(response: Response): string[][] {
   return response.headers.getSetCookie().map((field) => {
     const [pair = '', ...attributes] = field.split('; ')

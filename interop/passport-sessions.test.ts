@@ -21,7 +21,7 @@ function expressSession(store?: Store): express.Handler {
   return require('express-session')({ secret, resave: false, saveUninitialized: false, ...(store && { store }) })
 }
 
-/** One application, as people write it for Passport. */
+/** An application, written as for Passport. */
 async function application(passport: Passport, session: express.Handler): Promise<TestBrowser> {
   const { Strategy } = require('passport-local')
   const { ensureLoggedIn } = require('connect-ensure-login')
@@ -108,7 +108,7 @@ const walk: readonly Step[] = [
   ['GET', '/me'],
 ]
 
-/** What an answer says, without what differs between any two runs: ids, times, addresses. */
+/** An answer without what differs between two runs: ids, times, addresses. */
 async function answers(browser: TestBrowser, store: Store | undefined): Promise<unknown[]> {
   const seen: unknown[] = []
   for (const [method, path, form] of walk) {

@@ -5,7 +5,7 @@ import { type Anything, express, express4, implementations, listen, original, se
 
 const dropIn = implementations[1]?.[1]
 
-/** What an application asks of its session, and the method of the store that this needs. */
+/** A method of the session, and the method of the store that it needs. */
 const acts: Readonly<Record<string, readonly [needs: string, act: (req: Anything, callback?: Anything) => Anything]>> =
   {
     save: ['set', (req, ...callback) => req.session.save(...callback)],
@@ -19,7 +19,7 @@ const acts: Readonly<Record<string, readonly [needs: string, act: (req: Anything
 type Act = (req: Anything, callback?: Anything) => Anything
 type Form = (act: Act, done: (res: Anything, error?: unknown) => void) => Anything
 
-/** How people write a handler that does one thing and then answers. */
+/** The usual ways to write a handler that does one thing and then answers. */
 const forms: readonly (readonly [name: string, form: Form])[] = [
   [
     'an arrow function with a callback',
@@ -105,11 +105,11 @@ interface Outcome {
   readonly status: number
   readonly heard: readonly string[]
   readonly escaped: readonly unknown[]
-  /** Who is logged in afterwards. */
+  /** The user who is logged in afterwards. */
   readonly user: string | null
 }
 
-/** What an application hears when one act of its session works, or fails. */
+/** What the application receives when a method of its session succeeds, or fails. */
 async function outcomeOf(framework: Anything, session: Anything, form: Form, how: Anything): Promise<Outcome> {
   const { what, fails, when } = how
   const [needs, act] = acts[what] as (typeof acts)[string]
@@ -161,14 +161,14 @@ async function outcomeOf(framework: Anything, session: Anything, form: Form, how
   return { status, heard, escaped, user }
 }
 
-/** Notes what would have ended the process, and what the router complains of. */
+/** Notes errors that would have ended the process, and warnings of the router. */
 async function escapes(work: () => Promise<void>): Promise<unknown[]> {
   const escaped: unknown[] = []
   const note = (reason: unknown) => void escaped.push(reason)
   const events = ['uncaughtException', 'unhandledRejection', 'deprecation'] as const
   for (const event of events) process.on(event as 'unhandledRejection', note)
   await work()
-  // What escapes does so within the next turns.
+  // Unhandled errors come within the next turns of the event loop.
   for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
   for (const event of events) process.off(event as 'unhandledRejection', note)
   return escaped

@@ -27,7 +27,7 @@ const walk: readonly Step[] = [
   ['GET', '/'],
 ]
 
-/** Where an answer of ours is meant to be another: at which step, by what, and why. */
+/** Intended differences: the step, our answer, and the reason. */
 const differences: readonly { readonly step: string; readonly only: string; readonly why: string }[] = [
   { step: 'POST /logout', only: 'set-cookie', why: 'a session that ends takes its cookie along' },
   ...['POST /remember', 'POST /remove/a'].flatMap((step) => [
@@ -48,7 +48,7 @@ interface Answer {
   readonly stored: readonly unknown[]
 }
 
-/** Ids by the order in which they appear, and times by how far away they are: the rest must be the same to the letter. */
+/** Replaces ids by their order of appearance, and times by their distance. All else must be the same. */
 class Names {
   readonly #ids: string[] = []
 

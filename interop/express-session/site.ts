@@ -11,7 +11,7 @@ export const require: NodeJS.Require = createRequire(import.meta.url)
 // biome-ignore lint/suspicious/noExplicitAny: express-session and its stores are used as their users do, in JavaScript
 export type Anything = any
 
-/** express-session, or what takes its place. */
+/** express-session, or the drop-in for it. */
 export type Session = Anything
 export const original: Session = require('express-session')
 export const implementations: readonly (readonly [name: string, session: Session])[] = [
@@ -36,8 +36,7 @@ export async function listen(app: RequestListener): Promise<string> {
 }
 
 /**
- * An application as people write it: a login under a new id, in Passport's own shape, a cart, a logout; and ways to look at
- * what it has.
+ * A usual application: a login under a new id, in Passport's form, a cart, a logout, and paths that show its state.
  *
  * @param options of the middleware, and `pause`, which a slow request waits for
  */

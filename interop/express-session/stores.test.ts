@@ -16,12 +16,12 @@ async function dataOf(browser: TestBrowser): Promise<unknown> {
   return data
 }
 
-/** express-session stores when the head has left already: only who waits for the end finds what it stored. */
+/** express-session stores after the head has left. Only a client that waits for the end finds what it stored. */
 async function post(browser: TestBrowser, path: string): Promise<string> {
   return (await browser.fetch(path, { method: 'POST', manual: true })).text()
 }
 
-/** A request that waits until the test lets it go, and what that request does meanwhile. */
+/** A request that waits until the test continues it, and what it does then. */
 function pausing(): { readonly pause: () => Promise<void>; readonly reached: Promise<void>; readonly go: () => void } {
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
   const { promise: gone, resolve: go } = Promise.withResolvers<void>()
@@ -32,7 +32,7 @@ function pausing(): { readonly pause: () => Promise<void>; readonly reached: Pro
   return { pause, reached, go }
 }
 
-/** On whom the promises hold: the drop-in with every store, and express-session itself on a store of ours. */
+/** The promises hold for the drop-in with every store, and for express-session itself on a store of ours. */
 const hosts = [
   ...[...theirs, ...ours].map((kind) => ({ on: 'the drop-in', session: dropIn, kind })),
   ...ours.map((kind) => ({ on: 'express-session', session: original, kind })),
@@ -55,7 +55,7 @@ describe.each(hosts.map((host) => ({ ...host, title: `${host.on} with ${host.kin
       expect(await dataOf(stolen)).toEqual({})
     })
 
-    // What people write who want it to last for ever: it is beyond the year 9999.
+    // Applications write this for a cookie that lasts for ever: it is beyond the year 9999.
     test.skipIf(kind.missing)(`a session whose cookie is to last for ever lives${note}`, async () => {
       const store = (await opened(kind))(session)
       // express-session itself writes the second as `Invalid Date`.
@@ -114,7 +114,7 @@ describe.each([...theirs, ...ours])('both over one $name', (kind) => {
     await Promise.all(Array.from({ length: 8 }, (_, user) => wander(servers, user)))
   })
 
-  /** One visitor, whose requests a load balancer sends now here, now there. */
+  /** One visitor, whose requests a load balancer sends to changing servers. */
   async function wander(servers: readonly TestBrowser[], user: number): Promise<void> {
     const jar = new Map<string, string>()
     const next = turns(user)
@@ -142,7 +142,7 @@ describe.each([...theirs, ...ours])('both over one $name', (kind) => {
   }
 })
 
-/** A different order of servers for each visitor, the same in each run. */
+/** The order of servers of a visitor. It is the same in each run. */
 function turns(seed: number): () => 0 | 1 {
   let state = seed * 2 + 1
   return () => {

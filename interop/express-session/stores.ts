@@ -11,7 +11,7 @@ import pg from 'pg'
 import { createClient } from 'redis'
 import { type Anything, original, require, type Session } from './site.ts'
 
-/** One place where sessions are, opened as often as there are servers; `session` is what a server runs. */
+/** A place for sessions. Each server opens it, and runs `session`. */
 export interface Opened {
   store(session: Session): Anything
   close(): unknown
@@ -103,7 +103,7 @@ export const theirs: readonly Kind[] = [
           pruneSessionInterval: false,
           createTableIfMissing,
         })
-      // It creates the table when it is first used, twice if it is used by two.
+      // It creates the table at the first use. Two first users would create it twice.
       await new Promise((resolve) => open(original, true).get('x', resolve))
       return {
         store: (session) => open(session),
@@ -116,7 +116,7 @@ export const theirs: readonly Kind[] = [
   },
 ]
 
-/** Stores of ours, as both take them. */
+/** Stores of ours, for express-session and for the drop-in. */
 export const ours: readonly Kind[] = [
   { name: 'memoryStore', open: () => shared(memoryStore(), () => {}) },
   {
@@ -158,7 +158,7 @@ export const ours: readonly Kind[] = [
   },
 ]
 
-/** The drop-in takes a store of ours as it is; express-session takes it in its own form. */
+/** The drop-in accepts a store of ours. express-session needs it wrapped. */
 function shared(store: Parameters<typeof expressStore>[0], close: () => unknown): Opened {
   return { store: (session) => (session === original ? expressStore(store) : store), close }
 }

@@ -13,7 +13,7 @@ function compile(...args: string[]): string {
   return spawnSync(process.execPath, [compiler, ...args], { cwd: root, encoding: 'utf8' }).stdout
 }
 
-// What is published are the declarations, and they are not the sources.
+// The package publishes declarations, not the sources.
 beforeAll(() => {
   compile('-p', 'packages/gatepass/tsconfig.build.json', '--outDir', join(folder, 'gatepass/dist'))
   copyFileSync(join(root, 'packages/gatepass/package.json'), join(folder, 'gatepass/package.json'))
@@ -22,12 +22,12 @@ beforeAll(() => {
 const source = readFileSync(join(import.meta.dirname, 'types/app.ts'), 'utf8')
 const installedByAll = ['@types/node', '@types/express', 'jose', 'oauth4webapi']
 
-/** What TypeScript says to an application that has installed what it says; libraries are checked as well. */
+/** The errors of TypeScript for an application and its installed packages, with the libraries checked, too. */
 function complaint(name: string, app: string, types: readonly string[]): string {
   const home = join(folder, name)
   for (const one of [...installedByAll, ...types])
     link(join(root, 'node_modules', one), join(home, 'node_modules', one))
-  // No link: what it imports is looked for beside it.
+  // Not a link: TypeScript looks for its imports beside it.
   cpSync(join(folder, 'gatepass'), join(home, 'node_modules/gatepass'), { recursive: true })
   writeFileSync(join(home, 'app.ts'), app)
   const compilerOptions = { module: 'nodenext', target: 'es2024', strict: true, noEmit: true, types: ['node'] }

@@ -102,7 +102,7 @@ describe.each(hosts)('%s', (_, host) => {
   })
 })
 
-// gatepass() guards by `requireLogin`; a strategy that lets everybody pass guards nothing, and refuses there.
+// gatepass() guards with `requireLogin`. A strategy that lets all requests pass does not guard, and refuses there.
 test.each(hosts.slice(0, 2))('%s: passport-anonymous passes without a user', async (_, host) => {
   const browser = await host(anonymous)
   const response = await browser.fetch('/api')

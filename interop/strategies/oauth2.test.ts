@@ -14,7 +14,7 @@ interface Profile {
   readonly emails?: readonly { readonly value: string }[]
 }
 
-/** A strategy of the passport-oauth2 family at the fake provider; further options as an application would write them. */
+/** A strategy of the passport-oauth2 family at the fake provider, with further options of an application. */
 function made(name: string, provider: FakeOAuth2, further: object = { state: true }): MakeStrategy {
   return ({ origin, known }) => {
     const { Strategy } = require(name)
@@ -83,7 +83,7 @@ describe.each(hosts)('%s', (hostName, host) => {
   test('a provider that is down is an error', async () => {
     const browser = await host(made('passport-oauth2', { origin: 'http://127.0.0.1:1', asked: [] }, {}))
     const { status } = await browser.fetch('/login?code=1')
-    // Where state is forced, the unknown callback is refused before anything is asked of the provider.
+    // fromPassport() adds a state, and refuses the unknown callback before it asks the provider.
     expect(status).toBe(hostName.startsWith('fromPassport') ? 403 : 500)
   })
 })

@@ -7,7 +7,7 @@ type Done = (error: unknown, user?: unknown) => void
 const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)
 
-/** A provider of OAuth 1.0 (RFC 5849) that checks signatures and lets everybody in. */
+/** A provider of OAuth 1.0 (RFC 5849) that checks signatures and accepts every user. */
 async function fakeOAuth1(): Promise<string> {
   const app = express()
   const secrets: Record<string, string> = { '': '', request: 'request-secret', access: 'access-secret' }

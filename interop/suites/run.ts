@@ -1,10 +1,10 @@
 /**
- * Runs the tests that a peer has for itself against our drop-in for it:
+ * Runs a peer's own tests against our drop-in for it:
  *
  *     node --conditions=gatepass:source interop/suites/run.ts cookie-parser <folder of a checkout>
  *
- * The checkout is not changed; the packages that its tests need have to be installed there. Prints how many tests pass,
- * and what does not, with the reason if it is known; fails if it is not.
+ * The checkout is not changed. Install there the packages that its tests need. Prints how many tests pass, and each that fails,
+ * with the reason if it is known. Exits with 1 if a reason is not known.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ import { type Suite, suites } from './suites.ts'
 
 interface Result {
   readonly title: string
-  /** Why it failed; `undefined`: passed. */
+  /** Why it failed; `undefined` if it passed. */
   readonly failure?: string
 }
 

@@ -1,14 +1,14 @@
-/** One peer's own tests, and what of ours takes the place of the peer. */
+/** The tests of one peer, and the drop-in that replaces the peer. */
 export interface Suite {
-  /** The file that its tests load as the peer, in the checkout. */
+  /** The file of the checkout that the tests load as the peer. */
   readonly entry: string
   readonly dropIn: string
   readonly runner: 'mocha' | 'vitest'
-  /** Where mocha is, and what it is given; default as it is today, and `test/`. */
+  /** The program of mocha, and its arguments. Default: that of today's mocha, and `test/`. */
   readonly mocha?: { readonly bin: string; readonly args: readonly string[] }
-  /** Further files that its tests load from the checkout, and what takes their place. */
+  /** Other files of the checkout that the tests load, and what replaces them. */
   readonly internals?: Readonly<Record<string, string>>
-  /** Tests that do not pass, by how their full title begins, and why not. */
+  /** Tests that fail, by the beginning of their full title, with the reason. */
   readonly known?: Readonly<Record<string, string>>
 }
 

@@ -1,4 +1,4 @@
-/** Loaded before a peer's tests: whoever loads a file of the peer gets what takes its place. */
+/** Loaded before a peer's tests. Imports of the peer's files load the drop-in instead. */
 import { registerHooks } from 'node:module'
 
 const { SUITE_SWAPS } = process.env

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import passport from 'gatepass/compat/passport'
 
-/** What any request is given. */
+/** The methods that a request gets. */
 const request = {} as IncomingMessage
 passport.initialize({ compat: false })(request, {} as ServerResponse, () => {})
 

@@ -154,36 +154,16 @@ function percentDecode(text: string): string {
   }
 }
 
-function readAttribute(cookie: SetCookie, name: string, value: string | undefined): void {
+function readAttribute(cookie: SetCookie, given: string, value: string | undefined): void {
+  const name = given.toLowerCase()
   const word = value?.toLowerCase()
-  switch (name.toLowerCase()) {
-    case 'httponly':
-      cookie.httpOnly = true
-      return
-    case 'secure':
-      cookie.secure = true
-      return
-    case 'partitioned':
-      cookie.partitioned = true
-      return
-    case 'domain':
-      Object.assign(cookie, { domain: value })
-      return
-    case 'path':
-      Object.assign(cookie, { path: value })
-      return
-    case 'max-age':
-      if (value !== undefined && /^-?\d+$/.test(value)) cookie.maxAge = Number(value)
-      return
-    case 'expires':
-      if (value && Number.isFinite(Date.parse(value))) cookie.expires = new Date(value)
-      return
-    case 'priority':
-      if (word === 'low' || word === 'medium' || word === 'high') cookie.priority = word
-      return
-    case 'samesite':
-      if (word === 'lax' || word === 'strict' || word === 'none') cookie.sameSite = word
-  }
+  if (name === 'httponly') cookie.httpOnly = true
+  else if (name === 'secure' || name === 'partitioned') cookie[name] = true
+  else if (name === 'domain' || name === 'path') Object.assign(cookie, { [name]: value })
+  else if (name === 'max-age' && value !== undefined && /^-?\d+$/.test(value)) cookie.maxAge = Number(value)
+  else if (name === 'expires' && value && Number.isFinite(Date.parse(value))) cookie.expires = new Date(value)
+  else if (name === 'priority' && (word === 'low' || word === 'medium' || word === 'high')) cookie.priority = word
+  else if (name === 'samesite' && (word === 'lax' || word === 'strict' || word === 'none')) cookie.sameSite = word
 }
 
 // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────

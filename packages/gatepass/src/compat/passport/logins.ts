@@ -20,49 +20,44 @@ function logIn(this: PassportRequest, user: unknown, options?: Options, done?: D
   const property = propertyOf(this)
   const manager = options?.session === false ? undefined : this._sessionManager
   this[property] = user
-  return withCallback('req#login', this, manager, done, (logins, told) =>
-    logins.logIn(this, user, options ?? {}, (error) => {
+  const keep = (told: Done): void =>
+    manager?.logIn(this, user, options ?? {}, (error) => {
       if (error) this[property] = null
       told(error)
-    }),
-  )
+    })
+  return withCallback(this, 'req#login', done, manager && keep)
 }
 
 function logOut(this: PassportRequest, options?: Options, done?: Done): Promise<void> | undefined {
   if (typeof options === 'function') return logOut.call(this, {}, options)
+  const manager = this._sessionManager
   this[propertyOf(this)] = null
-  return withCallback('req#logout', this, this._sessionManager, done, (logins, told) =>
-    logins.logOut(this, options ?? {}, told),
-  )
+  return withCallback(this, 'req#logout', done, manager && ((told) => manager.logOut(this, options ?? {}, told)))
 }
 
-/** Acts on the session's logins, if there are any. The callback hears of the end; without a callback, a promise does. */
+/** Changes the session, if it keeps logins. The callback hears of the end; without a callback, a promise does. */
 function withCallback(
-  name: string,
   req: PassportRequest,
-  logins: SessionLogins | undefined,
+  name: string,
   done: Done | undefined,
-  act: (logins: SessionLogins, told: Done) => void,
+  change: ((told: Done) => void) | undefined,
 ): Promise<void> | undefined {
-  const run = (told: Done): void => (logins === undefined ? told() : act(logins, told))
-  const { res, next } = req
+  const run = (told: Done): void => (change === undefined ? told() : change(told))
+  const { res, next, session } = req
   if (typeof done === 'function') {
     run((error) => callBack(done, error ? [error] : [], next))
     return undefined
   }
-  // The application may not await the promise, and would not notice that such a session cannot keep the login.
-  if (logins !== undefined && !canRegenerate(req.session)) {
+  // `isPopulated` tells a session of cookie-session, which is emptied instead. Another session cannot keep the login, and an
+  // application that does not await the promise would not notice.
+  const able = session === undefined || typeof session.regenerate === 'function' || 'isPopulated' in session
+  if (change !== undefined && !able) {
     throw new UsageError('ERR_PASSPORT_OPTIONS', `${name} requires a callback function`, {
       hint: 'Pass a callback, or use a session with regenerate(): then a promise is returned.',
     })
   }
   const work = new Promise<void>((resolve, reject) => run((error) => (error ? reject(error) : resolve())))
   return res && next ? promised(work, { req, res, next }) : work
-}
-
-/** Whether a session has `regenerate`, or is one of cookie-session, which `isPopulated` tells and which is emptied instead. */
-function canRegenerate(session: SessionBag | undefined): boolean {
-  return session === undefined || typeof session.regenerate === 'function' || 'isPopulated' in session
 }
 
 function isAuthenticated(this: PassportRequest): boolean {
