@@ -44,19 +44,14 @@ ${providerButtons(context, { next, again: true, alone: !password })}
   return layout({ ...context, account: undefined }, { title: 'Log in again', width: 'narrow', body })
 }
 
+const password = { name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password' } as const
+
 function passwordForm(context: PageContext, { next, problem, email = '', remember = false }: LoginForm): Markup {
   // `next` is in the address as well, so that a reload after a wrong password keeps it.
   return html`<form method="post" action="/auth/login${nextQuery(next)}">
 ${formToken(context)}<input type="hidden" name="next" value="${next}">
-${emailField({ value: email, problem: problem?.fields?.email, focused: email === '' })}
-${field({
-  name: 'password',
-  label: 'Password',
-  type: 'password',
-  autocomplete: 'current-password',
-  problem: problem?.fields?.password,
-  focused: email !== '',
-})}
+${emailField({ value: email, focused: email === '' }, problem)}
+${field({ ...password, focused: email !== '' }, problem)}
 <div class="tick">
 <input id="remember" name="remember" type="checkbox" aria-describedby="remember-hint"${remember ? html` checked` : ''}>
 <div><label for="remember">Keep me logged in</label><p class="hint" id="remember-hint">Not on a computer that others use.</p></div>

@@ -26,9 +26,6 @@ import { providerProblem } from './refusals.ts'
 import { askAgain, callbackPath, decisionOf } from './strategies.ts'
 import type { Opened } from './whose-account.ts'
 
-type Success = Extract<Verdict<Account>, { type: 'success' }>
-type Rejection = Extract<Verdict<Account>, { type: 'rejection' }>
-
 type ProviderServices = Pick<
   Services,
   'auth' | 'pages' | 'origins' | 'providers' | 'stores' | 'limits' | 'knownDevices' | 'audit'
@@ -36,141 +33,13 @@ type ProviderServices = Pick<
 
 /** Logs in with a provider, adds a provider to an account, and removes it. */
 export function providerRoutes(services: ProviderServices): Route[] {
-  const { auth, pages, origins, providers, stores, limits, knownDevices, audit } = services
+  const { auth, pages, providers, stores, audit } = services
   const { identities } = stores
-  const { forRecentLogin } = loginGuards({ auth, pages })
+  const answer = loginGuards(services).forRecentLogin(unlink)
   return [
-    ...providers.flatMap((provider): Route[] => {
-      const { name } = provider
-      const callback = (request: ServerRequest) => finishLogin(request, provider)
-      return [
-        { method: 'GET', path: `/auth/${name}`, answer: (request) => beginLogin(request, provider) },
-        { method: 'GET', path: callbackPath(name), answer: callback },
-        { method: 'POST', path: callbackPath(name), answer: callback },
-        {
-          method: 'POST',
-          path: `/account/identities/${name}/link`,
-          page: '/account',
-          answer: forRecentLogin((request, account) => beginLink(request, account, provider)),
-        },
-      ]
-    }),
-    { method: 'POST', path: '/account/identities/:handle/unlink', page: '/account', answer: forRecentLogin(unlink) },
+    ...providers.flatMap((provider) => routesOf(provider, services)),
+    { method: 'POST', path: '/account/identities/:handle/unlink', page: '/account', answer },
   ]
-
-  async function beginLogin(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
-    const intent: LoginIntent = { purpose: 'login', next: returnTarget(request.query('next'), origins[0]) }
-    const wishes = request.query('again') === undefined ? {} : askAgain(provider)
-    const verdict = await auth.passport.authenticate(request.exchange, provider.name, { ...wishes }, intent)
-    switch (verdict.type) {
-      case 'redirect':
-        return seeOther(verdict.location, noReferrer)
-      case 'respond':
-        // Another site sent the person here: the login begins only with a click on our page.
-        return page(200, confirmPage(pages.plainContext, { label: provider.label, href: request.exchange.target }))
-      default:
-        return conclude(request, provider, verdict, intent)
-    }
-  }
-
-  /** A POST of our own page with a recent login: another site cannot link, nor can a passer-by at an open screen. */
-  async function beginLink(request: ServerRequest, { id }: Account, provider: ProviderConfig): Promise<Response> {
-    const intent: LoginIntent = { purpose: 'link', subject: id, next: '/account' }
-    const verdict = await auth.passport.authenticate(request.exchange, provider.name, {}, intent)
-    switch (verdict.type) {
-      case 'redirect': {
-        const { location } = verdict
-        if (!request.wantsPage) return json(200, { location })
-        // Not by a redirect: browsers apply `form-action` to redirects of a form (CSP 3 §6.4.1.1).
-        return page(200, toProviderPage(pages.plainContext, { label: provider.label, location }), noReferrer)
-      }
-      case 'respond':
-        return toResponse(verdict.reply)
-      default:
-        return conclude(request, provider, verdict, intent)
-    }
-  }
-
-  async function finishLogin(request: ServerRequest, provider: ProviderConfig): Promise<Response> {
-    const attempt = await limits.admitCallback(request.address)
-    if (!attempt.admitted) {
-      audit.record('excess_rate_limit_exceeded', request, { reason: 'callback' })
-      return refusal(request, provider, tooManyTries(attempt.retryAfter))
-    }
-    let refused = false
-    try {
-      const verdict = await auth.passport.authenticate(request.exchange, provider.name)
-      // If the provider does not answer, that is not a failure of the visitor.
-      refused = verdict.type === 'rejection' && verdict.failures[0]?.reason !== 'unavailable'
-      if (verdict.type === 'redirect') return seeOther(verdict.location, noReferrer)
-      if (verdict.type === 'respond') return toResponse(verdict.reply)
-      return await conclude(request, provider, verdict, verdict.intent)
-    } finally {
-      if (!refused) await attempt.undecided()
-    }
-  }
-
-  async function conclude(
-    request: ServerRequest,
-    provider: ProviderConfig,
-    verdict: Success | Rejection,
-    intent: LoginIntent | undefined,
-  ): Promise<Response> {
-    const linking = intent?.purpose === 'link'
-    const decision = decisionOf(request.exchange)
-    if (verdict.type === 'rejection') {
-      const problem = decision?.type === 'refused' ? decision.problem : providerProblem(verdict, provider.label)
-      const details = { userId: intent?.subject, provider: provider.name, reason: problem.code }
-      audit.record(linking ? 'link_fail' : 'authn_login_fail', request, details)
-      return refusal(request, provider, problem, intent?.next)
-    }
-    const opened: Opened =
-      decision?.type === 'opened' ? decision : { type: 'opened', account: verdict.user, how: 'known' }
-    const { account, how, emailProved = false } = opened
-    if (!linking) await logIn(request, verdict, { account, how })
-    const details = { userId: account.id, provider: provider.name }
-    if (how === 'created') audit.record('user_created', request, details)
-    if (how === 'reclaimed') audit.record('user_reclaimed', request, { ...details, reason: 'mailbox_proved' })
-    if (how !== 'known') audit.record('link_added', request, details)
-    if (emailProved) audit.record('user_email_verified', request, details)
-    if (linking) {
-      leaveNotice(request.exchange, 'linked')
-      return seeOther('/account', noReferrer)
-    }
-    audit.record('authn_login_success', request, { ...details, amr: verdict.amr ?? [] })
-    if (!request.wantsPage) return json(200, { user: publicUser(account) })
-    if (how !== 'reclaimed') return seeOther(verdict.intent?.next ?? '/account', noReferrer)
-    leaveNotice(request.exchange, 'reclaimed')
-    return seeOther('/account', noReferrer)
-  }
-
-  async function logIn(
-    request: ServerRequest,
-    verdict: Success,
-    { account, how }: Pick<Opened, 'account' | 'how'>,
-  ): Promise<void> {
-    // The new version of the password has ended these sessions already. They should not stay in the list.
-    if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
-    await auth.passport.login(request.exchange, verdict)
-    // An unconfirmed address may be another person's. Guesses at that account must stay limited on this device.
-    const email = account.emailVerified ? parseEmailAddress(account.email) : undefined
-    if (email !== undefined) knownDevices.remember(request.exchange, email.key)
-  }
-
-  async function refusal(
-    request: ServerRequest,
-    provider: ProviderConfig,
-    problem: Problem,
-    next?: string,
-  ): Promise<Response> {
-    if (!request.wantsPage) return problemJson(problem)
-    // After `linkEnded` the session that this request knows is out of date.
-    const loggedIn = problem.code !== linkEnded.code && (await pages.context(request)).account !== undefined
-    const nextSteps = loggedIn ? [toAccount] : stepsAfter(problem, provider, next)
-    const view = { problem, requestId: request.requestId, path: request.path, nextSteps }
-    // Without forms: the address of this page may hold a code, which a form would send to the next page.
-    return page(problem.status, errorPage(pages.plainContext, view), { ...problemHeaders(problem), ...noReferrer })
-  }
 
   /** The identity of another account is treated like one that does not exist. */
   async function unlink(request: ServerRequest, account: Account, { handle = '' }: Parameters): Promise<Response> {
@@ -187,6 +56,125 @@ export function providerRoutes(services: ProviderServices): Route[] {
     if (left.some((identity) => identity.handle === handle)) return pages.refuse(request, lastLoginMethod)
     audit.record('malicious_direct_reference', request, { userId: account.id, reason: 'identity_handle' })
     return pages.refuse(request, identityNotFound)
+  }
+}
+
+/** The way to one provider and back. */
+function routesOf(provider: ProviderConfig, services: ProviderServices): Route[] {
+  const { auth, pages, origins, limits, knownDevices, audit } = services
+  const { name, label } = provider
+  return [
+    { method: 'GET', path: `/auth/${name}`, answer: beginLogin },
+    { method: 'GET', path: callbackPath(name), answer: finish },
+    { method: 'POST', path: callbackPath(name), answer: finish },
+    {
+      method: 'POST',
+      path: `/account/identities/${name}/link`,
+      page: '/account',
+      answer: loginGuards(services).forRecentLogin(beginLink),
+    },
+  ]
+
+  async function beginLogin(request: ServerRequest): Promise<Response> {
+    const intent: LoginIntent = { purpose: 'login', next: returnTarget(request.query('next'), origins[0]) }
+    const wishes = request.query('again') === undefined ? {} : askAgain(provider)
+    const verdict = await auth.passport.authenticate(request.exchange, name, { ...wishes }, intent)
+    switch (verdict.type) {
+      case 'redirect':
+        return seeOther(verdict.location, noReferrer)
+      case 'respond':
+        // Another site sent the person here: the login begins only with a click on our page.
+        return page(200, confirmPage(pages.plainContext, { label, href: request.exchange.target }))
+      default:
+        return conclude(request, verdict, intent)
+    }
+  }
+
+  /** A POST of our own page with a recent login: another site cannot link, nor can a passer-by at an open screen. */
+  async function beginLink(request: ServerRequest, { id }: Account): Promise<Response> {
+    const intent: LoginIntent = { purpose: 'link', subject: id, next: '/account' }
+    const verdict = await auth.passport.authenticate(request.exchange, name, {}, intent)
+    switch (verdict.type) {
+      case 'redirect': {
+        const { location } = verdict
+        if (!request.wantsPage) return json(200, { location })
+        // Not by a redirect: browsers apply `form-action` to redirects of a form (CSP 3 §6.4.1.1).
+        return page(200, toProviderPage(pages.plainContext, { label, location }), noReferrer)
+      }
+      case 'respond':
+        return toResponse(verdict.reply)
+      default:
+        return conclude(request, verdict, intent)
+    }
+  }
+
+  async function finish(request: ServerRequest): Promise<Response> {
+    const attempt = await limits.admitCallback(request.address)
+    if (!attempt.admitted) {
+      audit.record('excess_rate_limit_exceeded', request, { reason: 'callback' })
+      return refusal(request, tooManyTries(attempt.retryAfter))
+    }
+    let refused = false
+    try {
+      const verdict = await auth.passport.authenticate(request.exchange, name)
+      // If the provider does not answer, that is not a failure of the visitor.
+      refused = verdict.type === 'rejection' && verdict.failures[0]?.reason !== 'unavailable'
+      if (verdict.type === 'redirect') return seeOther(verdict.location, noReferrer)
+      if (verdict.type === 'respond') return toResponse(verdict.reply)
+      return await conclude(request, verdict, verdict.intent)
+    } finally {
+      if (!refused) await attempt.undecided()
+    }
+  }
+
+  async function conclude(
+    request: ServerRequest,
+    verdict: Extract<Verdict<Account>, { type: 'success' | 'rejection' }>,
+    intent: LoginIntent | undefined,
+  ): Promise<Response> {
+    const { exchange } = request
+    const linking = intent?.purpose === 'link'
+    const decision = decisionOf(exchange)
+    if (verdict.type === 'rejection') {
+      const problem = decision?.type === 'refused' ? decision.problem : providerProblem(verdict, label)
+      const details = { userId: intent?.subject, provider: name, reason: problem.code }
+      audit.record(linking ? 'link_fail' : 'authn_login_fail', request, details)
+      return refusal(request, problem, intent?.next)
+    }
+    const opened: Opened =
+      decision?.type === 'opened' ? decision : { type: 'opened', account: verdict.user, how: 'known' }
+    const { account, how, emailProved = false } = opened
+    if (!linking) {
+      // The new version of the password has ended these sessions already. They should not stay in the list.
+      if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
+      await auth.passport.login(exchange, verdict)
+      // An unconfirmed address may be another person's. Guesses at that account must stay limited on this device.
+      const email = account.emailVerified ? parseEmailAddress(account.email) : undefined
+      if (email !== undefined) knownDevices.remember(exchange, email.key)
+    }
+    const details = { userId: account.id, provider: name }
+    if (how === 'created') audit.record('user_created', request, details)
+    if (how === 'reclaimed') audit.record('user_reclaimed', request, { ...details, reason: 'mailbox_proved' })
+    if (how !== 'known') audit.record('link_added', request, details)
+    if (emailProved) audit.record('user_email_verified', request, details)
+    if (!linking) {
+      audit.record('authn_login_success', request, { ...details, amr: verdict.amr ?? [] })
+      if (!request.wantsPage) return json(200, { user: publicUser(account) })
+      if (how !== 'reclaimed') return seeOther(verdict.intent?.next ?? '/account', noReferrer)
+    }
+    leaveNotice(exchange, linking ? 'linked' : 'reclaimed')
+    return seeOther('/account', noReferrer)
+  }
+
+  async function refusal(request: ServerRequest, problem: Problem, next?: string): Promise<Response> {
+    if (!request.wantsPage) return problemJson(problem)
+    const { requestId, path } = request
+    // After `linkEnded` the session that this request knows is out of date.
+    const loggedIn = problem.code !== linkEnded.code && (await pages.context(request)).account !== undefined
+    const nextSteps = loggedIn ? [toAccount] : stepsAfter(problem, provider, next)
+    // Without forms: the address of this page may hold a code, which a form would send to the next page.
+    const body = errorPage(pages.plainContext, { problem, requestId, path, nextSteps })
+    return page(problem.status, body, { ...problemHeaders(problem), ...noReferrer })
   }
 }
 

@@ -13,37 +13,23 @@ export interface RegisterForm {
   readonly name?: string
 }
 
+const password = { name: 'password', label: 'Password', type: 'password', autocomplete: 'new-password' } as const
+const advice = 'A few words that do not belong together are easy to remember and hard to guess.'
+
 export function registerPage(
   context: PageContext,
   { minLength, problem, email = '', name = '' }: RegisterForm,
 ): Markup {
-  const problems = problem?.fields
-  const onEmail = email === '' || problems?.email !== undefined
+  const onEmail = email === '' || problem?.fields?.email !== undefined
   const body = html`<div class="card">
 <h1>Create an account</h1>
 <p class="lead">All you need is an e-mail address and a good password.</p>
 ${problemBox(problem)}
 <form method="post" action="/auth/register">
 ${formToken(context)}
-${emailField({ value: email, problem: problems?.email, focused: onEmail })}
-${field({
-  name: 'name',
-  label: 'Name',
-  type: 'text',
-  autocomplete: 'name',
-  value: name,
-  problem: problems?.name,
-  optional: true,
-})}
-${field({
-  name: 'password',
-  label: 'Password',
-  type: 'password',
-  autocomplete: 'new-password',
-  hint: `At least ${minLength} characters. A few words that do not belong together are easy to remember and hard to guess.`,
-  problem: problems?.password,
-  focused: !onEmail,
-})}
+${emailField({ value: email, focused: onEmail }, problem)}
+${field({ name: 'name', label: 'Name', type: 'text', autocomplete: 'name', value: name, optional: true }, problem)}
+${field({ ...password, hint: `At least ${minLength} characters. ${advice}`, focused: !onEmail }, problem)}
 <button type="submit">Create account</button>
 </form>
 ${providerButtons(context, { next: '/account' })}

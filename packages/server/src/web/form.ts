@@ -12,15 +12,15 @@ export interface Field {
   readonly autocomplete: string
   readonly value?: string
   readonly hint?: string
-  readonly problem?: string | undefined
   readonly optional?: boolean
   /** Whether the cursor is here when the page opens. */
   readonly focused?: boolean
 }
 
-/** A labelled input. Screen readers read its hint and its problem with it. */
-export function field(of: Field): Markup {
-  const { name, label, type, autocomplete, value = '', hint, problem, optional = false, focused = false } = of
+/** A labelled input. Screen readers read its hint, and what is wrong with it. */
+export function field(of: Field, refusal: Problem | undefined): Markup {
+  const { name, label, type, autocomplete, value = '', hint, optional = false, focused = false } = of
+  const problem = refusal?.fields?.[name]
   const described = [problem && `${name}-problem`, hint && `${name}-hint`].filter(Boolean).join(' ')
   return html`<div class="field">
 <label for="${name}">${label}${optional ? html` <span class="optional">optional</span>` : ''}</label>
@@ -31,8 +31,8 @@ ${problem === undefined ? '' : html`<p class="problem" id="${name}-problem">${pr
 }
 
 /** The address that names the account; password managers keep it as the user name. */
-export function emailField(of: Pick<Field, 'value' | 'problem' | 'focused'>): Markup {
-  return field({ name: 'email', label: 'E-mail address', type: 'email', autocomplete: 'username', ...of })
+export function emailField(of: Pick<Field, 'value' | 'focused'>, refusal: Problem | undefined): Markup {
+  return field({ name: 'email', label: 'E-mail address', type: 'email', autocomplete: 'username', ...of }, refusal)
 }
 
 /** What went wrong with a form, with a link to each field concerned. */
