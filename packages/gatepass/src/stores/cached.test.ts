@@ -444,7 +444,7 @@ class Scene {
   readonly channel = this.behind.channels[0] as Channel
   readonly subject = freshSubject()
   readonly record = recordAt(this.clock(), { subject: this.subject })
-  /** The newest version of which somebody in this process has been told; infinite once it is told that there is none. */
+  /** The newest version that a load in this process has returned; infinite once a load has found no record. */
   told = 0
   readonly #asked: Promise<unknown>[] = []
 

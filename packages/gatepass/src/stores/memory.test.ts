@@ -98,7 +98,7 @@ test('behaves as the model does, whatever is done to it', () => {
           return undefined
         }
         expect(on(store)).toEqual(on(model))
-        // Every insert at a time of its own: the order of equally old sessions is nobody's promise.
+        // Every insert has its own time, because the order of equally old sessions is not promised.
         time.advance(act === 'wait' ? life : 0.001)
         if (act === 'sweep') store.sweep()
         for (const one of ids) expect(store.load(one)).toEqual(model.load(one))

@@ -325,7 +325,7 @@ async function connectionId(pool: Pool): Promise<number> {
   return (await pool.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id'))[0][0]?.id
 }
 
-/** InnoDB renews that view only when nobody has looked for a tenth of a second. */
+/** InnoDB renews that view only if it was not read for a tenth of a second. */
 async function waitingForLocks(): Promise<void> {
   const waiting = `SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`
   await vi.waitFor(async () => expect(await rows(waiting)).not.toEqual([]), { timeout: 5000, interval: 200 })

@@ -224,9 +224,9 @@ export const storeCases: StoreCases = {
     await store.insert(record)
     await store.replace({ ...record, version: 2 }, 1)
     clock.advance(LIFETIME)
-    const anew = recordAt(clock(), { id: record.id, data: '{"new":1}' })
-    await second.insert(anew)
-    await assertStored(store, anew)
+    const renewed = recordAt(clock(), { id: record.id, data: '{"new":1}' })
+    await second.insert(renewed)
+    await assertStored(store, renewed)
   },
 
   async 'of many increments at once none is lost'({ store, second, clock }) {

@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const undo of cleanup.splice(0).reverse()) await undo()
 })
 
-/** An application that logs in whoever says who they are, and keeps what it is told. */
+/** An application that logs in every user by name, and keeps what it gets. */
 async function serve(store: SessionStore): Promise<string> {
   const users = { find: (id: string) => ({ id }), subject: (user: { id: string }) => user.id }
   const auth = gatepass({ sessions: { store }, users, onError: () => {} })
@@ -70,7 +70,7 @@ class Person {
     const key = `key${++this.#keys}`
     const status = await this.#ask(`/change?key=${key}`)
     if (status === 200) this.#saved.push(key)
-    // A token that was replaced before the answer was lost has ended. Nobody is somebody else, and a login begins anew.
+    // A token that was replaced has ended, also if the answer was lost. The user logs in again.
     if (status === 401) await this.#logInAgain()
     if (this.#keys % 5 === 0) await this.#ask('/rotate')
     if (status !== 200) await sleep(10)

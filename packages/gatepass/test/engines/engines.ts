@@ -1,6 +1,6 @@
 import type { SessionStore } from 'gatepass/session'
-import { mysqlStore } from 'gatepass/stores/mysql'
-import { postgresStore } from 'gatepass/stores/postgres'
+import { type MysqlStore, mysqlStore } from 'gatepass/stores/mysql'
+import { type PostgresStore, postgresStore } from 'gatepass/stores/postgres'
 import { redisStore } from 'gatepass/stores/redis'
 import mysql from 'mysql2/promise'
 import { Pool } from 'pg'
@@ -8,7 +8,7 @@ import { hasMysqlServer, startMysql } from './mysql-server.ts'
 import { postgresPrograms, startPostgres } from './postgres-server.ts'
 import { hasRedis, startRedis } from './redis-server.ts'
 
-/** A server that can be taken down, set up so that it promises to keep what it acknowledged. */
+/** A server that a test can crash. It is configured to keep every acknowledged write. */
 export interface Engine {
   readonly store: SessionStore
   crash(): Promise<void>
@@ -16,7 +16,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-/** A server of its own for each test that needs one. */
+/** The engines. Each test starts its own server. */
 export const engines: Readonly<Record<string, { installed: boolean; start(): Promise<Engine> }>> = {
   Redis: {
     installed: hasRedis,
@@ -40,17 +40,7 @@ export const engines: Readonly<Record<string, { installed: boolean; start(): Pro
       const server = await startPostgres()
       const pool = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', max: 8 })
       const store = postgresStore({ pool, timeout: 1 })
-      await store.migrate()
-      return {
-        store,
-        crash: () => server.stop('immediate'),
-        restart: () => server.start(),
-        async close() {
-          await store.close()
-          await pool.end()
-          await server.close()
-        },
-      }
+      return onSql(store, pool, { ...server, crash: () => server.stop('immediate') })
     },
   },
   MariaDB: {
@@ -58,18 +48,21 @@ export const engines: Readonly<Record<string, { installed: boolean; start(): Pro
     async start() {
       const server = await startMysql()
       const pool = mysql.createPool({ host: '127.0.0.1', port: server.port, user: 'root', database: 'test' })
-      const store = mysqlStore({ pool, timeout: 1 })
-      await store.migrate()
-      return {
-        store,
-        crash: () => server.kill(),
-        restart: () => server.start(),
-        async close() {
-          store.close()
-          await pool.end()
-          await server.close()
-        },
-      }
+      return onSql(mysqlStore({ pool, timeout: 1 }), pool, { ...server, crash: () => server.kill() })
     },
   },
+}
+
+async function onSql(
+  store: PostgresStore | MysqlStore,
+  pool: { end(): Promise<void> },
+  server: { start(): Promise<void>; crash(): Promise<void>; close(): Promise<void> },
+): Promise<Engine> {
+  await store.migrate()
+  const close = async () => {
+    await store.close()
+    await pool.end()
+    await server.close()
+  }
+  return { store, crash: server.crash, restart: server.start, close }
 }

@@ -1,19 +1,19 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** A way to a server that can be blocked and cut. */
+/** A proxy in front of a server. It can hold back answers and cut connections. */
 export interface FaultyProxy {
   readonly port: number
   /** How often a client has connected or sent something. */
   readonly approaches: number
-  /** From now on nothing that the server says arrives; what it is told still does. */
+  /** From now on the server's answers are held back. Requests still reach it. */
   holdAnswers(): void
-  /** What was held arrives, and everything after it. */
+  /** Sends the answers that were held back, and all later ones. */
   letThrough(): void
-  /** Cuts every connection there is. New ones may be made. */
+  /** Cuts every open connection. Clients can connect again. */
   cut(): void
   /** Cuts the connection on which a client next sends something, `before` the server hears it or `after`. */
   cutAtNextRequest(when: 'before' | 'after'): Promise<void>
-  /** The same at the nth request from now, whichever connections the others take; 0 for never. */
+  /** The same at the nth request from now, counted over all connections. 0 means never. */
   cutAtRequest(nth: number, when: 'before' | 'after'): Promise<void>
   close(): Promise<void>
 }
@@ -23,7 +23,7 @@ interface Pair {
   readonly server: Socket
 }
 
-/** Stands on a port of its own between clients and the server that listens on `target` of this machine. */
+/** Listens on its own port, and passes connections on to the server on port `target` of this machine. */
 export async function faultyProxy(target: number): Promise<FaultyProxy> {
   const pairs = new Set<Pair>()
   let holding = false
@@ -48,7 +48,7 @@ export async function faultyProxy(target: number): Promise<FaultyProxy> {
       if (order?.when !== 'before') pair.server.write(chunk)
       if (order === undefined) return
       if (order.when === 'before') end(pair)
-      // The answer tells that it was done; the client never learns it.
+      // The server's answer shows that the request was executed. The client never gets it.
       else pair.server.removeAllListeners('data').once('data', () => end(pair))
       pair.client.once('close', () => order.done())
     })

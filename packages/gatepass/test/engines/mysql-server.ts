@@ -1,20 +1,20 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { killChild, startChild } from './child.ts'
 import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
 const run = promisify(execFile)
 
-/** A MariaDB of the test's own, on a port and in a folder of its own, so that it can be taken down. User `root`, no password. */
+/** A MariaDB that a test can stop, on its own port and in its own folder. User `root`, no password. */
 export interface MysqlServer {
   readonly port: number
   start(): Promise<void>
-  /** As a crash does; the next start recovers from the log. */
+  /** Ends it like a crash. The next start recovers from the log. */
   kill(): Promise<void>
   /** Stops it and removes its folder. */
   close(): Promise<void>
@@ -29,7 +29,7 @@ export async function startMysql(): Promise<MysqlServer> {
   const folder = mkdtempSync(join(tmpdir(), 'gatepass-mysql-'))
   const data = join(folder, 'data')
   const port = await freePort()
-  // The server refuses to run as root unless it is told by name.
+  // The server refuses to run as root without this option.
   const common = ['--no-defaults', `--datadir=${data}`, `--user=${userInfo().username}`]
   await run('/usr/bin/mariadb-install-db', [...common, '--auth-root-authentication-method=normal'])
   const args = [...common, `--port=${port}`, '--bind-address=127.0.0.1', `--socket=${join(folder, 'socket')}`]
@@ -37,21 +37,14 @@ export async function startMysql(): Promise<MysqlServer> {
   const server: MysqlServer = {
     port,
     async start() {
-      const starting = spawn('/usr/sbin/mariadbd', args, { stdio: 'ignore' })
+      const starting = startChild('/usr/sbin/mariadbd', args, folder)
       child = starting
-      running.add(starting)
-      starting.once('exit', () => running.delete(starting))
       await until(async () => {
         if (starting.exitCode !== null) throw new Error(`mariadbd ended with ${starting.exitCode}`)
         return listens(port)
       })
     },
-    async kill() {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-      const exit = once(child, 'exit')
-      child.kill('SIGKILL')
-      await exit
-    },
+    kill: () => killChild(child),
     async close() {
       await server.kill()
       rmSync(folder, { recursive: true })
@@ -60,12 +53,6 @@ export async function startMysql(): Promise<MysqlServer> {
   await server.start()
   return server
 }
-
-const running = new Set<ChildProcess>()
-// Whatever ends the tests ends the servers.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 function listens(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')

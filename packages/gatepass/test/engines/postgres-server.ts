@@ -7,7 +7,7 @@ import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 
-/** A PostgreSQL of the test's own, on a port and in a folder of its own, so that it can be taken down. */
+/** A PostgreSQL that a test can stop, on its own port and in its own folder. */
 export interface PostgresServer {
   readonly port: number
   start(): Promise<void>
@@ -54,7 +54,7 @@ const asRoot = process.getuid?.() === 0
 async function program(name: string, args: readonly string[]): Promise<void> {
   const path = join(postgresPrograms ?? '', name)
   const [command, all] = asRoot ? ['runuser', ['-u', 'postgres', '--', path, ...args]] : [path, [...args]]
-  // The server inherits what pg_ctl has: without pipes, nobody waits for it to close them.
+  // The server inherits the pipes of pg_ctl and does not close them, so this waits for the exit only.
   const child = execFile(command, all, { cwd: '/' })
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve))
   child.stdout?.destroy()

@@ -1,9 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from 'redis'
+import { killChild, startChild } from './child.ts'
 import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
@@ -33,11 +33,11 @@ export interface RedisServerOptions {
   args?: readonly string[]
   /** Default `server`. */
   mode?: 'server' | 'sentinel'
-  /** Default the one that all tests are run on. */
+  /** Default: the program that all tests run on. */
   program?: 'valkey-server'
 }
 
-/** A server of our own on 127.0.0.1, with its files in a folder of its own. */
+/** A Redis that a test can stop, on its own port and in its own folder. */
 export class RedisServer {
   readonly port: number
   readonly folder: string
@@ -61,11 +61,8 @@ export class RedisServer {
   }
 
   async start(): Promise<void> {
-    const child = spawn(this.#program, [...this.arguments], { cwd: this.folder, stdio: 'ignore' })
-    this.#process = child
-    running.add(child)
-    child.once('exit', () => running.delete(child))
-    await answering(this.port, child)
+    this.#process = startChild(this.#program, this.arguments, this.folder)
+    await answering(this.port, this.#process)
   }
 
   pause(): void {
@@ -76,14 +73,11 @@ export class RedisServer {
     this.#process?.kill('SIGCONT')
   }
 
-  /** As a crash does: nothing is written any more. */
+  /** Ends it like a crash, without writing anything. */
   async kill(): Promise<void> {
     const child = this.#process
     this.#process = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const exit = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exit
+    await killChild(child)
   }
 
   async stop(): Promise<void> {
@@ -91,12 +85,6 @@ export class RedisServer {
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
-
-const running = new Set<ChildProcess>()
-// Whatever ends the tests ends the servers.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const { port = await freePort(), args = [], mode = 'server' } = options
@@ -137,7 +125,7 @@ export async function startSentinel(
 /** Three masters that share the slots. */
 export interface RedisCluster {
   readonly servers: RedisServer[]
-  /** Another one that copies the first. */
+  /** Adds a replica of the first. */
   addReplica(): Promise<RedisServer>
   stop(): Promise<void>
 }
@@ -158,7 +146,7 @@ export async function startCluster(): Promise<RedisCluster> {
 }
 
 async function startClusterNode(): Promise<RedisServer> {
-  // The port of the cluster's own talk must not be the default, 10000 more than the other: that may not exist.
+  // The default port of the cluster bus is 10000 more than the other, which may be above the highest port.
   const args = [
     '--cluster-enabled',
     'yes',

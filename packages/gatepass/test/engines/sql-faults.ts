@@ -92,7 +92,7 @@ export function proxyTests<Store extends Opened>(
     keepAnswersApart(set.open(set.proxy, { timeout: 0.2 }).store, set.proxy))
 }
 
-/** What is true of both: a restart under load is a 503 while it lasts, and loses nothing acknowledged. */
+/** A restart under load is a 503 while it lasts, and loses no acknowledged write. */
 export async function surviveRestart(
   store: SessionStore,
   server: { stop(): Promise<void>; start(): Promise<void> },
@@ -107,7 +107,7 @@ export async function surviveRestart(
   expect(await expectKept(store, load.visitors)).toBeGreaterThan(200)
 }
 
-/** The server never hears of the write. */
+/** The server never gets the write. */
 async function surviveCutBefore(store: SessionStore, proxy: FaultyProxy): Promise<void> {
   const record = session()
   await store.insert(record)
@@ -117,7 +117,7 @@ async function surviveCutBefore(store: SessionStore, proxy: FaultyProxy): Promis
   expect(await store.load(record.id)).toEqual(record)
 }
 
-/** The server has written; nobody hears of it. */
+/** The server has written, and its answer is lost. */
 export async function surviveCutAfter(store: SessionStore, proxy: FaultyProxy): Promise<void> {
   const record = session({ subject: 'cut' })
   await store.insert(record)
@@ -151,7 +151,7 @@ async function failAtOnce(store: SessionStore, proxy: FaultyProxy): Promise<void
   await store.insert(record)
   proxy.holdAnswers()
   await expect(store.load(record.id)).rejects.toMatchObject({ message: expect.stringMatching(/ within 1 s$/) })
-  // Meanwhile a plain question finds out whether the server answers that.
+  // Meanwhile a plain query finds out whether the server answers.
   await expect(store.load(record.id)).rejects.toMatchObject({ message: expect.stringMatching(/ does not answer$/) })
   const before = proxy.approaches
   const calls = Array.from({ length: 50 }, (_, n) => (n % 2 ? store.remove(record.id) : store.insert(session())))

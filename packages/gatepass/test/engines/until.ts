@@ -1,4 +1,4 @@
-/** Asks until the answer is yes; for what only an engine decides when. */
+/** Waits until the condition holds. For changes whose time only the engine decides. */
 export async function until(condition: () => Promise<boolean>, seconds = 30): Promise<void> {
   const end = performance.now() + seconds * 1000
   while (!(await condition())) {

@@ -4,19 +4,19 @@ import type { SessionId, SessionRecord, SessionStore } from 'gatepass/session'
 import { expect, vi } from 'vitest'
 import { recordAt } from '../../src/testing/store-records.ts'
 
-/** A session that begins now, of nobody. */
+/** An anonymous session that begins now. */
 export function session(differing: Partial<SessionRecord> = {}): SessionRecord {
   return recordAt(Date.now(), { expiresAt: Date.now() + 600_000, ...differing })
 }
 
-/** Whatever an operation throws while the engine is away, it is this. */
+/** The error of every operation while the engine is away. */
 export const unavailable: unknown = expect.objectContaining({
   code: 'ERR_STORE_UNAVAILABLE',
   status: 503,
   retryAfter: 1,
 })
 
-/** Begins sessions, changes them and ends some, and keeps what it was told of each. */
+/** Begins sessions, changes them and ends some. It notes which writes were acknowledged. */
 export class Visitor {
   /** The version of each session that was acknowledged. */
   readonly acknowledged = new Map<SessionId, number>()
@@ -46,7 +46,7 @@ export class Visitor {
       await this.#tell(id, () => store.remove(id, 2))
       this.ended.add(id)
     } catch {
-      // What fails at once must not keep the process from hearing that the server is back.
+      // If every attempt fails at once, the process needs time to notice that the server is back.
       await sleep(5)
     }
   }
@@ -63,9 +63,9 @@ export class Visitor {
 }
 
 /**
- * Nothing that was acknowledged is lost, and nothing that was ended is back.
+ * Checks that no acknowledged write is lost, and that no ended session is back.
  *
- * @returns how many sessions were looked at
+ * @returns how many sessions were checked
  */
 export async function expectKept(store: SessionStore, visitors: readonly Visitor[]): Promise<number> {
   let seen = 0
@@ -83,7 +83,7 @@ export async function expectKept(store: SessionStore, visitors: readonly Visitor
   return seen
 }
 
-/** Eight visitors at once, until they are told to stop. */
+/** Eight visitors at once, until `end`. */
 export class Load {
   readonly visitors: readonly Visitor[] = Array.from({ length: 8 }, () => new Visitor())
   readonly #visiting: Promise<unknown>
@@ -107,7 +107,7 @@ export class Load {
     await vi.waitFor(() => expect(this.visitors.every(({ errors }) => errors.length > 0)).toBe(true), 20_000)
   }
 
-  /** Whatever failed was a 503. */
+  /** Stops the visitors. Every failure must have been a 503. */
   async end(): Promise<void> {
     for (const visitor of this.visitors) visitor.stop()
     await this.#visiting

@@ -8,10 +8,10 @@ import { answersArrived, promisesSettled, type Schedule } from './schedule.ts'
 
 export type IndexedStore = SessionStore & SubjectIndex
 
-/** A server process: how it reaches the records, and what it has heard of the others. */
+/** A server process: its store, and the channel with the announcements of the others. */
 export interface Process {
   readonly store: IndexedStore
-  /** Only where reads may come from a cache. */
+  /** Only if reads may come from a cache. */
   readonly channel?: Channel
   close?(): void
 }
@@ -22,16 +22,16 @@ export interface Shared {
   start(schedule: Schedule): Process
 }
 
-/** What histories are run on. */
+/** An engine that histories run on. */
 export interface Engine {
-  /** Records for a new history; they may be those of others, too. */
+  /** The records of a new history. Other histories may use the same. */
   begin(): Shared
-  /** When a step has come to rest. */
+  /** Waits until a step has come to rest. */
   readonly settled: (running: () => number) => Promise<void>
   close(): unknown
 }
 
-/** One store, handed to every process as it is. */
+/** One store that all processes share. */
 export function plainEngine(store: IndexedStore & { close?(): unknown }, elsewhere?: 'elsewhere'): Engine {
   return {
     begin: () => ({ records: store, start: () => ({ store }) }),
@@ -40,7 +40,7 @@ export function plainEngine(store: IndexedStore & { close?(): unknown }, elsewhe
   }
 }
 
-/** A cache in every process, in front of records that announce what changes when the history says so. */
+/** A cache in every process, in front of shared records. Announcements arrive when the history says so. */
 export function cachedEngine(clock: () => Timestamp): Engine {
   const begin = (): Shared => {
     const records = new AnnouncingStore(clock)
@@ -53,7 +53,7 @@ export function cachedEngine(clock: () => Timestamp): Engine {
       const announcing = Object.assign(answeringLater, {
         subscribe: (listener: ChangeListener) => records.subscribe(listener),
       })
-      // So small that sessions make room for one another.
+      // So small that sessions take each other's place.
       const store = cachedStore(announcing, { clock, maxSessions: 2 })
       const channel = records.channels.at(-1) as Channel
       return { store, channel, close: () => void records.channels.splice(records.channels.indexOf(channel), 1) }

@@ -9,14 +9,14 @@ export function historiesOr(usual: number): number {
   return Number(process.env.GATEPASS_HISTORIES ?? usual)
 }
 
-/** `<seed> <path> <commands>`, as a failure prints it: runs that history alone. */
+/** `<seed> <path> <commands>` as printed by a failure. Runs that history alone. */
 const REPLAY = process.env.GATEPASS_REPLAY?.split(' ')
 
-/** What is possible at one moment of a history. */
+/** The state of a history that decides which events are possible. */
 type Moment = Pick<World, 'schedule' | 'underWay'>
 type Command = fc.AsyncCommand<Moment, World>
 
-/** One event of a history. What must be true of it the world's oracle knows. */
+/** One event of a history. The world's oracle checks it. */
 class Event implements Command {
   readonly #text: string
   readonly #happen: (world: World) => unknown
@@ -104,7 +104,7 @@ const channels = fc
   })
   .map(({ n, what }) => new Event(`channel of process ${n}: ${what}`, (world) => world.onChannel(n, what)))
 
-/** Each of them as likely as the others: what is to happen more often stands here more often. */
+/** Each entry is equally likely. More frequent events have several entries. */
 const events = [
   ...Array(3).fill(begins),
   ...Array(2).fill(alone),
@@ -126,7 +126,7 @@ async function runHistory(engine: Engine, clock: TestClock, history: Iterable<Co
   return world
 }
 
-/** Runs histories until one fails, and then says how to run that one alone. */
+/** Runs histories until one fails. The error says how to run that one alone. */
 export async function holdInHistories(engine: Engine, clock: TestClock, runs: number): Promise<void> {
   const [seed, path, commands] = REPLAY ?? []
   const checked: Record<string, number> = {}

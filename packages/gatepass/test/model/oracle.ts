@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 export type Data = Record<string, unknown>
 export type Opened = Session<Data>
 
-/** Short, so that histories get to see them. Seconds. */
+/** Short, so that they pass within histories. In seconds. */
 export const timeouts = { idleTimeout: 600, absoluteTimeout: 2400, touchInterval: 60 }
 /** Sessions a subject may have. */
 export const PER_SUBJECT = 3
@@ -12,28 +12,28 @@ export const PER_SUBJECT = 3
 /** One browser. */
 export interface Visitor {
   readonly name: string
-  /** Whom it has tried to log in as. */
+  /** The subjects that it has tried to log in as. */
   readonly subjects: Set<string>
 }
 
-/** Where and when a request began, and so what it must know. */
+/** Where and when a request began. It decides what the request must know. */
 export interface Standpoint {
   readonly visitor: Visitor
   readonly process: number
   readonly moment: number
-  /** The last announcement that had reached its process, or need not. */
+  /** The last announcement that had reached its process, or did not need to. */
   readonly known: number
 }
 
-/** Something that an answered request has made certain. */
+/** A fact that an answered request has made certain. */
 interface Fact {
   readonly process: number
   readonly moment: number
-  /** Announcements made to each process by then. */
+  /** The number of announcements to each process by then. */
   readonly announced: readonly number[]
 }
 
-/** What is known of one session, under whichever ids; a handle is kept as long as the session is the same. */
+/** The facts about one session under all its ids. A session keeps its handle. */
 interface Known {
   readonly subject: string | undefined
   readonly fact: Fact
@@ -48,14 +48,14 @@ interface Found {
   readonly expected: SessionId | undefined
 }
 
-/** How far the announcements have got. */
+/** The number of announcements to each process. */
 export interface Progress {
   announced(): readonly number[]
 }
 
 /**
- * What must be true whatever the order: what a browser may see, that nothing acknowledged is lost, that nothing ended comes
- * back, that nobody sees another's session. It knows what browsers were told and asks no store.
+ * Knows what must be true in every order: no acknowledged change is lost, no ended session comes back, and no browser sees the
+ * session of another. It knows the answers that browsers got, and asks no store.
  */
 export class Oracle {
   readonly #clock: () => Timestamp
@@ -63,19 +63,19 @@ export class Oracle {
   #moment = 0
   readonly #sessions = new Map<string, Known>()
   readonly #endedIds = new Map<SessionId, Fact>()
-  /** Until when a session under this id has to be found, if nobody ends it; later each time. */
+  /** Until when a session must be found under this id, unless it is ended. Later times come last. */
   readonly #lifetimes = new Map<SessionId, { readonly until: Timestamp; readonly fact: Fact }[]>()
   readonly #idsOf = new Map<string, Set<SessionId>>()
-  /** Keys whose request was told that they are not saved. */
+  /** Keys whose request was answered that they are not saved. */
   readonly #discarded = new Set<string>()
-  /** Ids, handles and subjects of which something was asked that may have ended them. */
+  /** Ids, handles and subjects whose sessions a request may have ended. */
   readonly #mayHaveEnded = new Set<string>()
   readonly #revoked = new Map<string, number>()
   readonly #logins = new Map<string, number>()
   readonly #tookAlong = new Map<string, number>()
   readonly #inUse = new Map<string, number>()
   readonly #lastUse = new Map<string, Timestamp>()
-  /** How often something was found, was certain to have ended, or was certain to have been saved. */
+  /** How often each kind of check was made. */
   readonly checked = { found: 0, absent: 0, saved: 0, idle: 0 }
 
   constructor(clock: () => Timestamp, progress: Progress) {
@@ -87,7 +87,7 @@ export class Oracle {
     return { visitor, process, known, moment: ++this.#moment }
   }
 
-  /** Sessions that somebody was told of. */
+  /** The sessions that appeared in answers. */
   get handles(): string[] {
     return [...this.#sessions.keys()]
   }
@@ -96,7 +96,7 @@ export class Oracle {
     return [...this.#lifetimes.keys()]
   }
 
-  /** The session that is, or was, under this id. */
+  /** The handle of the session that is, or was, under this id. */
   handleOf(id: SessionId | undefined): string | undefined {
     return [...this.#idsOf].find(([, ids]) => id !== undefined && ids.has(id))?.[0]
   }
@@ -123,13 +123,13 @@ export class Oracle {
     visitor.subjects.add(subject)
     const logins = (this.#logins.get(subject) ?? 0) + 1
     this.#logins.set(subject, logins)
-    // Where there may be too many, any of the subject's may end. A rotation takes no room, though it has two records.
+    // Beyond the limit, any session of the subject may end. A rotation counts as one session, though it has two records.
     if (logins > PER_SUBJECT) this.mayEnd(subject)
   }
 
   // ── what requests see ──────────────────────────────────────────────────────────────────────────
 
-  /** @param expected the id that the browser's cookie names */
+  /** @param expected the id of the token in the browser's cookie */
   opened(from: Standpoint, session: Opened, expected: SessionId | undefined): void {
     const { id, handle } = session
     if (id === undefined || handle === undefined) this.#notFound(from, expected)
@@ -161,7 +161,7 @@ export class Oracle {
     const handle = this.handleOf(expected) ?? ''
     const subject = this.subjectOf(handle) ?? ''
     if ([expected, handle, subject].some((name) => this.#mayHaveEnded.has(name))) return
-    expect.fail(`the session of ${from.visitor.name} is lost: nobody has asked to end it`)
+    expect.fail(`the session of ${from.visitor.name} is lost: no request has ended it`)
   }
 
   #mustLive(from: Standpoint, id: SessionId): boolean {
@@ -214,7 +214,7 @@ export class Oracle {
 
   // ── what requests were told ────────────────────────────────────────────────────────────────────
 
-  /** The response leaves: what the session holds now is certain to stay, and having been seen to count. */
+  /** The response leaves: from now on the session's data must stay, and its use must count. */
   answered(from: Standpoint, session: Opened, openedAt: Timestamp): void {
     const { id, handle, subject, expiresAt } = session
     if (id === undefined || handle === undefined || expiresAt === undefined) return
@@ -224,11 +224,11 @@ export class Oracle {
     this.#lifetimes.set(id, [...(this.#lifetimes.get(id) ?? []), { until, fact: this.#fact(from.process) }])
     const ids = this.#idsOf.get(handle) ?? new Set()
     this.#idsOf.set(handle, ids.add(id))
-    // It may have begun before a logout everywhere that was answered meanwhile.
+    // The session may have begun before a logout everywhere that was answered meanwhile.
     if (subject !== undefined && (this.#revoked.get(subject) ?? 0) >= from.moment) this.mayEnd(id)
   }
 
-  /** Until when being seen has prolonged a session, at least; nothing if it may have expired meanwhile. */
+  /** Until when its use has prolonged a session at least. 0 if it may have expired meanwhile. */
   #seenUntil({ createdAt = 0, expiresAt = 0 }: Opened, openedAt: Timestamp): Timestamp {
     if (expiresAt <= this.#clock()) return 0
     const { idleTimeout, touchInterval, absoluteTimeout } = timeouts
@@ -265,7 +265,7 @@ export class Oracle {
     this.#revoked.set(subject, Number.POSITIVE_INFINITY)
   }
 
-  /** What began before the logout everywhere has ended with it. */
+  /** Sessions that began before the logout everywhere have ended. */
   revokedAll(from: Standpoint, subject: string): void {
     for (const [handle, known] of this.#sessions) {
       if (known.subject === subject && known.fact.moment < from.moment) this.endedHandle(from, handle)
@@ -299,7 +299,7 @@ export class Oracle {
   }
 }
 
-/** Whether a request that began there must know: word had come to its process, or its process had been told itself. */
+/** Whether a request must know the fact: its own process made it certain, or the announcement had arrived there. */
 function certain(fact: Fact, { moment, process, known }: Standpoint): boolean {
   if (fact.moment > moment) return false
   return fact.process === process || (fact.announced[process] ?? 0) <= known

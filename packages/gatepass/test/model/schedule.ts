@@ -1,16 +1,16 @@
-/** What waits to go on until a history says so: a call to the store, its answer, a response on its way to the browser. */
+/** A step that waits for its turn: a call to the store, its answer, or a response on its way to the browser. */
 interface Parked {
   readonly owner: object
   readonly go: () => void
 }
 
-/** Nothing that waits here goes on by itself; so every order of events can be tried, and be tried again. */
+/** Steps that wait here go on only when the history says so. So every order of events can be tried, and repeated. */
 export class Schedule {
   #parked: Parked[] = []
   #running = 0
   readonly #settled: (running: () => number) => Promise<void>
 
-  /** @param settled waits until what was let go has come to rest; `running` tells how many calls have no answer yet */
+  /** @param settled waits until all started steps have come to rest; `running` returns how many calls have no answer yet */
   constructor(settled: (running: () => number) => Promise<void>) {
     this.#settled = settled
   }
@@ -19,7 +19,7 @@ export class Schedule {
     return this.#parked.length
   }
 
-  /** Does `step` when it is its turn. */
+  /** Runs `step` when its turn comes. */
   turn<T>(owner: object, step: () => T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const go = async () => {
@@ -51,18 +51,18 @@ export class Schedule {
     while (this.waiting > 0) await this.step(0)
   }
 
-  /** What waits for these will wait for ever. */
+  /** Steps of these owners will never run. */
   abandon(abandoned: (owner: object) => boolean): void {
     this.#parked = this.#parked.filter(({ owner }) => !abandoned(owner))
   }
 }
 
-/** For stores within this process: when nothing moves any more without the schedule. */
+/** For stores within this process: waits until only the schedule can start something. */
 export function promisesSettled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** For stores elsewhere: when every call that was let go has its answer. */
+/** For stores elsewhere: waits until every started call has its answer. */
 export async function answersArrived(running: () => number): Promise<void> {
   do await promisesSettled()
   while (running() > 0)

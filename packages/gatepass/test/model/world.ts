@@ -12,7 +12,7 @@ import { Schedule } from './schedule.ts'
 const COOKIE = '__Host-Http-gp'
 const PROCESSES = 2
 const BROWSERS = 3
-/** Keys that a login lets survive: those with an even number. */
+/** Keys that survive a login: those with an even number. */
 const carried = Array.from({ length: 200 }, (_, n) => `key${2 * n}`)
 
 export const acts = ['read', 'change', 'count', 'rotate', 'rotate and change', 'log in', 'log in and change'] as const
@@ -37,7 +37,7 @@ interface Browser extends Visitor {
 
 let histories = 0
 
-/** One history: browsers, server processes, and what is under way between them. */
+/** One history: browsers, server processes, and the requests between them. */
 export class World {
   readonly clock: TestClock
   readonly schedule: Schedule
@@ -80,7 +80,7 @@ export class World {
     await this.schedule.settle()
   }
 
-  /** Somebody ends sessions from elsewhere: by id, by handle or of a subject. */
+  /** An administrator ends sessions: by id, by handle or of a subject. */
   async end({ process, what, which }: Ending): Promise<void> {
     const place = this.#place({ name: 'administrator', subjects: new Set() }, process)
     const request = new Request(this, { ...place, act: 'read', subject: at(this.#subjects, which) })
@@ -92,14 +92,14 @@ export class World {
     await this.schedule.settle()
   }
 
-  /** A request ends between two calls: nobody goes on with it, and no response leaves. */
+  /** A request ends between two calls of the store: it does nothing more, and no response leaves. */
   crash(which: number): void {
     const requests = [...this.#underWay]
     if (requests.length === 0) return
     this.#abandon([at(requests, which)])
   }
 
-  /** A process ends with all its requests and what it had in memory; another takes its place. */
+  /** A process ends with all its requests and its memory. Another process takes its place. */
   crashProcess(which: number): void {
     const process = which % PROCESSES
     this.#abandon([...this.#underWay].filter((request) => request.from.process === process))
@@ -117,17 +117,17 @@ export class World {
     at(this.#processes, which).channel?.[what]()
   }
 
-  /** The answered response reaches the browser in its own time. */
+  /** The response reaches the browser when the schedule says so. */
   respond(request: Request, browser: Browser): Promise<void> {
     return this.schedule.turn({ response: request }, () => browser.jar.receive(request.exchange))
   }
 
-  /** @throws whatever a check found since */
+  /** @throws the first failure of a check */
   check(): void {
     if (this.#failures.length > 0) throw this.#failures[0]
   }
 
-  /** Everything arrives; then everybody looks once more, in every process. */
+  /** Lets everything arrive. Then every browser looks once more, in every process. */
   async finish(): Promise<void> {
     await this.schedule.runAll()
     for (const { channel } of this.#processes) if (channel !== undefined) arrive(channel)
@@ -153,7 +153,7 @@ export class World {
     }
   }
 
-  /** Without a crash, no session has become two, nobody has more than they may, and no increment counts twice. */
+  /** Without a crash, no session has become two, no subject has too many sessions, and no increment counts twice. */
   async #checkRecords(): Promise<void> {
     if (this.#crashes > 0) return
     for (const subject of this.#subjects) {
@@ -194,7 +194,7 @@ export class World {
   }
 }
 
-/** Everything that was announced is known; where it was lost, that is. */
+/** Delivers all announcements. A channel that lost some reports that. */
 function arrive(channel: Channel): void {
   while (channel.waiting > 0) channel.deliver()
   if (channel.connected) return
@@ -212,7 +212,7 @@ interface RequestOptions extends Place {
   readonly subject: string
 }
 
-/** One request, whose calls to the store wait for their turn. */
+/** One request. Its calls to the store wait for their turn. */
 class Request {
   readonly from: Standpoint
   exchange: TestExchange = new TestJar().exchange()
@@ -277,13 +277,13 @@ class Request {
     this.#oracle.revokedAll(this.from, this.#subject)
   }
 
-  /** It goes no further, whatever may still be answered. */
+  /** The request does nothing more, also if the store still answers. */
   abandon(): void {
     this.#abandoned = true
     this.left()
   }
 
-  /** Whatever it had open, it uses no more. */
+  /** The request no longer uses its sessions. */
   left(): void {
     for (const handle of this.#handles) this.#oracle.left(handle)
     this.#handles = []
@@ -337,7 +337,7 @@ class Request {
         if (this.#act !== 'log in') change(session, visitor, key)
         return
       case 'log out':
-        // A token that was moved a moment before ends the session where it is now.
+        // The token of a session that has just moved ends the session under its new id.
         this.#oracle.mayEnd(this.#token, session.handle ?? this.#oracle.handleOf(this.#token))
         return session.destroy()
     }
@@ -361,7 +361,7 @@ class Request {
       if (event.type === 'rotated') this.#oracle.endedId(this.from, event.previous)
       if (event.type !== 'created') continue
       expect(this.#mayCreate(before), 'a request outlived its session').toBe(true)
-      // Of a session that went on as its own subject's a login takes everything along.
+      // A login of the same subject takes all data along.
       if (this.#act.startsWith('log in')) this.#oracle.tookAlong(session.handle, Number(session.data.count ?? 0))
     }
     if (/^(rotate|log)/.test(this.#act) && before.id !== undefined) {
@@ -373,12 +373,12 @@ class Request {
     if (session.handle !== undefined) this.#handles.push(...this.#begunBy(session.handle))
   }
 
-  /** Where there was none; and a login is new authority, whatever became of the session in which it was made. */
+  /** Without a session before. A login may always create one, also if the session before has ended. */
   #mayCreate(before: Before): boolean {
     return before.id === undefined || this.#act.startsWith('log')
   }
 
-  /** A session that this request began is in use until now. */
+  /** A session that this request began is in use until its response. */
   #begunBy(handle: string): string[] {
     if (this.#handles.includes(handle)) return []
     this.#oracle.using(handle)
@@ -387,11 +387,11 @@ class Request {
 
   #loggedOut({ id, handle, subject }: Before): void {
     if (id !== undefined) this.#oracle.endedId(this.from, id)
-    // Where an anonymous session went that was rotating meanwhile, nobody can know.
+    // The handle of an anonymous session that was rotating meanwhile is unknown.
     if (handle !== undefined && subject !== undefined) this.#oracle.endedHandle(this.from, handle)
   }
 
-  /** Of what an attacker may have planted, a login keeps nothing that is not listed; of what is listed, everything. */
+  /** A login keeps all listed data, and nothing else, because an attacker may have planted it. */
   #checkCarried(session: Opened, { subject, keys }: Before, key: string): void {
     const now = keysOf(session)
     const same = session.subject === subject

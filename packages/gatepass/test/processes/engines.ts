@@ -11,7 +11,7 @@ export interface EngineServer {
 
 const skipped = (has: boolean, what: string) => (has ? '' : ` (SKIPPED: ${what} is not installed)`)
 
-/** What is shared by processes here; `note` says what is missing. */
+/** The engines that the processes share. `note` says what is missing on this machine. */
 export const engines: Readonly<Record<EngineName, { note: string; start(): Promise<EngineServer> }>> = {
   redis: {
     note: skipped(hasRedis, 'redis-server'),

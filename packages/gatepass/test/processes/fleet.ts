@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { freePort } from '../engines/free-port.ts'
 import type { EngineName } from './stores.ts'
 
-/** Several server processes that share a port, so that the system decides which of them a connection reaches. */
+/** Several server processes that share a port. The system decides which of them a connection reaches. */
 export interface Fleet {
-  /** Any of them. */
+  /** The shared port: any of the processes answers. */
   readonly origin: string
-  /** Each of them. */
+  /** Each process by itself. */
   readonly origins: readonly string[]
   stop(): Promise<void>
 }

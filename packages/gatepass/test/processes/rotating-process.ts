@@ -12,7 +12,7 @@ const [, , engine, address = '', moment] = process.argv
 const [token] = await once(process.stdin, 'data')
 const { store } = await storeOn(engine as EngineName, address)
 
-/** Never answered: this process is killed meanwhile. */
+/** Never settles: the test kills this process meanwhile. */
 function stop(): Promise<never> {
   process.stdout.write('stopped\n')
   return new Promise(() => {})

@@ -10,7 +10,7 @@ import type {
 } from 'gatepass/session'
 import { ModelStore } from '../../src/testing/model-store.ts'
 
-/** Records that several processes share. What changes is announced on a channel for each of them. */
+/** Records that several processes share. Changes are announced on one channel for each process. */
 export class AnnouncingStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly records: ModelStore
   readonly channels: Channel[] = []
@@ -18,7 +18,7 @@ export class AnnouncingStore implements SessionStore, SubjectIndex, ChangeFeed {
   /** Loads that reached the records. */
   loads = 0
 
-  /** @param delivery whether announcements arrive with the change, or when the channel is told to deliver */
+  /** @param delivery whether announcements arrive with the change, or when the test calls `deliver` */
   constructor(clock: () => Timestamp, delivery: 'at once' | 'when told' = 'when told') {
     this.records = new ModelStore(clock)
     this.#atOnce = delivery === 'at once'
@@ -57,7 +57,7 @@ export class AnnouncingStore implements SessionStore, SubjectIndex, ChangeFeed {
     return this.#announceRemoved(record.subject, () => this.records.insertWithin(record, limit))
   }
 
-  /** Listens from the start; more than that is up to the channel. */
+  /** Connects a new channel. The test does the rest with it. */
   subscribe(listener: ChangeListener): () => void {
     const channel = new Channel(listener)
     this.channels.push(channel)
@@ -85,12 +85,12 @@ export class AnnouncingStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 }
 
-/** What one process hears of the others, in order, and later than it happens. */
+/** The announcements to one process, in order and later than the changes. */
 export class Channel {
   readonly #listener: ChangeListener
   readonly #onTheWay: SessionId[] = []
   #connected = false
-  /** Announcements made, and the last of them that the listener knows about or has no need to know. */
+  /** The number of announcements, and the last of them that the listener knows or need not know. */
   sent = 0
   known = 0
 
@@ -119,13 +119,13 @@ export class Channel {
     this.#listener.changed(id)
   }
 
-  /** The connection is cut: what is on the way is lost, and nobody has noticed yet. */
+  /** Cuts the connection: announcements on the way are lost, and the listener has not noticed yet. */
   cut(): void {
     this.#connected = false
     this.#onTheWay.length = 0
   }
 
-  /** The cut is noticed. */
+  /** The listener notices the cut. */
   notice(): void {
     this.cut()
     this.known = Number.POSITIVE_INFINITY

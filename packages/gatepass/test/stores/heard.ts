@@ -1,7 +1,7 @@
 import type { ChangeListener, SessionId } from 'gatepass/session'
 import { until } from '../engines/until.ts'
 
-/** What was told, in order: ids, `up` and `down`. */
+/** Notes the reports of a feed in order: ids, `up` and `down`. */
 export class Heard implements ChangeListener {
   readonly all: string[] = []
 
@@ -17,7 +17,7 @@ export class Heard implements ChangeListener {
     this.all.push('down')
   }
 
-  /** Waits until something was told, and takes it and what was told before it out of the list. */
+  /** Waits until `what` was reported. Takes it and the reports before it out of the list. */
   async take(what: string): Promise<string[]> {
     await until(async () => this.all.includes(what))
     return this.all.splice(0, this.all.indexOf(what) + 1)

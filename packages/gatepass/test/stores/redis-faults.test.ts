@@ -333,7 +333,7 @@ describe.skipIf(!hasRedis)(`redisStore when things break${note}`, () => {
         notes.acknowledged.set(record.id, version)
     }
     if (record.id.charCodeAt(0) % 2 === 0) return
-    // Until there is an answer nobody knows.
+    // The state is unknown until an answer arrives.
     notes.acknowledged.delete(record.id)
     await store.remove(record.id)
     notes.ended.add(record.id)

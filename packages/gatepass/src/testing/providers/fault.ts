@@ -2,7 +2,7 @@
 export const faults = {
   'access-denied': 'The person says no',
   'server-error': 'The provider says that it is broken',
-  slow: 'Answers take longer than anybody waits',
+  slow: 'Answers take longer than any application waits',
   down: 'Servers get no answer but 503',
   expired: 'The token has expired',
   'wrong-audience': 'The token is for another application',

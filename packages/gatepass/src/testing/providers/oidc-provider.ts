@@ -170,7 +170,7 @@ function alwaysAsking(): interactionPolicy.DefaultPolicy {
   const policy = interactionPolicy.base()
   const always = new interactionPolicy.Check(
     'always_asked',
-    'somebody has to be chosen',
+    'a user must be chosen',
     ({ oidc }) => oidc.params?.prompt !== 'none' && oidc.result?.login === undefined,
   )
   policy.get('login')?.checks.add(always)

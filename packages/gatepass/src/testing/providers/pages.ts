@@ -59,11 +59,7 @@ function personButton({ id, name, email, emailVerified, hostedDomain }: Person):
 
 /** Explains the pretend provider to visitors. */
 export function homePage(label: string): ProviderPage {
-  return page(
-    label,
-    `A pretend ${label}`,
-    '<p>Applications on this machine send people here to log in. Nobody else does.</p>',
-  )
+  return page(label, `A pretend ${label}`, '<p>Only applications on this machine send people here to log in.</p>')
 }
 
 /** @param form the provider's own form, with its token */
