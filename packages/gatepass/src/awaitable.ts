@@ -13,7 +13,7 @@ export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable
 }
 
 /** The value of `step`, or what `otherwise` makes of its failure. */
-export function orElse<T>(step: () => Awaitable<T>, otherwise: (error: unknown) => T): Awaitable<T> {
+export function orElse<T>(step: () => Awaitable<T>, otherwise: (error: unknown) => Awaitable<T>): Awaitable<T> {
   try {
     const value = step()
     return value instanceof Promise ? value.catch(otherwise) : value

@@ -91,7 +91,7 @@ export class BrowserLoginFlow implements LoginFlow {
 
   async #keepInCookie(entry: FlowEntry, lifetime: number): Promise<void> {
     // If this connection cannot have a session cookie, refuse now and not after the way to the provider.
-    hooksOf(this.#sessions).cookieToSet(this.#exchange)
+    hooksOf(this.#sessions).assertMaySetCookie(this.#exchange)
     const keys = await this.#keys()
     const { next: _tooLong, ...intent } = entry.intent
     const kept = sizeOf(entry) > LARGEST_ENTRY ? { ...entry, intent } : entry

@@ -63,7 +63,7 @@ export function expiryOf(
 const MARKER_LIFETIME = 60_000
 
 /** Why a session is no longer under its id. The marker that replaces its record for a minute holds this. */
-export interface Ending {
+export interface Marker {
   readonly ended: 'moved' | 'loggedOut'
   /** The id that the session has moved to. */
   readonly next?: SessionId
@@ -74,15 +74,15 @@ export interface Ending {
 }
 
 /** The marker that replaces a record. It opens no session and holds no data, but keeps the handle. */
-export function markerOf(record: SessionRecord, ending: Omit<Ending, 'until'>, now: Timestamp): SessionRecord {
+export function markerOf(record: SessionRecord, why: Omit<Marker, 'until'>, now: Timestamp): SessionRecord {
   const until = now + MARKER_LIFETIME
-  const about = JSON.stringify({ ...ending, until })
+  const about = JSON.stringify({ ...why, until })
   return { ...record, version: record.version + 1, subject: null, data: '{}', about, expiresAt: until }
 }
 
 /** Reads a marker; `undefined` if the record is a session. */
-export function endingOf({ about }: SessionRecord): Ending | undefined {
-  return about.startsWith('{"ended":') ? (JSON.parse(about) as Ending) : undefined
+export function readMarker({ about }: SessionRecord): Marker | undefined {
+  return about.startsWith('{"ended":') ? (JSON.parse(about) as Marker) : undefined
 }
 
 /** The `about` text of a note, which is a record that no cookie opens. */

@@ -19,6 +19,20 @@ export function replay({ base, local, carry }: Edit, newest: string): string {
   return newest === base ? local : rebase(prune(newest, carry), diff(prune(base, carry), local))
 }
 
+/**
+ * Lets the application change `data`.
+ *
+ * @throws {UsageError} `ERR_SESSION_DATA` if `change` returns a promise: what it does later would be lost
+ */
+export function applyChange(change: (data: object) => unknown, data: object): void {
+  const returned = change(data)
+  if (!(returned instanceof Promise)) return
+  returned.catch(() => {})
+  throw new UsageError('ERR_SESSION_DATA', 'The change given to update() returned a promise', {
+    hint: 'Await what you need before you call update(), and only change the data inside it.',
+  })
+}
+
 /** The top-level keys in which `local` differs from `base`. */
 export function diff(base: string, local: string): Changes {
   const changes = new Map<string, string | undefined>()

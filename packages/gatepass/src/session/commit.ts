@@ -1,6 +1,6 @@
-import { type Awaitable, andThen } from '../awaitable.ts'
+import { type Awaitable, andThen, orElse } from '../awaitable.ts'
 import { StoreError } from '../error.ts'
-import { endingOf, markerOf } from './about.ts'
+import { markerOf, readMarker } from './about.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
 /** How often one write is tried, each time on the newest revision, before the request is refused. */
@@ -104,20 +104,17 @@ async function moveAgain(
 function leave(store: SessionStore, old: SessionRecord, next: SessionRecord, move: Move): Awaitable<WriteResult> {
   const carry = next.handle === old.handle ? undefined : move.carry
   const marker = markerOf(old, { ended: 'moved', next: next.id, ...(carry && { carry }) }, move.clock())
-  const abandon = async (error: unknown): Promise<never> => {
-    try {
-      await store.remove(next.id)
-    } catch {
-      // The first failure is the one to report; the orphan expires.
-    }
-    throw error
-  }
-  try {
-    const result = store.replace(marker, old.version)
-    return result instanceof Promise ? result.catch(abandon) : result
-  } catch (error) {
-    return abandon(error)
-  }
+  return orElse<WriteResult>(
+    () => store.replace(marker, old.version),
+    async (error) => {
+      // The first failure is the one to report. If the store fails again, the orphan expires.
+      await orElse<WriteResult>(
+        () => store.remove(next.id),
+        () => 'gone',
+      )
+      throw error
+    },
+  )
 }
 
 /** The record that a moved session has now. */
@@ -137,14 +134,32 @@ export async function whereabouts(
   let carry: readonly string[] | undefined
   for (let moves = 0; moves < MOST_MOVES; moves++) {
     const record = await store.load(at)
-    const ending = record && endingOf(record)
-    if (record === undefined || ending === undefined) return record && { record, carry }
-    if (ending.next === undefined || ending.until <= clock()) return undefined
-    const went = ending.carry
-    if (went !== undefined) carry = carry === undefined ? went : carry.filter((key) => went.includes(key))
-    at = ending.next
+    if (record === undefined) return undefined
+    const marker = readMarker(record)
+    if (marker === undefined) return { record, carry }
+    if (marker.next === undefined || marker.until <= clock()) return undefined
+    const kept = marker.carry
+    if (kept !== undefined) carry = carry === undefined ? kept : carry.filter((key) => kept.includes(key))
+    at = marker.next
   }
   return undefined
+}
+
+/**
+ * Ends the session under this id, also if it has just moved to another id.
+ *
+ * @returns whether there was one
+ * @throws {StoreError} `ERR_SESSION_CONFLICT` if another request was faster every time
+ */
+export async function endId(store: SessionStore, id: SessionId, clock: () => Timestamp): Promise<boolean> {
+  const handle = (await store.load(id))?.handle
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    await pause(attempt)
+    const there = await whereabouts(store, id, clock)
+    if (there === undefined || there.record.handle !== handle) return false
+    if ((await store.remove(there.record.id, there.record.version)) === 'done') return true
+  }
+  throw tooManyConflicts()
 }
 
 /**
@@ -196,7 +211,7 @@ export class Turns {
 }
 
 function newer(base: SessionRecord, stored: SessionRecord | undefined): SessionRecord {
-  const usable = stored?.id === base.id && stored.version > base.version && endingOf(stored) === undefined
+  const usable = stored?.id === base.id && stored.version > base.version && readMarker(stored) === undefined
   return usable ? stored : base
 }
 
@@ -204,7 +219,7 @@ function newer(base: SessionRecord, stored: SessionRecord | undefined): SessionR
 async function reload(store: SessionStore, id: SessionId, attempt: number): Promise<SessionRecord | undefined> {
   await pause(attempt)
   const record = await store.load(id)
-  return record === undefined || endingOf(record) !== undefined ? undefined : record
+  return record === undefined || readMarker(record) !== undefined ? undefined : record
 }
 
 /** Waits a random time: writers of several processes that conflicted once would conflict again at the same pace. */

@@ -18,13 +18,16 @@ export type SessionEvent =
   | { readonly type: 'revoked'; readonly id?: SessionId; readonly subject?: string; readonly count: number }
   /** A login exceeded `perSubject`, so the oldest sessions of its subject ended. */
   | { readonly type: 'evicted'; readonly subject: string; readonly count: number }
-  /** The session ended while a request was running. Its changes were not saved, and it was answered with 409. */
+  /**
+   * The session ended while a request was running, and the changes that the request left for its end were not saved. It is
+   * answered with 409, unless only a flash message was lost. A refused `update()` tells its caller instead.
+   */
   | { readonly type: 'discarded'; readonly id: SessionId }
   /** The store failed to write `seenAt`. The request went on, and a later request writes it. */
   | { readonly type: 'touch_failed'; readonly id: SessionId; readonly error: unknown }
   /** The browser sent the session cookie twice: an attacker may have planted one of the two. */
   | { readonly type: 'cookie_duplicate'; readonly cookie: string }
-  /** The tag of a token was made with none of the configured keys. */
+  /** The token has no tag, or a tag that was made with none of the configured keys. */
   | { readonly type: 'token_forged'; readonly cookie: string }
 
 export type OnSessionEvent = (event: SessionEvent, exchange: Exchange | undefined) => void

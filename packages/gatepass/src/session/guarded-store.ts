@@ -3,7 +3,7 @@ import { type ErrorCode, GatepassError, StoreError } from '../error.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 
 /**
- * Wraps an application's store for the engine. Every error becomes a {@link StoreError}, and every thenable becomes a real
+ * Wraps an application's store for the engine. An error that is not Gatepass's own becomes a {@link StoreError}, and every thenable becomes a real
  * promise (query builders return objects that only have a `then`).
  */
 export class GuardedStore implements SessionStore {
@@ -60,7 +60,7 @@ export class GuardedIndex implements SubjectIndex {
   }
 }
 
-/** Calls a store and turns every error into a {@link StoreError}. */
+/** Calls a store and turns errors that are not Gatepass's own into a {@link StoreError}. */
 export function guarded<T>(call: () => Awaitable<T>, what?: string): Awaitable<T> {
   try {
     const answer = call()

@@ -1,5 +1,4 @@
 import type { Awaitable } from '../awaitable.ts'
-import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import { UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -24,7 +23,7 @@ export interface SessionHooks {
   /**
    * The live record of the session that was under this id, also if it has moved to another id a moment ago.
    *
-   * @param moved by what it may have moved: a login changes its handle as well, and perhaps its subject
+   * @param moved `rotation`: `undefined` if a login of another subject, which changes the handle, moved it
    */
   current(id: string, moved?: 'rotation' | 'rotation or login'): Awaitable<SessionRecord | undefined>
   /**
@@ -32,7 +31,7 @@ export interface SessionHooks {
    * sets no cookie. Without a record the session is empty and never stored.
    */
   adopt(exchange: Exchange, record: SessionRecord | undefined): void
-  /** Whether {@link adopt} decided this exchange's session. */
+  /** Whether the session of this exchange still comes from {@link adopt}; false after a login. */
   adopted(exchange: Exchange): boolean
   /** Stores a new session that no cookie names. Like a login, it may end the oldest session of its subject. */
   begin(exchange: Exchange, start: SessionStart): Awaitable<SessionRecord>
@@ -51,11 +50,11 @@ export interface SessionHooks {
   /** Loads the note with this id. */
   noted(id: SessionId): Awaitable<Readonly<Record<string, unknown>> | undefined>
   /**
-   * The cookie that carries the token, for an exchange that will set it.
+   * Refuses an exchange whose connection must not carry the session cookie.
    *
    * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
    */
-  cookieToSet(exchange: Exchange): Cookie
+  assertMaySetCookie(exchange: Exchange): void
   /** Ends the session that `destroy()` was called on now, instead of at the commit of this exchange. */
   endNow(exchange: Exchange): Promise<void>
 }

@@ -11,7 +11,7 @@ import {
 import { memoryStore } from 'gatepass/stores/memory'
 import { TestExchange, TestJar, type TestRequest, testClock } from 'gatepass/testing'
 import { describe, expect, test, vi } from 'vitest'
-import { endingOf } from './about.ts'
+import { readMarker } from './about.ts'
 import { hooksOf } from './hooks.ts'
 import { idOf } from './token.ts'
 
@@ -40,7 +40,7 @@ function setUp(options: Partial<SessionOptions> = {}) {
   function live(): number {
     const ids = inserted.flatMap(({ mock }) => mock.calls.map(([{ id }]) => id))
     const records = ids.map((id) => memory.load(id))
-    return records.filter((record) => record !== undefined && endingOf(record) === undefined).length
+    return records.filter((record) => record !== undefined && readMarker(record) === undefined).length
   }
 
   /** One request from beginning to end. */
@@ -659,6 +659,33 @@ describe('destroy', () => {
     expect(events.slice(-2)).toMatchObject([{ type: 'ended' }, { type: 'revoked', subject: 'alice', count: 1 }])
   })
 
+  test('everywhere, called while the first destroy() is carried out, ends the other sessions, too', async () => {
+    const { memory, visit, jar, with: another, live } = setUp()
+    await visit(logIn('alice'), { headers: {} })
+    await visit(logIn('alice'), { headers: { cookie: '' } })
+    const sessions = another({ store: wrapped(memory, async (_name, call) => call()) })
+    const exchange = jar.exchange()
+    const session = await sessions.open(exchange)
+    session.destroy()
+    const first = session.update(() => {})
+    await Promise.resolve()
+    session.destroy({ everywhere: true })
+    await first
+    await sessions.commit(exchange)
+    expect(live()).toBe(0)
+  })
+
+  test('everywhere needs an index, whatever the session is', async () => {
+    const { memory, jar, with: another } = setUp()
+    const { load, insert, replace, touch, remove } = memory
+    const sessions = another({
+      store: { load, insert, replace, touch, remove } as SessionStore,
+      perSubject: undefined as never,
+    })
+    const session = await sessions.open(jar.exchange())
+    expect(() => session.destroy({ everywhere: true })).toThrow(expect.objectContaining({ code: 'ERR_STORE_NO_INDEX' }))
+  })
+
   test('lets what is stored afterwards begin another session', async () => {
     const { visit, found, live } = setUp()
     await visit(put({ a: 1 }))
@@ -853,6 +880,17 @@ describe('update()', () => {
     expect((await sessions.open(before)).subject).toBe(what === 'change' ? 'alice' : undefined)
     expect(live()).toBe(what === 'destroy' ? 0 : 1)
     expect(jar.names).toEqual(what === 'destroy' ? [] : [COOKIE])
+  })
+
+  test('of a request without a session refuses a change that returns a promise, as all others do', async () => {
+    const { sessions, jar } = setUp()
+    const exchange = jar.exchange()
+    hooksOf(sessions).adopt(exchange, undefined)
+    const session = await sessions.open(exchange)
+    await session.update(increment)
+    expect(session.data).toEqual({ count: 1 })
+    const change = async () => {}
+    await expect(session.update(change)).rejects.toMatchObject({ code: 'ERR_SESSION_DATA' })
   })
 
   test('after destroy() begins another session', async () => {
@@ -1170,11 +1208,12 @@ describe('keys', () => {
   })
 
   test('with keysSince refuse untagged tokens of sessions that began later, and ask the store for none once all older ones have ended', async () => {
-    const { visit, found, clock, jar, memory, with: another } = setUp()
+    const { visit, found, clock, jar, memory, events, with: another } = setUp()
     const keyed = another({ keys: [first], keysSince: new Date(clock()) })
     await visit(logIn('alice'), {}, keyed)
     jar.set(COOKIE, jar.get(COOKIE)?.slice(0, 43) ?? '')
     expect((await found(keyed)).absence).toBe('forged')
+    expect(events.at(-1)).toEqual({ type: 'token_forged', cookie: COOKIE })
     const load = vi.spyOn(memory, 'load')
     clock.advance(30 * DAY)
     expect((await found(keyed)).absence).toBe('forged')
@@ -1232,11 +1271,21 @@ describe('the sessions of a subject', () => {
   })
 
   test('end by id', async () => {
-    const { sessions, found, onPhone } = await twoDevices()
+    const { sessions, found, onPhone, events } = await twoDevices()
     const { id } = await onPhone()
     if (id !== undefined) await sessions.revoke(id)
     expect((await onPhone()).absence).toBe('unknown')
     expect((await found()).subject).toBe('alice')
+    const ended = events.filter(({ type }) => type === 'revoked').length
+    if (id !== undefined) await sessions.revoke(id)
+    expect([ended, events.filter(({ type }) => type === 'revoked').length]).toEqual([1, 1])
+  })
+
+  test('are listed only while open() accepts them, also after the timeouts were shortened', async () => {
+    const { clock, with: another } = await twoDevices()
+    clock.advance(HOUR)
+    expect(await another({ idleTimeout: 600 }).list('alice')).toEqual([])
+    expect(await another({}).list('alice')).toHaveLength(2)
   })
 
   test('end all at once, or all but one', async () => {
@@ -1368,7 +1417,9 @@ describe('a listener of events', () => {
 describe('options', () => {
   const store = memoryStore()
   test.each([
+    [undefined],
     [{ store: {} }],
+    [{ store, cookie: plainCookie('__Host-session', { encoding: 'none', purpose: 'preferences' }) }],
     [{ store: undefined }],
     [{ store, idleTimeout: 0 }],
     [{ store, absoluteTimeout: Number.POSITIVE_INFINITY }],

@@ -3,9 +3,9 @@ import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { SessionData } from '../register.ts'
-import { type ClientSummary, endingOf, expiryOf, type LoginProof, readAbout } from './about.ts'
+import { type ClientSummary, expiryOf, type LoginProof, readAbout, readMarker } from './about.ts'
 import { parseData } from './changes.ts'
-import { endHandle, whereabouts } from './commit.ts'
+import { endHandle, endId, whereabouts } from './commit.ts'
 import { giveHooks, type SessionHooks } from './hooks.ts'
 import { type Absence, type Finding, OpenSession, type Session } from './session.ts'
 import { noIndex, type SessionOptions, type Settings, sessionSettings } from './settings.ts'
@@ -63,9 +63,43 @@ export class SessionManager<Data extends object = SessionData> {
     return found
   }
 
+  /** From the cookie to the session, with the reason if there is none. */
+  #find(exchange: Exchange): Awaitable<OpenSession<Data>> {
+    const { sessionCookie, tokens, store, keysSince } = this.#settings
+    const cookie = sessionCookie.of(exchange)
+    const [raw, another] = exchange.cookies.rawAll(cookie.name)
+    if (raw === undefined) return this.#absent(exchange, 'no-cookie')
+    if (another !== undefined) return this.#duplicate(exchange, cookie)
+    const token = cookie.decode(raw)
+    const reading = token === undefined ? 'malformed' : tokens.read(token)
+    if (token === undefined || reading === 'malformed') return this.#absent(exchange, 'malformed')
+    const untagged = reading === 'untagged'
+    if (reading === 'forged' || (untagged && !this.#mayBeUntagged())) return this.#forged(exchange, cookie)
+    const begunBefore = untagged ? keysSince : Number.POSITIVE_INFINITY
+    const loaded = store.load(idOf(token))
+    // Every request takes this path: a synchronous store costs no closure.
+    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, record, begunBefore))
+    return this.#found(exchange, loaded, begunBefore)
+  }
+
+  #found(exchange: Exchange, record: SessionRecord | undefined, begunBefore: Timestamp): OpenSession<Data> {
+    const now = this.#settings.clock()
+    if (record === undefined) return this.#absent(exchange, 'unknown')
+    // A marker has no subject.
+    const ending = record.subject === null ? readMarker(record) : undefined
+    if (ending !== undefined && ending.until > now) {
+      const state = { is: 'ended', record, since: 'arrival' } as const
+      return new OpenSession(this.#writer, exchange, { state, absence: 'unknown', inCookie: true, touchDue: false })
+    }
+    if (ending !== undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
+    if (record.createdAt >= begunBefore) return this.#forged(exchange, this.cookieOf(exchange))
+    const touchDue = now - record.seenAt >= this.#settings.touchInterval
+    return new OpenSession(this.#writer, exchange, { state: { is: 'stored', record }, inCookie: true, touchDue })
+  }
+
   /** The cookie that carries the token on this connection, for a cookie notice. */
   cookieOf(exchange: Exchange): Cookie {
-    return this.#settings.cookie.of(exchange)
+    return this.#settings.sessionCookie.of(exchange)
   }
 
   /** The session that `open` has already returned for this exchange. */
@@ -101,7 +135,8 @@ export class SessionManager<Data extends object = SessionData> {
    * @throws {UsageError} `ERR_STORE_NO_INDEX`
    */
   async list(subject: string): Promise<SessionSummary[]> {
-    return onePerSession(await this.#index('list()').listBySubject(subject)).map(summary)
+    const listed = await this.#index('list()').listBySubject(subject)
+    return onePerSession(listed.filter((record) => this.#live(record) !== undefined)).map(summary)
   }
 
   /**
@@ -109,14 +144,8 @@ export class SessionManager<Data extends object = SessionData> {
    * exchange, call `destroy`.
    */
   async revoke(id: SessionId): Promise<void> {
-    const { store, clock } = this.#settings
-    const handle = (await store.load(id))?.handle
-    for (;;) {
-      const there = await whereabouts(store, id, clock)
-      if (there === undefined || there.record.handle !== handle) break
-      if ((await store.remove(there.record.id, there.record.version)) === 'done') break
-    }
-    this.#settings.onEvent?.({ type: 'revoked', id, count: 1 }, undefined)
+    const { store, clock, onEvent } = this.#settings
+    if (await endId(store, id, clock)) onEvent?.({ type: 'revoked', id, count: 1 }, undefined)
   }
 
   /**
@@ -145,82 +174,8 @@ export class SessionManager<Data extends object = SessionData> {
     return count
   }
 
-  #hooks(keys: Keys | undefined): SessionHooks {
-    const { store, clock, cookie, touchInterval } = this.#settings
-    const writer = this.#writer
-    const opened = (exchange: Exchange): OpenSession | undefined => {
-      const known = exchange.memory.get(this)
-      return known instanceof OpenSession ? known : undefined
-    }
-    return {
-      keys,
-      record: (id) => (isSessionId(id) ? andThen(store.load(id), (record) => this.#live(record)) : undefined),
-      current: (id, moved = 'rotation') =>
-        andThen(isSessionId(id) ? store.load(id) : undefined, (record) => {
-          if (record === undefined || endingOf(record) === undefined) return this.#live(record)
-          return whereabouts(store, record.id, clock).then((there) =>
-            moved === 'rotation or login' || there?.record.handle === record.handle
-              ? this.#live(there?.record)
-              : undefined,
-          )
-        }),
-      adopt: (exchange, record) => {
-        if (exchange.memory.has(this)) return
-        const finding: Finding =
-          record === undefined
-            ? { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false }
-            : { state: { is: 'stored', record }, inCookie: false, touchDue: clock() - record.seenAt >= touchInterval }
-        exchange.memory.set(this, new OpenSession(writer, exchange, finding))
-      },
-      adopted: (exchange) => opened(exchange)?.inCookie === false,
-      begin: (exchange, start) => writer.begin(exchange, start),
-      renew: (record, notes) => writer.renew(record, notes),
-      note: (id, what, expiresAt) => writer.note(id, what, expiresAt),
-      noted: (id) =>
-        andThen(store.load(id), (record) =>
-          record === undefined || record.expiresAt <= clock() ? undefined : parseData(record.data),
-        ),
-      cookieToSet: (exchange) => cookie.toSet(exchange),
-      endNow: async (exchange) => opened(exchange)?.endNow(),
-    }
-  }
-
-  /** From the cookie to the session, with the reason if there is none. */
-  #find(exchange: Exchange): Awaitable<OpenSession<Data>> {
-    const { cookie: cookies, tokens, store, keysSince } = this.#settings
-    const cookie = cookies.of(exchange)
-    const [raw, another] = exchange.cookies.rawAll(cookie.name)
-    if (raw === undefined) return this.#absent(exchange, 'no-cookie')
-    if (another !== undefined) return this.#duplicate(exchange, cookie)
-    const token = cookie.decode(raw)
-    const reading = token === undefined ? 'malformed' : tokens.read(token)
-    if (token === undefined || reading === 'malformed') return this.#absent(exchange, 'malformed')
-    const untagged = reading === 'untagged'
-    if (reading === 'forged' || (untagged && !this.#mayBeUntagged())) return this.#forged(exchange, cookie)
-    const begunBefore = untagged ? keysSince : Number.POSITIVE_INFINITY
-    const loaded = store.load(idOf(token))
-    // Every request takes this path: a synchronous store costs no closure.
-    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, record, begunBefore))
-    return this.#found(exchange, loaded, begunBefore)
-  }
-
-  #found(exchange: Exchange, record: SessionRecord | undefined, begunBefore: Timestamp): OpenSession<Data> {
-    const now = this.#settings.clock()
-    if (record === undefined) return this.#absent(exchange, 'unknown')
-    // A marker has no subject.
-    const ending = record.subject === null ? endingOf(record) : undefined
-    if (ending !== undefined && ending.until > now) {
-      const state = { is: 'ended', record, since: 'arrival' } as const
-      return new OpenSession(this.#writer, exchange, { state, absence: 'unknown', inCookie: true, touchDue: false })
-    }
-    if (ending !== undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
-    if (record.createdAt >= begunBefore) return this.#absent(exchange, 'forged')
-    const touchDue = now - record.seenAt >= this.#settings.touchInterval
-    return new OpenSession(this.#writer, exchange, { state: { is: 'stored', record }, inCookie: true, touchDue })
-  }
-
   #live(record: SessionRecord | undefined): SessionRecord | undefined {
-    if (record === undefined || endingOf(record) !== undefined) return undefined
+    if (record === undefined || readMarker(record) !== undefined) return undefined
     return this.#expired(record, this.#settings.clock()) ? undefined : record
   }
 
@@ -274,6 +229,43 @@ export class SessionManager<Data extends object = SessionData> {
   #index(what: string): SubjectIndex {
     if (this.#settings.index !== undefined) return this.#settings.index
     throw noIndex(what)
+  }
+
+  #hooks(keys: Keys | undefined): SessionHooks {
+    const { store, clock, sessionCookie, touchInterval } = this.#settings
+    const writer = this.#writer
+    const opened = (exchange: Exchange) => this.opened(exchange) as OpenSession<Data> | undefined
+    return {
+      keys,
+      record: (id) => (isSessionId(id) ? andThen(store.load(id), (record) => this.#live(record)) : undefined),
+      current: (id, moved = 'rotation') =>
+        andThen(isSessionId(id) ? store.load(id) : undefined, (record) => {
+          if (record === undefined || readMarker(record) === undefined) return this.#live(record)
+          return whereabouts(store, record.id, clock).then((there) =>
+            moved === 'rotation or login' || there?.record.handle === record.handle
+              ? this.#live(there?.record)
+              : undefined,
+          )
+        }),
+      adopt: (exchange, record) => {
+        if (exchange.memory.has(this)) return
+        const finding: Finding =
+          record === undefined
+            ? { state: { is: 'stateless' }, absence: 'stateless', inCookie: false, touchDue: false }
+            : { state: { is: 'stored', record }, inCookie: false, touchDue: clock() - record.seenAt >= touchInterval }
+        exchange.memory.set(this, new OpenSession(writer, exchange, finding))
+      },
+      adopted: (exchange) => opened(exchange)?.inCookie === false,
+      begin: (exchange, start) => writer.begin(exchange, start),
+      renew: (record, notes) => writer.renew(record, notes),
+      note: (id, what, expiresAt) => writer.note(id, what, expiresAt),
+      noted: (id) =>
+        andThen(store.load(id), (record) =>
+          record === undefined || record.expiresAt <= clock() ? undefined : parseData(record.data),
+        ),
+      assertMaySetCookie: (exchange) => sessionCookie.assertMaySet(exchange),
+      endNow: async (exchange) => opened(exchange)?.endNow(),
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { Exchange } from '../http/exchange.ts'
 import type { SessionData } from '../register.ts'
 import { type About, type LoginProof, readAbout } from './about.ts'
 import {
+  applyChange,
   checkedText,
   checkTopLevel,
   dataText,
@@ -16,6 +17,7 @@ import {
   rebase,
 } from './changes.ts'
 import type { SessionId, SessionRecord, Timestamp } from './store.ts'
+import type { SessionWriter } from './writer.ts'
 
 export type { LoginProof } from './about.ts'
 
@@ -84,8 +86,8 @@ export interface Session<Data extends object = SessionData> {
 /** Data key of the flash messages. Every login carries them over. */
 export const FLASH_KEY = 'flash'
 
-/** What the commit has to do, from what the request did to its session. */
-export type Fate = 'none' | 'touched' | 'changed' | 'created' | 'rotated' | 'destroyed' | 'refused'
+/** What the commit must do with the session. */
+export type Fate = 'none' | 'touch' | 'write' | 'end' | 'refuse'
 
 /** A login by this request that is not stored yet. */
 export interface Assignment {
@@ -104,17 +106,6 @@ export interface Wish {
   readonly change?: (data: object) => void
 }
 
-/** What a session needs from its manager. */
-export interface SessionKeeper {
-  /** Stores what the request did to its session, and drafts its cookie. */
-  commit(session: OpenSession): Awaitable<void>
-  update(session: OpenSession, change: (data: object) => void): Awaitable<void>
-  /** Ends in the store the session that `destroy()` was called on. */
-  end(session: OpenSession): Awaitable<void>
-  /** @throws {UsageError} `ERR_STORE_NO_INDEX` */
-  assertIndexed(what: string): void
-}
-
 /** The state of a request's session. */
 export type State =
   /** The request has no session. Data that it stores begins one. */
@@ -128,10 +119,16 @@ export type State =
   /** The session was moved or ended. `arrival`: before the request, `record` is its marker. `load`: after it loaded `record`. */
   | { readonly is: 'ended'; readonly record: SessionRecord; readonly since: 'arrival' | 'load' }
 
-/** A session that `destroy()` was called on, and that the store still has. */
-export interface Ending {
+/** The state of a session that has been moved or ended. */
+export type EndedState = Extract<State, { readonly is: 'ended' }>
+
+/** A call of `destroy()` that is not carried out in the store yet. */
+export interface Destruction {
+  /** The state of the session when it was destroyed. */
   readonly of: State
   readonly everywhere: boolean
+  /** Whether this request has already ended the session itself. Then only the other sessions of its subject are left. */
+  readonly ended: boolean
 }
 
 /** How a session was found. */
@@ -149,30 +146,30 @@ export interface Finding {
 export class OpenSession<Data extends object = object> implements Session<Data> {
   readonly absence: Absence | undefined
   readonly exchange: Exchange
-  readonly #keeper: SessionKeeper
+  readonly #writer: SessionWriter
   #state: State
   #inCookie: boolean
   #touchDue: boolean
   /** The data that this request started from, as JSON text. It is kept when the record is lost. */
-  #base: string
+  #base: string = EMPTY_DATA
   #data: Partial<Data> | undefined
   #about: About | undefined
   // What the request wants, in the order in which the commit does it.
-  #ending: Ending | undefined
+  #destruction: Destruction | undefined
   #assignment: Assignment | undefined
   #rotating = false
   #closed = false
   /** Work that must finish before the response is sent, one after the other. */
   #work: Promise<void> | undefined
 
-  constructor(keeper: SessionKeeper, exchange: Exchange, { state, absence, inCookie, touchDue }: Finding) {
-    this.#keeper = keeper
+  constructor(writer: SessionWriter, exchange: Exchange, { state, absence, inCookie, touchDue }: Finding) {
+    this.#writer = writer
     this.exchange = exchange
     this.absence = absence
     this.#state = state
     this.#inCookie = inCookie
     this.#touchDue = touchDue
-    this.#base = state.is === 'stored' ? state.record.data : EMPTY_DATA
+    if (state.is === 'stored') this.#base = state.record.data
   }
 
   get id(): SessionId | undefined {
@@ -211,8 +208,8 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
 
   async #update(change: (data: Partial<Data>) => void): Promise<void> {
     this.assertOpen()
-    if (this.#state.is === 'stateless' && this.#assignment === undefined) return change(this.data)
-    return this.#inTurn(() => this.#keeper.update(this, change))
+    if (this.#state.is === 'stateless') return applyChange(change as (data: object) => unknown, this.data)
+    return this.#inTurn(() => this.#writer.update(this, change))
   }
 
   rotate(): void {
@@ -227,37 +224,42 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (!isKeyText(subject) || !subject.isWellFormed()) throw noSubject()
     if (!this.#inCookie) this.#leave()
     const same = subject === this.subject
-    const carry = same ? this.#assignment?.carry : this.#carried([...(options.carry ?? []), FLASH_KEY])
+    const carry = same ? this.#assignment?.carry : this.#keepOnly([...(options.carry ?? []), FLASH_KEY])
     const handle = (same ? this.handle : undefined) ?? randomHandle()
     this.#assignment = { subject, login: proof, handle, carry }
   }
 
   destroy({ everywhere = false }: { everywhere?: boolean } = {}): void {
     this.assertOpen()
-    const named = this.subject !== undefined || this.#state.is === 'ambiguous'
-    if (everywhere && named) this.#keeper.assertIndexed('A logout everywhere')
-    this.#ending = { of: this.#ending?.of ?? this.#state, everywhere: everywhere || this.#ending?.everywhere === true }
-    this.#state = { is: this.#inCookie ? 'absent' : 'stateless' }
-    this.#about = undefined
+    if (everywhere) this.#writer.assertIndexed('A logout everywhere')
+    const earlier = this.#destruction
+    if (earlier === undefined) this.#destruction = { of: this.#state, everywhere, ended: false }
+    else if (everywhere && !earlier.everywhere) this.#destruction = { ...earlier, everywhere }
+    this.#become({ is: this.#inCookie ? 'absent' : 'stateless' })
     this.#assignment = undefined
     this.#rotating = false
-    this.#base = EMPTY_DATA
     if (this.#data !== undefined) for (const key of Object.keys(this.#data)) delete (this.#data as Bag)[key]
   }
 
-  /** Ends the destroyed session now instead of at the commit. If that fails, the session continues unchanged. */
+  /**
+   * Ends the destroyed session now instead of at the commit. If that fails, the session goes on with what the store has;
+   * unsaved changes of this request are lost.
+   */
   async endNow(): Promise<void> {
-    const of = this.#ending?.of
+    const of = this.#destruction?.of
     try {
-      await this.#inTurn(() => this.#keeper.end(this))
+      await this.#inTurn(() => this.#writer.end(this))
     } catch (error) {
-      this.#ending = undefined
-      if (of?.is === 'stored') this.#goOnWith(of.record)
+      this.#destruction = undefined
+      if (of?.is === 'stored') {
+        this.#become(of)
+        if (this.#data !== undefined) Object.assign(this.#data, parseData(of.record.data))
+      }
       throw error
     }
   }
 
-  // ── for the manager ──────────────────────────────────────────────────────────────────────────
+  // ── for SessionManager and SessionWriter ─────────────────────────────────────────────────────
 
   get state(): State {
     return this.#state
@@ -273,8 +275,8 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#about
   }
 
-  get ending(): Ending | undefined {
-    return this.#ending
+  get destruction(): Destruction | undefined {
+    return this.#destruction
   }
 
   /** Whether the session cookie of this exchange carries this session's token. Then a logout deletes the cookie. */
@@ -287,21 +289,20 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return this.#rotating || this.#assignment !== undefined
   }
 
-  /** What the commit has to do now. */
+  /** What the commit must do now. */
   fate(): Fate {
-    if (this.#ending !== undefined) return 'destroyed'
+    if (this.#destruction !== undefined) return 'end'
     switch (this.#state.is) {
       case 'stored':
-        if (this.moving) return 'rotated'
-        if (this.#changed()) return 'changed'
-        return this.#touchDue ? 'touched' : 'none'
+        if (this.moving || this.#changed()) return 'write'
+        return this.#touchDue ? 'touch' : 'none'
       case 'absent':
       case 'ambiguous':
-        return this.#assignment !== undefined || this.#changed() ? 'created' : 'none'
+        return this.#assignment !== undefined || this.#changed() ? 'write' : 'none'
       case 'ended':
         // A login is new authority. All other changes were meant for the session that has ended.
-        if (this.#assignment !== undefined) return 'created'
-        return this.#changed() ? 'refused' : 'none'
+        if (this.#assignment !== undefined) return 'write'
+        return this.#changed() ? 'refuse' : 'none'
       case 'stateless':
         return 'none'
     }
@@ -316,38 +317,37 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   /** Continues from the stored record. Changes that the application made during the write remain to be stored. */
   settle(record: SessionRecord, done: Wish): void {
     // destroy() was called during the write: it must end the record that was written.
-    if (this.#ending !== undefined) {
-      this.#ending = { ...this.#ending, of: { is: 'stored', record } }
+    if (this.#destruction !== undefined) {
+      this.#destruction = { ...this.#destruction, of: { is: 'stored', record } }
       return
     }
     if (record.id !== this.record?.id) this.#rotating = false
-    this.#state = { is: 'stored', record }
-    this.#base = record.data
-    this.#about = undefined
+    this.#become({ is: 'stored', record })
     this.#touchDue = false
     if (this.#assignment === done.assignment) this.#assignment = undefined
     if (this.#data !== undefined) this.#refresh(this.#data as Bag, done.edit.local)
   }
 
-  /** The record was touched. */
-  seen(): void {
+  touched(): void {
     this.#touchDue = false
   }
 
   /**
    * The destroyed session has ended in the store. Data that the request stores from now on begins a new session, unless
    * the token had been ended by another request: then the browser may already hold the cookie of a newer login.
+   *
+   * @param done what was carried out. If `destroy({ everywhere: true })` was called meanwhile, the rest remains to be done
    */
-  ended(state: State): void {
-    this.#ending = undefined
-    if (this.#state.is === 'absent') this.#state = state
+  ended(done: Destruction, state: State): void {
+    if (this.#state.is === 'absent') this.#become(state)
+    const latest = this.#destruction
+    this.#destruction = latest === done || latest === undefined ? undefined : { ...latest, ended: true }
   }
 
   /** Another request ended or moved the session. A login of this request remains. */
   lose(): void {
     if (this.#state.is !== 'stored') return
-    this.#state = { is: 'ended', record: this.#state.record, since: 'load' }
-    this.#about = undefined
+    this.#become({ is: 'ended', record: this.#state.record, since: 'load' })
     this.#rotating = false
   }
 
@@ -360,8 +360,8 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   close(): Awaitable<void> {
     if (this.#closed) return this.#work
     this.#closed = true
-    if (this.#work !== undefined) return this.#inTurn(() => this.#keeper.commit(this))
-    return this.fate() === 'none' ? undefined : this.#follow(this.#keeper.commit(this))
+    if (this.#work !== undefined) return this.#inTurn(() => this.#writer.commit(this))
+    return this.fate() === 'none' ? undefined : this.#follow(this.#writer.commit(this))
   }
 
   /** @throws {UsageError} `ERR_RESPONSE_STARTED` */
@@ -390,18 +390,17 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     return work
   }
 
-  #goOnWith(record: SessionRecord): void {
-    this.#state = { is: 'stored', record }
-    this.#base = record.data
-    if (this.#data !== undefined) Object.assign(this.#data, parseData(record.data))
+  /** Takes a state, and forgets what belonged to the one before. A session that ended elsewhere keeps its data. */
+  #become(state: State): void {
+    this.#state = state
+    this.#about = undefined
+    if (state.is !== 'ended') this.#base = state.is === 'stored' ? state.record.data : EMPTY_DATA
   }
 
   /** Leaves the session that an access token named, so that a login begins its own session, in a cookie. */
   #leave(): void {
     this.#inCookie = true
-    this.#state = { is: 'absent' }
-    this.#about = undefined
-    this.#base = EMPTY_DATA
+    this.#become({ is: 'absent' })
   }
 
   /**
@@ -427,7 +426,7 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
   }
 
   /** Drops all data except these keys. Returns the keys of the loaded data that still count. */
-  #carried(keys: readonly string[]): readonly string[] {
+  #keepOnly(keys: readonly string[]): readonly string[] {
     if (this.#data !== undefined || this.#base !== EMPTY_DATA) {
       const data = this.data as Bag
       for (const key of Object.keys(data)) if (!keys.includes(key)) delete data[key]

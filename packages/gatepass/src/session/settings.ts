@@ -12,7 +12,7 @@ import { SessionCookie, SessionTokens } from './token.ts'
 
 /** When a session ends without a logout. Seconds, ten years at most. */
 export interface SessionTimeouts {
-  /** Ends a session that received no request for this long. Must not be longer than `absoluteTimeout`. */
+  /** Ends a session that received no request for this long, in seconds. Must not be longer than `absoluteTimeout`. */
   idleTimeout?: number
   /** Ends a session this long after it began, even while it is used. Each login starts the time again. */
   absoluteTimeout?: number
@@ -37,9 +37,9 @@ export interface SessionOptions extends SessionTimeouts {
    * tokens. The option has no effect once all of these have reached their absolute timeout.
    */
   keysSince?: Date
-  /** Default 24 hours. */
+  /** Ends a session that received no request for this long, in seconds. Default 24 hours. */
   idleTimeout?: number
-  /** Default 7 days. */
+  /** Ends a session this long after it began or after its last login, even while it is used, in seconds. Default 7 days. */
   absoluteTimeout?: number
   /** Timeouts of a session whose login is remembered. Default 14 days idle, 30 days absolute. */
   remember?: SessionTimeouts
@@ -74,7 +74,7 @@ const sessionOptions: OptionKinds<SessionOptions> = {
 export interface Settings {
   readonly store: SessionStore
   readonly index: SubjectIndex | undefined
-  readonly cookie: SessionCookie
+  readonly sessionCookie: SessionCookie
   readonly tokens: SessionTokens
   readonly keysSince: Timestamp
   readonly standard: Timeouts
@@ -93,8 +93,8 @@ const DAY = 24 * 60 * MINUTE
 
 /** @throws {UsageError} `ERR_SESSION_OPTIONS`, `ERR_STORE_NO_INDEX`, `ERR_COOKIE_KEYS` */
 export function sessionSettings(options: SessionOptions): Settings {
-  const { store, onEvent } = options
   checkOptions('sessions', options, sessionOptions, 'ERR_SESSION_OPTIONS')
+  const { store, onEvent } = options
   checkOptions('remember of sessions', options.remember ?? {}, timeoutOptions, 'ERR_SESSION_OPTIONS')
   checkCookie(options.cookie)
   checkStore(store)
@@ -108,7 +108,7 @@ export function sessionSettings(options: SessionOptions): Settings {
   return {
     store: new GuardedStore(store),
     index: hasSubjectIndex(store) ? new GuardedIndex(store) : undefined,
-    cookie: new SessionCookie(options.cookie),
+    sessionCookie: new SessionCookie(options.cookie),
     tokens: new SessionTokens(options.keys),
     keysSince: keysSince(options),
     standard,
@@ -139,9 +139,14 @@ function checkStore(store: SessionStore): void {
 }
 
 function checkCookie(cookie: unknown): void {
-  const { name, encode, decode } = (cookie ?? {}) as Partial<Cookie>
-  const fits = typeof name === 'string' && typeof encode === 'function' && typeof decode === 'function'
-  if (cookie === undefined || fits) return
+  if (cookie === undefined) return
+  const { name, encode, decode, purpose } = (cookie ?? {}) as Partial<Cookie>
+  if (typeof name === 'string' && typeof encode === 'function' && typeof decode === 'function') {
+    if (purpose === 'necessary') return
+    throw new UsageError('ERR_SESSION_OPTIONS', `sessions: the purpose of \`cookie\` is ${purpose}, not necessary`, {
+      hint: 'A session cannot wait for consent. Leave `purpose` out, and begin a session only for visitors who need one.',
+    })
+  }
   throw new UsageError(
     'ERR_SESSION_OPTIONS',
     `sessions: \`cookie\` is ${kindOf(cookie)}, not a cookie of gatepass/cookie`,

@@ -13,8 +13,8 @@ const SECRET_LENGTH = 43
 const TAG_LENGTH = 16
 
 /**
- * The verdict on a token. `genuine`: its form and tag are right. `untagged`: its form is right but it has no tag, so it
- * may be from a time without keys. `malformed`, `forged`: Gatepass did not make it.
+ * The verdict on a token. `genuine`: its form is right, and its tag if there are keys. `untagged`: its form is right but it has
+ * no tag, so it may be from a time without keys. `malformed`, `forged`: Gatepass did not make it.
  */
 export type TokenReading = 'genuine' | 'untagged' | 'malformed' | 'forged'
 
@@ -76,24 +76,24 @@ const onThisMachine = plainCookie('gp', { ...attributes, secure: false })
 
 /** Chooses the cookie that carries the token: the application's own, or a default for the connection. */
 export class SessionCookie {
-  readonly #own: Cookie | undefined
+  readonly #configured: Cookie | undefined
 
-  constructor(own: Cookie | undefined) {
-    this.#own = own
+  constructor(configured: Cookie | undefined) {
+    this.#configured = configured
   }
 
   of(exchange: Exchange): Cookie {
-    return this.#own ?? (exchange.secure ? overHttps : onThisMachine)
+    return this.#configured ?? (exchange.secure ? overHttps : onThisMachine)
   }
 
   /**
-   * The cookie, for an exchange that will set it. Called before anything is stored.
+   * Refuses to set the cookie over an unencrypted connection. Called before anything is stored.
    *
    * @throws {UsageError} `ERR_SESSION_INSECURE_ORIGIN`
    */
-  toSet(exchange: Exchange): Cookie {
-    if (this.#own === undefined && !exchange.secure && !isLoopback(exchange.origin)) throw insecure(exchange.origin)
-    return this.of(exchange)
+  assertMaySet(exchange: Exchange): void {
+    if (this.#configured === undefined && !exchange.secure && !isLoopback(exchange.origin))
+      throw insecure(exchange.origin)
   }
 
   /**
@@ -104,7 +104,7 @@ export class SessionCookie {
     const cookie = this.of(exchange)
     const sent = exchange.cookies.count(cookie.name)
     // The default cookies have always had one scope, and browsers allow only one scope for `__Host-`.
-    if (sent === 0 || (sent === 1 && this.#own === undefined) || /^__host-/i.test(cookie.name)) return
+    if (sent === 0 || (sent === 1 && this.#configured === undefined) || /^__host-/i.test(cookie.name)) return
     exchange.cookies.deleteElsewhere(cookie, scopesOf(exchange))
   }
 }

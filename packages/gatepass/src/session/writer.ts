@@ -1,18 +1,16 @@
-import { type Awaitable, andThen } from '../awaitable.ts'
+import { type Awaitable, andThen, orElse } from '../awaitable.ts'
+import { maxLifetime } from '../cookie/serialize.ts'
 import { randomHandle, randomToken } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { aboutText, clientOf, expiryOf, type LoginProof, markerOf, NOTE, readAbout } from './about.ts'
-import { checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
+import { applyChange, checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 import type { SessionStart } from './hooks.ts'
-import { FLASH_KEY, type OpenSession, type SessionKeeper, type State, type Wish } from './session.ts'
+import { type Destruction, type EndedState, FLASH_KEY, type OpenSession, type State, type Wish } from './session.ts'
 import { noIndex, type Settings } from './settings.ts'
 import type { SessionId, SessionRecord, Timestamp, WriteResult } from './store.ts'
 import { idOf } from './token.ts'
-
-/** Browsers limit the lifetime of a cookie to this (RFC 6265bis §5.6.2). Seconds. */
-const LONGEST_COOKIE = 400 * 24 * 60 * 60
 
 /**
  * Writes what a request did to its session, to the store and as a cookie.
@@ -22,7 +20,7 @@ const LONGEST_COOKIE = 400 * 24 * 60 * 60
  * new one. A logout follows its session, but never to another login. Only four things write the cookie: a login, a rotation
  * that was first, a logout that ended the session of its own token, and the first write of a visitor.
  */
-export class SessionWriter implements SessionKeeper {
+export class SessionWriter {
   readonly #settings: Settings
   readonly #turns = new Turns()
   readonly #touching = new Map<SessionId, Promise<WriteResult>>()
@@ -35,15 +33,13 @@ export class SessionWriter implements SessionKeeper {
     switch (session.fate()) {
       case 'none':
         return undefined
-      case 'touched':
+      case 'touch':
         return this.#touch(session)
-      case 'destroyed':
+      case 'end':
         return andThen(this.end(session), () => this.commit(session))
-      case 'refused':
+      case 'refuse':
         return this.#refuse(session)
-      case 'created':
-      case 'changed':
-      case 'rotated':
+      case 'write':
         return andThen(this.#write(session, session.wish()), (saved) => {
           if (!saved) this.#refuse(session)
         })
@@ -51,46 +47,15 @@ export class SessionWriter implements SessionKeeper {
   }
 
   update(session: OpenSession, change: (data: object) => void): Awaitable<void> {
-    if (session.fate() === 'destroyed') return andThen(this.end(session), () => this.update(session, change))
+    if (session.fate() === 'end') return andThen(this.end(session), () => this.update(session, change))
     return andThen(this.#write(session, { ...session.wish(), change }), (saved) => {
       if (!saved) throw endedMeanwhile()
     })
   }
 
+  /** @throws {UsageError} `ERR_STORE_NO_INDEX` */
   assertIndexed(what: string): void {
     if (this.#settings.index === undefined) throw noIndex(what)
-  }
-
-  begin(exchange: Exchange, { id, subject, login, notes }: SessionStart): Awaitable<SessionRecord> {
-    const record = this.#newRecord(exchange, { id, handle: randomHandle(), subject, login, notes, data: EMPTY_DATA })
-    return andThen(this.#insert(record, exchange), () => {
-      this.#settings.onEvent?.({ type: 'created', id, subject }, exchange)
-      return record
-    })
-  }
-
-  /** Inserts a record that is not a session. @returns false if the id is taken */
-  note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean> {
-    const now = this.#settings.clock()
-    const note: SessionRecord = {
-      ...{ id, handle: randomHandle(), version: 1, subject: null, data: JSON.stringify(what) },
-      about: NOTE,
-      ...{ createdAt: now, seenAt: now, expiresAt },
-    }
-    return noDuplicate(() => andThen(this.#settings.store.insert(note), () => true))
-  }
-
-  renew(record: SessionRecord, notes: Readonly<Record<string, unknown>>): Awaitable<SessionRecord | undefined> {
-    const about = readAbout(record.about)
-    const next: SessionRecord = {
-      ...record,
-      version: record.version + 1,
-      about: aboutText({ ...about, ...notes }),
-      ...this.#seenNow(record, about.login),
-    }
-    return andThen(this.#settings.store.replace(next, record.version), (result) =>
-      result === 'done' ? next : undefined,
-    )
   }
 
   /** @returns false if the session has ended elsewhere; nothing was written */
@@ -108,7 +73,7 @@ export class SessionWriter implements SessionKeeper {
 
   #create(session: OpenSession, wish: Wish, data: string): Awaitable<true> {
     const { exchange } = session
-    this.#settings.cookie.toSet(exchange)
+    this.#settings.sessionCookie.assertMaySet(exchange)
     if (data === EMPTY_DATA && wish.assignment === undefined) return true
     const secret = randomToken()
     const record = this.#firstRecord(session, wish, secret, data)
@@ -171,7 +136,7 @@ export class SessionWriter implements SessionKeeper {
   #move(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
     const { exchange } = session
     const { store, clock } = this.#settings
-    this.#settings.cookie.toSet(exchange)
+    this.#settings.sessionCookie.assertMaySet(exchange)
     const secret = randomToken()
     const moved = this.#turns.take(base, (newest) =>
       moveRevision(store, newest, {
@@ -205,15 +170,15 @@ export class SessionWriter implements SessionKeeper {
    */
   async #loginElsewhere(
     session: OpenSession,
-    { record: { id }, since }: Pick<State & { is: 'ended' }, 'record' | 'since'>,
+    { record: { id }, since }: Omit<EndedState, 'is'>,
     wish: Wish,
   ): Promise<true> {
     const { store, clock } = this.#settings
     const there = since === 'load' ? await whereabouts(store, id, clock) : undefined
     if (there === undefined) return this.#create(session, wish, newData(wish, EMPTY_DATA))
     const { base, local, carry } = wish.edit
-    const own = there.record.subject === wish.assignment?.subject
-    const edit = own ? { base: prune(base, carry), local } : wish.edit
+    const sameSubject = there.record.subject === wish.assignment?.subject
+    const edit = sameSubject ? { base: prune(base, carry), local } : wish.edit
     return this.#create(session, wish, newData({ ...wish, edit }, there.record.data))
   }
 
@@ -221,18 +186,13 @@ export class SessionWriter implements SessionKeeper {
   #touch(session: OpenSession): Awaitable<void> {
     const { record } = session
     if (record === undefined) return undefined
-    const failed = (error: unknown): void =>
-      this.#settings.onEvent?.({ type: 'touch_failed', id: record.id, error }, session.exchange)
-    try {
-      const touched = this.#touchOnce(record, session.login)
-      if (touched instanceof Promise) return touched.then(() => session.seen(), failed)
-      return session.seen()
-    } catch (error) {
-      return failed(error)
-    }
+    return orElse(
+      () => andThen(this.#touchOnce(record, session.login), () => session.touched()),
+      (error) => this.#settings.onEvent?.({ type: 'touch_failed', id: record.id, error }, session.exchange),
+    )
   }
 
-  /** Of simultaneous requests that all find the touch due, one writes it and the others wait for that write. */
+  /** When several requests find the touch due at once, one writes it and the others wait for that write. */
   #touchOnce(record: SessionRecord, login: LoginProof | undefined): Awaitable<WriteResult> {
     const { id } = record
     const underWay = this.#touching.get(id)
@@ -246,33 +206,36 @@ export class SessionWriter implements SessionKeeper {
     return touching
   }
 
+  /** Ends in the store the session that `destroy()` was called on. */
   end(session: OpenSession): Awaitable<void> {
-    const { ending } = session
-    if (ending === undefined) return undefined
-    const { of, everywhere } = ending
-    if (of.is !== 'stored' || everywhere) return this.#endElsewhere(session, of, everywhere)
-    return andThen(this.#endRevision(of.record), (ended) => {
-      if (ended === undefined) return this.#endElsewhere(session, of, everywhere)
-      this.#toldEnded(session, of.record)
-      return session.ended({ is: 'absent' })
+    const { destruction } = session
+    if (destruction === undefined) return undefined
+    const { of, everywhere } = destruction
+    if (of.is !== 'stored' || everywhere) return this.#endPresented(session, destruction)
+    return andThen(this.#replaceByMarker(of.record), (ended) => {
+      if (ended === undefined) return this.#endPresented(session, destruction)
+      this.#reportEnded(session, of.record, { deleteCookie: true })
+      return session.ended(destruction, { is: 'absent' })
     })
   }
 
   /**
-   * Ends a session at the id that it has moved to, if its handle is the same: a logout never ends another login. The cookie
-   * is deleted only if the session still had the id of its token. Otherwise the browser may already hold a newer cookie.
+   * Ends the sessions that the request's tokens named, each at the id that it has moved to, if its handle is the same: a logout
+   * never ends another login. The cookie is deleted only if the session still had the id of its token. Otherwise the browser
+   * may already hold a newer cookie.
    */
-  async #endElsewhere(session: OpenSession, of: State, everywhere: boolean): Promise<void> {
+  async #endPresented(session: OpenSession, destruction: Destruction): Promise<void> {
     const { store, clock, index } = this.#settings
-    let own = false
+    const { of, everywhere } = destruction
+    let atItsId = destruction.ended
     const subjects = new Set<string>()
     for (const { id, handle } of await this.#presented(of)) {
       for (;;) {
         const there = await whereabouts(store, id, clock)
         if (there === undefined || there.record.handle !== handle) break
-        if ((await this.#endRevision(there.record)) === undefined) continue
-        this.#toldEnded(session, there.record, there.record.id === id)
-        own ||= there.record.id === id
+        if ((await this.#replaceByMarker(there.record)) === undefined) continue
+        this.#reportEnded(session, there.record, { deleteCookie: there.record.id === id })
+        atItsId ||= there.record.id === id
         if (there.record.subject !== null) subjects.add(there.record.subject)
         break
       }
@@ -282,7 +245,10 @@ export class SessionWriter implements SessionKeeper {
       // A marker lasts only a minute. If the request took longer, the handle still finds the session.
       if (index !== undefined) await endHandle({ store, index }, of.record.subject, of.record.handle)
     }
-    session.ended(own || of.is !== 'stored' ? afterEnd(of) : { is: 'ended', record: of.record, since: 'load' })
+    // The request may begin a new session, unless its token had ended before.
+    if (of.is === 'ended') session.ended(destruction, of)
+    else if (of.is === 'stored' && !atItsId) session.ended(destruction, { ...of, is: 'ended', since: 'load' })
+    else session.ended(destruction, { is: 'absent' })
     if (!everywhere || index === undefined) return
     for (const subject of subjects) {
       const count = await index.removeBySubject(subject)
@@ -298,15 +264,19 @@ export class SessionWriter implements SessionKeeper {
   }
 
   /** @returns `undefined` if the session is no longer in the store */
-  #endRevision(record: SessionRecord): Awaitable<SessionRecord | undefined> {
+  #replaceByMarker(record: SessionRecord): Awaitable<SessionRecord | undefined> {
     const { store, clock } = this.#settings
     return this.#turns.take(record, (base) =>
       saveRevision(store, base, (newest) => markerOf(newest, { ended: 'loggedOut' }, clock())),
     )
   }
 
-  #toldEnded({ exchange, inCookie }: OpenSession, { id, subject }: SessionRecord, own = true): void {
-    if (own && inCookie) exchange.cookies.delete(this.#settings.cookie.of(exchange))
+  #reportEnded(
+    { exchange, inCookie }: OpenSession,
+    { id, subject }: SessionRecord,
+    { deleteCookie }: { readonly deleteCookie: boolean },
+  ): void {
+    if (deleteCookie && inCookie) exchange.cookies.delete(this.#settings.sessionCookie.of(exchange))
     this.#settings.onEvent?.({ type: 'ended', id, subject: subject ?? undefined }, exchange)
   }
 
@@ -320,6 +290,52 @@ export class SessionWriter implements SessionKeeper {
     const changed = changedKeys(session.wish().edit)
     if (changed.length !== 1 || changed[0] !== FLASH_KEY) throw endedMeanwhile()
   }
+
+  // ── for SessionHooks ─────────────────────────────────────────────────────────────────────────
+
+  begin(exchange: Exchange, { id, subject, login, notes }: SessionStart): Awaitable<SessionRecord> {
+    const record = this.#newRecord(exchange, { id, handle: randomHandle(), subject, login, notes, data: EMPTY_DATA })
+    return andThen(this.#insert(record, exchange), () => {
+      this.#settings.onEvent?.({ type: 'created', id, subject }, exchange)
+      return record
+    })
+  }
+
+  /** Inserts a record that is not a session. @returns false if the id is taken */
+  note(id: SessionId, what: object, expiresAt: Timestamp): Awaitable<boolean> {
+    const now = this.#settings.clock()
+    const note: SessionRecord = {
+      id,
+      handle: randomHandle(),
+      version: 1,
+      subject: null,
+      data: JSON.stringify(what),
+      about: NOTE,
+      createdAt: now,
+      seenAt: now,
+      expiresAt,
+    }
+    const inserted = (): Awaitable<boolean> => andThen(this.#settings.store.insert(note), () => true)
+    return orElse(inserted, (error) => {
+      if (error instanceof StoreError && error.code === 'ERR_STORE_DUPLICATE') return false
+      throw error
+    })
+  }
+
+  renew(record: SessionRecord, notes: Readonly<Record<string, unknown>>): Awaitable<SessionRecord | undefined> {
+    const about = readAbout(record.about)
+    const next: SessionRecord = {
+      ...record,
+      version: record.version + 1,
+      about: aboutText({ ...about, ...notes }),
+      ...this.#seenNow(record, about.login),
+    }
+    return andThen(this.#settings.store.replace(next, record.version), (result) =>
+      result === 'done' ? next : undefined,
+    )
+  }
+
+  // ── what is written ──────────────────────────────────────────────────────────────────────────
 
   #revised(newest: SessionRecord, data: string, login: LoginProof | undefined): SessionRecord {
     return { ...newest, version: newest.version + 1, data: this.#fitting(data), ...this.#seenNow(newest, login) }
@@ -365,14 +381,14 @@ export class SessionWriter implements SessionKeeper {
   }
 
   #sendToken({ exchange }: OpenSession, record: SessionRecord, secret: string): void {
-    const { cookie, tokens, remembered, clock } = this.#settings
+    const { sessionCookie, tokens, remembered, clock } = this.#settings
     const { login } = readAbout(record.about)
     // The cookie of a remembered login lasts until the absolute timeout, so it never needs to be written again: a late
     // response could bring an old token back into the browser. The server may end the session earlier.
     const left = Math.ceil((record.createdAt + remembered.absolute - clock()) / 1000)
-    const lifetime = login?.remembered === true ? { maxAge: Math.min(left, LONGEST_COOKIE) } : undefined
-    exchange.cookies.set(cookie.toSet(exchange), tokens.write(secret), lifetime)
-    if (record.subject !== null) cookie.clearElsewhere(exchange)
+    const lifetime = login?.remembered === true ? { maxAge: Math.min(left, maxLifetime) } : undefined
+    exchange.cookies.set(sessionCookie.of(exchange), tokens.write(secret), lifetime)
+    if (record.subject !== null) sessionCookie.clearElsewhere(exchange)
   }
 
   #fitting(data: string): string {
@@ -385,7 +401,7 @@ export class SessionWriter implements SessionKeeper {
   }
 }
 
-/** What tells a new session from others. */
+/** The values of a new session that its caller chooses. */
 interface NewSession extends Pick<SessionRecord, 'id' | 'handle' | 'subject' | 'data'> {
   readonly login: LoginProof | undefined
   /** Kept in the record beside the engine's own notes. */
@@ -395,7 +411,10 @@ interface NewSession extends Pick<SessionRecord, 'id' | 'handle' | 'subject' | '
 /** The data to store: the request's changes on top of the newest stored data. */
 function newData({ edit, change }: Wish, newest: string): string {
   const data = replay(edit, newest)
-  return change === undefined ? data : applied(change, data)
+  if (change === undefined) return data
+  const bag = parseData(data)
+  applyChange(change, bag)
+  return checkedText(bag)
 }
 
 function changedKeys({ base, local, carry }: Edit): string[] {
@@ -405,40 +424,6 @@ function changedKeys({ base, local, carry }: Edit): string[] {
 function lost(session: OpenSession): false {
   session.lose()
   return false
-}
-
-/** The state after a logout. The request may begin a new session, unless its token had ended before it arrived. */
-function afterEnd(of: State): State {
-  return of.is === 'ended' ? of : { is: 'absent' }
-}
-
-/** `data` after the application has changed it. */
-function applied(change: (data: object) => void, data: string): string {
-  const bag = parseData(data)
-  const answer: unknown = change(bag)
-  if (answer instanceof Promise) throw mustNotWait(answer)
-  return checkedText(bag)
-}
-
-function mustNotWait(answer: Promise<unknown>): UsageError {
-  answer.catch(() => {})
-  return new UsageError('ERR_SESSION_DATA', 'The change given to update() returned a promise', {
-    hint: 'Await what you need before you call update(), and only change the data inside it.',
-  })
-}
-
-/** Runs `insert`; false if a record with the same id exists. */
-function noDuplicate(insert: () => Awaitable<boolean>): Awaitable<boolean> {
-  const known = (error: unknown): false => {
-    if (error instanceof StoreError && error.code === 'ERR_STORE_DUPLICATE') return false
-    throw error
-  }
-  try {
-    const inserted = insert()
-    return inserted instanceof Promise ? inserted.catch(known) : inserted
-  } catch (error) {
-    return known(error)
-  }
 }
 
 function endedMeanwhile(): ProtocolError {

@@ -5,7 +5,7 @@ import { memoryStore } from 'gatepass/stores/memory'
 import { storeSuite, TestJar, testClock } from 'gatepass/testing'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sha256Hex } from '../crypto/random.ts'
-import { endingOf } from '../session/about.ts'
+import { readMarker } from '../session/about.ts'
 import { hooksOf } from '../session/hooks.ts'
 import { ModelStore } from '../testing/model-store.ts'
 import { recordAt } from '../testing/store-records.ts'
@@ -234,7 +234,7 @@ describe('a full store', () => {
     for (let n = 0; n < 50; n++) store.insert(session())
     expect(store.size).toBe(4)
     expect(await hooksOf(sessions).note(used, {}, clock() + 1000)).toBe(false)
-    expect(endingOf(store.load(moved) as SessionRecord)).toMatchObject({ ended: 'moved' })
+    expect(readMarker(store.load(moved) as SessionRecord)).toMatchObject({ ended: 'moved' })
     store.remove(moved)
     store.insert(session())
     expect(store.size).toBe(4)

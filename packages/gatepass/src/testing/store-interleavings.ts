@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { type Awaitable, andThen } from '../awaitable.ts'
-import { endingOf, markerOf } from '../session/about.ts'
+import { markerOf, readMarker } from '../session/about.ts'
 import { type Move, moveRevision, saveRevision } from '../session/commit.ts'
 import type { SessionId, SessionRecord, Timestamp, WriteResult } from '../session/store.ts'
 import { aroundStore, type StoreMethod } from './around-store.ts'
@@ -114,7 +114,7 @@ interface Request {
 /** The session; `undefined` if a marker has replaced it. */
 async function live(scene: Scene, { store }: Request): Promise<SessionRecord | undefined> {
   const record = await store.load(scene.id)
-  return record && endingOf(record) === undefined ? record : undefined
+  return record && readMarker(record) === undefined ? record : undefined
 }
 
 async function move(scene: Scene, request: Request, how: Omit<Move, 'clock'>): Promise<void> {
@@ -204,7 +204,7 @@ class Scene {
 
   async #live(): Promise<SessionRecord[]> {
     const records = await Promise.all([...this.#names.keys()].map(async (id) => this.#fixture.store.load(id)))
-    return records.filter((record) => record !== undefined && endingOf(record) === undefined) as SessionRecord[]
+    return records.filter((record) => record !== undefined && readMarker(record) === undefined) as SessionRecord[]
   }
 
   #count(act: Act): number {

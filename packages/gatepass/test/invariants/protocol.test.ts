@@ -9,7 +9,7 @@ import {
 } from 'gatepass/session'
 import { type TestClock, TestExchange, TestJar, testClock } from 'gatepass/testing'
 import { describe, expect, test } from 'vitest'
-import { endingOf } from '../../src/session/about.ts'
+import { readMarker } from '../../src/session/about.ts'
 import { idOf } from '../../src/session/token.ts'
 import { everyInterleaving, type Footprint, type Script, type Turn } from '../../src/testing/interleaving.ts'
 import { ModelStore } from '../../src/testing/model-store.ts'
@@ -143,7 +143,7 @@ class Scene {
     const session = await manager.open(exchange)
     const id = token === undefined ? undefined : idOf(token)
     const loaded = id === undefined ? undefined : store.loaded.get(id)
-    const found = loaded === undefined ? 'nothing' : endingOf(loaded) === undefined ? 'live' : 'ended'
+    const found = loaded === undefined ? 'nothing' : readMarker(loaded) === undefined ? 'live' : 'ended'
     acts[act](session, key)
     const status = (await settledCommit(manager, exchange)) ? 200 : 409
     this.answers.push({ act, key, status, exchange, token: id, found, handle: loaded?.handle, events })
@@ -247,7 +247,7 @@ class Scene {
 
   live(): SessionRecord[] {
     const records = [...this.ids].flatMap((id) => this.records.load(id) ?? [])
-    return records.filter((record) => endingOf(record) === undefined)
+    return records.filter((record) => readMarker(record) === undefined)
   }
 
   /** Notes which ids there are, and what was stored under them. */

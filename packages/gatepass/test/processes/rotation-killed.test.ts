@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type Session, SessionManager } from 'gatepass/session'
 import { TestJar } from 'gatepass/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { endingOf } from '../../src/session/about.ts'
+import { readMarker } from '../../src/session/about.ts'
 import { idOf } from '../../src/session/token.ts'
 import { type EngineServer, engines } from './engines.ts'
 import { type EngineName, type StoreOnEngine, storeOn } from './stores.ts'
@@ -84,7 +84,7 @@ for (const [name, engine] of Object.entries(engines)) {
       await request(jar, (session) => session.rotate())
       expect(await request(jar, (session) => session.data)).toEqual({ cart: ['a book'] })
       const marker = await direct.store.load(id)
-      expect(marker && endingOf(marker)).toMatchObject({ ended: 'moved', next: expect.any(String) })
+      expect(marker && readMarker(marker)).toMatchObject({ ended: 'moved', next: expect.any(String) })
       expect(await request(other, ({ subject }) => subject)).toBe('killed before')
     })
 
