@@ -57,7 +57,7 @@ export function commandLine(args: readonly string[]): readonly string[] {
   return [process.execPath, '--conditions=gatepass:source', join(SERVER, 'src/main.ts'), ...args]
 }
 
-/** Runs a program; `ended` is when nothing has its output any more, which is what it has started as well. */
+/** Runs a program. `ended` settles when it and all that it started have closed their output. */
 export function spawnProgram(
   program: string,
   args: readonly string[],
@@ -68,7 +68,7 @@ export function spawnProgram(
     cwd: folder,
     env: { ...Object.fromEntries(inherited), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, which ends with the test: a shell and npm leave alone what they have started.
+    // Its own process group ends with the test: a shell and npm do not end what they have started.
     detached: true,
   })
   let text = ''

@@ -4,7 +4,7 @@ import { startPretendProviders } from '../src/providers/pretend.ts'
 import type { ServerOptions } from '../src/server.ts'
 import type { Visitor } from './visitor.ts'
 
-/** The pretend providers; `meanwhile` happens before Facebook answers each question of the server. */
+/** The pretend providers. `meanwhile` runs before each answer of Facebook to the server. */
 export function slowFacebook(meanwhile: () => Promise<unknown>): ServerOptions['moreProviders'] {
   return async ({ origins }) => {
     const pretend = await startPretendProviders({ origins, port: 65_535, except: [] })
@@ -38,10 +38,10 @@ export function slowFacebook(meanwhile: () => Promise<unknown>): ServerOptions['
   }
 }
 
-/** What somebody does on a provider's page. */
+/** What a person does on a provider's page. */
 export type Deed = { readonly person: string; readonly fault?: string } | { readonly cancel: 'yes' }
 
-/** Goes to the provider as a browser would, and gives the path and query here that it leads back to. */
+/** Goes to the provider as a browser would, and returns the path and query here to which it leads back. */
 export async function visitProvider(location: string, deed: Deed): Promise<string> {
   const jar = new Map<string, string>()
   let response = await ask(jar, location)
@@ -51,7 +51,7 @@ export async function visitProvider(location: string, deed: Deed): Promise<strin
   return response.url
 }
 
-/** Follows redirects as long as they stay at the provider; `url` of the answer is then where it leads. */
+/** Follows redirects that stay at the provider; the answer's `url` is where the last one leads. */
 async function ask(jar: Map<string, string>, url: string, body?: URLSearchParams): Promise<Response> {
   const { origin } = new URL(url)
   const cookie = [...jar].map((pair) => pair.join('=')).join('; ')
@@ -72,7 +72,7 @@ async function ask(jar: Map<string, string>, url: string, body?: URLSearchParams
   return Object.defineProperty(response, 'url', { value: pathname + search })
 }
 
-/** A whole login by a provider; the answer is that of the callback. */
+/** A whole login with a provider; returns the answer to the callback. */
 export async function logInAt(visitor: Visitor, provider: string, deed: Deed, query = '') {
   const begun = await visitor.get(`/auth/${provider}${query}`)
   return visitor.get(await visitProvider(begun.headers.location ?? '', deed))

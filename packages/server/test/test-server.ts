@@ -15,7 +15,7 @@ export interface TestServer {
   readonly data: string
   /** What was logged, line by line. */
   readonly log: readonly string[]
-  /** A browser of its own, with its own cookies. */
+  /** Another browser, with its own cookies. */
   visitor(options?: { userAgent?: string; localAddress?: string }): Visitor
   stop(): Promise<void>
 }
@@ -32,7 +32,7 @@ export type TestOptions = Partial<Omit<Config, 'limits' | 'session'>> & {
 export const ADA = { email: 'ada@example.com', password: 'a battery of correct horses', name: 'Ada' }
 export const BOB = { email: 'bob@example.com', password: 'seven purple umbrellas sing', name: 'Bob' }
 
-/** A whole server on a free port and a folder of its own, gone when the test is. */
+/** A whole server on a free port with its own folder; both end with the test. */
 export async function startTestServer(options: TestOptions = {}): Promise<TestServer> {
   const {
     clock,
@@ -68,12 +68,12 @@ export async function startTestServer(options: TestOptions = {}): Promise<TestSe
   }
 }
 
-/** Their ports are any that are free: several servers are tested at once. */
+/** On any free ports, because several servers are tested at once. */
 function pretendProviders({ origins }: ServerPlace): Promise<MoreProviders> {
   return startPretendProviders({ origins, port: 65_535, except: [] })
 }
 
-/** In production behind a proxy with TLS: the connection itself is plain. */
+/** In production behind a proxy with TLS. The connection itself is plain. */
 export function startHttpsServer(options: TestOptions = {}): Promise<TestServer> {
   return startTestServer({ mode: 'production', origin: 'https://login.example.test', trustProxy: 1, ...options })
 }

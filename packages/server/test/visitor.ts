@@ -24,7 +24,7 @@ export interface VisitorOptions {
   readonly localAddress?: string
 }
 
-/** One browser: keeps cookies, says where its requests come from, follows nothing by itself. */
+/** One browser: keeps cookies, says where its requests come from, and follows no redirect by itself. */
 export class Visitor {
   readonly cookies: Map<string, string> = new Map()
   /** Every Set-Cookie field that ever came. */
@@ -147,7 +147,7 @@ function exchange({ method, path, port, localAddress, headers = {}, body }: RawR
   })
 }
 
-/** Writes bytes to a socket, in pieces of `size` at most, and gives what comes back until the server closes it. */
+/** Writes bytes to a socket, in pieces of at most `size`, and returns what comes back until the server closes it. */
 export function raw(port: number, text: string | Buffer, size: number = text.length): Promise<string> {
   return new Promise((resolve, reject) => {
     const writeFrom = (start: number): void => {
@@ -162,7 +162,7 @@ export function raw(port: number, text: string | Buffer, size: number = text.len
   })
 }
 
-/** Sends each text when the one before it has been answered, over one connection. */
+/** Sends the texts over one connection, each after the answer to the one before. */
 export function rawInTurn(port: number, texts: readonly string[]): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const answers: string[] = []
