@@ -39,7 +39,8 @@ export async function readFields(req: NodeRequest, res: NodeResponse, limit: num
     if (typeof body !== 'string' && !(body instanceof Uint8Array)) return fieldsOf(body ?? {})
     return body.length === 0 ? noFields : fieldsIn(body, format)
   }
-  if (!hasBody(req)) return noFields
+  const announced = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0
+  if ('stream' in req ? req.stream.endAfterHeaders : !announced) return noFields
   const parse = parserFor(format)
   const bytes = await readBody(req, res, limit)
   const fields = parse(textOf(bytes))
@@ -54,11 +55,6 @@ export function bytesRead(req: NodeRequest): Uint8Array | undefined {
 }
 
 const kBytes: unique symbol = Symbol('gatepass.bytes')
-
-function hasBody(req: NodeRequest): boolean {
-  if ('stream' in req) return !req.stream.endAfterHeaders
-  return req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0
-}
 
 async function readBody(req: NodeRequest, res: NodeResponse, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = []

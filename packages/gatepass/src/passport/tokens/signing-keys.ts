@@ -14,7 +14,6 @@ import {
   type Jwk,
   publicJwk,
   readVerificationKey,
-  signatureAlgorithm,
   thumbprint,
   type VerificationKey,
   type VerificationKeys,
@@ -157,7 +156,7 @@ export class SigningKeys implements VerificationKeys {
     if (entry === undefined) throw unreadable()
     const { kid, jwk, sealed } = entry
     if (this.#opened?.kid === kid) return this.#opened
-    const algorithm = jwk.alg === 'ES256' ? 'ES256' : signatureAlgorithm('EdDSA')
+    const algorithm = jwk.alg === 'ES256' ? 'ES256' : 'Ed25519'
     this.#opened = { kid, algorithm, key: privateKeyOf(JSON.parse(this.#unsealed(kid, sealed).text) as Jwk) }
     return this.#opened
   }

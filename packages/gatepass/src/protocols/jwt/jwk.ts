@@ -67,34 +67,30 @@ export function publicJwk(jwk: Jwk): Jwk {
   return Object.fromEntries(members.map((name) => [name, jwk[name]]))
 }
 
+/** The key type of each algorithm, and its names in a token's header: RFC 8037 and RFC 9864 use different ones for Ed25519. */
+const algorithms: Readonly<Record<SignatureAlgorithm, { kty: string; crv?: string; names: readonly string[] }>> = {
+  Ed25519: { kty: 'OKP', crv: 'Ed25519', names: ['EdDSA', 'Ed25519'] },
+  ES256: { kty: 'EC', crv: 'P-256', names: ['ES256'] },
+  RS256: { kty: 'RSA', names: ['RS256'] },
+  PS256: { kty: 'RSA', names: ['PS256'] },
+  HS256: { kty: 'oct', names: ['HS256'] },
+}
+
+/** Whether `alg` in the header of a token or key means this algorithm. */
+export function isNameOf(algorithm: SignatureAlgorithm, alg: unknown): boolean {
+  return algorithms[algorithm].names.some((name) => name === alg)
+}
+
 function algorithmOf(jwk: Jwk, allowed: readonly JwtAlgorithm[]): SignatureAlgorithm | undefined {
-  const fitting = allowed.map(signatureAlgorithm).filter((algorithm) => fits(jwk, algorithm))
-  if (jwk.alg !== undefined) return fitting.find((algorithm) => names(algorithm).includes(jwk.alg as string))
+  const fitting = allowed
+    .map((name) => (name === 'EdDSA' ? 'Ed25519' : name))
+    .filter((name) => {
+      const { kty, crv = jwk.crv } = algorithms[name]
+      return jwk.kty === kty && jwk.crv === crv
+    })
+  if (jwk.alg !== undefined) return fitting.find((algorithm) => isNameOf(algorithm, jwk.alg))
   // A curve has one algorithm. An RSA key can have two; without `alg` it is refused if both are allowed.
   return fitting.length === 1 ? fitting[0] : undefined
-}
-
-function fits(jwk: Jwk, algorithm: SignatureAlgorithm): boolean {
-  switch (algorithm) {
-    case 'Ed25519':
-      return jwk.kty === 'OKP' && jwk.crv === 'Ed25519'
-    case 'ES256':
-      return jwk.kty === 'EC' && jwk.crv === 'P-256'
-    case 'RS256':
-    case 'PS256':
-      return jwk.kty === 'RSA'
-    case 'HS256':
-      return jwk.kty === 'oct'
-  }
-}
-
-export function signatureAlgorithm(name: JwtAlgorithm): SignatureAlgorithm {
-  return name === 'EdDSA' ? 'Ed25519' : name
-}
-
-/** The names of an algorithm in a token's header. RFC 8037 and RFC 9864 use different names for Ed25519. */
-export function names(algorithm: SignatureAlgorithm): readonly string[] {
-  return algorithm === 'Ed25519' ? ['EdDSA', 'Ed25519'] : [algorithm]
 }
 
 function importKey(jwk: Jwk, algorithm: SignatureAlgorithm): CryptoKeyObject | string {

@@ -1,7 +1,7 @@
 import { type Awaitable, andThen } from '../../awaitable.ts'
 import { type CryptoKeyObject, checkSignature, makeSignature, type SignatureAlgorithm } from '../../crypto/signature.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
-import { decodeBase64url, names, type VerificationKey, type VerificationKeys } from './jwk.ts'
+import { decodeBase64url, isNameOf, type VerificationKey, type VerificationKeys } from './jwk.ts'
 
 /** Longest accepted token, in characters. Longer tokens are refused without being read. */
 const longestToken = 8192
@@ -34,7 +34,7 @@ export function verifyCompact(token: string, keys: VerificationKeys): Awaitable<
   if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return 'malformed'
   return andThen(keys.find(kid), (key) => {
     if (key === undefined) return 'unknown-key'
-    if (!names(key.algorithm).includes(alg)) return 'unsupported'
+    if (!isNameOf(key.algorithm, alg)) return 'unsupported'
     // A third dot is not base64url.
     const signature = decodeBase64url(rest.join('.'))
     const payload = decodeBase64url(body)
