@@ -293,7 +293,9 @@ export class WorkQueue {
   #running = 0
 
   constructor(options: QueueOptions = {}) {
-    this.#concurrency = atLeast(1, 'concurrency', options.concurrency ?? spareThreads())
+    const pool = Number(process.env.UV_THREADPOOL_SIZE) || 4
+    const spare = Math.max(1, Math.min(availableParallelism(), pool - 1))
+    this.#concurrency = atLeast(1, 'concurrency', options.concurrency ?? spare)
     this.#length = atLeast(0, 'length', options.length ?? 100)
   }
 
@@ -312,7 +314,12 @@ export class WorkQueue {
   }
 
   #turn(): Promise<void> {
-    if (this.#waiting.length >= this.#length) throw busy()
+    if (this.#waiting.length >= this.#length) {
+      throw new StoreError('ERR_PASSWORD_BUSY', 'This server has more password hashes to compute than it can', {
+        hint: 'Limit login attempts per client, add cores, or raise `queue.length` if callers may wait longer.',
+        retryAfter: 1,
+      })
+    }
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 }
@@ -323,18 +330,6 @@ export function sharedQueue(): WorkQueue {
   return shared
 }
 let shared: WorkQueue | undefined
-
-function spareThreads(): number {
-  const pool = Number(process.env.UV_THREADPOOL_SIZE) || 4
-  return Math.max(1, Math.min(availableParallelism(), pool - 1))
-}
-
-function busy(): StoreError {
-  return new StoreError('ERR_PASSWORD_BUSY', 'This server has more password hashes to compute than it can', {
-    hint: 'Limit login attempts per client, add cores, or raise `queue.length` if callers may wait longer.',
-    retryAfter: 1,
-  })
-}
 
 function atLeast(least: number, name: string, value: number): number {
   if (Number.isInteger(value) && value >= least) return value

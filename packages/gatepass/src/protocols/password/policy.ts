@@ -41,41 +41,34 @@ export class PasswordPolicy {
 
   /** @param unavailable called when the blocklist fails */
   constructor(options: PolicyOptions, unavailable: (error: unknown) => void) {
-    this.#minimum = minimumLength(options.minimum ?? 15)
-    this.#blocked = blocklistTest(options.blocklist ?? [])
+    const { minimum = 15, blocklist = [] } = options
+    if (!Number.isInteger(minimum) || minimum < 8 || minimum > 64) {
+      throw new UsageError('ERR_PASSWORD_OPTIONS', 'minimum is not an integer from 8 to 64', {
+        hint: 'Use 15 if the password is the only factor, 8 if a second factor is always required. Passwords of 64 must stay possible.',
+      })
+    }
+    this.#minimum = minimum
+    this.#blocked = blocklistTest(blocklist)
     this.#words = (options.contextWords ?? []).flatMap(wordsIn)
     this.#unavailable = unavailable
   }
 
   async check(password: string, about: readonly (string | undefined)[]): Promise<PasswordProblem | undefined> {
-    const problem = this.#lengthProblem(password)
-    if (problem !== undefined) return problem
-    const normal = password.normalize('NFC')
-    return this.#guessProblem(normal, about) ?? ((await this.#isBlocked(normal)) ? BLOCKLISTED : undefined)
-  }
-
-  #lengthProblem(password: string): PasswordProblem | undefined {
     if (!password.isWellFormed()) return MALFORMED
     if (password.length > LONGEST_TEXT) return TOO_LONG
     const normal = password.normalize('NFC')
     // Code points: an emoji is one character for the user, but two in `length`.
     if (Array.from(normal).length < this.#minimum) return tooShort(this.#minimum)
-    return Buffer.byteLength(normal) > MAXIMUM_BYTES ? TOO_LONG : undefined
-  }
-
-  #guessProblem(normal: string, about: readonly (string | undefined)[]): PasswordProblem | undefined {
+    if (Buffer.byteLength(normal) > MAXIMUM_BYTES) return TOO_LONG
     if (isPredictable(normal, LEAST_BITS)) return GUESSABLE
     const words = [...this.#words, ...about.flatMap((text) => wordsIn(text ?? ''))]
-    return isPredictable(normal, LEAST_BITS, words) ? CONTEXT : undefined
-  }
-
-  async #isBlocked(normal: string): Promise<boolean> {
+    if (isPredictable(normal, LEAST_BITS, words)) return CONTEXT
     try {
-      return await this.#blocked(normal)
+      return (await this.#blocked(normal)) ? BLOCKLISTED : undefined
     } catch (error) {
       // Fails open: an unavailable list must not keep users from changing a stolen password.
       this.#unavailable(error)
-      return false
+      return undefined
     }
   }
 }
@@ -111,13 +104,6 @@ function tooShort(minimum: number): PasswordProblem {
     code: 'too_short',
     message: `This password is too short. Use at least ${minimum} characters; a few words make a good one.`,
   }
-}
-
-function minimumLength(minimum: number): number {
-  if (Number.isInteger(minimum) && minimum >= 8 && minimum <= 64) return minimum
-  throw new UsageError('ERR_PASSWORD_OPTIONS', 'minimum is not an integer from 8 to 64', {
-    hint: 'Use 15 if the password is the only factor, 8 if a second factor is always required. Passwords of 64 must stay possible.',
-  })
 }
 
 function blocklistTest(blocklist: Blocklist): (password: string) => Awaitable<boolean> {
