@@ -94,25 +94,21 @@ function algorithmOf(jwk: Jwk, allowed: readonly JwtAlgorithm[]): SignatureAlgor
 }
 
 function importKey(jwk: Jwk, algorithm: SignatureAlgorithm): CryptoKeyObject | string {
-  if (algorithm === 'HS256') return importSecret(jwk.k)
+  if (algorithm === 'HS256') {
+    const bytes = typeof jwk.k === 'string' ? decodeBase64url(jwk.k) : undefined
+    if (bytes === undefined) return 'its `k` is not base64url'
+    // RFC 7518 §3.2: the secret must not be shorter than the hash.
+    return bytes.length < shortestSecret ? `its secret has fewer than ${shortestSecret} bytes` : secretKeyOf(bytes)
+  }
   try {
     const key = publicKeyOf(publicJwk(jwk))
-    return jwk.kty === 'RSA' && !strongEnough(key) ? 'its modulus or its exponent is too small or too large' : key
+    if (jwk.kty !== 'RSA') return key
+    const { bits, exponent } = rsaStrength(key)
+    const strong = bits >= rsaBits.least && bits <= rsaBits.most && exponent >= 65537n && exponent < 2n ** 32n
+    return strong ? key : 'its modulus or its exponent is too small or too large'
   } catch {
     return 'its numbers are not a valid key'
   }
-}
-
-/** RFC 7518 §3.2: the secret must not be shorter than the hash. */
-function importSecret(text: unknown): CryptoKeyObject | string {
-  const bytes = typeof text === 'string' ? decodeBase64url(text) : undefined
-  if (bytes === undefined) return 'its `k` is not base64url'
-  return bytes.length < shortestSecret ? `its secret has fewer than ${shortestSecret} bytes` : secretKeyOf(bytes)
-}
-
-function strongEnough(key: CryptoKeyObject): boolean {
-  const { bits, exponent } = rsaStrength(key)
-  return bits >= rsaBits.least && bits <= rsaBits.most && exponent >= 65537n && exponent < 2n ** 32n
 }
 
 /** A source of keys that verify tokens. */
@@ -165,7 +161,8 @@ export function ownKeySet(jwks: readonly Jwk[], allowed: readonly JwtAlgorithm[]
   if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw unusable('Two `keys` have the same `kid`')
   if (keys.length === 0) throw unusable('`keys` is empty')
   // Every party that can verify with a secret can also sign with it, so a mixed set is only as safe as its secrets.
-  if (keys.some(isSecret) && !keys.every(isSecret)) throw unusable('`keys` mixes secrets with public keys')
+  const secrets = keys.filter(({ algorithm }) => algorithm === 'HS256').length
+  if (secrets > 0 && secrets < keys.length) throw unusable('`keys` mixes secrets with public keys')
   return new KeySet(keys)
 }
 
@@ -177,10 +174,6 @@ export function foreignKeySet(jwks: readonly Jwk[], allowed: readonly JwtAlgorit
       .map((jwk) => readVerificationKey(jwk, asymmetric))
       .filter((key): key is VerificationKey => typeof key === 'object'),
   )
-}
-
-function isSecret(key: VerificationKey): boolean {
-  return key.algorithm === 'HS256'
 }
 
 function unusable(message: string): UsageError {

@@ -28,8 +28,17 @@ export function providerFetch(reach: Reach): ProviderFetch {
     try {
       await unlessAborted(signal, checkAddress(target, reach))
       const response = await fetch(target, { method, headers, body: body ?? null, redirect: 'manual', signal })
-      checkStatus(target, response.status)
-      return await bounded(target, response)
+      const { status } = response
+      if (status >= 500) throw unavailable(target, `answered with ${status}`)
+      if (status >= 300 && status <= 399) throw unusable(target, 'redirects, which is not followed')
+      const chunks: Uint8Array[] = []
+      let size = 0
+      for await (const chunk of response.body ?? []) {
+        size += chunk.byteLength
+        if (size > SIZE_LIMIT) throw unusable(target, 'sends more than 1 MiB')
+        chunks.push(chunk)
+      }
+      return new Response(size === 0 ? null : Buffer.concat(chunks), { status, headers: response.headers })
     } catch (error) {
       if (error instanceof GatepassError) throw error
       throw unavailable(target, signal.aborted ? 'took too long' : 'could not be reached', error)
@@ -43,25 +52,6 @@ function unlessAborted(signal: AbortSignal, step: Promise<void>): Promise<void> 
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     step.then(resolve, reject)
   })
-}
-
-function checkStatus(target: URL, status: number): void {
-  if (status >= 500) throw unavailable(target, `answered with ${status}`)
-  if (status < 300 || status > 399) return
-  throw unusable(target, 'redirects, and redirects are not followed')
-}
-
-/** Reads the whole body into memory, up to the limit. */
-async function bounded(target: URL, response: Response): Promise<Response> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength
-    if (size > SIZE_LIMIT) throw unusable(target, 'sends more than 1 MiB')
-    chunks.push(chunk)
-  }
-  const { status, headers } = response
-  return new Response(size === 0 ? null : Buffer.concat(chunks), { status, headers })
 }
 
 /** The JSON object of a successful answer; `undefined` for everything else. */
