@@ -28,6 +28,7 @@ const layerOf: Readonly<Record<string, number>> = {
   error: 0,
   awaitable: 0,
   register: 0,
+  report: 0,
   crypto: 0,
   cookie: 1,
   'number-options': 1,
@@ -47,7 +48,7 @@ const layerOf: Readonly<Record<string, number>> = {
 const reachOf: Readonly<Record<string, number>> = { index: 4, compat: 5 }
 
 /** Files of layer 0 that import nothing. All files may import them, also those of layer 0. */
-const ground: ReadonlySet<string> = new Set(['error', 'awaitable', 'register'])
+const ground: ReadonlySet<string> = new Set(['error', 'awaitable', 'register', 'report'])
 
 /**
  * Packages and built-in modules that only certain files may load. A package that is not listed may be loaded only by the
@@ -128,7 +129,7 @@ function partFault(from: string, to: string): Finding | undefined {
   if (layer === 0) {
     if (from === 'crypto' && ground.has(to)) return undefined
     return {
-      message: `${from} imports ${to}: in layer 0, crypto may import error, awaitable and register, and these import nothing`,
+      message: `${from} imports ${to}: in layer 0, crypto may import error, awaitable, register and report, and these import nothing`,
       remedy: `Move what ${from} needs into ${from}, or move the code that needs it to a higher layer.`,
     }
   }

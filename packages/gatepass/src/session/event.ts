@@ -31,18 +31,3 @@ export type SessionEvent =
   | { readonly type: 'token_forged'; readonly cookie: string }
 
 export type OnSessionEvent = (event: SessionEvent, exchange: Exchange | undefined) => void
-
-/** Calls the listener. Its failure only prints a warning and does not affect the request. */
-export function report(listener: OnSessionEvent, event: SessionEvent, exchange: Exchange | undefined): void {
-  try {
-    const answer: unknown = listener(event, exchange)
-    if (answer instanceof Promise) answer.catch(warn)
-  } catch (error) {
-    warn(error)
-  }
-}
-
-function warn(error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error)
-  process.emitWarning(`sessions: onEvent failed: ${reason}`, { code: 'GATEPASS_LISTENER' })
-}

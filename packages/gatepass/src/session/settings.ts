@@ -3,8 +3,9 @@ import type { Keys } from '../crypto/keyring.ts'
 import { checkOptions, kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { clockOf, seconds, TEN_YEARS, wholeNumber } from '../number-options.ts'
+import { report } from '../report.ts'
 import type { Timeouts } from './about.ts'
-import { type OnSessionEvent, report, type SessionEvent } from './event.ts'
+import type { OnSessionEvent, SessionEvent } from './event.ts'
 import { GuardedIndex, GuardedStore } from './guarded-store.ts'
 
 import { hasSubjectIndex, type SessionStore, type SubjectIndex, type Timestamp } from './store.ts'
@@ -118,7 +119,7 @@ export function sessionSettings(options: SessionOptions): Settings {
     perSubject: count('perSubject', options.perSubject ?? 20),
     dataLimit: count('dataLimit', options.dataLimit ?? 1024 * 1024),
     clock: clockOf(options.clock, 'ERR_SESSION_OPTIONS'),
-    onEvent: onEvent && ((event, exchange) => report(onEvent, event, exchange)),
+    onEvent: onEvent && ((event, exchange) => report('sessions', () => onEvent(event, exchange))),
   }
 }
 

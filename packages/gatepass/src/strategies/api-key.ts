@@ -6,6 +6,7 @@ import type { Exchange } from '../http/exchange.ts'
 import { seconds, TEN_YEARS } from '../number-options.ts'
 import type { Found, Outcome, Success, UserObject } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
+import { report } from '../report.ts'
 import { guarded } from '../session/guarded-store.ts'
 import type { Timestamp } from '../session/store.ts'
 import { concluded, refusedToken, withToken } from './bearer/token.ts'
@@ -191,7 +192,7 @@ class StoredApiKeys<User> implements ApiKeys<User> {
     if (now - (usedAt ?? 0) < TOUCH_INTERVAL) return undefined
     return orElse(
       () => settled(this.#options.store.touch(hash, now)),
-      (error) => this.#options.onEvent?.({ type: 'touch_failed', id, error }),
+      (error) => report('apiKeys()', () => this.#options.onEvent?.({ type: 'touch_failed', id, error })),
     )
   }
 }

@@ -5,6 +5,7 @@ import type { Exchange } from '../http/exchange.ts'
 import { type Failure, type Found, isFailure, type Success, type UserObject, userFrom } from '../passport/outcome.ts'
 import type { Attempt, Strategy } from '../passport/strategy.ts'
 import { passwords as defaultPasswords, type Passwords, passwordBytes } from '../protocols/password/passwords.ts'
+import { report } from '../report.ts'
 
 /** The names of the two fields in the form or JSON body. */
 export interface LocalFields {
@@ -130,7 +131,7 @@ export function proof<User extends UserObject>(
         await accounts.rehash?.(account.user, { from: account.hash ?? '', to: rehash })
       } catch (error) {
         // The password was right: a database that cannot be written must not fail the login.
-        accounts.onEvent?.({ type: 'rehash_failed', error })
+        report(strategy, () => accounts.onEvent?.({ type: 'rehash_failed', error }))
       }
     }
     const user = userFrom('`verify`', found)

@@ -3,6 +3,7 @@ import { checkKeys, Keyring, type Keys } from '../../crypto/keyring.ts'
 import { randomHandle, randomToken, sha256Hex } from '../../crypto/random.ts'
 import { checkOptions, type OptionKinds, ProtocolError, StoreError, subjectText } from '../../error.ts'
 import type { Exchange } from '../../http/exchange.ts'
+import { report } from '../../report.ts'
 import { deviceOf, type LoginProof, readAbout } from '../../session/about.ts'
 import { hooksOf } from '../../session/hooks.ts'
 import type { SessionManager } from '../../session/manager.ts'
@@ -181,7 +182,8 @@ export class RefreshTokens {
       const successor = this.#successor(exchange, presented, hash)
       if (successor !== undefined) return refreshed(record, family, successor)
       await this.#sessions.revoke(record.id)
-      this.#onEvent?.({ type: 'refresh_reused', session: record.id, subject: record.subject ?? '' })
+      const event: RefreshEvent = { type: 'refresh_reused', session: record.id, subject: record.subject ?? '' }
+      report('refreshTokens()', () => this.#onEvent?.(event))
       return { type: 'refused', reason: 'reused' }
     }
     throw new StoreError(

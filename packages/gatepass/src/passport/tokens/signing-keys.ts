@@ -18,6 +18,7 @@ import {
   type VerificationKey,
   type VerificationKeys,
 } from '../../protocols/jwt/jwk.ts'
+import { report } from '../../report.ts'
 import { guarded } from '../../session/guarded-store.ts'
 import type { Timestamp } from '../../session/store.ts'
 
@@ -224,7 +225,7 @@ export class SigningKeys implements VerificationKeys {
     } catch (error) {
       if (known === undefined) throw error
       this.#failedAt = this.#clock()
-      this.#onEvent?.({ type: 'keys_unavailable', error })
+      report('signingKeys()', () => this.#onEvent?.({ type: 'keys_unavailable', error }))
       return known
     }
   }
@@ -245,7 +246,7 @@ export class SigningKeys implements VerificationKeys {
       this.#readAt = this.#clock()
       const newest = next.keys.at(-1)
       if (newest !== undefined && newest.kid !== plan?.keys.at(-1)?.kid) {
-        this.#onEvent?.({ type: 'keys_rotated', kid: newest.kid })
+        report('signingKeys()', () => this.#onEvent?.({ type: 'keys_rotated', kid: newest.kid }))
       }
       return next
     }

@@ -1,5 +1,6 @@
 import { type Awaitable, shared } from '../../awaitable.ts'
 import { StoreError } from '../../error.ts'
+import { report } from '../../report.ts'
 import { parseJsonObject } from './json-object.ts'
 import {
   foreignKeySet,
@@ -49,7 +50,8 @@ export class RemoteKeys implements VerificationKeys {
       this.#keys = await this.#fetch()
       this.#fetchedAt = now
     } catch (error) {
-      this.#options.onEvent?.({ type: 'keys_unavailable', url: this.#options.url, error })
+      const { url, onEvent } = this.#options
+      report(`keys of ${url}`, () => onEvent?.({ type: 'keys_unavailable', url, error }))
     } finally {
       this.#askedAt = now
     }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { equalTags, installedKdfs, type Kdfs, keyedTag, randomSalt } from '../../crypto/kdf.ts'
 import { checkOptions, type OptionKinds, ProtocolError, StoreError, UsageError } from '../../error.ts'
+import { report } from '../../report.ts'
 import {
   type Argon2Hash,
   affordable,
@@ -129,7 +130,7 @@ export class HashedPasswords implements Passwords {
 
   constructor(kdfs: Kdfs, options: PasswordOptions = {}) {
     this.#kdfs = kdfs
-    this.#report = options.onEvent ?? (() => {})
+    this.#report = (event) => report('passwords()', () => options.onEvent?.(event))
     this.#queue = options.queue === undefined ? sharedQueue() : new WorkQueue(options.queue)
     this.#peppers = pepperKeys(options.pepper ?? [])
     const cost = argon2Cost(options.cost ?? {})

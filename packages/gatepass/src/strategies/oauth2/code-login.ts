@@ -8,7 +8,14 @@ import { codeOf, readCallback, saidBy } from '../../protocols/oauth2/callback.ts
 import type { Client } from '../../protocols/oauth2/client.ts'
 import type { Identity } from '../../protocols/oauth2/identity.ts'
 import { exchangeCode, type ProviderTokens } from '../../protocols/oauth2/token-request.ts'
-import { type CallbackAddress, callbackAddress, callOptions, type ProviderLoginOptions } from './options.ts'
+import { report } from '../../report.ts'
+import {
+  type CallbackAddress,
+  callbackAddress,
+  callOptions,
+  type OAuthEvent,
+  type ProviderLoginOptions,
+} from './options.ts'
 import { confirmPage, relayPage } from './pages.ts'
 import { failureOf, linkEnded } from './refusals.ts'
 
@@ -100,7 +107,9 @@ export class CodeFlow<User> {
     } catch (error) {
       const failure = failureOf(error, this.#login.label)
       if (failure === undefined || !(error instanceof GatepassError)) throw error
-      this.#options.onEvent?.({ type: 'login_refused', strategy: this.#login.name, code: error.code, error }, exchange)
+      const { name: strategy } = this.#login
+      const event: OAuthEvent = { type: 'login_refused', strategy, code: error.code, error }
+      report(`the strategy "${strategy}"`, () => this.#options.onEvent?.(event, exchange))
       return failure
     }
   }
