@@ -2,10 +2,10 @@ import type { NodeRequest, NodeResponse } from '../http/response-gate.ts'
 import type { SessionStore } from '../session/store.ts'
 import { Cookie, type CookieOptions } from './express-session/cookie.ts'
 import { LegacyStore, SessionRecords } from './express-session/records.ts'
+import { generate, RequestKeeper, type Shared } from './express-session/request-keeper.ts'
 import { keeper, Session, type SessionRequest } from './express-session/session.ts'
 import { type Secret, type SessionOptions, settingsOf, wrong } from './express-session/settings.ts'
 import { MemoryStore, Store } from './express-session/store.ts'
-import { generate, type Shared, Visit } from './express-session/visit.ts'
 import type * as types from './express-session.ts'
 import { Warnings } from './failures.ts'
 import { expressStore } from './legacy-store.ts'
@@ -50,7 +50,7 @@ function session(given?: SessionOptions): SessionHandler {
     if (req.session || !connected || !pathOf(req).startsWith(settings.cookieOf(req).path || '/')) return next()
     const ids = settings.idsFor(req)
     if (ids === undefined) return next(wrong('secret option required for sessions'))
-    return new Visit(shared, ids, { req, res, next }).begin()
+    return new RequestKeeper(shared, ids, { req, res, next }).begin()
   }
 }
 

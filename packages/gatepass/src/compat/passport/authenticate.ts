@@ -14,7 +14,7 @@ import type {
 } from './types.ts'
 
 /** The parts of a Passport that `authenticate` uses. */
-export interface Asking {
+export interface PassportParts {
   readonly _sm: SessionLogins
   _strategy(name: string): LegacyStrategy | undefined
   transformAuthInfo(info: unknown, req: object, done: Done): unknown
@@ -43,7 +43,7 @@ export class AuthenticationError extends GatepassError {
 
 /** Middleware that asks strategies who sends a request, and does what the options, or the callback, say. */
 export function authenticate(
-  passport: Asking,
+  passport: PassportParts,
   asked: Asked,
   options?: AuthenticateOptions | AuthenticateCallback,
   callback?: AuthenticateCallback,
@@ -62,8 +62,8 @@ export function authenticate(
 type ExpressResponse = ServerResponse & { redirect(url: string): void }
 
 /** One request, and what the strategies asked so far said. */
-interface Attempt {
-  readonly passport: Asking
+interface Authentication {
+  readonly passport: PassportParts
   readonly strategies: readonly (string | LegacyStrategy)[]
   readonly several: boolean
   readonly options: AuthenticateOptions
@@ -74,10 +74,10 @@ interface Attempt {
   readonly refusals: readonly Refusal[]
 }
 
-function askNext(attempt: Attempt): unknown {
-  const { passport, req, options, refusals, next } = attempt
-  const which = attempt.strategies[refusals.length]
-  if (!which) return refuse(attempt)
+function askNext(authentication: Authentication): unknown {
+  const { passport, req, options, refusals, next } = authentication
+  const which = authentication.strategies[refusals.length]
+  if (!which) return refuse(authentication)
   const strategy = typeof which === 'object' || typeof which === 'function' ? which : passport._strategy(which)
   if (strategy === undefined) {
     const unknown = new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `Unknown authentication strategy "${which}"`, {
@@ -89,23 +89,25 @@ function askNext(attempt: Attempt): unknown {
   // Our own strategy, which most requests are asked with, needs no view: it keeps nothing of a request.
   if (strategy instanceof SessionStrategy && strategy.authenticate === SessionStrategy.prototype.authenticate) {
     return strategy.recall(req, options, (error) =>
-      act(attempt, name, error ? { type: 'error', error } : { type: 'pass' }),
+      act(authentication, name, error ? { type: 'error', error } : { type: 'pass' }),
     )
   }
-  return ask(strategy, { req, options }, (conclusion) => act(attempt, name, conclusion))
+  return ask(strategy, { req, options }, (conclusion) => act(authentication, name, conclusion))
 }
 
-function act(attempt: Attempt, strategy: string, conclusion: Conclusion): unknown {
-  const { res, callback, next, refusals } = attempt
+function act(authentication: Authentication, strategy: string, conclusion: Conclusion): unknown {
+  const { res, callback, next, refusals } = authentication
   switch (conclusion.type) {
     case 'success':
-      return callback ? tell(attempt, null, conclusion.user, conclusion.info) : succeed(attempt, conclusion)
+      return callback
+        ? tell(authentication, null, conclusion.user, conclusion.info)
+        : succeed(authentication, conclusion)
     case 'fail': {
       const { challenge, status } = conclusion
-      return askNext({ ...attempt, refusals: [...refusals, { strategy, challenge, status }] })
+      return askNext({ ...authentication, refusals: [...refusals, { strategy, challenge, status }] })
     }
     case 'redirect':
-      warnWithoutState(attempt.passport, strategy, conclusion.url)
+      warnWithoutState(authentication.passport, strategy, conclusion.url)
       // Only Express has `res.redirect`.
       res.statusCode = conclusion.status ?? 302
       res.setHeader('Location', conclusion.url)
@@ -115,12 +117,12 @@ function act(attempt: Attempt, strategy: string, conclusion: Conclusion): unknow
       return next()
     case 'error':
       // Without an error, `next` would let the request in.
-      return callback ? tell(attempt, real(conclusion.error)) : next(real(conclusion.error))
+      return callback ? tell(authentication, real(conclusion.error)) : next(real(conclusion.error))
   }
 }
 
 /** If the callback throws, it is told of that, as in Passport (see {@link ask}). What it rejects with goes to `next`. */
-function tell({ callback, next }: Attempt, ...told: Parameters<AuthenticateCallback>): void {
+function tell({ callback, next }: Authentication, ...told: Parameters<AuthenticateCallback>): void {
   const returned = callback?.(...told)
   if (returned instanceof Promise) returned.catch((error: unknown) => next(real(error)))
 }
@@ -129,7 +131,7 @@ function tell({ callback, next }: Attempt, ...told: Parameters<AuthenticateCallb
 
 /** Logs the user in, or assigns the account, leaves the messages and the auth info, and goes where the options say. */
 function succeed(
-  { passport, req, res, options, next }: Attempt,
+  { passport, req, res, options, next }: Authentication,
   { user, info }: { user: unknown; info: unknown },
 ): void {
   const { assignProperty, successReturnToOrRedirect, successRedirect } = options
@@ -168,13 +170,13 @@ function targetOf(returnTo: unknown, fallback: string): string {
 
 // ── failure ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function refuse(attempt: Attempt): void {
-  const { callback, several, refusals, req, res, options, next } = attempt
+function refuse(authentication: Authentication): void {
+  const { callback, several, refusals, req, res, options, next } = authentication
   const [first] = refusals
   if (callback) {
     const told = several ? refusals.map(({ challenge }) => challenge) : first?.challenge
     const statuses = several ? refusals.map(({ status }) => status) : first?.status
-    tell(attempt, null, false, told, statuses)
+    tell(authentication, null, false, told, statuses)
     return
   }
   leaveMessages(req, options, 'failure', first?.challenge)
@@ -237,13 +239,13 @@ function cannot(options: string, need: string): UsageError {
 // ── OAuth without `state` ────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The strategies of each Passport that were warned of. */
-const warned = new WeakMap<Asking, Set<string>>()
+const warned = new WeakMap<PassportParts, Set<string>>()
 
 /**
  * Warns once of a strategy that begins a login at an OAuth provider without a `state` (RFC 6749 §10.12). Those of
  * passport-oauth2 do so unless they are told otherwise.
  */
-function warnWithoutState(passport: Asking, name: string, url: unknown): void {
+function warnWithoutState(passport: PassportParts, name: string, url: unknown): void {
   const asked = URL.parse(String(url))?.searchParams
   if (asked?.get('response_type') !== 'code' || asked.get('state')) return
   const names = warned.get(passport) ?? new Set()

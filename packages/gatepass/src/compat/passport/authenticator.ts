@@ -1,6 +1,6 @@
 import { UsageError } from '../../error.ts'
 import { type Asked, authenticate } from './authenticate.ts'
-import { initialize, SessionManager, SessionStrategy } from './logins.ts'
+import { initialize, LoginKeeper, SessionStrategy } from './logins.ts'
 import { callEitherWay, type Done, type LegacyStrategy } from './strategy.ts'
 import type {
   AuthenticateCallback,
@@ -14,7 +14,7 @@ import type {
 
 /** A callback that receives an error, or a value. */
 type Told<Value> = (error?: unknown, value?: Value) => void
-type Found = Express.User | false | null | undefined
+type FoundUser = Express.User | false | null | undefined
 type Request = Express.Request
 /** A function that serialises, finds or transforms. With three parameters, it receives the request first. */
 type Layer = (...args: never[]) => unknown
@@ -28,7 +28,7 @@ export class Authenticator {
   _deserializers: Layer[] = []
   _infoTransformers: Layer[] = []
   _framework: Framework = connect
-  _sm: SessionLogins = new SessionManager(this._key, this.serializeUser.bind(this) as never)
+  _sm: SessionLogins = new LoginKeeper(this._key, this.serializeUser.bind(this) as never)
   _userProperty?: string
 
   constructor() {
@@ -112,8 +112,8 @@ export class Authenticator {
   }
 
   /** Registers a function that finds the user by the id in the session, and answers by a callback or by a promise. */
-  deserializeUser<Id>(fn: (id: Id, done: Told<Found>) => unknown): number
-  deserializeUser<Id, Req = Request>(fn: (req: Req, id: Id, done: Told<Found>) => void): number
+  deserializeUser<Id>(fn: (id: Id, done: Told<FoundUser>) => unknown): number
+  deserializeUser<Id, Req = Request>(fn: (req: Req, id: Id, done: Told<FoundUser>) => void): number
   deserializeUser(id: NonNullable<unknown>, req: object, done: Told<Express.User | false>): void
   deserializeUser(id: NonNullable<unknown>, done: Told<Express.User | false>): void
   deserializeUser(first: unknown, second?: unknown, third?: unknown): number | void {

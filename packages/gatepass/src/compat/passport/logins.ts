@@ -106,7 +106,7 @@ export function initialize(
 type Serialize = (user: unknown, req: PassportRequest, done: Done) => void
 
 /** Keeps a login in the session as `req.session.passport.user`, under a new session id. */
-export class SessionManager {
+export class LoginKeeper implements SessionLogins {
   readonly #key: string
   readonly #serialize: Serialize
 

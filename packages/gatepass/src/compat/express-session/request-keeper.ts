@@ -32,14 +32,14 @@ interface Handling {
   readonly next: (error?: unknown) => void
 }
 
-/** A visit's own steps run one after another: a save that was not awaited ends before the commit begins. */
+/** The steps of one request run one after another: a save that was not awaited ends before the commit begins. */
 const turns = new Turns()
 
 /**
- * One request. Finds its session, does what the session's methods ask for, and decides when the response begins, as
- * express-session does, what is stored and whether the cookie is set.
+ * Keeps the sessions of one request. It finds the session, does what the session's methods ask for, and decides when the
+ * response begins, as express-session does, what is stored and whether the cookie is set.
  */
-export class Visit implements SessionKeeper {
+export class RequestKeeper implements SessionKeeper {
   readonly settings: Settings
   readonly answering: Handling
   readonly #shared: Shared
