@@ -132,8 +132,9 @@ function outcomeOf<User>(conclusion: Conclusion, exchange: Exchange, name: strin
     case 'pass':
       return { type: 'pass' }
     case 'error': {
-      // passport-oauth2 knows only `access_denied` for a person who has cancelled.
-      if (isCancellation(conclusion.error)) return { type: 'failure', reason: 'denied' }
+      // passport-oauth2 makes a refusal of `access_denied`, and an error of every other code for a cancelled login.
+      const { code } = (conclusion.error ?? {}) as { code?: unknown }
+      if (typeof code === 'string' && isCancelled(code)) return { type: 'failure', reason: 'denied' }
       // A login that ended meanwhile is a refusal.
       const refused = failureOf(conclusion.error, name)
       if (refused === undefined) throw conclusion.error
@@ -152,11 +153,6 @@ function failure(challenge: unknown, status: number | undefined, exchange: Excha
     ...(typeof message === 'string' && { message }),
     ...(status !== undefined && { status }),
   }
-}
-
-function isCancellation(error: unknown): boolean {
-  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown }
-  return name === 'AuthorizationError' && typeof code === 'string' && isCancelled(code)
 }
 
 function reasonOf(challenge: unknown, status: number | undefined, { target }: Exchange): Failure['reason'] {
