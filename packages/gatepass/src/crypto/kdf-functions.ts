@@ -28,7 +28,7 @@ export function computeNow(job: Job): Uint8Array | boolean {
   }
 }
 
-// Preferred over Node's own function: the same result with half the CPU time.
+// Preferred over Node's own function: 5 ms of CPU in place of 15 (bench `passwords`, "CPU of one hash").
 export function packagedArgon2(): Kdfs['argon2'] {
   const argon2 = optionalPackage<PackagedArgon2>('@node-rs/argon2')
   return argon2 && ((work) => argon2.hashRaw(work.password, packagedParameters(work)))

@@ -96,7 +96,7 @@ export class Sealer {
   }
 
   #messageKey(key: SealingKey, message: Buffer): KeyObject {
-    // In Node 24 a cipher takes a key object four times as fast as the key's bytes.
+    // Not its bytes, with which a cipher takes 8 µs longer: bench `cookies`, "seal".
     return createSecretKey(hkdf(key.secret, message.subarray(0, saltSize), this.#info))
   }
 }

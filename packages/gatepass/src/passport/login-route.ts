@@ -165,7 +165,7 @@ export class LoginRoute<User, Name extends string> {
   }
 }
 
-/** The provider's logout message came while the browser was on its way back. */
+/** The refusal of a login that the provider ended before the browser came back. */
 function endedAtProvider(strategy: string): Rejection {
   const message = 'The provider has ended this login in the meantime. Log in again.'
   return rejection([{ type: 'failure', strategy, reason: 'expired', message }])

@@ -195,7 +195,7 @@ export class RefreshTokens {
     )
   }
 
-  /** Ends the family of a token, for a logout (RFC 7009). Harmless where there is none. */
+  /** Ends the family of a token, for a logout (RFC 7009). Does nothing if there is none. */
   async end(token: string): Promise<void> {
     const [, secret] = SHAPE.exec(token) ?? []
     if (secret !== undefined) await this.#sessions.revoke(familyId(secret))

@@ -108,7 +108,7 @@ const callKinds: OptionKinds<ProviderCallOptions> = {
 }
 
 /**
- * @param given what the route says; where it names several strategies, options of the others are left alone
+ * @param given the options of the route. If it names several strategies, options of the others are ignored
  * @throws {UsageError} `ERR_OAUTH_OPTIONS`
  */
 export function callOptions({ options: given, alone }: Pick<Attempt, 'options' | 'alone'>): ProviderCallOptions {
