@@ -38,7 +38,7 @@ export interface ApiKeyRecord {
 export interface ApiKeyStore {
   insert(record: ApiKeyRecord): Awaitable<unknown>
   find(hash: string): Awaitable<ApiKeyRecord | undefined | null>
-  /** Writes `usedAt`. Called at most once a minute for each key. */
+  /** Writes `usedAt`, about once a minute for a key in use. */
   touch(hash: string, usedAt: Timestamp): Awaitable<unknown>
   /** @returns whether the subject had a key with this id */
   remove(subject: string, id: string): Awaitable<boolean>
@@ -135,8 +135,10 @@ class StoredApiKeys<User> implements ApiKeys<User> {
   async create(grant: ApiKeyGrant): Promise<{ key: string; record: ApiKeyRecord }> {
     const { prefix, store } = this.#options
     checkOptions('apiKeys().create()', grant, grantOptions, 'ERR_TOKEN_OPTIONS')
-    if (grant.lifetime !== undefined)
-      seconds(grant.lifetime, { code: 'ERR_TOKEN_OPTIONS', name: 'lifetime', most: TEN_YEARS })
+    const lifetime =
+      grant.lifetime === undefined
+        ? undefined
+        : seconds(grant.lifetime, { code: 'ERR_TOKEN_OPTIONS', name: 'lifetime', most: TEN_YEARS })
     const key = mintKey(prefix)
     const createdAt = this.#clock()
     const record: ApiKeyRecord = {
@@ -147,7 +149,7 @@ class StoredApiKeys<User> implements ApiKeys<User> {
       hint: key.slice(0, prefix.length + 1 + HINT_LENGTH),
       scopes: grant.scopes ?? [],
       createdAt,
-      expiresAt: grant.lifetime === undefined ? undefined : createdAt + Math.round(grant.lifetime * 1000),
+      expiresAt: lifetime === undefined ? undefined : createdAt + lifetime * 1000,
       usedAt: undefined,
     }
     await store.insert(record)
