@@ -2,7 +2,7 @@ import { checkOptions, type OptionKinds } from '../error.ts'
 import { type Authorization, authorizationOf, challenge } from '../http/authorization.ts'
 import type { Failure, UserObject } from '../passport/outcome.ts'
 import type { Strategy } from '../passport/strategy.ts'
-import { type Credentials, type LocalAccounts, type LocalVerifier, localOptions, proof } from './local.ts'
+import { type Credentials, type LocalAccounts, type LocalVerifier, localOptions, passwordVerifier } from './local.ts'
 
 /** The options of `local`, without the names of form fields. */
 export type BasicOptions<User> = (Omit<LocalAccounts<User>, 'fields'> | Omit<LocalVerifier<User>, 'fields'>) & {
@@ -10,7 +10,7 @@ export type BasicOptions<User> = (Omit<LocalAccounts<User>, 'fields'> | Omit<Loc
   realm?: string
 }
 
-const { fields: _inTheHeader, ...common } = localOptions
+const { fields: _fields, ...common } = localOptions
 const basicOptions: OptionKinds<BasicOptions<unknown>> = { ...common, realm: 'string' }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -21,19 +21,19 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function basic<User extends UserObject>(options: BasicOptions<User>): Strategy<User, 'basic'> {
   checkOptions('basic()', options, basicOptions, 'ERR_PASSPORT_OPTIONS')
-  const invitation = challenge('Basic', { realm: options.realm ?? 'api', charset: 'UTF-8' })
-  const prove = proof('basic()', options)
+  const basicChallenge = challenge('Basic', { realm: options.realm ?? 'api', charset: 'UTF-8' })
+  const prove = passwordVerifier('basic()', options)
   return {
     name: 'basic',
     async authenticate(exchange, attempt) {
       const given = authorizationOf(exchange)
-      if (given?.scheme !== 'basic') return { type: 'failure', reason: 'missing', challenge: invitation }
+      if (given?.scheme !== 'basic') return { type: 'failure', reason: 'missing', challenge: basicChallenge }
       const credentials = readCredentials(given)
-      const refused: Failure = { type: 'failure', reason: 'invalid', challenge: invitation }
+      const refused: Failure = { type: 'failure', reason: 'invalid', challenge: basicChallenge }
       if (credentials === undefined) return refused
       const outcome = await prove(credentials, exchange, attempt)
       if (outcome.type === 'success') return { ...outcome, persist: false }
-      return { challenge: invitation, ...outcome }
+      return { challenge: basicChallenge, ...outcome }
     },
   }
 }

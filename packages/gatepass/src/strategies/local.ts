@@ -66,21 +66,21 @@ export function local<User extends UserObject>(
   const { fields = {} } = options ?? {}
   checkOptions('local()', options, localOptions, 'ERR_PASSPORT_OPTIONS')
   checkOptions('fields of local()', fields, fieldOptions, 'ERR_PASSPORT_OPTIONS')
-  const prove = proof('local()', options)
+  const prove = passwordVerifier('local()', options)
   const { name = ['username', 'email'], password: passwordField = 'password' } = fields
   const nameFields = typeof name === 'string' ? [name] : name
   return {
     name: 'local',
     async authenticate(exchange, attempt) {
-      const fields = await exchange.fields()
+      const body = await exchange.fields()
       // Only strings: `{"username": {"$ne": ""}}` must not reach a query.
-      let name: string | undefined
+      let typedName: string | undefined
       for (const field of nameFields) {
-        const text = oneText(fields, field)
-        name ||= text
+        const text = oneText(body, field)
+        typedName ||= text
       }
-      const password = oneText(fields, passwordField)
-      return name && password ? prove({ name, password }, exchange, attempt) : MISSING
+      const password = oneText(body, passwordField)
+      return typedName && password ? prove({ name: typedName, password }, exchange, attempt) : MISSING
     },
   }
 }
@@ -98,7 +98,7 @@ export const localOptions: OptionKinds<LocalAccounts<unknown> | LocalVerifier<un
 }
 
 /** Makes the function that verifies a name and a password, for `local` and `basic`. */
-export function proof<User extends UserObject>(
+export function passwordVerifier<User extends UserObject>(
   strategy: string,
   options: LocalAccounts<User> | LocalVerifier<User>,
 ): (credentials: Credentials, exchange: Exchange, attempt: Attempt) => Promise<Success<User> | Failure> {
@@ -109,24 +109,19 @@ export function proof<User extends UserObject>(
     })
   }
   const passwords = accounts.passwords ?? defaultPasswords()
-  return async ({ name, password }, exchange, attempt) => {
-    // Before the account is looked up, so that the answer is the same for every name.
-    if (!NAME.test(name) || !name.isWellFormed() || passwordBytes(password) === undefined) return INVALID
-    let found = await accounts.verify?.(name, password, exchange)
-    const right: (string | null | undefined)[] = []
-    for (let look = 0; accounts.verify === undefined && look < MOST_LOOKS; look++) {
+
+  async function verifiedByHash(name: string, password: string, exchange: Exchange): Promise<User | Failure> {
+    const verifiedHashes: (string | null | undefined)[] = []
+    for (let look = 0; look < MOST_LOOKS; look++) {
       const account = checkedAccount(await accounts.find(name, exchange))
       // The password may change while it is hashed: the account must now have a hash that was verified.
-      if (account !== undefined && right.includes(account.hash)) {
-        found = account.failure ? account.failure : account.user
-        break
-      }
+      if (account !== undefined && verifiedHashes.includes(account.hash)) return account.failure || account.user
       const { ok, rehash } = await passwords.verify(password, account?.hash ?? undefined)
       if (account === undefined || !ok) return INVALID
       if (account.failure) return account.failure
-      right.push(account.hash)
+      verifiedHashes.push(account.hash)
       if (rehash === undefined) continue
-      right.push(rehash)
+      verifiedHashes.push(rehash)
       try {
         await accounts.rehash?.(account.user, { from: account.hash ?? '', to: rehash })
       } catch (error) {
@@ -134,7 +129,16 @@ export function proof<User extends UserObject>(
         report(strategy, () => accounts.onEvent?.({ type: 'rehash_failed', error }))
       }
     }
-    const user = userFrom('`verify`', found)
+    return INVALID
+  }
+
+  return async ({ name, password }, exchange, attempt) => {
+    // Before the account is looked up, so that the answer is the same for every name.
+    if (!NAME.test(name) || !name.isWellFormed() || passwordBytes(password) === undefined) return INVALID
+    const user =
+      accounts.verify === undefined
+        ? userFrom('`find`', await verifiedByHash(name, password, exchange))
+        : userFrom('`verify`', await accounts.verify(name, password, exchange))
     if (user === undefined) return INVALID
     if (isFailure(user)) return user
     return { type: 'success', user, amr: ['pwd'], ...(attempt?.clock && { at: attempt.clock() }) }
