@@ -12,6 +12,12 @@ export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable
   return value instanceof Promise ? value.then(next) : next(value)
 }
 
+/** An application may ask for something and not wait for it. Its failure must not end the process. */
+export function unawaited<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => {})
+  return work
+}
+
 /** The value of `step`, or what `otherwise` makes of its failure. */
 export function orElse<T>(step: () => Awaitable<T>, otherwise: (error: unknown) => Awaitable<T>): Awaitable<T> {
   try {

@@ -1,10 +1,11 @@
+import { unawaited } from '../awaitable.ts'
 import { Cookies } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
 import { bodilessMethods, type Fields, fieldsIn, malformed, noFields, parserFor, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin } from './origin.ts'
-import { type Answerer, type Promises, type PromisingExchange, promisesOf, unawaited } from './promises.ts'
+import { type Answerer, type Promises, type PromisingExchange, promisesOf } from './promises.ts'
 import { type Client, clientBehind, plainAddress } from './proxy.ts'
 import type { HttpSettings } from './settings.ts'
 

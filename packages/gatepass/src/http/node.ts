@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { unawaited } from '../awaitable.ts'
 import { Cookies } from '../cookie/cookies.ts'
 import { writeReply } from './answer.ts'
 import { type Fields, readFields } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin, originOf } from './origin.ts'
-import { type Answerer, type Promises, type PromisingExchange, promisesOf, unawaited } from './promises.ts'
+import { type Answerer, type Promises, type PromisingExchange, promisesOf } from './promises.ts'
 import { type Client, clientBehind, plainAddress } from './proxy.ts'
 import { headIsOpen, type NodeRequest, type NodeResponse } from './response-gate.ts'
 import type { HttpSettings } from './settings.ts'
@@ -70,10 +71,10 @@ export class NodeExchange implements PromisingExchange {
 
   header(name: string): string | undefined {
     const value = this.request.headers[name]
-    if (name === 'authorization') {
+    if (name === 'authorization' && value !== undefined) {
       // Several lines are joined. Node returns only the first, and a proxy in front may have used another one.
       const lines = linesOf(this.request, name)
-      return lines.length > 1 ? lines.join(', ') : value?.toString()
+      return lines.length > 1 ? lines.join(', ') : value.toString()
     }
     if (typeof value === 'string') return value
     if (value !== undefined) return value.join(', ')

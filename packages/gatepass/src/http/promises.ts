@@ -28,12 +28,6 @@ export function promisesOf(exchange: PromisingExchange): Promises | undefined {
   return exchange.promises
 }
 
-/** An application may ask for something and not wait for it. Its failure must not end the process. */
-export function unawaited<T>(work: Promise<T>): Promise<T> {
-  work.catch(() => {})
-  return work
-}
-
 /**
  * Keeps the promises that one request gave the application, in case it forgets an `await`. The response waits for work that
  * changes something, and fails if the work fails. A rejection without a listener becomes the answer or is reported; it does

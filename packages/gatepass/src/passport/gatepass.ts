@@ -132,6 +132,7 @@ export class Gatepass<User, Name extends string = string> {
 
   #admitUnsafe(exchange: Exchange): Awaitable<void> {
     if (exchange.header('cookie') === undefined) {
+      if (exchange.header('authorization') === undefined) return undefined
       // Browsers remember a password for Basic and send it by themselves. Only a browser says where a request is from.
       const byBrowser = authorizationOf(exchange)?.scheme === 'basic' && saysWhereFrom(exchange)
       return byBrowser ? this.requireSameOrigin(exchange) : undefined

@@ -1,6 +1,6 @@
 import { type Awaitable, andThen, remembered, settled } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
-import { checkOptions, kindOf, type OptionKinds, ProtocolError, UsageError } from '../error.ts'
+import { checkOptions, kindOf, type OptionKinds, ProtocolError, subjectText, UsageError } from '../error.ts'
 import { challenge } from '../http/authorization.ts'
 import { type Exchange, pathOf } from '../http/exchange.ts'
 import { type LoginProof, readAbout } from '../session/about.ts'
@@ -20,7 +20,7 @@ import {
   type Strategy,
   strategiesByName,
 } from './strategy.ts'
-import { checkUsers, hasCurrentStamp, stampOf, subjectOf, type Users } from './users.ts'
+import { checkUsers, hasCurrentStamp, stampOf, type Users } from './users.ts'
 
 /** Every strategy that was asked refused or passed. The failures stand in the order of asking. */
 export interface Rejection {
@@ -215,7 +215,7 @@ export class Passport<User, Name extends string = string> {
       const { ageUnknown = false } = this.#strategies.get(success.strategy ?? '') ?? {}
       const age = success.at === undefined && !ageUnknown ? 0 : ageOf(success.at, now)
       const at = Number.isFinite(age) ? now - age : 0
-      const stamp = stampOf(this.#users, user)
+      const stamp = this.#users.stamp && stampOf(this.#users, user)
       const proof = {
         at,
         amr: success.amr ?? [],
@@ -224,7 +224,7 @@ export class Passport<User, Name extends string = string> {
         ...(stamp !== undefined && { stamp }),
         ...(options.remember === true && { remembered: true }),
       }
-      session.assign(subjectOf(this.#users, user), proof, { carry: this.#carry })
+      session.assign(this.#subjectOf(user), proof, { carry: this.#carry })
       if (success.strategy !== undefined && success.sid !== undefined) {
         // The provider may have ended this login meanwhile. The session is stored first: from then on a logout message finds
         // it in `list`, and an earlier message has left a note.
@@ -350,6 +350,11 @@ export class Passport<User, Name extends string = string> {
     return known instanceof Promise ? undefined : known
   }
 
+  /** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a text that tells users apart */
+  #subjectOf(user: User): string {
+    return subjectText('users.subject', this.#users.subject(user))
+  }
+
   #ended(exchange: Exchange, session: Session<object>, anonymity: Anonymity): undefined {
     try {
       session.destroy()
@@ -403,7 +408,7 @@ export class Passport<User, Name extends string = string> {
   #mayFollow(exchange: Exchange, { user, persist }: Success<User>, flow: LoginFlow): Awaitable<boolean> {
     if (flow.intent.purpose === 'link') return this.#loginStands(exchange, flow)
     const subject = this.#sessions?.opened(exchange)?.subject
-    if (subject === undefined || persist === false || subjectOf(this.#users, user) !== subject) return true
+    if (subject === undefined || persist === false || this.#subjectOf(user) !== subject) return true
     return this.#loginStands(exchange, flow)
   }
 

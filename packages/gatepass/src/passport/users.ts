@@ -1,5 +1,5 @@
 import { sha256Hex } from '../crypto/random.ts'
-import { checkOptions, isKeyText, kindOf, type OptionKinds, subjectText, UsageError } from '../error.ts'
+import { checkOptions, isKeyText, kindOf, type OptionKinds, UsageError } from '../error.ts'
 import type { LoginProof } from '../session/about.ts'
 
 /**
@@ -34,11 +34,6 @@ const userOptions: OptionKinds<Users<unknown>> = {
 /** @throws {UsageError} `ERR_PASSPORT_OPTIONS` if a function is missing, or its name looks misspelt */
 export function checkUsers(users: unknown): void {
   checkOptions('users', users, userOptions, 'ERR_PASSPORT_OPTIONS', 'allowed')
-}
-
-/** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a text that tells users apart */
-export function subjectOf<User>(users: Users<User>, user: User): string {
-  return subjectText('users.subject', users.subject(user))
 }
 
 /** The digest of the stamp that a login keeps: 128 bits of SHA-256, so that a session never holds a password hash. */
