@@ -19,7 +19,7 @@ import { LOCKS, migrate } from './mysql/schema.ts'
 import { sessionLimit, sqlName, storeClock, timeLimit } from './options.ts'
 import type { Connections } from './sql/connections.ts'
 import { columns, encodeText, toColumns, toRecord } from './sql/record.ts'
-import { Sweeper } from './sql/sweeper.ts'
+import { Sweeper } from './sweeper.ts'
 
 export type {
   MysqlConnection,
@@ -74,7 +74,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   /** The table in SQL. */
   readonly #sessions: string
   readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
-  readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
+  readonly #sweeper = new Sweeper({ sweep: () => this.sweep(), pause: 20, spread: true })
 
   constructor(options: MysqlStoreOptions) {
     checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')

@@ -18,7 +18,7 @@ import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import type { Connections } from './sql/connections.ts'
 import { columns, encodeText, toColumns, toRecord } from './sql/record.ts'
-import { Sweeper } from './sql/sweeper.ts'
+import { Sweeper } from './sweeper.ts'
 
 export type { PooledPostgresClient, PostgresClient, PostgresPool, PostgresQuery } from './postgres/driver.ts'
 
@@ -80,7 +80,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #channel: string | null
   readonly #listening: Set<Listening> = new Set()
   readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
-  readonly #sweeper: Sweeper = new Sweeper(() => this.sweep())
+  readonly #sweeper = new Sweeper({ sweep: () => this.sweep(), pause: 20, spread: true })
   readonly #engine: string
 
   constructor(options: PostgresStoreOptions) {

@@ -5,7 +5,6 @@ import { duplicate } from './failure.ts'
 import { storeClock } from './options.ts'
 import {
   type Connection,
-  guarded,
   LockWait,
   nameOf,
   openDatabase,
@@ -14,16 +13,15 @@ import {
   type SqliteStatement,
   type SqliteValue,
   setBusyTimeout,
+  withStoreErrors,
 } from './sqlite/database.ts'
 import { migrate, tableName } from './sqlite/schema.ts'
+import { Sweeper } from './sweeper.ts'
 
 export { LockWait, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './sqlite/database.ts'
 
-const SWEEP_INTERVAL = 60_000
 /** How many records one slice of a sweep checks: a few milliseconds of work. */
 const SWEEP_SLICE = 200
-/** Time between two slices, in milliseconds, so that requests and other writers get a turn. */
-const SWEEP_PAUSE = 10
 
 export interface SqliteStoreOptions {
   /** Table name. Default `gatepass_sessions`. A second table with the suffix `_schema` keeps the version. */
@@ -72,7 +70,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   readonly #database: SqliteDatabase
   readonly #owned: boolean
   readonly #queries: Queries
-  #sweeper: NodeJS.Timeout | undefined
+  readonly #sweeper = new Sweeper({ sweep: () => this.sweep(), pause: 10, spread: false })
   #closed = false
 
   constructor(database: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
@@ -92,7 +90,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     this.#queries = this.#prepare(table, { database: this.#database, name: nameOf(database), lock })
     // From here on LockWait waits for locks.
     if (typeof database === 'string') setBusyTimeout(this.#database, 0)
-    this.#sweepIn(SWEEP_INTERVAL)
+    this.#sweeper.start()
   }
 
   load(id: SessionId): SessionRecord | undefined {
@@ -172,7 +170,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    clearTimeout(this.#sweeper)
+    this.#sweeper.stop()
     if (this.#owned) this.#database.close()
   }
 
@@ -192,18 +190,6 @@ export class SqliteStore implements SessionStore, SubjectIndex {
    */
   #whyNot(id: SessionId, now: Timestamp): WriteResult {
     return this.#queries.exists(id, now) === undefined ? 'gone' : 'conflict'
-  }
-
-  #sweepIn(milliseconds: number): void {
-    const sweep = () => {
-      let more = false
-      // Ignores a failure, because no caller waits for a sweep. The next sweep tries again.
-      quietly(() => {
-        more = this.sweep()
-      })
-      this.#sweepIn(more ? SWEEP_PAUSE : SWEEP_INTERVAL)
-    }
-    this.#sweeper = setTimeout(sweep, milliseconds).unref()
   }
 }
 
@@ -262,7 +248,7 @@ function query<Method extends keyof SqliteStatement>(
   method: Method,
   sql: string,
 ): (...parameters: SqliteValue[]) => ReturnType<SqliteStatement[Method]> {
-  const statement = guarded(name, () => database.prepare(sql))
+  const statement = withStoreErrors(name, () => database.prepare(sql))
   // An owner can set a database to answer in arrays.
   if ('setReturnArrays' in statement && typeof statement.setReturnArrays === 'function') {
     statement.setReturnArrays(false)
@@ -275,7 +261,7 @@ function query<Method extends keyof SqliteStatement>(
       if (lock.over) return takesLock ? lock.write(attempt) : lock.read(attempt)
       return statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
     } catch (error) {
-      return guarded(name, () => lock.retry(error, attempt))
+      return withStoreErrors(name, () => lock.retry(error, attempt))
     }
   }
 }

@@ -41,7 +41,7 @@ export function openDatabase(path: string, durable: boolean): SqliteDatabase {
     throw new UsageError('ERR_STORE_OPTIONS', 'the database must be a path', { hint: "For example 'app.db'." })
   }
   if (path !== ':memory:') createPrivately(path)
-  return guarded(nameOf(path), () => configure(new (sqliteModule().DatabaseSync)(path), durable))
+  return withStoreErrors(nameOf(path), () => configure(new (sqliteModule().DatabaseSync)(path), durable))
 }
 
 /** The name of a database in error messages: its file, if known. */
@@ -171,7 +171,7 @@ export function setBusyTimeout(database: SqliteDatabase, milliseconds: number): 
 }
 
 /** Runs `work` and turns its errors into store errors. */
-export function guarded<T>(name: string, work: () => T): T {
+export function withStoreErrors<T>(name: string, work: () => T): T {
   try {
     return work()
   } catch (error) {

@@ -1,6 +1,6 @@
 import { UsageError } from '../../error.ts'
 import { writtenByLater } from '../failure.ts'
-import { type Connection, firstOf, guarded, quietly } from './database.ts'
+import { type Connection, firstOf, quietly, withStoreErrors } from './database.ts'
 
 /**
  * Each entry updates the tables from the version of its index to the next. Entries are added and never changed.
@@ -36,11 +36,11 @@ const migrations: readonly ((table: string) => string)[] = [
  */
 export function migrate(connection: Connection, table: string): void {
   const { database, name } = connection
-  guarded(name, () => database.exec('BEGIN IMMEDIATE'))
+  withStoreErrors(name, () => database.exec('BEGIN IMMEDIATE'))
   try {
     const version = currentVersion(connection, table)
     if (version > migrations.length) throw writtenByLater(table, version, migrations.length)
-    guarded(name, () => {
+    withStoreErrors(name, () => {
       for (const migration of migrations.slice(version)) database.exec(migration(table))
       database.exec(`UPDATE "${table}_schema" SET version = ${migrations.length} WHERE version < ${migrations.length}`)
       database.exec('COMMIT')
@@ -53,10 +53,12 @@ export function migrate(connection: Connection, table: string): void {
 
 function currentVersion(connection: Connection, table: string): number {
   const { database, name } = connection
-  guarded(name, () => database.exec(`CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL) STRICT`))
-  const row = guarded(name, () => database.prepare(`SELECT version FROM "${table}_schema"`).get())
+  withStoreErrors(name, () =>
+    database.exec(`CREATE TABLE IF NOT EXISTS "${table}_schema" (version INTEGER NOT NULL) STRICT`),
+  )
+  const row = withStoreErrors(name, () => database.prepare(`SELECT version FROM "${table}_schema"`).get())
   if (row !== undefined) return Number(firstOf(row))
-  guarded(name, () => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
+  withStoreErrors(name, () => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
   return 0
 }
 
