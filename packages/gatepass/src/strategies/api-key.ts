@@ -114,88 +114,66 @@ export interface ApiKeys<User> extends Strategy<User, 'api-key'> {
  */
 export function apiKeys<User extends UserObject>(options: ApiKeyOptions<User>): ApiKeys<User> {
   checkOptions('apiKeys()', options, apiKeyOptions, 'ERR_TOKEN_OPTIONS')
-  if (/^[a-z][a-z0-9_]{1,31}$/.test(options.prefix)) return new StoredApiKeys(options)
-  throw new UsageError('ERR_TOKEN_OPTIONS', '`prefix` of API keys is not a word of 2 to 32 letters and digits', {
-    hint: "Lower case, for example `prefix: 'shop'` or `prefix: 'shop_test'`.",
-  })
-}
-
-class StoredApiKeys<User> implements ApiKeys<User> {
-  readonly name = 'api-key'
-  readonly #options: ApiKeyOptions<User>
-  readonly #realm: string
-  readonly #clock: () => Timestamp
-
-  constructor(options: ApiKeyOptions<User>) {
-    this.#options = options
-    this.#realm = options.realm ?? 'api'
-    this.#clock = options.clock ?? Date.now
-  }
-
-  async create(grant: ApiKeyGrant): Promise<{ key: string; record: ApiKeyRecord }> {
-    const { prefix, store } = this.#options
-    checkOptions('apiKeys().create()', grant, grantOptions, 'ERR_TOKEN_OPTIONS')
-    const lifetime =
-      grant.lifetime === undefined
-        ? undefined
-        : seconds(grant.lifetime, { code: 'ERR_TOKEN_OPTIONS', name: 'lifetime', most: TEN_YEARS })
-    const key = mintKey(prefix)
-    const createdAt = this.#clock()
-    const record: ApiKeyRecord = {
-      hash: sha256Hex(key),
-      id: randomHandle(),
-      subject: subjectText('apiKeys().create()', grant.subject),
-      label: grant.label,
-      hint: key.slice(0, prefix.length + 1 + HINT_LENGTH),
-      scopes: grant.scopes ?? [],
-      createdAt,
-      expiresAt: lifetime === undefined ? undefined : createdAt + lifetime * 1000,
-      usedAt: undefined,
-    }
-    await store.insert(record)
-    return { key, record }
-  }
-
-  async revoke(subject: string, id: string): Promise<boolean> {
-    return this.#options.store.remove(subject, id)
-  }
-
-  async list(subject: string): Promise<readonly ApiKeyRecord[]> {
-    return this.#options.store.list(subject)
-  }
-
-  authenticate(exchange: Exchange): Awaitable<Outcome<User>> {
-    const { prefix, store } = this.#options
-    const realm = this.#realm
-    const unknown = 'The API key does not exist.'
-    return withToken(exchange, realm, (key) => {
-      if (!isKey(prefix, key)) return refusedToken(realm, 'invalid', unknown)
-      const found = guarded(() => store.find(sha256Hex(key)), 'store of API keys')
-      return andThen(found, (record): Awaitable<Outcome<User>> => {
-        if (record === undefined || record === null) return refusedToken(realm, 'invalid', unknown)
-        checkRecord(record)
-        const now = this.#clock()
-        if (record.expiresAt != null && record.expiresAt <= now)
-          return refusedToken(realm, 'expired', 'The API key has expired.')
-        return concluded<User>(realm, {
-          callback: '`account` of apiKeys()',
-          returned: this.#options.account(record, exchange),
-          unknown,
-          success: (user) => {
-            const success: Success<User> = { type: 'success', user, scope: record.scopes, persist: false, info: record }
-            return andThen(this.#touch(record, now), () => success)
-          },
-        })
-      })
+  const { prefix, store, realm = 'api', clock = Date.now } = options
+  if (!/^[a-z][a-z0-9_]{1,31}$/.test(prefix)) {
+    throw new UsageError('ERR_TOKEN_OPTIONS', '`prefix` of API keys is not a word of 2 to 32 letters and digits', {
+      hint: "Lower case, for example `prefix: 'shop'` or `prefix: 'shop_test'`.",
     })
   }
-
-  #touch({ hash, id, usedAt }: ApiKeyRecord, now: Timestamp): Awaitable<unknown> {
+  const unknown = 'The API key does not exist.'
+  const touch = ({ hash, id, usedAt }: ApiKeyRecord, now: Timestamp): Awaitable<unknown> => {
     if (now - (usedAt ?? 0) < TOUCH_INTERVAL) return undefined
     return orElse(
-      () => settled(this.#options.store.touch(hash, now)),
-      (error) => report('apiKeys()', () => this.#options.onEvent?.({ type: 'touch_failed', id, error })),
+      () => settled(store.touch(hash, now)),
+      (error) => report('apiKeys()', () => options.onEvent?.({ type: 'touch_failed', id, error })),
     )
+  }
+  return {
+    name: 'api-key',
+    async create(grant) {
+      checkOptions('apiKeys().create()', grant, grantOptions, 'ERR_TOKEN_OPTIONS')
+      const rule = { code: 'ERR_TOKEN_OPTIONS', name: 'lifetime', most: TEN_YEARS } as const
+      const lifetime = grant.lifetime === undefined ? undefined : seconds(grant.lifetime, rule)
+      const key = mintKey(prefix)
+      const createdAt = clock()
+      const record: ApiKeyRecord = {
+        hash: sha256Hex(key),
+        id: randomHandle(),
+        subject: subjectText('apiKeys().create()', grant.subject),
+        label: grant.label,
+        hint: key.slice(0, prefix.length + 1 + HINT_LENGTH),
+        scopes: grant.scopes ?? [],
+        createdAt,
+        expiresAt: lifetime === undefined ? undefined : createdAt + lifetime * 1000,
+        usedAt: undefined,
+      }
+      await store.insert(record)
+      return { key, record }
+    },
+    revoke: async (subject, id) => store.remove(subject, id),
+    list: async (subject) => store.list(subject),
+    authenticate: (exchange) =>
+      withToken(exchange, realm, (key) => {
+        if (!isKey(prefix, key)) return refusedToken(realm, 'invalid', unknown)
+        const found = guarded(() => store.find(sha256Hex(key)), 'store of API keys')
+        return andThen(found, (record): Awaitable<Outcome<User>> => {
+          if (record === undefined || record === null) return refusedToken(realm, 'invalid', unknown)
+          checkRecord(record)
+          const now = clock()
+          if (record.expiresAt != null && record.expiresAt <= now)
+            return refusedToken(realm, 'expired', 'The API key has expired.')
+          return concluded<User>(realm, {
+            callback: '`account` of apiKeys()',
+            returned: options.account(record, exchange),
+            unknown,
+            success: (user) => {
+              const { scopes: scope } = record
+              const success: Success<User> = { type: 'success', user, scope, persist: false, info: record }
+              return andThen(touch(record, now), () => success)
+            },
+          })
+        })
+      }),
   }
 }
 

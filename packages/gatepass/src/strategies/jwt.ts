@@ -92,53 +92,20 @@ const jwtOptions: OptionKinds<OwnJwtOptions<unknown> | RemoteJwtOptions<unknown>
 export function jwt<User extends UserObject, const Name extends string = 'jwt'>(
   options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>,
 ): Strategy<User, Name> {
-  return new JwtStrategy(options)
-}
-
-class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
-  readonly name: Name
-  readonly #account: CommonOptions<User, Name>['account']
-  readonly #realm: string
-  readonly #looksUpSessions: boolean
-  readonly #verifier: JwtVerifier
-
-  constructor(options: OwnJwtOptions<User, Name> | RemoteJwtOptions<User, Name>) {
-    checkOptions('jwt()', options, jwtOptions, 'ERR_TOKEN_OPTIONS')
-    const { issuer, audience, type, clock, sessions = 'keys' in options ? 'looked-up' : 'ignored' } = options
-    this.name = options.name ?? ('jwt' as Name)
-    this.#account = options.account.bind(options)
-    this.#realm = options.realm ?? 'api'
-    this.#looksUpSessions = sessions === 'looked-up'
-    this.#verifier = new JwtVerifier({
-      keys: keysOf(options),
-      issuer,
-      audience,
-      ...(type !== undefined && { type }),
-      ...(clock !== undefined && { clock }),
-    })
-  }
-
-  // With local keys and a synchronous store this makes no promise: a token that was verified before costs microseconds.
-  authenticate(exchange: Exchange, attempt: Attempt): Awaitable<Outcome<User>> {
-    const realm = this.#realm
-    return withToken(exchange, realm, (token) =>
-      andThen(this.#verifier.verify(token), (claims): Awaitable<Outcome<User>> => {
-        if (typeof claims === 'string')
-          return refusedToken(realm, claims === 'expired' ? 'expired' : 'invalid', faults[claims])
-        if (!this.#looksUpSessions || claims.sid === undefined) return this.#conclude(exchange, claims, undefined)
-        return andThen(hooksOf(sessionsOf(attempt)).record(claims.sid), (session) =>
-          session === undefined || session.subject !== claims.sub
-            ? refusedToken(realm, 'expired', 'The session of this token has ended.')
-            : this.#conclude(exchange, claims, session),
-        )
-      }),
-    )
-  }
-
-  #conclude(exchange: Exchange, claims: JwtClaims, session: SessionRecord | undefined): Awaitable<Outcome<User>> {
-    return concluded<User>(this.#realm, {
+  checkOptions('jwt()', options, jwtOptions, 'ERR_TOKEN_OPTIONS')
+  const { issuer, audience, type, clock, realm = 'api' } = options
+  const { sessions = 'keys' in options ? 'looked-up' : 'ignored' } = options
+  const verifier = new JwtVerifier({
+    keys: keysOf(options),
+    issuer,
+    audience,
+    ...(type !== undefined && { type }),
+    ...(clock !== undefined && { clock }),
+  })
+  const conclude = (exchange: Exchange, claims: JwtClaims, session?: SessionRecord): Awaitable<Outcome<User>> =>
+    concluded<User>(realm, {
       callback: '`account` of jwt()',
-      returned: this.#account(claims, exchange),
+      returned: options.account(claims, exchange),
       unknown: 'The account of this token does not exist.',
       success: (user) => ({
         type: 'success',
@@ -151,6 +118,22 @@ class JwtStrategy<User, Name extends string> implements Strategy<User, Name> {
         ...(session !== undefined && { session }),
       }),
     })
+  return {
+    name: options.name ?? ('jwt' as Name),
+    // With local keys and a synchronous store this makes no promise: a token that was verified before costs microseconds.
+    authenticate: (exchange, attempt) =>
+      withToken(exchange, realm, (token) =>
+        andThen(verifier.verify(token), (claims): Awaitable<Outcome<User>> => {
+          if (typeof claims === 'string')
+            return refusedToken(realm, claims === 'expired' ? 'expired' : 'invalid', faults[claims])
+          if (sessions !== 'looked-up' || claims.sid === undefined) return conclude(exchange, claims)
+          return andThen(hooksOf(sessionsOf(attempt)).record(claims.sid), (session) =>
+            session === undefined || session.subject !== claims.sub
+              ? refusedToken(realm, 'expired', 'The session of this token has ended.')
+              : conclude(exchange, claims, session),
+          )
+        }),
+      ),
   }
 }
 
