@@ -86,7 +86,8 @@ function askNext(authentication: Authentication): unknown {
     return next(unknown)
   }
   const name = typeof which === 'string' ? which : (strategy.name ?? '')
-  // Our own strategy, which most requests are asked with, needs no view: it keeps nothing of a request.
+  // Our own strategy needs no view, because it keeps nothing of a request. Every request asks it: with a view, the row “on the
+  // drop-ins, memory” of `npm run bench` rises by 0.3.
   if (strategy instanceof SessionStrategy && strategy.authenticate === SessionStrategy.prototype.authenticate) {
     return strategy.recall(req, options, (error) =>
       act(authentication, name, error ? { type: 'error', error } : { type: 'pass' }),
