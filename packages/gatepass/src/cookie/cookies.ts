@@ -9,7 +9,7 @@ export type AnyCookie = Pick<Cookie, 'name' | 'attributes' | 'purpose' | 'descri
 
 export interface CookiesOptions {
   /** What the visitor agreed to, or the cookie that holds it. Default: every cookie is allowed. */
-  consent?: Consent | Cookie<Consent>
+  consent?: Consent | Cookie<Consent> | undefined
   /** Whether the response can still set cookies. Default: always. */
   writable?: () => boolean
   /** Epoch milliseconds. Default `Date.now`. */

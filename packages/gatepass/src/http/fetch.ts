@@ -1,5 +1,5 @@
 import { unawaited } from '../awaitable.ts'
-import { Cookies } from '../cookie/cookies.ts'
+import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
 import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
 import { bodilessMethods, type Fields, fieldsIn, malformed, noFields, parserFor, tooLarge } from './body.ts'
@@ -22,12 +22,13 @@ export interface FetchPlatform {
 }
 
 /** An exchange over a request of the fetch standard. It reads only what is asked for. */
-export class FetchExchange implements PromisingExchange {
+export class FetchExchange implements PromisingExchange, CookiesOptions {
   readonly request: Request
   readonly #settings: HttpSettings
   readonly #platform: FetchPlatform
   readonly #url: URL
   readonly originConfigured: boolean
+  readonly consent: CookiesOptions['consent']
   readonly cookies: Cookies
   readonly memory: Map<object, unknown> = new Map()
   #client: Client | undefined
@@ -43,10 +44,13 @@ export class FetchExchange implements PromisingExchange {
     this.#platform = platform
     this.#url = new URL(request.url)
     this.originConfigured = settings.origins.length > 0
-    const { consent } = settings
-    const { writable } = platform
-    const options = { ...(consent !== undefined && { consent }), ...(writable !== undefined && { writable }) }
-    this.cookies = new Cookies(this.header('cookie'), options)
+    this.consent = settings.consent
+    this.cookies = new Cookies(this.header('cookie'), this)
+  }
+
+  /** Whether the response can still set cookies. */
+  writable(): boolean {
+    return this.#platform.writable?.() ?? true
   }
 
   get method(): string {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { unawaited } from '../awaitable.ts'
-import { Cookies } from '../cookie/cookies.ts'
+import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
 import { writeReply } from './answer.ts'
 import { type Fields, readFields } from './body.ts'
 import type { Reply } from './exchange.ts'
@@ -12,12 +12,13 @@ import { headIsOpen, type NodeRequest, type NodeResponse } from './response-gate
 import type { HttpSettings } from './settings.ts'
 
 /** An exchange over a request of `node:http` or `node:http2`. It reads only what is asked for. */
-export class NodeExchange implements PromisingExchange {
+export class NodeExchange implements PromisingExchange, CookiesOptions {
   /** Node's request, for third-party code that needs it. */
   readonly request: NodeRequest
   readonly response: NodeResponse
   readonly #settings: HttpSettings
   readonly originConfigured: boolean
+  readonly consent: CookiesOptions['consent']
   readonly cookies: Cookies
   readonly memory: Map<object, unknown> = new Map()
   #client: Client | undefined = undefined
@@ -31,9 +32,13 @@ export class NodeExchange implements PromisingExchange {
     this.response = res
     this.#settings = settings
     this.originConfigured = settings.origins.length > 0
-    const { consent } = settings
-    const writable = (): boolean => headIsOpen(res)
-    this.cookies = new Cookies(req.headers.cookie, consent === undefined ? { writable } : { consent, writable })
+    this.consent = settings.consent
+    this.cookies = new Cookies(req.headers.cookie, this)
+  }
+
+  /** Whether the response can still set cookies. */
+  writable(): boolean {
+    return headIsOpen(this.response)
   }
 
   /** Middleware may put another method in place of the one that was sent. */

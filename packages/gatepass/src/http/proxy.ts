@@ -81,7 +81,7 @@ function trustByAddress(entries: readonly unknown[], family: ProxyTrust['family'
   entries.forEach((entry, n) => {
     addNetwork(networks, entry, `trustProxy[${n}]`)
   })
-  return { trusts: remembered((address) => networks.check(address, familyOf(address))), count: undefined, family }
+  return { trusts: (address) => networks.check(address, familyOf(address)), count: undefined, family }
 }
 
 const named: Readonly<Record<string, readonly string[]>> = {
@@ -109,21 +109,6 @@ function addNetwork(networks: BlockList, entry: unknown, option: string): void {
 
 function proxyError(message: string, hint: string): UsageError {
   return new UsageError('ERR_HTTP_PROXY', message, { hint })
-}
-
-const rememberedAddresses = 1000
-
-// Each look-up in a BlockList makes a native object, and requests come from the same few proxies.
-function remembered(check: (address: string) => boolean): (address: string) => boolean {
-  const known = new Map<string, boolean>()
-  return (address) => {
-    const before = known.get(address)
-    if (before !== undefined) return before
-    if (known.size >= rememberedAddresses) known.clear()
-    const answer = check(address)
-    known.set(address, answer)
-    return answer
-  }
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {

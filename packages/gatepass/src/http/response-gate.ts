@@ -32,10 +32,9 @@ export function beforeResponse(
 ): void {
   const response = res as unknown as GatedResponse
   const { [kGate]: gate } = response as Partial<GatedResponse>
-  const step: Step = { finish, failed, next: undefined }
   if (gate?.phase === 'armed') {
-    gate.last.next = step
-    gate.last = step
+    gate.last.next = { finish, failed, next: undefined }
+    gate.last = gate.last.next
     return
   }
   if (gate !== undefined || response.headersSent || response.writableEnded) {
@@ -43,24 +42,7 @@ export function beforeResponse(
       hint: 'Put the session middleware before the code that answers, and open the session before you answer.',
     })
   }
-  response[kGate] = {
-    phase: 'armed',
-    http2: 'stream' in response,
-    first: undefined,
-    step,
-    last: step,
-    writeHead: response.writeHead,
-    write: response.write,
-    end: response.end,
-    flushHeaders: response.flushHeaders,
-    held: undefined,
-    drainListeners: undefined,
-    late: undefined,
-    ending: undefined,
-    frozen: undefined,
-    warned: false,
-    failure: undefined,
-  }
+  response[kGate] = new Gate(response, finish, failed)
   response.writeHead = writeHead
   response.write = write
   response.end = end
@@ -127,29 +109,50 @@ interface GatedMethods extends Pick<NodeHead, 'setHeader' | 'appendHeader' | 're
 
 const kGate: unique symbol = Symbol('gatepass.responseGate')
 
-/** State of one gated response, including the methods it replaced. */
-interface Gate extends Pick<GatedMethods, 'writeHead' | 'write' | 'end' | 'flushHeaders'> {
+/**
+ * State of one gated response, including the methods it replaced, and its first step. It is a class: V8 may decide to allocate
+ * an object literal of every request in the old generation, and all that it refers to stays until a major collection (row
+ * “memory, node:http”: 25 µs instead of 14).
+ */
+class Gate implements Step {
   /**
    * `armed`: nothing was sent yet. `finishing`: `finish` runs, and calls are held. `open`: `finish` has succeeded, and calls
    * pass. `failed`: calls of the failed answer are dropped, and one new answer passes.
    */
-  phase: 'armed' | 'finishing' | 'open' | 'failed'
+  phase: 'armed' | 'finishing' | 'open' | 'failed' = 'armed'
   readonly http2: boolean
-  /** Runs before every `finish`. */
-  first: (() => Awaitable<void>) | undefined
+  readonly finish: Step['finish']
+  readonly failed: Step['failed']
+  next: Step | undefined = undefined
+  readonly writeHead: GatedMethods['writeHead']
+  readonly write: GatedMethods['write']
+  readonly end: GatedMethods['end']
+  readonly flushHeaders: GatedMethods['flushHeaders']
   /** The step that runs, or will run first. If it fails, its `failed` is called. */
-  step: Step
-  last: Step
-  held: Call[] | undefined
-  drainListeners: Listener[] | undefined
-  late: (() => Promise<unknown> | undefined)[] | undefined
+  step: Step = this
+  last: Step = this
+  /** Runs before every `finish`. */
+  first: (() => Awaitable<void>) | undefined = undefined
+  held: Call[] | undefined = undefined
+  drainListeners: Listener[] | undefined = undefined
+  late: (() => Promise<unknown> | undefined)[] | undefined = undefined
   /** The `end` that waits for `late`. Another `end` call runs after it. */
-  ending: Promise<unknown> | undefined
+  ending: Promise<unknown> | undefined = undefined
   /** The head at the time of the first call that sends, and the methods that change it. */
-  frozen: NodeHead | undefined
+  frozen: NodeHead | undefined = undefined
   /** Whether the warning about a change after the answer was printed. */
-  warned: boolean
-  failure: Failure | undefined
+  warned = false
+  failure: Failure | undefined = undefined
+
+  constructor(res: GatedResponse, finish: Step['finish'], failed: Step['failed']) {
+    this.http2 = 'stream' in res
+    this.finish = finish
+    this.failed = failed
+    this.writeHead = res.writeHead
+    this.write = res.write
+    this.end = res.end
+    this.flushHeaders = res.flushHeaders
+  }
 }
 
 interface Step {
