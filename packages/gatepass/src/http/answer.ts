@@ -58,11 +58,12 @@ export function describeFailure(head: AnswerHead, error: unknown): void {
 
 /** Adds request fields to `Vary` (RFC 9110 §12.5.5). Fields that it already names stay, and `*` covers all. */
 export function addVary(head: AnswerHead, fields: string): void {
-  const before = linesOf(head, 'vary').join().match(fieldNames) ?? []
-  const known = before.join().toLowerCase().split(',')
+  const vary: string[] = linesOf(head, 'vary').join().match(fieldNames) ?? []
+  const before = vary.length
+  const known = vary.join().toLowerCase().split(',')
   if (known.includes('*')) return
-  const added = fields.match(fieldNames)?.filter((name) => !known.includes(name.toLowerCase())) ?? []
-  if (added.length > 0) head.setHeader('Vary', [...before, ...added].join(', '))
+  for (const name of fields.match(fieldNames) ?? []) if (!known.includes(name.toLowerCase())) vary.push(name)
+  if (vary.length > before) head.setHeader('Vary', vary.join(', '))
 }
 
 const fieldNames = /[^\s,]+/g
