@@ -56,6 +56,31 @@ export function describeFailure(head: AnswerHead, error: unknown): void {
   if (error.code === 'ERR_CROSS_ORIGIN') addVary(head, originVary)
 }
 
+/** Whether a header field describes one answer and not all answers. */
+export function describesAnswer(name: string): boolean {
+  return answerFields.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'))
+}
+
+const answerFields: ReadonlySet<string> = new Set([
+  'accept-ranges',
+  'age',
+  'cache-control',
+  'cdn-cache-control',
+  'clear-site-data',
+  'etag',
+  'expires',
+  'last-modified',
+  'link',
+  'location',
+  'refresh',
+  'retry-after',
+  'set-cookie',
+  'surrogate-control',
+  'trailer',
+  'transfer-encoding',
+  'www-authenticate',
+])
+
 /** Adds request fields to `Vary` (RFC 9110 §12.5.5). Fields that it already names stay, and `*` covers all. */
 export function addVary(head: AnswerHead, fields: string): void {
   const vary: string[] = linesOf(head, 'vary').join().match(fieldNames) ?? []

@@ -4,7 +4,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isUint8Array } from 'node:util/types'
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
-import type { AnswerHead } from './answer.ts'
+import { type AnswerHead, describesAnswer } from './answer.ts'
 
 /** A request of `node:http`, or of the compatibility layer of `node:http2`. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -476,31 +476,6 @@ function applyFieldList(res: GatedResponse, fields: readonly unknown[]): void {
   for (const [name] of pairs) if (typeof name === 'string') res.removeHeader(name)
   for (const [name, value] of pairs) res.appendHeader(name, value)
 }
-
-/** Whether a header field describes one answer and not all answers. */
-export function describesAnswer(name: string): boolean {
-  return answerFields.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'))
-}
-
-const answerFields: ReadonlySet<string> = new Set([
-  'accept-ranges',
-  'age',
-  'cache-control',
-  'cdn-cache-control',
-  'clear-site-data',
-  'etag',
-  'expires',
-  'last-modified',
-  'link',
-  'location',
-  'refresh',
-  'retry-after',
-  'set-cookie',
-  'surrogate-control',
-  'trailer',
-  'transfer-encoding',
-  'www-authenticate',
-])
 
 // ── what Node would refuse when it sends; the caller gets the error now, while another answer is still possible ──────
 
