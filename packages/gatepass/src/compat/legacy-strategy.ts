@@ -4,7 +4,7 @@ import { bodilessMethods } from '../http/body.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { NodeExchange } from '../http/node.ts'
 import type { Failure, Outcome } from '../passport/outcome.ts'
-import type { Attempt, LoginFlow, Strategy } from '../passport/strategy.ts'
+import { type Attempt, LONGEST_LOGIN, type LoginFlow, type Strategy } from '../passport/strategy.ts'
 import { isCancelled } from '../protocols/oauth2/callback.ts'
 import { failureOf, linkEnded, trustedOrigin } from '../strategies/oauth2/refusals.ts'
 import { ask, type Conclusion, type Done, type LegacyStrategy } from './passport/strategy.ts'
@@ -190,9 +190,6 @@ function acceptsAnyState(strategy: LegacyStrategy): boolean {
   return accepted
 }
 
-/** Ten minutes to log in at the provider, in seconds. */
-const LIFETIME = 600
-
 interface Remembered {
   readonly verifier: string | undefined
   /** The application's own state. The provider never sees it. */
@@ -210,7 +207,7 @@ function flowState(flow: LoginFlow, options: { state?: unknown }): Record<string
   const store = (...args: unknown[]): void => {
     const done = args.at(-1) as Done
     const verifier = args.length === 5 ? (args[1] as string | undefined) : undefined
-    flow.start({ verifier, state } satisfies Remembered, LIFETIME).then((handle) => done(null, handle), done)
+    flow.start({ verifier, state } satisfies Remembered, LONGEST_LOGIN).then((handle) => done(null, handle), done)
   }
   Object.defineProperty(store, 'length', { value: 5 })
   const verify = (...args: unknown[]): void => {

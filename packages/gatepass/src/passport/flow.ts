@@ -9,22 +9,22 @@ import type { Exchange } from '../http/exchange.ts'
 import { hooksOf } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { SessionId, Timestamp } from '../session/store.ts'
-import type { Linking, LoginFlow, LoginIntent } from './strategy.ts'
+import { OUR_CLOCKS_APART } from './outcome.ts'
+import { type Linking, LONGEST_LOGIN, type LoginFlow, type LoginIntent } from './strategy.ts'
 
 /** How many unfinished logins a browser may have. One more drops the oldest. */
 const OPEN_FLOWS = 5
-/** How many bytes these logins may have together before they are sealed: their cookies must fit into the head of one request. */
+/** Most bytes of all unfinished logins together, measured before sealing: their cookies must fit into the head of one request. */
 const OPEN_BYTES = 4000
 /** How many bytes one login may have before it is sealed, to fit into a cookie. A `next` that makes it larger is left out. */
 const LARGEST_ENTRY = 2700
 /** How many cookies of logins are read when another one begins: another site may have planted more. */
 const MOST_READ = 10
-/** How far the clocks of two processes may be apart, in milliseconds. */
-const CLOCKS_APART = 60_000
-/** How long the key in the store lives, in milliseconds. */
+/** How long the generated key for flow cookies is kept, in milliseconds. */
 const KEY_LIFETIME = 400 * 24 * 60 * 60 * 1000
 
 interface FlowEntry {
+  /** The `state`. Stored under this name in cookies and sessions. */
   readonly handle: string
   readonly strategy: string
   readonly value: unknown
@@ -44,8 +44,8 @@ export interface FlowOwner {
 
 /**
  * Remembers unfinished logins. A login that begins a session has a sealed cookie of its own, so that a visitor without a session
- * costs no record, and two tabs do not overwrite each other. `finish` notes the handle in the store until the flow would have
- * expired: of two requests with the same handle, in any processes, one gets the value.
+ * costs no record, and two tabs do not overwrite each other. `finish` notes the state in the store until the flow would have
+ * expired. If two requests bring the same state, even to different processes, only one gets the value.
  *
  * A link is kept in its session, and `finish` removes it in one `update`.
  */
@@ -68,18 +68,18 @@ export class BrowserLoginFlow implements LoginFlow {
 
   async start(value: unknown, lifetime: number): Promise<string> {
     const { strategy, intent, clock } = this.#owner
-    const handle = randomToken()
-    const entry: FlowEntry = { handle, strategy, value, intent, expiresAt: clock() + lifetime * 1000 }
+    const state = randomToken()
+    const entry: FlowEntry = { handle: state, strategy, value, intent, expiresAt: clock() + lifetime * 1000 }
     if (intent.purpose === 'link') await this.#keepInSession(entry)
     else await this.#keepInCookie(entry, lifetime)
-    return handle
+    return state
   }
 
-  async finish<Value>(handle: string): Promise<Value | undefined> {
-    const entry = (await this.#takeFromCookie(handle)) ?? (await this.#takeFromSession(handle))
+  async finish<Value>(state: string): Promise<Value | undefined> {
+    const entry = (await this.#takeFromCookie(state)) ?? (await this.#takeFromSession(state))
     this.unknown = entry === undefined
     if (entry === undefined || entry.expiresAt <= this.#owner.clock()) return undefined
-    // Before the code is sent to the provider. It is checked again when the provider has answered.
+    // Checked here, before the code is sent to the provider, and again when the provider has answered.
     if (entry.intent.purpose === 'link' && (await this.#owner.linking(entry.intent)) === undefined) return undefined
     this.intent = entry.intent
     return entry.value as Value
@@ -90,7 +90,7 @@ export class BrowserLoginFlow implements LoginFlow {
   }
 
   async #keepInCookie(entry: FlowEntry, lifetime: number): Promise<void> {
-    // If this connection cannot have a session cookie, refuse now and not after the way to the provider.
+    // If this connection cannot have a session cookie, refuse now, not when the browser comes back from the provider.
     hooksOf(this.#sessions).assertMaySetCookie(this.#exchange)
     const keys = await this.#keys()
     const { next: _tooLong, ...intent } = entry.intent
@@ -99,14 +99,14 @@ export class BrowserLoginFlow implements LoginFlow {
     this.#exchange.cookies.set(this.#cookie(entry.handle, keys, lifetime), kept)
   }
 
-  async #takeFromCookie(handle: string): Promise<FlowEntry | undefined> {
+  async #takeFromCookie(state: string): Promise<FlowEntry | undefined> {
     const { cookies } = this.#exchange
-    if (!/^[\w-]{43}$/.test(handle) || cookies.count(flowName(this.#exchange, handle)) === 0) return undefined
-    const cookie = this.#cookie(handle, await this.#keys())
+    if (!/^[\w-]{43}$/.test(state) || cookies.count(flowName(this.#exchange, state)) === 0) return undefined
+    const cookie = this.#cookie(state, await this.#keys())
     const entry = cookies.get(cookie)
-    if (entry?.handle !== handle || entry.strategy !== this.#owner.strategy) return undefined
-    const used = sha256Hex(`gatepass:flow:${handle}`) as SessionId
-    const first = await hooksOf(this.#sessions).note(used, {}, entry.expiresAt + CLOCKS_APART)
+    if (entry?.handle !== state || entry.strategy !== this.#owner.strategy) return undefined
+    const used = sha256Hex(`gatepass:flow:${state}`) as SessionId
+    const first = await hooksOf(this.#sessions).note(used, {}, entry.expiresAt + OUR_CLOCKS_APART)
     cookies.delete(cookie)
     return first ? entry : undefined
   }
@@ -130,8 +130,8 @@ export class BrowserLoginFlow implements LoginFlow {
     }
   }
 
-  #cookie(handle: string, keys: Keys, lifetime?: number): Cookie<FlowEntry> {
-    return sealedCookie<FlowEntry>(flowName(this.#exchange, handle), {
+  #cookie(state: string, keys: Keys, lifetime?: number): Cookie<FlowEntry> {
+    return sealedCookie<FlowEntry>(flowName(this.#exchange, state), {
       ...flowAttributes(this.#exchange),
       ...(lifetime !== undefined && { maxAge: lifetime }),
       keys,
@@ -162,9 +162,9 @@ export class BrowserLoginFlow implements LoginFlow {
     data[this.#prefix + entry.handle] = entry
   }
 
-  async #takeFromSession(handle: string): Promise<FlowEntry | undefined> {
+  async #takeFromSession(state: string): Promise<FlowEntry | undefined> {
     const session = await this.#sessions.open(this.#exchange)
-    const key = this.#prefix + handle
+    const key = this.#prefix + state
     if (session.id === undefined || !Object.hasOwn(session.data, key)) return undefined
     let taken: FlowEntry | undefined
     try {
@@ -174,7 +174,7 @@ export class BrowserLoginFlow implements LoginFlow {
         delete data[key]
       })
     } catch (error) {
-      // Another request with this handle was faster, and its login moved the session on.
+      // Another request with this state was faster, and its login moved the session on.
       if (error instanceof ProtocolError && error.code === 'ERR_SESSION_ENDED') return undefined
       throw error
     }
@@ -183,7 +183,7 @@ export class BrowserLoginFlow implements LoginFlow {
 }
 
 /** The flow of a Passport without sessions. A strategy that needs a flow cannot work there. */
-export const withoutSessions: Omit<LoginFlow, 'intent'> = {
+export const flowWithoutSessions: Omit<LoginFlow, 'intent'> = {
   unknown: false,
   async start(): Promise<string> {
     throw new UsageError('ERR_PASSPORT_NO_SESSIONS', 'This strategy must remember something between two requests', {
@@ -204,9 +204,9 @@ export function flowCookieOf(exchange: Exchange): AnyCookie {
   return { name: flowName(exchange, '*'), attributes, purpose: 'necessary', description }
 }
 
-/** Eight characters tell the flows of one browser apart. The value contains the whole handle. */
-function flowName({ secure }: Exchange, handle: string): string {
-  return `${secure ? '__Host-' : ''}gp-tx-${handle.slice(0, 8)}`
+/** Eight characters tell the flows of one browser apart. The value contains the whole state. */
+function flowName({ secure }: Exchange, state: string): string {
+  return `${secure ? '__Host-' : ''}gp-tx-${state.slice(0, 8)}`
 }
 
 function sizeOf(entry: FlowEntry): number {
@@ -215,7 +215,7 @@ function sizeOf(entry: FlowEntry): number {
 
 function flowAttributes({ secure }: Exchange) {
   const description = 'Remembers a login with another provider until you come back from there.'
-  return { secure, httpOnly: true, sameSite: 'lax', path: '/', maxAge: 600, description } as const
+  return { secure, httpOnly: true, sameSite: 'lax', path: '/', maxAge: LONGEST_LOGIN, description } as const
 }
 
 const FLOW_KEY = sha256Hex('gatepass:flow key') as SessionId

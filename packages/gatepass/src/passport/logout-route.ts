@@ -4,7 +4,7 @@ import { seeOther } from '../http/answer.ts'
 import type { Exchange, Reply } from '../http/exchange.ts'
 import { safeMethods } from '../http/origin.ts'
 import type { SessionManager } from '../session/manager.ts'
-import { CLOCKS_APART } from './outcome.ts'
+import { PROVIDER_BEHIND } from './outcome.ts'
 import { type OwnPages, tokenInForm } from './own-pages.ts'
 import type { Passport } from './passport.ts'
 import type { EndedLogin } from './strategy.ts'
@@ -27,7 +27,7 @@ export interface BackChannelLogoutOptions {
   subject(ended: EndedLogin): Awaitable<string | undefined | null | false>
 }
 
-/** Decides what a logout answers. */
+/** Answers logout routes and back-channel logout messages. */
 export class LogoutRoute<User, Name extends string> {
   readonly #passport: Passport<User, Name>
   readonly #sessions: SessionManager<object>
@@ -55,8 +55,8 @@ export class LogoutRoute<User, Name extends string> {
     if (options.atProvider === true) {
       const { login } = await this.#sessions.open(exchange)
       const strategy = login?.by === undefined ? undefined : this.#passport.strategy(login.by)
-      const returnTo = () => (success === undefined ? undefined : new URL(success, exchange.origin).href)
-      elsewhere = await strategy?.logoutLocation?.({ sid: login?.sid, returnTo: returnTo() })
+      const returnTo = success === undefined ? undefined : new URL(success, exchange.origin).href
+      elsewhere = await strategy?.logoutLocation?.({ sid: login?.sid, returnTo })
     }
     await this.#passport.logout(exchange, options)
     const headers = { 'clear-site-data': '"cache", "storage"', 'cache-control': 'no-store' }
@@ -80,7 +80,7 @@ export class LogoutRoute<User, Name extends string> {
       const subject = subjectText('`subject` of backChannelLogout()', given)
       for (const { handle, login, createdAt } of await this.#sessions.list(subject)) {
         // Sessions of other strategies, and those that began after the message was written, go on.
-        if (login?.by !== name || createdAt > ended.issuedAt + CLOCKS_APART) continue
+        if (login?.by !== name || createdAt > ended.issuedAt + PROVIDER_BEHIND) continue
         if (ended.sid === undefined || login.sid === ended.sid) await this.#sessions.revokeHandle(subject, handle)
       }
     })

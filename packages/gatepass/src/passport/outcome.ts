@@ -117,16 +117,19 @@ export function isFailure(verdict: unknown): verdict is Failure {
   return typeof verdict === 'object' && verdict !== null && 'type' in verdict && verdict.type === 'failure'
 }
 
-/** How far another clock may be ahead of ours when two times are compared, in milliseconds. */
-export const CLOCKS_APART = 30_000
+/** How far the clocks of our own processes may be apart, in milliseconds: stores allow an hour (docs/stores.md). */
+export const OUR_CLOCKS_APART = 3_600_000
+
+/** How far a provider's clock may be behind ours when it says that a login has ended, in milliseconds. */
+export const PROVIDER_BEHIND = 30_000
 
 /** A proof from the future counts as new if it is at most this far ahead of our clock. Milliseconds. */
-export const AHEAD = {
-  /** For a time that another process of ours wrote: stores allow clocks to differ by an hour (docs/stores.md). */
-  ours: 3_600_000,
+export const AHEAD: { readonly ours: number; readonly theirs: number } = {
+  /** For a time that another process of ours wrote. */
+  ours: OUR_CLOCKS_APART,
   /** For a time that a provider, a token or a strategy states. */
   theirs: 300_000,
-} as const
+}
 
 /**
  * How long ago something was proved, in milliseconds. It is infinite if that is unknown: `at` is missing, is not a number, or

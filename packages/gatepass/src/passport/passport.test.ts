@@ -347,7 +347,7 @@ describe('login and user', () => {
 })
 
 describe('login flows', () => {
-  function flows(options: Pick<WorldOptions, 'keys' | 'store'> = {}) {
+  function flows(options: Pick<WorldOptions, 'keys' | 'store'> & { clock?: () => number } = {}) {
     const { sessions, passport: _, ...rest } = world(options)
     const attempts: Attempt[] = []
     const flowOf = (name: string): Strategy<User> => ({
@@ -361,7 +361,7 @@ describe('login flows', () => {
       users: { find: () => ada, subject: (user) => user.id },
       strategies: [flowOf('google'), flowOf('github'), flowOf('google:work')],
       sessions,
-      clock: rest.clock,
+      clock: options.clock ?? rest.clock,
     })
     const flow = async (exchange: Exchange, strategy: string, wish?: LoginIntent) => {
       await passport.authenticate(exchange, strategy, {}, wish)
@@ -385,6 +385,17 @@ describe('login flows', () => {
     expect([one, two].filter((value) => value !== undefined)).toEqual([{ verifier: 'v' }])
     expect(await request(async (exchange) => (await flow(exchange, 'google')).finish(handle))).toBeUndefined()
     expect(sessions.synchronous).toBe(true)
+  })
+
+  test('a state that was used is used also for a process whose clock is half an hour behind', async () => {
+    const { flow, clock, jar, store } = flows()
+    const begin = jar.exchange()
+    const state = await (await flow(begin, 'google')).start('verifier', 600)
+    jar.receive(begin)
+    expect(await (await flow(jar.exchange(), 'google')).finish(state)).toBe('verifier')
+    clock.advance(12 * 60)
+    const behind = flows({ store, clock: () => clock() - 30 * 60_000 })
+    expect(await (await behind.flow(jar.exchange(), 'google')).finish(state)).toBeUndefined()
   })
 
   test('two tabs that start a login do not overwrite each other', async () => {

@@ -8,13 +8,22 @@ import { hooksOf, type SessionHooks } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
-import { BrowserLoginFlow, withoutSessions } from './flow.ts'
-import { ageOf, CLOCKS_APART, type Failure, type Redirect, type Respond, requireUser, type Success } from './outcome.ts'
+import { BrowserLoginFlow, flowWithoutSessions } from './flow.ts'
+import {
+  ageOf,
+  type Failure,
+  PROVIDER_BEHIND,
+  type Redirect,
+  type Respond,
+  requireUser,
+  type Success,
+} from './outcome.ts'
 import {
   type Attempt,
   type EndedLogin,
   type Linking,
   LOGIN,
+  LONGEST_LOGIN,
   type LoginFlow,
   type LoginIntent,
   type Strategy,
@@ -143,7 +152,7 @@ export class Passport<User, Name extends string = string> {
       const owner = { strategy: strategy.name, intent, clock: this.#clock }
       const flow: LoginFlow =
         sessions === undefined
-          ? { ...withoutSessions, intent }
+          ? { ...flowWithoutSessions, intent }
           : new BrowserLoginFlow(exchange, sessions, { ...owner, linking: (link) => this.#linking(exchange, link) })
       const stillStands = (): Awaitable<boolean> => this.#loginStands(exchange, flow)
       const alone = asked.length === 1
@@ -230,7 +239,7 @@ export class Passport<User, Name extends string = string> {
         // it in `list`, and an earlier message has left a note.
         await session.update(() => {})
         const { at: endedAt } = (await this.#hooks?.noted(endedLoginId(success.strategy, success.sid))) ?? {}
-        if (typeof endedAt === 'number' && this.#clock() <= endedAt + CLOCKS_APART) {
+        if (typeof endedAt === 'number' && this.#clock() <= endedAt + PROVIDER_BEHIND) {
           session.destroy()
           this.#noUser(exchange, 'not-logged-in')
           return false
@@ -274,7 +283,7 @@ export class Passport<User, Name extends string = string> {
   async logout(exchange: Exchange, options: { everywhere?: boolean } = {}): Promise<void> {
     if (this.#sessions !== undefined) {
       const session = await this.#sessions.open(exchange)
-      if (session.subject === undefined && this.credentials(exchange)?.type === 'success') throw withoutSession()
+      if (session.subject === undefined && this.credentials(exchange)?.type === 'success') throw noSessionToEnd()
       const everywhere = options.everywhere === true
       session.destroy({ everywhere })
       if (everywhere) await hooksOf(this.#sessions).endNow(exchange)
@@ -376,7 +385,7 @@ export class Passport<User, Name extends string = string> {
    */
   async noteEndedLogin(strategy: string, { sid, issuedAt }: EndedLogin): Promise<void> {
     if (sid === undefined) return
-    await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN)
+    await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN * 1000)
   }
 
   /** Asks store and application again: what this exchange knows may be older than the provider's answer. */
@@ -485,9 +494,6 @@ export class Passport<User, Name extends string = string> {
   }
 }
 
-/** How long a login may take to come back from its provider, in milliseconds. */
-const LONGEST_LOGIN = 600_000
-
 function endedLoginId(strategy: string, sid: string): SessionId {
   return sha256Hex(`gatepass:ended-login:${JSON.stringify([strategy, sid])}`) as SessionId
 }
@@ -507,7 +513,7 @@ const OUTDATED: Failure = {
   challenge: challenge('Bearer', { error: 'invalid_token' }),
 }
 
-function withoutSession(): ProtocolError {
+function noSessionToEnd(): ProtocolError {
   return new ProtocolError(
     'ERR_TOKEN_SCOPE',
     'These credentials do not belong to a session, so they cannot log out of one',

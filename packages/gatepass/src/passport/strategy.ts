@@ -35,18 +35,21 @@ export interface Linking {
   stillStands(): Promise<boolean>
 }
 
+/** How long a login at a provider may take, in seconds. */
+export const LONGEST_LOGIN = 600
+
 /** The purpose unless the route sets another. */
 export const LOGIN: LoginIntent = { purpose: 'login' }
 
 /** One-time memory bound to this browser: OAuth state and PKCE verifier, OIDC nonce, WebAuthn challenge. */
 export interface LoginFlow {
-  /** Remembers `value`, which must be JSON, for `lifetime` seconds. The returned handle cannot be guessed: use it as OAuth `state`. */
+  /** Remembers `value`, which must be JSON, for `lifetime` seconds. The returned state cannot be guessed: use it as OAuth `state`. */
   start(value: unknown, lifetime: number): Promise<string>
-  /** Returns the value, once. `undefined` if the handle is unknown, used, expired, or of another browser or strategy. */
-  finish<Value>(handle: string): Promise<Value | undefined>
+  /** Returns the value, once. `undefined` if the state is unknown, used, expired, or of another browser or strategy. */
+  finish<Value>(state: string): Promise<Value | undefined>
   /** The purpose of this login. After `finish` has returned a value, the purpose that the flow began with. */
   readonly intent: LoginIntent
-  /** Whether `finish` was called with a handle that this browser does not have: used, dropped by a later login, or never begun. */
+  /** Whether `finish` was called with a state that this browser does not have: used, dropped by a later login, or never begun. */
   readonly unknown: boolean
   /**
    * The user who began to link, if session and credentials are unchanged. Each call looks both up: call it after the last wait
@@ -92,8 +95,8 @@ export interface Strategy<User, Name extends string = string> {
    */
   readonly foreignPost?: string
   /**
-   * Whether a success without `at` is of unknown age even if the login is kept, unless the strategy has finished a flow. For
-   * strategies of others. Default false.
+   * Set it if a success without `at` does not prove a login made now: its age then counts as unknown, unless a flow was just
+   * finished. For third-party strategies. Default false.
    */
   readonly ageUnknown?: boolean
   /** Where a provider sends the browser back to: a path here or a whole address. No other strategy may have it. */

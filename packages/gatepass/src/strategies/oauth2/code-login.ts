@@ -2,7 +2,7 @@ import { randomToken } from '../../crypto/random.ts'
 import { GatepassError, ProtocolError } from '../../error.ts'
 import { type Exchange, pathOf, queryOf } from '../../http/exchange.ts'
 import { isFailure, type Outcome, userFrom } from '../../passport/outcome.ts'
-import type { Attempt } from '../../passport/strategy.ts'
+import { type Attempt, LONGEST_LOGIN } from '../../passport/strategy.ts'
 import { authorizationUrl } from '../../protocols/oauth2/authorization.ts'
 import { codeOf, readCallback, saidBy } from '../../protocols/oauth2/callback.ts'
 import type { Client } from '../../protocols/oauth2/client.ts'
@@ -18,9 +18,6 @@ import {
 } from './options.ts'
 import { confirmPage, relayPage } from './pages.ts'
 import { failureOf, linkEnded } from './refusals.ts'
-
-/** How long a user may take at the provider, in seconds. */
-const LIFETIME = 600
 
 /** What differs between providers in a login by authorization code. */
 export interface CodeLogin {
@@ -128,7 +125,7 @@ export class CodeFlow<User> {
     }
     // Before the flow starts, so that a provider that is down leaves no session behind.
     await client.metadata()
-    const state = await attempt.flow.start(begun, LIFETIME)
+    const state = await attempt.flow.start(begun, LONGEST_LOGIN)
     const location = await authorizationUrl(client, {
       ...wishes,
       ...begun,
