@@ -83,7 +83,7 @@ function loginMethods(context: PageContext, { account, identities, now }: Accoun
   const onlyMethod = html`<p class="hint only">Your only way to log in</p>`
   const passwordText =
     passwordHash === undefined
-      ? 'None. You log in with what is listed here.'
+      ? 'You have no password. You log in with one of the ways below.'
       : passwordDisabled
         ? 'Disabled after too many wrong tries.'
         : 'With your e-mail address.'

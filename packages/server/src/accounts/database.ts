@@ -92,7 +92,7 @@ export class AccountDatabase {
     } catch (cause) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The accounts cannot be read or written', {
         cause,
-        hint: 'Look at the cause: disk full, file not writable, or locked by another program.',
+        hint: 'The cause says why: the disk is full, the file cannot be written, or another program has locked it.',
       })
     }
   }

@@ -37,7 +37,7 @@ export async function start(mode: Config['mode'], args: readonly string[], paren
   // In production standard output is only for JSON.
   if (mode === 'dev') console.log(`Gatepass listens on ${server.origin}`)
   if (server.origin.startsWith('http:') && !isLoopbackAddress(config.host)) {
-    const message = 'Other machines reach this server over plain http: publish its port on this machine alone'
+    const message = 'Other machines reach this server over plain http: publish its port only on this machine'
     log.warn({ event: 'sys_plain_http', host: config.host, message })
   }
   log.info({ event: 'sys_startup', origin: server.origin, host: config.host, port: server.port, mode })
@@ -136,7 +136,7 @@ export function dataFailure(error: unknown, data: string): string {
     case SQLITE.full:
       return `there is no room on the disk of ${data}. Make room, and start again.`
     case SQLITE.ioError:
-      return `the disk of ${data} has no room, or fails: ${messageOf(error)}. Look at it, and start again.`
+      return `the disk of ${data} is full or failing: ${messageOf(error)}. Free some space or repair the disk, then start again.`
     case SQLITE.busy:
     case SQLITE.locked:
       return `another program holds the database in ${data}. End it, or wait until it is done, and start again.`

@@ -26,7 +26,7 @@ export function devicesPage(
   const own = devices.filter((device) => device.current)
   const others = devices.filter((device) => !device.current)
   const body = html`<div class="title"><div><h1>Devices</h1>
-<p class="lead">Where your account is logged in. Log out every device that you do not know or no longer use.</p></div></div>
+<p class="lead">These devices are logged in to your account. Log out every device that you do not know or no longer use.</p></div></div>
 ${noticeBox(notice)}
 <section class="card list" aria-labelledby="this">
 <h2 id="this">This device</h2>

@@ -182,7 +182,7 @@ function originSchema(production: boolean): v.GenericSchema<unknown, string | un
 /** Reads the keys, from the environment or from the file of this name. */
 function keysSchema({ mode, environment, folder }: ConfigSources): v.GenericSchema<unknown, Keys | undefined> {
   const fix =
-    'Run `gatepass key` and give what it prints as GATEPASS_KEYS, or as {"keys":["…"]} in a file named by GATEPASS_KEYS_FILE.'
+    'Run `gatepass key` and set its output as GATEPASS_KEYS, or as {"keys":["…"]} in a file named by GATEPASS_KEYS_FILE.'
   return reading(text(), (file) => {
     const { GATEPASS_KEYS: given } = environment
     if (given === undefined && file === '') {

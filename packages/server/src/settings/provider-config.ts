@@ -136,7 +136,7 @@ function secretSchema(name: string, { mode, environment, folder }: ProviderSourc
     const variable = variableName('clientSecret', name)
     return new Refusal(
       message,
-      `Set ${variable}, or name a file that holds nothing else: clientSecretFile.`,
+      `Set ${variable}, or set clientSecretFile to a file that contains only the secret.`,
       'clientSecret',
     )
   })
