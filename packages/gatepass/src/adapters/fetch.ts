@@ -69,7 +69,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
     request: Request,
     platform: FetchPlatform | undefined,
   ): Promise<Response> {
-    if (visits.find(request) !== undefined) return listener(request)
+    if (visits.has(request)) return listener(request)
     const visit = begin(visits, request, platform)
     const answer = async (): Promise<Response> => {
       await visits.admit(visit.exchange)

@@ -85,7 +85,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
   }
 
   const middleware: MiddlewareHandler<HonoEnv<User>> = async (c, next) => {
-    if (visits.find(c) !== undefined) return next()
+    if (visits.has(c)) return next()
     const platform = { address: address?.(c), current: () => c.req.raw, body: () => bodyAgain(c) }
     const visit = begin(visits, c.req.raw, platform, c)
     c.set('auth', requestAuth(visit))
@@ -119,7 +119,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
     errors: makerOf('errors', () => (error: Error, c: Context): Response => {
       const own = !(error instanceof GatepassError) && 'getResponse' in error
       if (own) return (error as Error & { getResponse(): Response }).getResponse()
-      return failed(visits.find(c) ?? begin(visits, c.req.raw, {}, c), error)
+      return failed(visits.has(c) ? visits.of(c) : begin(visits, c.req.raw, {}, c), error)
     }),
   })
 }

@@ -77,7 +77,7 @@ export function begin<User, Name extends string>(
   failed: NextFunction,
 ): Awaitable<unknown> {
   const earlier = req[kVisit]
-  if (earlier !== undefined && visits.find(req) !== undefined) return undefined
+  if (earlier !== undefined && visits.has(req)) return undefined
   const exchange = earlier?.exchange ?? new NodeExchange(req, res, visits.settings)
   const visit = new Visit(visits, exchange, req, failed)
   const finish = (): Awaitable<void> => {

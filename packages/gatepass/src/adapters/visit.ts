@@ -79,12 +79,13 @@ export class Visits<User, Name extends string, Ex extends PromisingExchange> {
     this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
   }
 
-  find(key: Visited<Ex>): Visit<User, Name, Ex> | undefined {
-    return key[kVisit]?.exchange.memory.get(this) as Visit<User, Name, Ex> | undefined
+  /** Whether the visit of a request has begun. */
+  has(key: Visited<Ex>): boolean {
+    return key[kVisit]?.exchange.memory.has(this) === true
   }
 
   of(key: Visited<Ex>): Visit<User, Name, Ex> {
-    const visit = this.find(key)
+    const visit = key[kVisit]?.exchange.memory.get(this) as Visit<User, Name, Ex> | undefined
     if (visit !== undefined) return visit
     throw new UsageError('ERR_SESSION_NOT_OPEN', 'This request did not pass through the gatepass middleware', {
       hint: `Mount it before this handler: ${this.#mounted}.`,

@@ -69,7 +69,7 @@ export class Cookies {
    * @throws {UsageError} `ERR_COOKIE_…` if the value cannot be written, `ERR_RESPONSE_STARTED` if the response was sent
    */
   set<Value>(cookie: Cookie<Value>, value: Value, override?: CookieAttributes): boolean {
-    if (!this.allows(cookie)) return false
+    if (cookie.purpose !== 'necessary' && !this.allows(cookie)) return false
     const kept = override && keptUntil(override, this.#now())
     this.#draft(cookie, value, override, kept?.at === undefined ? undefined : kept)
     return true

@@ -4,9 +4,9 @@ import { UsageError } from '../error.ts'
 import { type AnswerHead, writeReply } from './answer.ts'
 import { bodilessMethods, type Fields, fieldsIn, malformed, noFields, parserFor, tooLarge } from './body.ts'
 import type { Reply } from './exchange.ts'
-import { findOrigin } from './origin.ts'
+import { findOrigin, plainAddress } from './origin.ts'
 import { type Answerer, type Promises, type PromisingExchange, promisesOf } from './promises.ts'
-import { type Client, clientBehind, plainAddress } from './proxy.ts'
+import { type Client, clientBehind } from './proxy.ts'
 import type { HttpSettings } from './settings.ts'
 
 /** What a platform knows about a request besides the request itself. */

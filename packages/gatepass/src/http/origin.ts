@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { ProtocolError, UsageError } from '../error.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -131,4 +132,27 @@ export function crossOriginError({ originConfigured, origin }: Exchange, reason:
     status: 403,
     hint: `Send it from a page of this application; ${place}. List other senders in \`trustedOrigins\`.`,
   })
+}
+
+/** An IP address in its canonical spelling, without port, brackets and zone; `undefined` if `text` is not an address. */
+export function plainAddress(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const bare = portless.exec(text)?.slice(1).find(Boolean) ?? text
+  const kind = isIP(bare)
+  if (kind === 4) return bare
+  return kind === 6 ? canonical(bare) : undefined
+}
+
+/** Matches `[2001:db8::1]:4711`, `192.0.2.1:80`, and an address with a zone after `%`. */
+const portless = /^(?:\[([^\]]*)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}|([^%[\]]+)%[^%]*)$/
+
+/** The one spelling of an IPv6 address, so that other spellings cannot evade a limit per address. A mapped IPv4 becomes IPv4. */
+function canonical(address: string): string {
+  const dotted = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (dotted !== undefined) return dotted
+  const spelled = URL.parse(`http://[${address}]`)?.hostname.slice(1, -1) ?? address
+  const words = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(spelled)
+  if (words === null) return spelled
+  const [high, low] = [Number.parseInt(words[1] ?? '', 16), Number.parseInt(words[2] ?? '', 16)]
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
 }

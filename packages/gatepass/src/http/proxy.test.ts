@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { UsageError } from 'gatepass'
 import { describe, expect, test } from 'vitest'
-import { type Client, clientBehind, type ProxyOptions, parseForwarded, plainAddress, proxyTrust } from './proxy.ts'
+import { plainAddress } from './origin.ts'
+import { type Client, clientBehind, type ProxyOptions, parseForwarded, proxyTrust } from './proxy.ts'
 
 function clientOf(options: ProxyOptions, peer: string, headers: Record<string, string> = {}): Client {
   const trust = proxyTrust(options)

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net'
 import { UsageError } from '../error.ts'
+import { plainAddress } from './origin.ts'
 
 /** Which proxies stand in front of the application, and in which fields they name the client. */
 export interface ProxyOptions {
@@ -51,15 +52,6 @@ export function clientBehind(
   const address = plainAddress(peer)
   if (address === undefined || !trust.trusts(address, 0)) return { address, proto: undefined, host: undefined }
   return trust.family === 'forwarded' ? byForwarded(trust, address, header) : byXForwarded(trust, address, header)
-}
-
-/** An IP address in its canonical spelling, without port, brackets and zone; `undefined` if `text` is not an address. */
-export function plainAddress(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined
-  const bare = portless.exec(text)?.slice(1).find(Boolean) ?? text
-  const kind = isIP(bare)
-  if (kind === 4) return bare
-  return kind === 6 ? canonical(bare) : undefined
 }
 
 // ── which hops are trusted ───────────────────────────────────────────────────────────────────────────────────────────
@@ -220,17 +212,3 @@ const mostParameters = 32
 
 const forwardedPair =
   /[ \t]*([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*([;,]|$)/y
-
-/** Matches `[2001:db8::1]:4711`, `192.0.2.1:80`, and an address with a zone after `%`. */
-const portless = /^(?:\[([^\]]*)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}|([^%[\]]+)%[^%]*)$/
-
-/** The one spelling of an IPv6 address, so that other spellings cannot evade a limit per address. A mapped IPv4 becomes IPv4. */
-function canonical(address: string): string {
-  const dotted = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (dotted !== undefined) return dotted
-  const spelled = URL.parse(`http://[${address}]`)?.hostname.slice(1, -1) ?? address
-  const words = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(spelled)
-  if (words === null) return spelled
-  const [high, low] = [Number.parseInt(words[1] ?? '', 16), Number.parseInt(words[2] ?? '', 16)]
-  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
-}

@@ -157,8 +157,7 @@ export class Passport<User, Name extends string = string> {
       const stillStands = (): Awaitable<boolean> => this.#loginStands(exchange, flow)
       const alone = asked.length === 1
       const attempt: Attempt = { flow, options, alone, sessions, clock: this.#clock, stillStands }
-      const concluded = settled(strategy.authenticate(exchange, attempt))
-      let outcome = concluded instanceof Promise ? await concluded : concluded
+      let outcome = await strategy.authenticate(exchange, attempt)
       if (outcome.type === 'success' && outcome.session !== undefined && this.#users.stamp !== undefined) {
         // Credentials that name a session end as it does when the password changes.
         const { login } = readAbout(outcome.session.about)
@@ -233,7 +232,8 @@ export class Passport<User, Name extends string = string> {
         ...(stamp !== undefined && { stamp }),
         ...(options.remember === true && { remembered: true }),
       }
-      session.assign(this.#subjectOf(user), proof, { carry: this.#carry })
+      const subject = subjectText('users.subject', this.#users.subject(user))
+      session.assign(subject, proof, { carry: this.#carry })
       if (success.strategy !== undefined && success.sid !== undefined) {
         // The provider may have ended this login meanwhile. The session is stored first: from then on a logout message finds
         // it in `list`, and an earlier message has left a note.
@@ -359,11 +359,6 @@ export class Passport<User, Name extends string = string> {
     return known instanceof Promise ? undefined : known
   }
 
-  /** @throws {UsageError} `ERR_PASSPORT_SUBJECT` if `users.subject` gives anything but a text that tells users apart */
-  #subjectOf(user: User): string {
-    return subjectText('users.subject', this.#users.subject(user))
-  }
-
   #ended(exchange: Exchange, session: Session<object>, anonymity: Anonymity): undefined {
     try {
       session.destroy()
@@ -417,7 +412,8 @@ export class Passport<User, Name extends string = string> {
   #mayFollow(exchange: Exchange, { user, persist }: Success<User>, flow: LoginFlow): Awaitable<boolean> {
     if (flow.intent.purpose === 'link') return this.#loginStands(exchange, flow)
     const subject = this.#sessions?.opened(exchange)?.subject
-    if (subject === undefined || persist === false || this.#subjectOf(user) !== subject) return true
+    if (subject === undefined || persist === false) return true
+    if (subjectText('users.subject', this.#users.subject(user)) !== subject) return true
     return this.#loginStands(exchange, flow)
   }
 

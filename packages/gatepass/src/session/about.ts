@@ -1,5 +1,4 @@
 import { StoreError } from '../error.ts'
-import type { Exchange } from '../http/exchange.ts'
 import type { SessionId, SessionRecord, Timestamp } from './store.ts'
 
 /** How a login was proved, and when. */
@@ -24,10 +23,6 @@ export interface About {
   readonly client: ClientSummary
   /** Notes of other parts of Gatepass, each under the name of its part. The engine does not look into them. */
   readonly [part: string]: unknown
-}
-
-export function aboutText(about: About): string {
-  return JSON.stringify(about)
 }
 
 /** @throws {StoreError} `ERR_STORE_SCHEMA` if the record was not written by Gatepass */
@@ -86,7 +81,7 @@ export function readMarker({ about }: SessionRecord): Marker | undefined {
 }
 
 /** The `about` text of a note, which is a record that no cookie opens. */
-export const NOTE: string = aboutText({ client: { device: 'none' } })
+export const NOTE: string = JSON.stringify({ client: { device: 'none' } } satisfies About)
 
 /** Whether a record is a note or a marker, and no session. */
 export function isNoSession({ about }: SessionRecord): boolean {
@@ -100,20 +95,21 @@ export interface ClientSummary {
   readonly address?: string | undefined
 }
 
-export function clientOf(exchange: Exchange): ClientSummary {
-  return { device: deviceOf(exchange.header('user-agent')), address: exchange.remoteAddress }
-}
-
 /** Guesses browser and system from a User-Agent field. Show the result to people; do not base decisions on it. */
 export function deviceOf(userAgent: string | undefined): string {
   const text = (userAgent ?? '').slice(0, 512)
-  const [, program] = PROGRAMS.find(([part]) => text.includes(part)) ?? []
-  const [, system] = SYSTEMS.find(([part]) => text.includes(part)) ?? []
+  const program = nameIn(text, PROGRAMS)
+  const system = nameIn(text, SYSTEMS)
   if (system === undefined) return program ?? 'unknown device'
   return `${program ?? 'unknown browser'} on ${system}`
 }
 
 type Names = readonly (readonly [part: string, name: string])[]
+
+function nameIn(text: string, names: Names): string | undefined {
+  for (const [part, name] of names) if (text.includes(part)) return name
+  return undefined
+}
 
 // The first match counts: almost every browser also claims to be the browsers below it.
 const PROGRAMS: Names = [

@@ -102,7 +102,7 @@ export class SessionCookie {
    */
   clearElsewhere(exchange: Exchange): void {
     const cookie = this.of(exchange)
-    const sent = exchange.cookies.count(cookie.name)
+    const sent = exchange.cookies.rawAll(cookie.name).length
     // The default cookies have always had one scope, and browsers allow only one scope for `__Host-`.
     if (sent === 0 || (sent === 1 && this.#configured === undefined) || /^__host-/i.test(cookie.name)) return
     exchange.cookies.deleteElsewhere(cookie, scopesOf(exchange))

@@ -3,7 +3,7 @@ import { maxLifetime } from '../cookie/serialize.ts'
 import { randomHandle, randomToken } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { aboutText, clientOf, expiryOf, type LoginProof, markerOf, NOTE, readAbout } from './about.ts'
+import { type About, deviceOf, expiryOf, type LoginProof, markerOf, NOTE, readAbout } from './about.ts'
 import { applyChange, checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 import type { SessionStart } from './hooks.ts'
@@ -327,7 +327,7 @@ export class SessionWriter {
     const next: SessionRecord = {
       ...record,
       version: record.version + 1,
-      about: aboutText({ ...about, ...notes }),
+      about: JSON.stringify({ ...about, ...notes } satisfies About),
       ...this.#seenNow(record, about.login),
     }
     return andThen(this.#settings.store.replace(next, record.version), (result) =>
@@ -350,7 +350,8 @@ export class SessionWriter {
   #newRecord(exchange: Exchange, { id, handle, subject, login, notes, data }: NewSession): SessionRecord {
     const now = this.#settings.clock()
     const times = { createdAt: now, seenAt: now }
-    const about = aboutText({ login, client: clientOf(exchange), ...notes })
+    const client = { device: deviceOf(exchange.header('user-agent')), address: exchange.remoteAddress }
+    const about = JSON.stringify({ login, client, ...notes } satisfies About)
     return { id, handle, version: 1, subject, data, about, ...times, expiresAt: expiryOf(this.#settings, times, login) }
   }
 

@@ -1,7 +1,7 @@
 import { type Awaitable, andThen } from '../../awaitable.ts'
 import { randomHandle, sha256Hex } from '../../crypto/random.ts'
 import { StoreError } from '../../error.ts'
-import { aboutText, readAbout } from '../../session/about.ts'
+import { type About, readAbout } from '../../session/about.ts'
 import { parseData, replay } from '../../session/changes.ts'
 import { saveRevision } from '../../session/commit.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp, WriteResult } from '../../session/store.ts'
@@ -132,7 +132,8 @@ const DAY = 24 * 60 * 60 * 1000
 
 /** A cookie's attributes as the notes of a record. The end is left out: it is the record's own expiry. */
 function notesOf(cookie: Cookie): string {
-  return aboutText({ client: { device: 'unknown device' }, cookie: { ...cookie.data, expires: undefined } })
+  const about: About = { client: { device: 'unknown device' }, cookie: { ...cookie.data, expires: undefined } }
+  return JSON.stringify(about)
 }
 
 /** Whether a record holds a session of express-session, and not one of Gatepass itself. */
