@@ -361,7 +361,10 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     if (this.#closed) return this.#work
     this.#closed = true
     if (this.#work !== undefined) return this.#inTurn(() => this.#writer.commit(this))
-    return this.fate() === 'none' ? undefined : this.#follow(this.#writer.commit(this))
+    if (this.fate() === 'none') return undefined
+    const saving = this.#writer.commit(this)
+    if (saving instanceof Promise) this.#work = saving.catch(() => {})
+    return saving
   }
 
   /** @throws {UsageError} `ERR_RESPONSE_STARTED` */
@@ -376,18 +379,15 @@ export class OpenSession<Data extends object = object> implements Session<Data> 
     )
   }
 
-  /** Runs the updates of one exchange one after the other, awaited or not. The commit waits for all of them. */
+  /**
+   * Runs the updates of one exchange one after the other, awaited or not. The commit waits for all of them. The caller that
+   * started the work receives its error. Work that waits in line behind it does not.
+   */
   #inTurn(act: () => Awaitable<void>): Promise<void> {
     const before = this.#work
     const turn = before === undefined ? (async () => act())() : before.then(act)
-    this.#follow(turn)
+    this.#work = turn.catch(() => {})
     return turn
-  }
-
-  /** The caller that started the work receives its error. Work that waits in line behind it does not. */
-  #follow(work: Awaitable<void>): Awaitable<void> {
-    if (work instanceof Promise) this.#work = work.catch(() => {})
-    return work
   }
 
   /** Takes a state, and forgets what belonged to the one before. A session that ended elsewhere keeps its data. */
