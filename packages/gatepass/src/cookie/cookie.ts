@@ -127,7 +127,7 @@ export function signedCookie(name: string, options: SignedCookieOptions): Cookie
     },
     decode(raw) {
       if (raw.length <= macSize || raw[raw.length - macSize] !== '.' || signer(raw) === undefined) return undefined
-      return isOver(signedExpiry(raw), clock) ? undefined : percentDecode(raw.slice(0, signedTextEnd(raw)))
+      return expired(signedExpiry(raw), clock) ? undefined : percentDecode(raw.slice(0, signedTextEnd(raw)))
     },
     outdated: (raw) => keys.length > 1 && signer(raw) === 'retired',
     expiry: signedExpiry,
@@ -184,7 +184,7 @@ export function sealedCookie<Value>(name: string, options: SealedCookieOptions<V
     },
     decode(raw) {
       const opened = open(raw)
-      if (opened === undefined || isOver(opened.expiry, clock)) return undefined
+      if (opened === undefined || expired(opened.expiry, clock)) return undefined
       const value = jsonDecode(opened.json)
       return schema ? validate(name, schema, value) : (value as Value)
     },
@@ -193,7 +193,7 @@ export function sealedCookie<Value>(name: string, options: SealedCookieOptions<V
   }
 }
 
-function isOver({ at }: CookieExpiry, clock: () => number): boolean {
+function expired({ at }: CookieExpiry, clock: () => number): boolean {
   return at !== undefined && !(at > clock())
 }
 

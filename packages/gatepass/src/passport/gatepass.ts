@@ -75,7 +75,7 @@ export class Gatepass<User, Name extends string = string> {
   readonly #loginRoute: LoginRoute<User, Name>
   readonly #logoutRoute: LogoutRoute<User, Name>
 
-  /** @param origins as browsers see this application; if empty, the origin of each request comes from its Host field */
+  /** @param origins the origins at which browsers see this application; if empty, the origin of each request comes from its Host field */
   constructor(options: GatepassOptions<User, Name>, origins: readonly string[]) {
     if (options.sessions === undefined || options.users === undefined) {
       throw new UsageError(
@@ -145,7 +145,7 @@ export class Gatepass<User, Name extends string = string> {
   /**
    * Refuses a request that does not come from our own pages or from those of a trusted origin, with or without cookies.
    *
-   * @param presented a token from the request's fields. A token in the header field `x-csrf-token` is found without it
+   * @param presented the token from a form field, if you have read one; `x-csrf-token` is read in any case
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403)
    */
   requireSameOrigin(exchange: Exchange, presented?: unknown): Awaitable<void> {
@@ -153,7 +153,7 @@ export class Gatepass<User, Name extends string = string> {
   }
 
   /**
-   * The same for a request that may have its token in the form field `csrf`. The body is read only if the token decides: with
+   * Like {@link requireSameOrigin}, but also finds the token in the form field `csrf`. The body is read only if the token decides: with
    * `csrfKeys`, if the browser says neither `Sec-Fetch-Site` nor `Origin`, and without the header field `x-csrf-token`.
    *
    * @throws {ProtocolError} `ERR_CROSS_ORIGIN` (403), and what `exchange.fields` throws at a body that cannot be read

@@ -30,7 +30,7 @@ export interface RequireLoginOptions {
   cookie?: boolean
 }
 
-/** Decides who may pass. */
+/** Checks that a request has the login that a route requires. */
 export class Guard<User, Name extends string> {
   readonly #passport: Passport<User, Name>
   readonly #sessions: SessionManager<object>
@@ -55,11 +55,11 @@ export class Guard<User, Name extends string> {
     return andThen(this.#passport.user(exchange), (user) => {
       if (user === undefined) return this.#refuse(exchange, options)
       const credentials = this.#passport.credentials(exchange)
-      // The token or API key of this request; `undefined` where the session says who it is.
+      // `undefined` if the user comes from the session.
       const token = credentials?.type === 'success' ? credentials : undefined
       if (token !== undefined) {
         if (cookie === true) return cookieRequiredReply(exchange)
-        // A text would contain each part of a scope's name.
+        // `includes` on a string would accept any part of a scope's name, so only a list counts.
         const inScope = scope === undefined || (Array.isArray(token.scope) && token.scope.includes(scope))
         if (!inScope) return insufficientScopeReply(exchange, scope)
       }

@@ -42,10 +42,10 @@ export interface LinkRouteOptions {
   strategy?: Readonly<Record<string, unknown>>
 }
 
-/** How old the login of a user who adds a way to log in may be, in seconds. */
+/** Maximum age of the login with which a user may link another way to log in, in seconds. */
 const LINK_LOGIN_AGE = 600
 
-/** Decides what a login answers. */
+/** Answers routes that log in, link or authenticate. */
 export class LoginRoute<User, Name extends string> {
   readonly #passport: Passport<User, Name>
   readonly #sessions: SessionManager<object>
@@ -83,7 +83,7 @@ export class LoginRoute<User, Name extends string> {
       ...(target !== '' && { next: target }),
       ...(remembered && { remember: true }),
     }
-    return this.#authenticate(exchange, names, options, intent)
+    return this.#logInOrLink(exchange, names, options, intent)
   }
 
   async link(exchange: Exchange, name: Name, options: LinkRouteOptions): Promise<Reply | undefined> {
@@ -99,7 +99,7 @@ export class LoginRoute<User, Name extends string> {
     const { subject } = await this.#sessions.open(exchange)
     if (subject === undefined) return loginRequiredReply(exchange, 'not-logged-in')
     const route = { success, failure, ...(strategy !== undefined && { strategy }) }
-    return this.#authenticate(exchange, name, route, { purpose: 'link', subject, next: success, failure })
+    return this.#logInOrLink(exchange, name, route, { purpose: 'link', subject, next: success, failure })
   }
 
   /** Lets this request pass. Nothing is kept in the session. */
@@ -113,17 +113,17 @@ export class LoginRoute<User, Name extends string> {
     return this.#reply(exchange, verdict, LOGIN, {})
   }
 
-  /** @param wish the purpose of a login that begins with this request; one that comes back from a provider keeps its own */
-  async #authenticate(
+  /** @param requested the purpose of a login that begins with this request; one that comes back from a provider keeps its own */
+  async #logInOrLink(
     exchange: Exchange,
     names: Name | readonly Name[],
     options: LoginRouteOptions,
-    wish: LoginIntent,
+    requested: LoginIntent,
   ): Promise<Reply | undefined> {
-    const verdict = await this.#passport.authenticate(exchange, names, options.strategy, wish)
-    const intent = 'intent' in verdict && verdict.intent !== undefined ? verdict.intent : wish
+    const verdict = await this.#passport.authenticate(exchange, names, options.strategy, requested)
+    const intent = 'intent' in verdict && verdict.intent !== undefined ? verdict.intent : requested
     if (verdict.type === 'success' && intent.purpose === 'login') {
-      const remember = intent.remember === true || wish.remember === true
+      const remember = intent.remember === true || requested.remember === true
       const kept = await this.#passport.login(exchange, verdict, { remember })
       if (!kept) return this.#reply(exchange, endedAtProvider(verdict.strategy), intent, options)
     }

@@ -17,7 +17,7 @@ import {
 import type { SessionManager } from '../session/manager.ts'
 
 /**
- * Turns the check of cross-site requests off: any site can then make a visitor's browser log in, log out, and send your forms.
+ * Turns off the cross-site check: any site can then make a visitor's browser log in, log out, and send your forms.
  * For applications that check in another way, or serve no browsers.
  */
 export const allowCrossOrigin: unique symbol = Symbol('gatepass.allowCrossOrigin')
@@ -46,7 +46,7 @@ export class OwnPages {
   readonly #csrf: CsrfTokens | undefined
   readonly #sessions: SessionManager<object>
 
-  /** @param origins as browsers see this application; if empty, each request's own origin, from its Host field */
+  /** @param origins the origins at which browsers see this application; if empty, the origin of each request comes from its Host field */
   constructor(options: OwnPagesOptions, origins: readonly string[], sessions: SessionManager<object>) {
     this.#origins = origins
     this.#trustedOrigins = configuredOrigins('trustedOrigins', options.trustedOrigins)

@@ -116,6 +116,11 @@ describe('authenticate', () => {
     })
   })
 
+  test('no name at all is the developer’s mistake, too', async () => {
+    const passport = new Passport<User>({ users: { find: () => ada, subject: ({ id }) => id }, strategies: [success] })
+    await expect(passport.authenticate(new TestExchange(), [])).rejects.toMatchObject({ code: 'ERR_PASSPORT_OPTIONS' })
+  })
+
   test('what a strategy throws is thrown on', async () => {
     const broken: Strategy<User, 'broken'> = {
       name: 'broken',

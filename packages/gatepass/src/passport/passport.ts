@@ -91,17 +91,17 @@ export interface LoginOptions {
 }
 
 /** What this Passport knows about one exchange, so that a user is looked up at most once. */
-interface Finding<User> {
+interface Decision<User> {
   user: User | undefined
   anonymity: Anonymity | undefined
   /** The verdict on the credentials that the request itself carries. */
-  own?: (Success<User> & { readonly strategy?: string }) | Rejection
+  credentials?: (Success<User> & { readonly strategy?: string }) | Rejection
   /** This request logged in, and the store does not have the login yet. */
-  ownLogin?: true
+  loggedInHere?: true
 }
 
-/** The finding, or the look-up that it will come from. */
-type Known<User> = Finding<User> | Promise<User | undefined> | undefined
+/** The decision, or the look-up that it will come from. */
+type Known<User> = Decision<User> | Promise<User | undefined> | undefined
 
 /** Decides who is making a request, and keeps that in the session. */
 export class Passport<User, Name extends string = string> {
@@ -128,33 +128,33 @@ export class Passport<User, Name extends string = string> {
   /**
    * Asks the strategies in order until one concludes. It changes only the strategies' own login flows.
    *
-   * @param wish what a login that begins here is for; default: to log in
-   * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`
+   * @param requested what a login that begins here is for; default: to log in
+   * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`; `ERR_PASSPORT_OPTIONS` if no strategy is named
    */
   async authenticate(
     exchange: Exchange,
     names: Name | readonly Name[],
     options: Readonly<Record<string, unknown>> = {},
-    wish: LoginIntent = LOGIN,
+    requested: LoginIntent = LOGIN,
   ): Promise<Verdict<User>> {
     const failures: Rejection['failures'][number][] = []
     const sessions = this.#sessions
-    let begun = wish
-    if (wish.purpose === 'link' && sessions !== undefined) {
+    let bound = requested
+    if (requested.purpose === 'link' && sessions !== undefined) {
       // A link is bound to the session and the credentials that it begins with.
       const { handle: session, login } = await sessions.open(exchange)
       const stamp = login?.stamp
-      begun = { ...wish, ...(session !== undefined && { session }), ...(stamp !== undefined && { stamp }) }
+      bound = { ...requested, ...(session !== undefined && { session }), ...(stamp !== undefined && { stamp }) }
     }
-    let intent = begun
-    const asked = this.#named(names)
+    let current = bound
+    const asked = this.strategies(names)
     for (const strategy of asked) {
-      const owner = { strategy: strategy.name, intent, clock: this.#clock }
+      const owner = { strategy: strategy.name, intent: current, clock: this.#clock }
       const flow: LoginFlow =
         sessions === undefined
-          ? { ...flowWithoutSessions, intent }
+          ? { ...flowWithoutSessions, intent: current }
           : new BrowserLoginFlow(exchange, sessions, { ...owner, linking: (link) => this.#linking(exchange, link) })
-      const stillStands = (): Awaitable<boolean> => this.#loginStands(exchange, flow)
+      const stillStands = (): Awaitable<boolean> => this.#arrivedLoginStands(exchange, flow)
       const alone = asked.length === 1
       const attempt: Attempt = { flow, options, alone, sessions, clock: this.#clock, stillStands }
       let outcome = await strategy.authenticate(exchange, attempt)
@@ -163,9 +163,9 @@ export class Passport<User, Name extends string = string> {
         const { login } = readAbout(outcome.session.about)
         if (!hasCurrentStamp(this.#users, outcome.user, login)) outcome = OUTDATED
       }
-      // A flow that was finished began with this browser a moment ago, and led to a provider and back.
-      const finished = flow.intent !== intent
-      intent = flow.intent
+      // The strategy finished a flow: the browser has just come back from the provider, so the login was proved now.
+      const finished = flow.intent !== current
+      current = flow.intent
       switch (outcome.type) {
         case 'success':
           requireUser(`The strategy "${strategy.name}"`, outcome.user)
@@ -177,7 +177,7 @@ export class Passport<User, Name extends string = string> {
             ...outcome,
             strategy: strategy.name,
             ...(finished && outcome.at === undefined && { at: this.#clock() }),
-            ...(intent !== begun && { intent }),
+            ...(current !== bound && { intent: current }),
           }
         case 'redirect':
         case 'respond':
@@ -189,7 +189,7 @@ export class Passport<User, Name extends string = string> {
           break
       }
     }
-    return { ...rejection(failures), ...(intent !== begun && { intent }) }
+    return { ...rejection(failures), ...(current !== bound && { intent: current }) }
   }
 
   /**
@@ -246,8 +246,8 @@ export class Passport<User, Name extends string = string> {
         }
       }
     }
-    const own = success.persist === false ? { own: success } : { ownLogin: true as const }
-    exchange.memory.set(this, { user, anonymity: undefined, ...own } satisfies Finding<User>)
+    const own = success.persist === false ? { credentials: success } : { loggedInHere: true as const }
+    exchange.memory.set(this, { user, anonymity: undefined, ...own } satisfies Decision<User>)
     return true
   }
 
@@ -263,8 +263,8 @@ export class Passport<User, Name extends string = string> {
       return
     }
     this.#hooks?.adopt(exchange, undefined)
-    const own = verdict.type === 'rejection' ? verdict : rejection([])
-    exchange.memory.set(this, { user: undefined, anonymity: 'refused', own } satisfies Finding<User>)
+    const credentials = verdict.type === 'rejection' ? verdict : rejection([])
+    exchange.memory.set(this, { user: undefined, anonymity: 'refused', credentials } satisfies Decision<User>)
   }
 
   /**
@@ -272,7 +272,7 @@ export class Passport<User, Name extends string = string> {
    * refused. `undefined` if the user comes from a session, or if there is no user.
    */
   credentials(exchange: Exchange): (Success<User> & { readonly strategy?: string }) | Rejection | undefined {
-    return this.#decided(exchange)?.own
+    return this.#decided(exchange)?.credentials
   }
 
   /**
@@ -288,7 +288,7 @@ export class Passport<User, Name extends string = string> {
       session.destroy({ everywhere })
       if (everywhere) await hooksOf(this.#sessions).endNow(exchange)
     }
-    exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Finding<User>)
+    exchange.memory.set(this, { user: undefined, anonymity: 'not-logged-in' } satisfies Decision<User>)
   }
 
   /** The logged-in user. It is looked up at most once per exchange, without waiting if store and `users.find` answer at once. */
@@ -324,7 +324,7 @@ export class Passport<User, Name extends string = string> {
     if (this.#users.stamp !== undefined && !hasCurrentStamp(this.#users, found, session.login)) {
       return this.#ended(exchange, session, 'credentials-changed')
     }
-    exchange.memory.set(this, { user: found, anonymity: undefined } satisfies Finding<User>)
+    exchange.memory.set(this, { user: found, anonymity: undefined } satisfies Decision<User>)
     return found
   }
 
@@ -336,7 +336,7 @@ export class Passport<User, Name extends string = string> {
     const looking = exchange.memory.get(this)
     if (looking instanceof Promise) return looking.then(() => this.stillStands(exchange))
     const known = this.#decided(exchange)
-    if (known?.ownLogin === true) return true
+    if (known?.loggedInHere === true) return true
     if (this.#sessions?.opened(exchange)?.id === undefined) return known?.user !== undefined
     return andThen(this.#lookAgain(exchange), (now) => {
       if (now === undefined) this.#noUser(exchange, 'unknown')
@@ -354,7 +354,7 @@ export class Passport<User, Name extends string = string> {
   }
 
   /** What was found; `undefined` while the user is looked up, and before. */
-  #decided(exchange: Exchange): Finding<User> | undefined {
+  #decided(exchange: Exchange): Decision<User> | undefined {
     const known = exchange.memory.get(this) as Known<User>
     return known instanceof Promise ? undefined : known
   }
@@ -370,7 +370,7 @@ export class Passport<User, Name extends string = string> {
   }
 
   #noUser(exchange: Exchange, anonymity: Anonymity): undefined {
-    exchange.memory.set(this, { user: undefined, anonymity } satisfies Finding<User>)
+    exchange.memory.set(this, { user: undefined, anonymity } satisfies Decision<User>)
     return undefined
   }
 
@@ -383,6 +383,10 @@ export class Passport<User, Name extends string = string> {
     await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN * 1000)
   }
 
+  // Three checks look a login up again. `stillStands`, for guards: that of this exchange. `#arrivedLoginStands`, for strategies:
+  // that with which the request arrived, also where a later login has taken its place. `Linking.stillStands`: the session, subject
+  // and credentials with which a link began.
+
   /** Asks store and application again: what this exchange knows may be older than the provider's answer. */
   async #linking(exchange: Exchange, begun: LoginIntent): Promise<Linking | undefined> {
     const { purpose, subject, session, stamp } = begun
@@ -394,13 +398,13 @@ export class Passport<User, Name extends string = string> {
   }
 
   /** Whether the login that the request arrived with still stands, also where its session has moved; true if it had none. */
-  #loginStands(exchange: Exchange, flow: LoginFlow): Awaitable<boolean> {
+  #arrivedLoginStands(exchange: Exchange, flow: LoginFlow): Awaitable<boolean> {
     if (flow.intent.purpose === 'link') return flow.linking().then((linking) => linking !== undefined)
     const subject = this.#sessions?.opened(exchange)?.subject
     if (subject === undefined) return true
     return andThen(this.user(exchange), (user) => {
       // A login that was over when the request arrived shows no user to the strategy.
-      if (user === undefined || this.#decided(exchange)?.ownLogin === true) return true
+      if (user === undefined || this.#decided(exchange)?.loggedInHere === true) return true
       return andThen(this.#lookAgain(exchange, 'rotation or login'), (now) => now?.record.subject === subject)
     })
   }
@@ -410,11 +414,11 @@ export class Passport<User, Name extends string = string> {
    * arrived with, or have linked an identity to it, and have waited since: that login must not have ended meanwhile.
    */
   #mayFollow(exchange: Exchange, { user, persist }: Success<User>, flow: LoginFlow): Awaitable<boolean> {
-    if (flow.intent.purpose === 'link') return this.#loginStands(exchange, flow)
+    if (flow.intent.purpose === 'link') return this.#arrivedLoginStands(exchange, flow)
     const subject = this.#sessions?.opened(exchange)?.subject
     if (subject === undefined || persist === false) return true
     if (subjectText('users.subject', this.#users.subject(user)) !== subject) return true
-    return this.#loginStands(exchange, flow)
+    return this.#arrivedLoginStands(exchange, flow)
   }
 
   /** The login of this exchange's session as store and application know it now; `undefined` if it has ended. */
@@ -443,7 +447,7 @@ export class Passport<User, Name extends string = string> {
     if (exchange.method !== 'POST' || this.#foreignPosts.size === 0) return false
     const path = pathOf(exchange)
     if (!this.#foreignPosts.has(path)) return false
-    return names === undefined || this.#named(names).every(({ foreignPost }) => foreignPost === path)
+    return names === undefined || this.strategies(names).every(({ foreignPost }) => foreignPost === path)
   }
 
   /** Whether a strategy leads to a provider and back. */
@@ -466,18 +470,14 @@ export class Passport<User, Name extends string = string> {
    * @throws {UsageError} `ERR_PASSPORT_UNKNOWN_STRATEGY`, `ERR_PASSPORT_OPTIONS`
    */
   strategies(names: Name | readonly Name[] | undefined): readonly Strategy<User>[] {
-    const list: unknown = typeof names === 'string' ? [names] : names
+    const list = typeof names === 'string' ? [names] : names
     if (!Array.isArray(list) || list.length === 0) {
       throw new UsageError('ERR_PASSPORT_OPTIONS', `A strategy is named by a text, not by ${kindOf(names)}`, {
         hint: "Name one, 'local', or several: ['local', 'google'].",
       })
     }
-    return this.#named(list as Name[])
-  }
-
-  #named(names: Name | readonly Name[]): Strategy<User>[] {
     const named: Strategy<User>[] = []
-    for (const name of typeof names === 'string' ? [names] : names) {
+    for (const name of list) {
       const strategy = this.#strategies.get(name)
       if (strategy === undefined) {
         throw new UsageError('ERR_PASSPORT_UNKNOWN_STRATEGY', `No strategy is named "${name}"`, {

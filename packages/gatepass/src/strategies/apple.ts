@@ -68,7 +68,7 @@ export function apple<User extends UserObject>(options: AppleOptions<User>): Pro
   )
 }
 
-/** Reads `{"name":{"firstName":"Ada","lastName":"Lovelace"}}`. The browser sends it unsigned, so use it only as a first name. */
+/** Reads `{"name":{"firstName":"Ada","lastName":"Lovelace"}}`. The browser sends it unsigned: use it only to prefill a new profile. */
 function nameIn(user: string | null): Partial<Identity> {
   const { firstName, lastName } = memberOf(parsed(user), 'name') as { firstName?: unknown; lastName?: unknown }
   const [givenName, familyName] = [textOf(firstName), textOf(lastName)]

@@ -63,7 +63,7 @@ export function facebook<User extends UserObject>(options: FacebookOptions<User>
     issuer: ISSUER,
     authorizationEndpoint: `${endpoints.web}/${version}/dialog/oauth`,
     tokenEndpoint: `${graph}/oauth/access_token`,
-    identity: ({ accessToken }, fetch) => identityBehind(fetch, graph, accessToken, options),
+    identity: ({ accessToken }, fetch) => identityOf(fetch, graph, accessToken, options),
   })
   const { limitedLoginNonce } = options
   if (limitedLoginNonce === undefined) return usual
@@ -91,7 +91,7 @@ function limitedLogin<User>(
       issuerOf: ({ iss }) => (iss === ISSUER || iss === home ? iss : undefined),
       // The subject means the same user under both issuer names.
       refine: (identity) => ({ ...identity, issuer: ISSUER, emailVerified: false }),
-      entrance: async (exchange, verify) => {
+      directIdToken: async (exchange, verify) => {
         const { id_token: token } = await exchange.fields()
         const nonce = await expectedNonce(exchange)
         if (nonce === undefined) throw new ProtocolError('ERR_OIDC_NONCE', 'This session has not begun a Limited Login')
@@ -104,7 +104,7 @@ function limitedLogin<User>(
 
 type App = Pick<FacebookOptions<never>, 'clientId' | 'clientSecret'>
 
-async function identityBehind(fetch: ProviderFetch, graph: string, token: string, app: App): Promise<KnownIdentity> {
+async function identityOf(fetch: ProviderFetch, graph: string, token: string, app: App): Promise<KnownIdentity> {
   const userId = await ownerOf(fetch, graph, token, app)
   const query = new URLSearchParams({
     fields: 'id,name,first_name,last_name,email,picture',

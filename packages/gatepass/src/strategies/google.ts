@@ -49,7 +49,7 @@ export function google<User extends UserObject>(options: GoogleOptions<User>): P
   const domains = hostedDomains(options.hostedDomain)
   const parameters = {
     ...(options.offlineAccess === true && { access_type: 'offline' }),
-    ...(domains !== undefined && { hd: domains.length === 1 ? (domains[0] ?? '*') : '*' }),
+    ...(domains !== undefined && { hd: domains.length === 1 ? String(domains[0]) : '*' }),
     ...options.parameters,
   }
   const callback = callbackAddress('google', options).path
@@ -59,7 +59,7 @@ export function google<User extends UserObject>(options: GoogleOptions<User>): P
       label: 'Google',
       address: { issuer },
       refine: (identity) => withAuthority(identity, domains),
-      entrance: async (exchange, verify) =>
+      directIdToken: async (exchange, verify) =>
         pathOf(exchange) === callback ? undefined : oneTap(exchange, verify, options.oneTapNonce),
     },
     { ...options, parameters },
@@ -104,7 +104,10 @@ async function oneTap(
   return verify(credential, { nonce })
 }
 
-/** Google's script sends a value twice, as cookie and as field, which another site cannot read. Our own has Sec-Fetch-Site. */
+/**
+ * Google's script sends one value twice, as a cookie and as a field; another site cannot read the cookie. A request of our own
+ * script has neither and must say `Sec-Fetch-Site: same-origin`.
+ */
 function isFromOurPage(exchange: Exchange, submitted: unknown): boolean {
   const cookie = exchange.cookies.raw('g_csrf_token')
   if (cookie === undefined && submitted === undefined) return exchange.header('sec-fetch-site') === 'same-origin'

@@ -187,7 +187,7 @@ const faults: Readonly<Record<TokenFault, string>> = {
   'wrong-type': 'The token is of another type.',
   'wrong-issuer': 'The token is from another issuer.',
   'wrong-audience': 'The token is for another audience.',
-  incomplete: 'The token has a missing claim.',
+  incomplete: 'The token lacks a required claim.',
   expired: 'The token has expired.',
   'not-yet-valid': 'The token is not valid yet.',
 }

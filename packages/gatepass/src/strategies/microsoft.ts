@@ -45,8 +45,8 @@ export function microsoft<User extends UserObject>(
   const tenants = options.tenants?.map(lowerCase)
   const named = lowerCase(options.tenant)
   const tenant = named === 'consumers' ? CONSUMERS : named
-  const many = tenant === 'common' || tenant === 'organizations'
-  if (!many && !isTenantId(tenant)) {
+  const severalTenants = tenant === 'common' || tenant === 'organizations'
+  if (!severalTenants && !isTenantId(tenant)) {
     throw new UsageError(
       'ERR_OAUTH_OPTIONS',
       "microsoft: `tenant` is neither an id nor 'organizations', 'consumers' or 'common'",
@@ -55,7 +55,7 @@ export function microsoft<User extends UserObject>(
       },
     )
   }
-  if (tenants !== undefined && (!many || tenants.length === 0 || !tenants.every(isTenantId))) {
+  if (tenants !== undefined && (!severalTenants || tenants.length === 0 || !tenants.every(isTenantId))) {
     throw new UsageError(
       'ERR_OAUTH_OPTIONS',
       'microsoft: `tenants` is not a list of ids, or `tenant` names one tenant',
@@ -70,8 +70,8 @@ export function microsoft<User extends UserObject>(
     {
       name: 'microsoft',
       label: 'Microsoft',
-      address: many ? sharedAddress(authority, tenant) : { issuer: `${authority}/${tenant}/v2.0` },
-      ...(many && { issuerOf: (claims: Claims) => tenantIssuer(authority, claims, accepts) }),
+      address: severalTenants ? sharedAddress(authority, tenant) : { issuer: `${authority}/${tenant}/v2.0` },
+      ...(severalTenants && { issuerOf: (claims: Claims) => tenantIssuer(authority, claims, accepts) }),
       refine: (identity) => ({ ...identity, emailVerified: false }),
     },
     options,

@@ -71,7 +71,11 @@ export function oauth2Strategy<User, const Name extends string>(
   const metadata = { authorization_endpoint: authorizationEndpoint, token_endpoint: tokenEndpoint }
   const client = clientOf(name, { issuer, metadata }, options)
   const login = {
-    ...{ name, label, client, scope, withNonce: false },
+    name,
+    label,
+    client,
+    scope,
+    withNonce: false,
     issuers: (claimed: string) => claimed === issuer,
     identify: async (tokens: ProviderTokens) => ({
       identity: completed(issuer, await options.identity(tokens, client.fetch)),

@@ -31,7 +31,7 @@ export interface OpenIdProvider<Name extends string> {
   /** Completes the identity, or throws to refuse it. */
   readonly refine?: (identity: Identity, callback: URLSearchParams) => Identity
   /** Reads a login from the request itself, without a redirect to the provider. */
-  readonly entrance?: (exchange: Exchange, verify: VerifyIdToken) => Promise<Identified | undefined>
+  readonly directIdToken?: (exchange: Exchange, verify: VerifyIdToken) => Promise<Identified | undefined>
 }
 
 /** Validates an ID token that did not come from the code flow. */
@@ -44,12 +44,16 @@ export function openId<User, Name extends string>(
   provider: OpenIdProvider<Name>,
   options: ProviderLoginOptions<User>,
 ): ProviderStrategy<User, Name> {
-  const { name, label, address, formPost, entrance } = provider
+  const { name, label, address, formPost, directIdToken } = provider
   const client = clientOf(name, address, options)
   const scope = options.scope ?? provider.scope ?? SCOPE
   const tokens = new OpenIdTokens(client, provider, scope)
   const login = {
-    ...{ name, label, client, scope, withNonce: true },
+    name,
+    label,
+    client,
+    scope,
+    withNonce: true,
     ...(formPost !== undefined && { formPost }),
     issuers: (issuer: string) => tokens.knows(issuer),
     identify: tokens.identify.bind(tokens),
@@ -63,9 +67,9 @@ export function openId<User, Name extends string>(
     endedLogin: (exchange, end) => tokens.endedLogin(exchange, end),
     logoutLocation: (request) => logoutLocation(client, request),
     async authenticate(exchange: Exchange, attempt: Attempt): Promise<Outcome<User>> {
-      if (entrance === undefined) return flow.authenticate(exchange, attempt)
+      if (directIdToken === undefined) return flow.authenticate(exchange, attempt)
       return flow.refusing(exchange, async () => {
-        const identified = await entrance(exchange, (token, expected) => tokens.verify(token, expected))
+        const identified = await directIdToken(exchange, (token, expected) => tokens.verify(token, expected))
         return identified === undefined
           ? flow.authenticate(exchange, attempt)
           : flow.conclude(exchange, attempt, identified)
