@@ -167,49 +167,55 @@ async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   return bytes
 }
 
-/** The head of a response that was not given out yet. It is changed in place where the response lets that be. */
+/**
+ * The head of a response that was not given out yet. The first change makes a copy of the fields: the application may answer
+ * other requests with the same `Response`, and they would get this one's cookies.
+ */
 export class FetchHead implements AnswerHead {
   statusCode: number
-  headers: Headers
-  /** Whether the response's own fields could not be changed, as those of one that was fetched cannot. */
-  copied = false
+  readonly #given: Headers | undefined
+  #headers: Headers
 
   constructor(response?: Response) {
     this.statusCode = response?.status ?? 200
-    this.headers = response?.headers ?? new Headers()
+    this.#given = response?.headers
+    this.#headers = this.#given ?? new Headers()
+  }
+
+  get headers(): Headers {
+    return this.#headers
+  }
+
+  get changed(): boolean {
+    return this.#headers !== this.#given
   }
 
   getHeader(name: string): string | readonly string[] | undefined {
-    const value = this.headers.get(name) ?? undefined
-    return name.toLowerCase() === 'set-cookie' && value !== undefined ? this.headers.getSetCookie() : value
+    const value = this.#headers.get(name) ?? undefined
+    return name.toLowerCase() === 'set-cookie' && value !== undefined ? this.#headers.getSetCookie() : value
   }
 
   setHeader(name: string, value: string | readonly string[]): void {
     this.removeHeader(name)
-    for (const line of typeof value === 'string' ? [value] : value) this.headers.append(name, line)
+    for (const line of typeof value === 'string' ? [value] : value) this.#headers.append(name, line)
   }
 
   removeHeader(name: string): void {
-    try {
-      this.headers.delete(name)
-    } catch {
-      this.headers = new Headers(this.headers)
-      this.copied = true
-      this.headers.delete(name)
-    }
+    if (!this.changed) this.#headers = new Headers(this.#headers)
+    this.#headers.delete(name)
   }
 
   getHeaderNames(): readonly string[] {
-    return [...new Set(this.headers.keys())]
+    return [...new Set(this.#headers.keys())]
   }
 }
 
 /** The response with this head. Its body is the same: a stream goes on from where it is. */
-export function withHead(response: Response, { headers, copied }: FetchHead): Response {
+export function withHead(response: Response, head: FetchHead): Response {
   // A response that hands the connection over (101), or stands for a failed one, cannot be made again.
-  if (!copied || response.status < 200) return response
+  if (!head.changed || response.status < 200) return response
   const { status, statusText, body } = response
-  return new Response(body, { status, statusText, headers })
+  return new Response(body, { status, statusText, headers: head.headers })
 }
 
 /** Turns a reply into a response, on top of the fields that `head` already has. */

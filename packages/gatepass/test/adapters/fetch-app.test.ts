@@ -58,6 +58,19 @@ describe('an application of Hono', () => {
     expect(reported).toEqual([new Error('boom')])
   })
 
+  test('that answers several visitors with the same response gives the cookie of one only to that one', async () => {
+    const { app, ask } = application()
+    const home = new Response(null, { status: 302, headers: { location: '/' } })
+    app.get('/login', async (c) => {
+      await c.var.auth.login({ id: 'ada' })
+      return home
+    })
+    app.get('/other', () => home)
+    expect((await ask('/login')).headers.getSetCookie()).toHaveLength(1)
+    expect((await ask('/other')).headers.getSetCookie()).toEqual([])
+    expect([...home.headers]).toEqual([['location', '/']])
+  })
+
   test('refuses another site with 403 also without an error handler of its own', async () => {
     const { app, ask } = application()
     app.post('/', (c) => c.text('done'))
@@ -156,6 +169,23 @@ describe('a handler of the fetch standard', () => {
     expect(await auth.handler(() => response)(new Request(origin))).toBe(response)
     const failed = Response.error()
     expect(await auth.handler(() => failed)(new Request(origin))).toBe(failed)
+  })
+
+  test('that answers several visitors with the same response gives the cookie of one only to that one', async () => {
+    const auth = fetchGatepass({ ...options, sessions: { store: memoryStore() } })
+    const home = new Response(null, { status: 302, headers: { location: '/' } })
+    const answer = auth.handler(async (request) => {
+      if (request.url.endsWith('/login')) await auth.of(request).login({ id: 'ada' })
+      return home
+    })
+    const first = await answer(new Request(`${origin}/login`))
+    expect(first.headers.getSetCookie()).toHaveLength(1)
+    // Also fields that a session adds without a cookie are of that visitor only.
+    const cookie = first.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    const again = await answer(new Request(`${origin}/again`, { headers: { cookie } }))
+    expect(again.headers.get('cache-control')).toContain('no-store')
+    expect(await answer(new Request(`${origin}/other`))).toBe(home)
+    expect([...home.headers]).toEqual([['location', '/']])
   })
 
   test('may answer with a response that it has fetched, whose fields cannot be changed', async () => {
