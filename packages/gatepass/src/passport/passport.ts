@@ -1,13 +1,14 @@
-import { type Awaitable, andThen, remembered, settled } from '../awaitable.ts'
+import { type Awaitable, andThen, remembered } from '../awaitable.ts'
 import { sha256Hex } from '../crypto/random.ts'
 import { checkOptions, kindOf, type OptionKinds, ProtocolError, subjectText, UsageError } from '../error.ts'
 import { challenge } from '../http/authorization.ts'
 import { type Exchange, pathOf } from '../http/exchange.ts'
-import { type LoginProof, readAbout } from '../session/about.ts'
+import { readAbout } from '../session/about.ts'
 import { hooksOf, type SessionHooks } from '../session/hooks.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
-import type { SessionId, SessionRecord, Timestamp } from '../session/store.ts'
+import type { SessionId, Timestamp } from '../session/store.ts'
+import { currentLogin, type LoginSource, linkingOf } from './current-login.ts'
 import { BrowserLoginFlow, flowWithoutSessions } from './flow.ts'
 import {
   ageOf,
@@ -21,7 +22,6 @@ import {
 import {
   type Attempt,
   type EndedLogin,
-  type Linking,
   LOGIN,
   LONGEST_LOGIN,
   type LoginFlow,
@@ -106,6 +106,7 @@ type Known<User> = Decision<User> | Promise<User | undefined> | undefined
 /** Decides who is making a request, and keeps that in the session. */
 export class Passport<User, Name extends string = string> {
   readonly #users: Users<User>
+  readonly #source: LoginSource<User>
   readonly #strategies: ReadonlyMap<string, Strategy<User>>
   /** The paths to which a page of another site may post. */
   readonly #foreignPosts: ReadonlySet<string>
@@ -118,6 +119,7 @@ export class Passport<User, Name extends string = string> {
     checkOptions('new Passport()', options, passportOptions, 'ERR_PASSPORT_OPTIONS')
     checkUsers(options.users)
     this.#users = options.users
+    this.#source = { users: options.users, sessions: options.sessions }
     this.#strategies = strategiesByName(options.strategies)
     this.#foreignPosts = new Set(options.strategies.flatMap(({ foreignPost }) => foreignPost ?? []))
     this.#sessions = options.sessions
@@ -153,7 +155,10 @@ export class Passport<User, Name extends string = string> {
       const flow: LoginFlow =
         sessions === undefined
           ? { ...flowWithoutSessions, intent: current }
-          : new BrowserLoginFlow(exchange, sessions, { ...owner, linking: (link) => this.#linking(exchange, link) })
+          : new BrowserLoginFlow(exchange, sessions, {
+              ...owner,
+              linking: (link) => linkingOf(this.#source, exchange, link),
+            })
       const stillStands = (): Awaitable<boolean> => this.#arrivedLoginStands(exchange, flow)
       const alone = asked.length === 1
       const attempt: Attempt = { flow, options, alone, sessions, clock: this.#clock, stillStands }
@@ -338,7 +343,7 @@ export class Passport<User, Name extends string = string> {
     const known = this.#decided(exchange)
     if (known?.loggedInHere === true) return true
     if (this.#sessions?.opened(exchange)?.id === undefined) return known?.user !== undefined
-    return andThen(this.#lookAgain(exchange), (now) => {
+    return andThen(currentLogin(this.#source, exchange), (now) => {
       if (now === undefined) this.#noUser(exchange, 'unknown')
       return now !== undefined
     })
@@ -383,20 +388,6 @@ export class Passport<User, Name extends string = string> {
     await this.#hooks?.note(endedLoginId(strategy, sid), { at: issuedAt }, this.#clock() + LONGEST_LOGIN * 1000)
   }
 
-  // Three checks look a login up again. `stillStands`, for guards: that of this exchange. `#arrivedLoginStands`, for strategies:
-  // that with which the request arrived, also where a later login has taken its place. `Linking.stillStands`: the session, subject
-  // and credentials with which a link began.
-
-  /** Asks store and application again: what this exchange knows may be older than the provider's answer. */
-  async #linking(exchange: Exchange, begun: LoginIntent): Promise<Linking | undefined> {
-    const { purpose, subject, session, stamp } = begun
-    if (purpose !== 'link' || subject === undefined || session === undefined) return undefined
-    const now = await this.#lookAgain(exchange)
-    if (now?.record.handle !== session || now.record.subject !== subject || now.login?.stamp !== stamp) return undefined
-    const stillStands = async () => (await this.#linking(exchange, begun)) !== undefined
-    return { subject, stamp: this.#users.stamp?.(now.user), sessionId: now.record.id, stillStands }
-  }
-
   /** Whether the login that the request arrived with still stands, also where its session has moved; true if it had none. */
   #arrivedLoginStands(exchange: Exchange, flow: LoginFlow): Awaitable<boolean> {
     if (flow.intent.purpose === 'link') return flow.linking().then((linking) => linking !== undefined)
@@ -405,7 +396,10 @@ export class Passport<User, Name extends string = string> {
     return andThen(this.user(exchange), (user) => {
       // A login that was over when the request arrived shows no user to the strategy.
       if (user === undefined || this.#decided(exchange)?.loggedInHere === true) return true
-      return andThen(this.#lookAgain(exchange, 'rotation or login'), (now) => now?.record.subject === subject)
+      return andThen(
+        currentLogin(this.#source, exchange, 'rotation or login'),
+        (now) => now?.record.subject === subject,
+      )
     })
   }
 
@@ -419,24 +413,6 @@ export class Passport<User, Name extends string = string> {
     if (subject === undefined || persist === false) return true
     if (subjectText('users.subject', this.#users.subject(user)) !== subject) return true
     return this.#arrivedLoginStands(exchange, flow)
-  }
-
-  /** The login of this exchange's session as store and application know it now; `undefined` if it has ended. */
-  #lookAgain(
-    exchange: Exchange,
-    moved: 'rotation' | 'rotation or login' = 'rotation',
-  ): Awaitable<{ record: SessionRecord; login?: LoginProof; user: User } | undefined> {
-    const { id = '' } = this.#sessions?.opened(exchange) ?? {}
-    return andThen(this.#hooks?.current(id, moved), (record) => {
-      const subject = record?.subject
-      if (record === undefined || typeof subject !== 'string') return undefined
-      const { login } = readAbout(record.about)
-      return andThen(settled(this.#users.find(subject)), (user) => {
-        if (user === undefined || user === null || user === false) return undefined
-        requireUser('users.find', user)
-        return hasCurrentStamp(this.#users, user, login) ? { record, user, ...(login && { login }) } : undefined
-      })
-    })
   }
 
   /**
