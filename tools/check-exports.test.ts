@@ -33,6 +33,18 @@ test('a package whose entries, files and pages agree is accepted', () => {
   expect(messages()).toEqual([])
 })
 
+test('a test may import by its path only what no entry exports', () => {
+  const parse = 'export function parse() {}\nexport function inner() {}\nexport type Parsed = string'
+  const test = "import { inner, parse } from './parse.ts'\nimport type { Parsed } from './parse.ts'"
+  const index = "export { parse, type Parsed as Result } from './parse.ts'"
+  const cookie = 'packages/gatepass/src/cookie'
+  const changes = { [`${cookie}/index.ts`]: index, [`${cookie}/parse.ts`]: parse, [`${cookie}/parse.test.ts`]: test }
+  expect(messages(changes)).toEqual([
+    `${cookie}/parse.test.ts: imports parse by its path`,
+    `${cookie}/parse.test.ts: imports Parsed by its path`,
+  ])
+})
+
 test('types after default are refused, since they would never be read', () => {
   const { types, ...rest } = cookie
   expect(messages(withEntry({ ...rest, types }))).toEqual([

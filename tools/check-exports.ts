@@ -15,12 +15,14 @@ import {
   type Entry,
   type Fault,
   type Files,
+  isTest,
   type Package,
   packageOf,
   packagesIn,
   pagesIn,
   reachable,
   readFiles,
+  resolveRelative,
   root,
   sourceFile,
   sourcesOf,
@@ -37,6 +39,7 @@ export function exportFaults(files: Files): Fault[] {
       ...undeclaredPackages(files, one),
       ...unusedDependencies(files, one, published),
       ...unmentionedEntries(files, one),
+      ...privateImports(files, one),
     ]),
     ...unknownMentions(files, published),
   ]
@@ -124,6 +127,36 @@ function unusedDependencies(files: Files, one: Package, published: readonly Pack
       message: `installs ${name}, which no source loads`,
       remedy: 'Remove it from dependencies.',
     }))
+}
+
+/** A test that imports by path what an entry exports would not notice that the entry has lost it. */
+function privateImports(files: Files, { folder, entries }: Package): Fault[] {
+  const entryOf = new Map(
+    entries.flatMap(({ name, source }) => [...originsOf(files, source).values()].map((origin) => [origin, name])),
+  )
+  return [...files.keys()]
+    .filter((path) => path.startsWith(`${folder}/`) && path.endsWith('.ts') && isTest(path))
+    .flatMap((path) =>
+      sourceFile(files, path).importedNames.flatMap(({ specifier, name, line }) => {
+        const target = resolveRelative(path, specifier)
+        const origin = target?.startsWith(`${folder}/src/`) ? originsOf(files, target).get(name) : undefined
+        const entry = entryOf.get(origin ?? '')
+        if (entry === undefined) return []
+        return [{ path, line, message: `imports ${name} by its path`, remedy: `Import it from '${entry}'.` }]
+      }),
+    )
+}
+
+/** Where each name that a file exports is declared, as `path#name`. */
+function originsOf(files: Files, path: string): Map<string, string> {
+  const origins = new Map<string, string>()
+  for (const { name, local, from = '' } of sourceFile(files, path).exports) {
+    const target = resolveRelative(path, from)
+    if (target === undefined) origins.set(name, `${path}#${local}`)
+    else if (name === '*') for (const [inner, origin] of originsOf(files, target)) origins.set(inner, origin)
+    else origins.set(name, originsOf(files, target).get(local) ?? `${target}#${local}`)
+  }
+  return origins
 }
 
 /** Entries in quotes or backticks, as a reader would copy them, in docs/ and in READMEs. */

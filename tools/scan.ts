@@ -16,6 +16,14 @@ export interface ImportStatement {
   readonly dynamic: boolean
 }
 
+/** One name that a file imports. */
+export interface ImportedName {
+  readonly specifier: string
+  /** As the file that exports it calls it. */
+  readonly name: string
+  readonly line: number
+}
+
 /** One name that a file exports. */
 export interface ExportedName {
   /** As importers see it; `*` where everything of `from` is passed on. */
@@ -37,6 +45,8 @@ export interface Declaration {
 /** What one file says to others. */
 export interface SourceFile {
   readonly imports: readonly ImportStatement[]
+  /** Names in braces, types included. */
+  readonly importedNames: readonly ImportedName[]
   readonly exports: readonly ExportedName[]
   readonly declarations: ReadonlyMap<string, Declaration>
   /** Every docstring, with the text between its slashes. */
@@ -75,7 +85,12 @@ export function scan(text: string, path = 'source.ts'): SourceFile {
       from: moduleRequest?.value,
     })),
   )
-  return { ...importsAndTitles(program, lineOf), exports, declarations, docstrings }
+  const importedNames = module.staticImports.flatMap(({ entries, moduleRequest, start }) =>
+    entries.flatMap(({ importName: { name } }) =>
+      name == null ? [] : { specifier: moduleRequest.value, name, line: lineOf(start) },
+    ),
+  )
+  return { ...importsAndTitles(program, lineOf), importedNames, exports, declarations, docstrings }
 }
 
 /** Finds the line, from 1, of a position in `text`. */

@@ -1,6 +1,13 @@
 import { UsageError } from 'gatepass'
+import cookie, {
+  parse,
+  parseCookie,
+  parseSetCookie,
+  serialize,
+  stringifyCookie,
+  stringifySetCookie,
+} from 'gatepass/compat/cookie'
 import { describe, expect, test } from 'vitest'
-import cookie, { parse, parseCookie, parseSetCookie, serialize, stringifyCookie, stringifySetCookie } from './cookie.ts'
 
 test('parse takes quotes off, parseCookie keeps them; both decode, and keep what they cannot decode', () => {
   const header = ' a = "b%20c" ;a=d; =e; f; g=%; h="'

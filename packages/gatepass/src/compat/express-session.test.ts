@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import session, { Cookie, MemoryStore, Session, type SessionOptions, type Store } from 'gatepass/compat/express-session'
 import { memoryStore } from 'gatepass/stores/memory'
 import { TestBrowser } from 'gatepass/testing'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { sha256Hex } from '../crypto/random.ts'
-import session, { Cookie, MemoryStore, Session, type SessionOptions, type Store } from './express-session.ts'
 
 const secret = 'a secret of at least thirty-two characters'
 

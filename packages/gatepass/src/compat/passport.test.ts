@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import type { LegacyStrategy } from 'gatepass/compat/legacy-strategy'
+import passport, { AuthenticationError, Authenticator, Passport, Strategy, strategies } from 'gatepass/compat/passport'
 import { describe, expect, test, vi } from 'vitest'
-import passport, { AuthenticationError, Authenticator, Passport, Strategy, strategies } from './passport.ts'
 
 interface Actions {
   success(user: unknown, info?: unknown): void

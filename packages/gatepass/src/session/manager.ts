@@ -86,12 +86,12 @@ export class SessionManager<Data extends object = SessionData> {
     const now = this.#settings.clock()
     if (record === undefined) return this.#absent(exchange, 'unknown')
     // A marker has no subject.
-    const ending = record.subject === null ? readMarker(record) : undefined
-    if (ending !== undefined && ending.until > now) {
+    const marker = record.subject === null ? readMarker(record) : undefined
+    if (marker !== undefined && marker.until > now) {
       const state = { is: 'ended', record, since: 'arrival' } as const
       return new OpenSession(this.#writer, exchange, { state, absence: 'unknown', inCookie: true, touchDue: false })
     }
-    if (ending !== undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
+    if (marker !== undefined || this.#expired(record, now)) return this.#absent(exchange, 'unknown')
     if (record.createdAt >= begunBefore) return this.#forged(exchange, this.cookieOf(exchange))
     const touchDue = now - record.seenAt >= this.#settings.touchInterval
     return new OpenSession(this.#writer, exchange, { state: { is: 'stored', record }, inCookie: true, touchDue })
