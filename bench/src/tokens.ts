@@ -70,7 +70,8 @@ async function makeWorld(algorithm: Algorithm) {
   const user = { id: '42' }
   const sessions = new SessionManager<object>({ store: memoryStore() })
   const strategy = jwt({ keys, issuer, audience, account: () => user })
-  const attempt: Attempt = { flow: noFlow, options: {}, sessions }
+  const stillStands = () => true
+  const attempt: Attempt = { flow: noFlow, options: {}, alone: true, sessions, stillStands, clock: Date.now }
   const users = { find: () => user, subject: () => user.id }
   const family = await refreshTokens({ sessions, users, keys: [key] }).begin(new TestExchange(), { subject: user.id })
   const issuing = accessTokens({ keys, issuer, audience })

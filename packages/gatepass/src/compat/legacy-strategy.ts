@@ -82,7 +82,7 @@ export function fromPassport<User = never, const Name extends string = string>(
       const options = { ...attempt.options }
       unchecked ??= acceptsAnyState(strategy)
       const instead = unchecked ? flowState(attempt.flow, options) : undefined
-      const objection = async () => ((await attempt.stillStands?.()) === false ? linkEnded() : undefined)
+      const objection = async () => ((await attempt.stillStands()) === false ? linkEnded() : undefined)
       const inquiry = { req, options, objection, ...(instead && { instead }) }
       const asked = new Promise<Conclusion>((resolve) => ask(strategy, inquiry, resolve))
       const outcome = outcomeOf<User>(await within(timeout, name, exchange, asked), exchange, name)

@@ -64,16 +64,16 @@ export interface Attempt {
   /** Options of this call. They override the strategy's own. */
   readonly options: Readonly<Record<string, unknown>>
   /** False if the route asks several strategies: `options` may then hold options of the others. */
-  readonly alone?: boolean
+  readonly alone: boolean
   /** The sessions, if there are any: for tokens that name a session, and for strategies that store more than a flow. */
-  readonly sessions?: SessionManager<object> | undefined
+  readonly sessions: SessionManager<object> | undefined
   /**
    * Whether the login that the request came with still stands; true if there was none. A strategy that acts for that user calls
    * it after its last wait.
    */
-  readonly stillStands?: () => Awaitable<boolean>
+  readonly stillStands: () => Awaitable<boolean>
   /** The time, for a strategy whose proof is this request: a password is proved now, a token was proved earlier. */
-  readonly clock?: () => Timestamp
+  readonly clock: () => Timestamp
 }
 
 /** A login that has ended at the provider. */

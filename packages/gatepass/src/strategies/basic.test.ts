@@ -5,7 +5,7 @@ import { basic } from 'gatepass/strategies/basic'
 import { TestExchange } from 'gatepass/testing'
 import { expect, test } from 'vitest'
 
-const attempt = {} as Attempt
+const attempt = { clock: Date.now } as Attempt
 const encoded = (text: string | Buffer) => Buffer.from(text).toString('base64')
 const sending = (credentials: string) => new TestExchange({ headers: { authorization: `Basic ${credentials}` } })
 const strategy = basic({

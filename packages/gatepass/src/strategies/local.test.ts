@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { installedKdfs, type Kdfs } from '../crypto/kdf.ts'
 import { HashedPasswords } from '../protocols/password/passwords.ts'
 
+const NOW = Date.UTC(2026, 0, 1)
+
 const PASSWORD = 'tractor violin umbrella'
 const ALICE = { id: '42', name: 'alice' }
 type User = typeof ALICE
@@ -18,7 +20,7 @@ function post(fields: Record<string, unknown>): Exchange {
 }
 
 function ask(strategy: ReturnType<typeof local<User>>, fields: Record<string, unknown>): Promise<Outcome<User>> {
-  return Promise.resolve(strategy.authenticate(post(fields), {} as Attempt))
+  return Promise.resolve(strategy.authenticate(post(fields), { clock: () => NOW } as Attempt))
 }
 
 /** A strategy whose `verify` knows Alice, and what it was asked. */
@@ -71,6 +73,7 @@ test('the right name and password are a login by password', async () => {
     type: 'success',
     user: ALICE,
     amr: ['pwd'],
+    at: NOW,
   })
 })
 
@@ -164,7 +167,7 @@ test('an error from verify, from find or from reading the body is not a refusal'
   await expect(ask(local<User>({ verify: fails }), { username: 'alice', password: 'x' })).rejects.toBe(error)
   await expect(ask(local<User>({ find: fails }), { username: 'alice', password: 'x' })).rejects.toBe(error)
   const exchange = { fields: fails } as Partial<Exchange> as Exchange
-  await expect(verifying().strategy.authenticate(exchange, {} as Attempt)).rejects.toBe(error)
+  await expect(verifying().strategy.authenticate(exchange, { clock: Date.now } as Attempt)).rejects.toBe(error)
 })
 
 test('verify may be a method that uses its object', async () => {
@@ -187,6 +190,7 @@ describe('with accounts', () => {
       type: 'success',
       user: ALICE,
       amr: ['pwd'],
+      at: NOW,
     })
     expect(await ask(strategy, { username: 'alice', password: `${PASSWORD}!` })).toEqual(INVALID)
   })
@@ -223,7 +227,9 @@ describe('with accounts', () => {
         stored = { ...user, hash: to }
       },
     })
-    const outcome = await strategy.authenticate(post({ username: 'alice', password: PASSWORD }), {} as Attempt)
+    const outcome = await strategy.authenticate(post({ username: 'alice', password: PASSWORD }), {
+      clock: Date.now,
+    } as Attempt)
     expect(stored.hash).not.toBe(OLD)
     expect(outcome).toMatchObject({ type: 'success', user: { hash: stored.hash } })
   })

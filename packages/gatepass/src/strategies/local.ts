@@ -141,7 +141,7 @@ export function passwordVerifier<User extends UserObject>(
         : userFrom('`verify`', await accounts.verify(name, password, exchange))
     if (user === undefined) return INVALID
     if (isFailure(user)) return user
-    return { type: 'success', user, amr: ['pwd'], ...(attempt?.clock && { at: attempt.clock() }) }
+    return { type: 'success', user, amr: ['pwd'], at: attempt.clock() }
   }
 }
 

@@ -20,6 +20,10 @@ afterEach(() => {
 const nothing = async () => undefined
 const attempt = {
   flow: { start: async () => 'state', finish: nothing, linking: nothing, intent: LOGIN, unknown: false },
+  alone: true,
+  sessions: undefined,
+  stillStands: () => true,
+  clock: Date.now,
 }
 
 describe('where a callback that is a path is', () => {
