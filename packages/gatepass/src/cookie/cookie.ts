@@ -117,7 +117,7 @@ export function signedCookie(name: string, options: SignedCookieOptions): Cookie
   const declared = declareCookie(name, rest)
   const rule = { lifetime: checkLifetime(name, lifetime), attributes: declared.attributes, clock }
   const keyring = new Keyring(keys, `cookie/${usage}`)
-  const signer = (raw: string) => keyring.verify(`${name}=${raw.slice(0, -macSize)}`, raw.slice(1 - macSize))
+  const signer = ({ body, signature }: SignedParts) => keyring.verify(`${name}=${body}`, signature)
   return {
     ...declared,
     single: true,
@@ -126,23 +126,28 @@ export function signedCookie(name: string, options: SignedCookieOptions): Cookie
       return `${body}.${keyring.sign(`${name}=${body}`)}`
     },
     decode(raw) {
-      if (raw.length <= macSize || raw[raw.length - macSize] !== '.' || signer(raw) === undefined) return undefined
-      return expired(signedExpiry(raw), clock) ? undefined : percentDecode(raw.slice(0, signedTextEnd(raw)))
+      const parts = signedParts(raw)
+      if (signer(parts) === undefined) return undefined
+      return expired(readExpiry(parts.expiry), clock) ? undefined : percentDecode(parts.text)
     },
-    outdated: (raw) => keys.length > 1 && signer(raw) === 'retired',
-    expiry: signedExpiry,
+    outdated: (raw) => keys.length > 1 && signer(signedParts(raw)) === 'retired',
+    expiry: (raw) => readExpiry(signedParts(raw).expiry),
   }
 }
 
-// A signed value is `<text>.<expiry>.<signature>`; the signature has 43 characters.
-const macSize = 44
-
-function signedTextEnd(raw: string): number {
-  return raw.lastIndexOf('.', raw.length - macSize - 1)
+/** The parts of a signed value, `<text>.<expiry>.<signature>`. The signature is over the body: text, dot and expiry. */
+interface SignedParts {
+  readonly body: string
+  readonly text: string
+  readonly expiry: string
+  readonly signature: string
 }
 
-function signedExpiry(raw: string): CookieExpiry {
-  return readExpiry(raw.slice(signedTextEnd(raw) + 1, -macSize))
+function signedParts(raw: string): SignedParts {
+  const end = raw.lastIndexOf('.')
+  const body = raw.slice(0, Math.max(0, end))
+  const dot = Math.max(0, body.lastIndexOf('.'))
+  return { body, text: body.slice(0, dot), expiry: body.slice(dot + 1), signature: raw.slice(end + 1) }
 }
 
 /** Maximum size of a sealed value in bytes. Leaves room for name and attributes in what proxies and browsers accept. */
