@@ -98,10 +98,10 @@ export class Gatepass<User, Name extends string = string> {
     this.#bearer = bearer
     const ownPages = new OwnPages(options, origins, sessions)
     this.#ownPages = ownPages
-    const guard = new Guard(passport, sessions, { bearer, clock })
+    const guard = new Guard({ passport, sessions, bearer, clock })
     this.#guard = guard
     this.#loginRoute = new LoginRoute({ passport, sessions, ownPages, guard })
-    this.#logoutRoute = new LogoutRoute(passport, sessions, ownPages)
+    this.#logoutRoute = new LogoutRoute({ passport, sessions, ownPages })
   }
 
   /** The cookies that Gatepass sets on a connection like this one, for the application's cookie notice. */

@@ -37,16 +37,17 @@ export class Guard<User, Name extends string> {
   readonly #bearer: Name | readonly Name[] | undefined
   readonly #clock: () => number
 
-  /** @param options `bearer`: the strategies for `Authorization: Bearer` */
-  constructor(
-    passport: Passport<User, Name>,
-    sessions: SessionManager<object>,
-    options: { readonly bearer: Name | readonly Name[] | undefined; readonly clock: () => number },
-  ) {
-    this.#passport = passport
-    this.#sessions = sessions
-    this.#bearer = options.bearer
-    this.#clock = options.clock
+  constructor(parts: {
+    readonly passport: Passport<User, Name>
+    readonly sessions: SessionManager<object>
+    /** The strategies for `Authorization: Bearer`. */
+    readonly bearer: Name | readonly Name[] | undefined
+    readonly clock: () => number
+  }) {
+    this.#passport = parts.passport
+    this.#sessions = parts.sessions
+    this.#bearer = parts.bearer
+    this.#clock = parts.clock
   }
 
   /** `undefined` lets the request pass: a user is logged in, recently enough and with this scope. */

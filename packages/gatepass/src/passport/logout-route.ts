@@ -33,10 +33,14 @@ export class LogoutRoute<User, Name extends string> {
   readonly #sessions: SessionManager<object>
   readonly #ownPages: OwnPages
 
-  constructor(passport: Passport<User, Name>, sessions: SessionManager<object>, ownPages: OwnPages) {
-    this.#passport = passport
-    this.#sessions = sessions
-    this.#ownPages = ownPages
+  constructor(parts: {
+    readonly passport: Passport<User, Name>
+    readonly sessions: SessionManager<object>
+    readonly ownPages: OwnPages
+  }) {
+    this.#passport = parts.passport
+    this.#sessions = parts.sessions
+    this.#ownPages = parts.ownPages
   }
 
   async logout(exchange: Exchange, options: LogoutRouteOptions): Promise<Reply> {
