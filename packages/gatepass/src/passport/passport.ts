@@ -321,8 +321,8 @@ export class Passport<User, Name extends string = string> {
 
   #found(exchange: Exchange, session: Session<object>, found: User | undefined | null | false): User | undefined {
     // A logout or another login may have happened during the lookup.
-    const decided = this.#decided(exchange)
-    if (decided !== undefined) return decided.user
+    const decided = exchange.memory.get(this) as Known<User>
+    if (decided !== undefined && !(decided instanceof Promise)) return decided.user
     if (found === undefined || found === null || found === false) return this.#ended(exchange, session, 'user-gone')
     requireUser('users.find', found)
     // Without stamps, the session's login need not be parsed.
