@@ -104,7 +104,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
       if (!(error instanceof GatepassError)) throw error
       const exchange = (raw as VisitedRequest)[kVisit]?.exchange ?? new NodeExchange(raw, reply.raw, visits.settings)
       const decided = errorReply(exchange, error)
-      if (decided.status >= 500) report(error, raw)
+      if (decided.status >= 500) visits.report(error, exchange)
       describeFailure(headOf(reply), error)
       send(reply, decided)
     }),
@@ -135,7 +135,7 @@ function install<User, Name extends string>(
   app.addHook('onRequest', (request, reply, next) => {
     const raw: VisitedRequest = request.raw
     raw[kLog] = request.log
-    const failed = (error: unknown): void => answerWithError(visits.of(raw).exchange, reply, error)
+    const failed = (error: unknown): void => answerWithError(visits.of(raw), reply, error)
     settle(
       () => begin(visits, raw, reply.raw, failed),
       () => next(),
@@ -248,15 +248,19 @@ function failure(reply: FastifyReply, thrown: unknown): Error {
 }
 
 /** Sends an error in place of the answer, because the session could not be saved. Nothing of the answer was sent. */
-function answerWithError(exchange: NodeExchange, reply: FastifyReply, error: unknown): void {
+function answerWithError<User, Name extends string>(
+  visit: NodeVisit<User, Name>,
+  reply: FastifyReply,
+  error: unknown,
+): void {
   // The gate has removed the failed answer's fields from `raw`.
   for (const name of String(reply.getHeader('trailer') ?? '').split(' ')) reply.removeTrailer(name)
   for (const name of Object.keys(reply.getHeaders())) if (describesAnswer(name)) reply.removeHeader(name)
   if (!reply.sent) reply.send(failure(reply, error))
   else {
     // Fastify leaves a hijacked reply alone.
-    report(error, reply.request.raw)
+    visit.report(error)
     describeFailure(reply.raw, error)
-    sendReply(reply.raw, errorReply(exchange, error))
+    sendReply(reply.raw, errorReply(visit.exchange, error))
   }
 }

@@ -1,6 +1,6 @@
 import { describeFailure } from '../http/answer.ts'
 import { errorReply } from '../http/error-reply.ts'
-import { FetchExchange, FetchHead, type FetchPlatform, toResponse, withHead } from '../http/fetch.ts'
+import { FetchExchange, FetchHead, type FetchPlatform, toResponse } from '../http/fetch.ts'
 import type { SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
@@ -86,16 +86,29 @@ export async function finished<User, Name extends string>(
   visit: FetchVisit<User, Name>,
   response: Response,
 ): Promise<Response> {
-  await visit.save(response.status)
+  const { status, statusText } = response
+  await visit.save(status)
   const head = new FetchHead(response)
   visit.writeHead(head)
   visit.exchange.answered = true
-  return withHead(response, head)
+  if (!head.changed) return response
+  // Its body is the same: a stream goes on from where it is.
+  if (status >= 200) return new Response(response.body, { status, statusText, headers: head.headers })
+  // A response that hands the connection over (101), or stands for a failed one, cannot be made again.
+  if (visit.exchange.cookies.changed) {
+    visit.visits.warnOnce(
+      'ERR_RESPONSE_STARTED',
+      `A response with status ${status} cannot set the cookies that its request changed. They are lost`,
+      'Log in and out, and change cookies, in a request that gets an ordinary response.',
+    )
+  }
+  return response
 }
 
 /** The answer to an error. */
-export function failed<User, Name extends string>(
-  { visits, exchange }: FetchVisit<User, Name>,
+export function errorResponse<User, Name extends string>(
+  visits: FetchVisits<User, Name>,
+  exchange: FetchExchange,
   error: unknown,
 ): Response {
   const reply = errorReply(exchange, error)

@@ -1,11 +1,12 @@
 import type { Awaitable } from '../awaitable.ts'
+import { UsageError } from '../error.ts'
 import { type FetchPlatform, toResponse } from '../http/fetch.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import {
   begin,
+  errorResponse,
   type FetchAccess,
   type FetchGatepassOptions,
-  failed,
   fetchVisits,
   finished,
   type RequestAuth,
@@ -71,15 +72,18 @@ export function gatepass<User extends UserObject, const Name extends string = st
   ): Promise<Response> {
     if (visits.has(request)) return listener(request)
     const visit = begin(visits, request, platform)
+    const { exchange } = visit
     const answer = async (): Promise<Response> => {
-      await visits.admit(visit.exchange)
-      return listener(request)
+      await visits.admit(exchange)
+      const response: Partial<Response> | undefined = await listener(request)
+      if (response?.headers === undefined) throw notAnswered()
+      return response as Response
     }
-    const response = await answer().catch((error: unknown) => failed(visit, error))
+    const response = await answer().catch((error: unknown) => errorResponse(visits, exchange, error))
     return finished(visit, response).catch((error: unknown) => {
       // The session could not be saved, so the application's answer would be wrong.
       response.body?.cancel().catch(() => {})
-      return failed(visit, error)
+      return errorResponse(visits, exchange, error)
     })
   }
 
@@ -96,4 +100,10 @@ export function gatepass<User extends UserObject, const Name extends string = st
         },
     ),
   }
+}
+
+function notAnswered(): UsageError {
+  return new UsageError('ERR_PASSPORT_OPTIONS', 'The listener of `auth.handler()` returned no Response', {
+    hint: 'Return a `Response` on every path, also where nothing is found: `new Response(null, { status: 404 })`.',
+  })
 }

@@ -1,14 +1,14 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Awaitable } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
-import { toResponse } from '../http/fetch.ts'
+import { FetchExchange, toResponse } from '../http/fetch.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import {
   begin,
+  errorResponse,
   type FetchAccess,
   type FetchGatepassOptions,
   type FetchVisit,
-  failed,
   fetchVisits,
   finished,
   type RequestAuth,
@@ -74,13 +74,17 @@ export function gatepass<User extends UserObject, const Name extends string = st
   const visits = fetchVisits(rest)
   if (visits.settings.trust !== undefined && address === undefined) throw addressMissing()
 
-  /** Gives errors a response. Hono uses it if the application has no error handler. */
+  /** Gives an error of Gatepass a response. Hono uses it if the application has no error handler. */
   async function answerable<T>(visit: FetchVisit<User, Name>, step: () => Awaitable<T>): Promise<T> {
     try {
       return await step()
     } catch (error) {
-      if (error instanceof GatepassError) Object.assign(error, { getResponse: () => failed(visit, error) })
-      throw error
+      if (!(error instanceof GatepassError)) throw error
+      // Not on the error itself: requests that share a look-up fail with the same error, and each has its own answer.
+      throw Object.assign(Object.create(error), error, {
+        cause: error.cause,
+        getResponse: () => errorResponse(visits, visit.exchange, error),
+      })
     }
   }
 
@@ -117,9 +121,12 @@ export function gatepass<User extends UserObject, const Name extends string = st
         },
     ),
     errors: makerOf('errors', () => (error: Error, c: Context): Response => {
-      const own = !(error instanceof GatepassError) && 'getResponse' in error
-      if (own) return (error as Error & { getResponse(): Response }).getResponse()
-      return failed(visits.has(c) ? visits.of(c) : begin(visits, c.req.raw, {}, c), error)
+      if ('getResponse' in error) return (error as Error & { getResponse(): Response }).getResponse()
+      // Without the middleware there is no visit.
+      const exchange = visits.has(c)
+        ? visits.of(c).exchange
+        : new FetchExchange(c.req.raw, visits.settings, { address: address?.(c) })
+      return errorResponse(visits, exchange, error)
     }),
   })
 }

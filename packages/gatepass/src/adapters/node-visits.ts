@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Awaitable } from '../awaitable.ts'
 import { describeFailure } from '../http/answer.ts'
 import { errorReply } from '../http/error-reply.ts'
+import type { Reply } from '../http/exchange.ts'
 import { NodeExchange, sendReply } from '../http/node.ts'
 import { beforeResponse, headInFinish } from '../http/response-gate.ts'
 import type { RouteStep } from './route-steps.ts'
@@ -60,7 +61,8 @@ export function middleware<User, Name extends string>(visits: NodeVisits<User, N
       failed(error)
       return
     }
-    if (ready instanceof Promise) ready.then(() => next(), failed)
+    // An error of `next` itself is answered here: it must not call `next` again, or end the process.
+    if (ready instanceof Promise) ready.then(() => next(), failed).catch((error) => fail(visits, req, res, error))
     else next()
   }
 }
@@ -95,15 +97,25 @@ export function begin<User, Name extends string>(
 export function handlerOf<User, Name extends string>(visits: NodeVisits<User, Name>, step: RouteStep): NodeHandler {
   return (req, res, next) => {
     const failed = (error: unknown): void => passOn(error, res, next)
+    const proceed = (decided: Reply | undefined): void => {
+      if (decided === undefined) next()
+      else {
+        try {
+          sendReply(res, decided)
+        } catch (error) {
+          failed(error)
+        }
+      }
+    }
+    let reply: Awaitable<Reply | undefined>
     try {
-      const reply = step(visits.of(req).exchange)
-      if (reply instanceof Promise) {
-        reply.then((decided) => (decided === undefined ? next() : sendReply(res, decided))).catch(failed)
-      } else if (reply === undefined) next()
-      else sendReply(res, reply)
+      reply = step(visits.of(req).exchange)
     } catch (error) {
       failed(error)
+      return
     }
+    if (reply instanceof Promise) reply.then(proceed, failed).catch((error) => fail(visits, req, res, error))
+    else proceed(reply)
   }
 }
 

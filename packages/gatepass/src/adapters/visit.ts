@@ -8,6 +8,7 @@ import type { Success } from '../passport/outcome.ts'
 import type { LoginOptions, Passport } from '../passport/passport.ts'
 import { checkUsers } from '../passport/users.ts'
 import type { SessionData } from '../register.ts'
+import { report as tellListener } from '../report.ts'
 import type { SessionManager } from '../session/manager.ts'
 import type { Session } from '../session/session.ts'
 
@@ -60,7 +61,7 @@ interface Adapter<Ex> {
 export class Visits<User, Name extends string, Ex extends PromisingExchange> {
   readonly core: Gatepass<User, Name>
   readonly settings: HttpSettings
-  /** Logs an error that the answer does not show. */
+  /** Logs an error that the answer does not show. If `onError` fails, that is only a warning. */
   readonly report: (error: unknown, exchange: Ex) => void
   readonly inDevelopment: boolean = process.env.NODE_ENV !== 'production'
   readonly #mounted: string
@@ -74,7 +75,7 @@ export class Visits<User, Name extends string, Ex extends PromisingExchange> {
     if (options.users !== undefined) checkUsers(options.users)
     this.settings = httpSettings(options)
     this.core = new Gatepass(options, this.settings.origins)
-    this.report = report
+    this.report = (error, exchange) => tellListener('gatepass()', () => report(error, exchange), 'onError')
     this.#mounted = mounted
     this.#onDemand = options.lazy === true || (this.core.sessions.synchronous && options.users.synchronous === true)
   }

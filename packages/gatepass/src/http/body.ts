@@ -220,7 +220,10 @@ export function fieldsOf(value: unknown): Fields {
 
 const deepest = 32
 
-/** Refuses deep nesting, which could overflow the stack, and removes `__proto__`, which could change a prototype when copied. */
+/**
+ * Refuses deep nesting, which could overflow the stack. Removes `__proto__` from nested objects, because a deep merge of them
+ * could change a prototype. The object of all fields keeps a field of that name: it has no prototype.
+ */
 function checked(value: unknown, depth: number): unknown {
   if (typeof value === 'string' && !value.isWellFormed()) throw malformed('A text in the body is not Unicode')
   if (typeof value !== 'object' || value === null) return value

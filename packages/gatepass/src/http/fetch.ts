@@ -119,7 +119,8 @@ export class FetchExchange implements PromisingExchange, CookiesOptions {
     // A body whose type is not accepted is not read. An empty body has no type to accept.
     if (length > 0 || this.header('transfer-encoding') !== undefined) parserFor(format)
     if (length > bodyLimit) throw tooLarge(bodyLimit)
-    const bytes = request.bodyUsed ? await this.#readAgain() : await readBody(request, bodyLimit)
+    const taken = request.bodyUsed || request.body?.locked === true
+    const bytes = taken ? await this.#readAgain() : await readBody(request, bodyLimit)
     if (bytes.length > bodyLimit) throw tooLarge(bodyLimit)
     return bytes.length === 0 ? noFields : fieldsIn(bytes, format)
   }
@@ -208,14 +209,6 @@ export class FetchHead implements AnswerHead {
   getHeaderNames(): readonly string[] {
     return [...new Set(this.#headers.keys())]
   }
-}
-
-/** The response with this head. Its body is the same: a stream goes on from where it is. */
-export function withHead(response: Response, head: FetchHead): Response {
-  // A response that hands the connection over (101), or stands for a failed one, cannot be made again.
-  if (!head.changed || response.status < 200) return response
-  const { status, statusText, body } = response
-  return new Response(body, { status, statusText, headers: head.headers })
 }
 
 /** Turns a reply into a response, on top of the fields that `head` already has. */

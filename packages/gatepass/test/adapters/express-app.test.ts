@@ -580,6 +580,61 @@ describe('behind a proxy that takes HTTPS off and is not trusted', () => {
 })
 
 describe('without a framework', () => {
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('the log is down')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('the log is down'))],
+  ])('where onError %s, answers leave and a warning says it', async (_how, onError) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const auth = nodeGatepass({ ...options(), onError })
+    const broken = auth.handler((req, res) => {
+      if (req.url === '/broken') throw new Error('broken on purpose')
+      res.end('out')
+      // After the answer, so the error can only be reported.
+      req.login({ id: 'ada' })
+    })
+    const browser = await browserAt(broken as RequestListener)
+    expect((await browser.fetch('/broken')).status).toBe(500)
+    expect(await text(browser, '/late')).toBe('out')
+    await vi.waitFor(() => expect(warned).toHaveBeenCalledTimes(2))
+    expect(warned).toHaveBeenLastCalledWith('gatepass(): onError failed: the log is down', {
+      code: 'GATEPASS_LISTENER',
+    })
+    warned.mockRestore()
+  })
+
+  test.each(['the middleware', 'a handler'])(
+    'a `next` that fails after %s is called once, and answered',
+    async (place) => {
+      const reported: unknown[] = []
+      const store = Object.assign(memoryStore(), { synchronous: false })
+      const auth = expressGatepass({
+        ...options(),
+        sessions: { store },
+        users: { ...users, find: async (id: string) => users.find(id) },
+        onError: (error) => reported.push(error),
+      })
+      const guard = auth.requireLogin()
+      const calls: unknown[] = []
+      const next = (error?: unknown): never => {
+        calls.push(error)
+        throw new Error('the router is broken')
+      }
+      const browser = await browserAt((req, res) => {
+        if (req.url === '/login') auth(req, res, () => auth.login('local')(req, res, () => res.end()))
+        else if (place === 'the middleware') auth(req, res, next)
+        else auth(req, res, () => guard(req, res, next))
+      })
+      expect((await logIn(browser)).status).toBe(200)
+      expect((await browser.fetch('/')).status).toBe(500)
+      expect([calls, reported]).toEqual([[undefined], [new Error('the router is broken')]])
+    },
+  )
+
   test('a request to upgrade knows its user', async () => {
     const auth = nodeGatepass(options())
     const server = await listening(

@@ -71,6 +71,58 @@ describe('an application of Hono', () => {
     expect([...home.headers]).toEqual([['location', '/']])
   })
 
+  test('answers each of two requests that fail with the same error as that request asked', async () => {
+    const down = new StoreError('ERR_STORE_UNAVAILABLE', 'down', { cause: new Error('socket closed') })
+    // As where requests share a look-up.
+    const failing = Promise.reject(down)
+    failing.catch(() => {})
+    const store = Object.assign(memoryStore(), { synchronous: false })
+    const { app, ask, reported } = application({ sessions: { store } })
+    app.get('/', (c) => c.text('reached'))
+    app.get('/login', async (c) => {
+      await c.var.auth.login({ id: 'ada' })
+      return c.text('in')
+    })
+    const cookie = (await ask('/login')).headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    Object.assign(store, { load: () => failing })
+    const both = () =>
+      Promise.all(['text/html', 'application/json'].map((accept) => ask('/', { headers: { accept, cookie } })))
+    const answers = await both()
+    expect(answers.map(({ status }) => status)).toEqual([503, 503])
+    expect(answers.map(({ headers }) => headers.get('content-type'))).toEqual([
+      'text/plain; charset=utf-8',
+      'application/json; charset=utf-8',
+    ])
+    expect(Object.keys(down)).not.toContain('getResponse')
+    expect(reported).toEqual([down, down])
+    // An error handler of the application sees the error as it was thrown.
+    app.onError((error, c) => {
+      const known = error instanceof StoreError && (error.cause as Error).message === 'socket closed'
+      return c.text(known ? `${error.code} ${error.message}` : 'another error', 500)
+    })
+    expect(await (await both())[0]?.text()).toBe('ERR_STORE_UNAVAILABLE down')
+  })
+
+  test('has an error before the middleware answered, with the address it configured and without a visit', async () => {
+    const { auth } = application({ address: () => '10.0.0.1', trustProxy: 1 })
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const app = new Hono()
+    const visited: unknown[] = []
+    app.onError((error, c) => {
+      const answer = auth.errors()(error, c)
+      try {
+        visited.push(auth.exchange(c))
+      } catch {}
+      return answer
+    })
+    app.get('/', () => {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'down')
+    })
+    expect((await app.request('/')).status).toBe(503)
+    expect([visited, warned.mock.calls]).toEqual([[], []])
+    warned.mockRestore()
+  })
+
   test('refuses another site with 403 also without an error handler of its own', async () => {
     const { app, ask } = application()
     app.post('/', (c) => c.text('done'))
@@ -160,6 +212,47 @@ describe('an application of Hono', () => {
   })
 })
 
+describe.each([
+  [
+    'throws',
+    () => {
+      throw new Error('the log is down')
+    },
+  ],
+  ['rejects', () => Promise.reject(new Error('the log is down'))],
+])('where onError %s, the answer leaves and a warning says it', (_how, onError) => {
+  const options = { users, onError, sessions: { store: brokenStore() } }
+  test.each([
+    [
+      'fetch',
+      () => {
+        const auth = fetchGatepass(options)
+        return auth.handler((request) => {
+          auth.of(request).session.data.seen = true
+          return new Response('hello')
+        })
+      },
+    ],
+    [
+      'Hono',
+      () => {
+        const app = new Hono<HonoEnv<User>>().use(gatepass(options))
+        app.get('/', (c) => {
+          c.var.auth.session.data.seen = true
+          return c.text('hello')
+        })
+        return (request: Request) => app.request(request)
+      },
+    ],
+  ])('with %s', async (_name, make) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const response = await make()(new Request(origin))
+    expect(response.status).toBe(503)
+    expect(warned.mock.calls).toEqual([['gatepass(): onError failed: the log is down', { code: 'GATEPASS_LISTENER' }]])
+    warned.mockRestore()
+  })
+})
+
 describe('a handler of the fetch standard', () => {
   const options = { users, onError: () => {} }
 
@@ -223,18 +316,52 @@ describe('a handler of the fetch standard', () => {
     warned.mockRestore()
   })
 
-  test('that has read the body of a login says so', async () => {
+  test.each([
+    ['has read', (request: Request) => request.text()],
+    ['reads', (request: Request) => void request.body?.getReader()],
+  ])('that %s the body of a login says so', async (_when, read) => {
+    const reported: unknown[] = []
     const auth = fetchGatepass({
       ...options,
       sessions: { store: memoryStore() },
       strategies: [local({ verify: (id) => ({ id }) })],
+      onError: (error) => reported.push(error),
     })
     const step = auth.login('local')
     const answer = auth.handler(async (request) => {
-      await request.text()
+      await read(request)
       return (await step(request)) ?? new Response('in')
     })
     const response = await answer(new Request(`${origin}/login`, { method: 'POST', headers: form, body: login }))
     expect(response.status).toBe(500)
+    expect(reported).toEqual([expect.objectContaining({ code: 'ERR_BODY_READ' })])
+  })
+
+  test.each([undefined, null, {}, 'hello'])(
+    'that returns %j and no response answers 500, and says so',
+    async (value) => {
+      const onError = vi.fn()
+      const auth = fetchGatepass({ ...options, sessions: { store: memoryStore() }, onError })
+      const answer = auth.handler((async () => value) as never)
+      expect((await answer(new Request(origin))).status).toBe(500)
+      expect(onError.mock.calls).toEqual([
+        [expect.objectContaining({ code: 'ERR_PASSPORT_OPTIONS' }), expect.anything()],
+      ])
+    },
+  )
+
+  test('whose response cannot carry a cookie warns once that it is lost', async () => {
+    const auth = fetchGatepass({ ...options, sessions: { store: memoryStore() } })
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const failed = Response.error()
+    const answer = auth.handler((request) => {
+      auth.of(request).session.data.seen = true
+      return failed
+    })
+    for (let n = 0; n < 2; n++) expect(await answer(new Request(origin))).toBe(failed)
+    expect(warned.mock.calls.map(([, details]) => details)).toEqual([
+      expect.objectContaining({ code: 'ERR_RESPONSE_STARTED' }),
+    ])
+    warned.mockRestore()
   })
 })
