@@ -78,6 +78,10 @@ export function application(framework: Anything, session: Session, options: Anyt
     req.session.remembered = true
     res.end()
   })
+  app.post('/lengthen', (req: Anything, res: Anything) => {
+    req.session.cookie.maxAge = 7_200_000
+    res.send('longer')
+  })
   app.post('/unset', (req: Anything, res: Anything) => {
     req.session = null
     res.end('unset')

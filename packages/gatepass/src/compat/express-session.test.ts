@@ -569,6 +569,22 @@ test('a store for express-session is told of a session that is only read, once a
   expect(touched).toBe(1)
 })
 
+test.each([
+  ['a store for express-session', () => new MemoryStore()],
+  ['a store of ours', () => memoryStore()],
+])('a cookie that changes alone is stored, also within a minute of a touch, in %s', async (_, makeStore) => {
+  const handler: Handler = (req, res) => {
+    if (req.url === '/') return count(req, res)
+    if (req.url === '/remember') req.session.cookie.maxAge = 30 * 24 * 3_600_000
+    return req.session.cookie.originalMaxAge
+  }
+  const browser = await site(handler, { store: makeStore(), rolling: true, cookie: { maxAge: 60_000 } })
+  await browser.fetch('/')
+  expect(await textOf(browser, '/age')).toBe('60000')
+  await browser.fetch('/remember')
+  expect(await textOf(browser, '/age')).toBe('2592000000')
+})
+
 test('a touch that fails cuts off no answer that is still being written', async () => {
   const store = new MemoryStore()
   store.touch = (_sid, _session, callback) => void callback?.(new Error('down'))

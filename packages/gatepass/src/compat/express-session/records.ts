@@ -14,6 +14,8 @@ import type { SessionLike, Store } from './store.ts'
 export interface Found {
   /** JSON text, without the cookie. */
   readonly data: string
+  /** The cookie as the notes of a record. */
+  about(): string
   /** The session as express-session has it: an object that the caller may change. */
   session(): SessionLike
   /** The record in full. A read does not need it. */
@@ -89,7 +91,8 @@ export class SessionRecords {
   }
 
   /**
-   * Notes that a session was used, at most once a minute; more often if it lives for less than twenty minutes.
+   * Notes that a session was used, at most once a minute; more often if it lives for less than twenty minutes. A change to its
+   * cookie is stored at once.
    *
    * @returns false if it has ended
    */
@@ -97,9 +100,14 @@ export class SessionRecords {
     const now = this.#clock()
     const expiresAt = expiryOf(session.cookie, now)
     const id = this.#idOf(sid)
+    const changed = notesOf(session.cookie) !== found.about()
     const seenAt = this.#legacy === undefined ? found.record().seenAt : (this.#touched.get(id) ?? 0)
-    if (now - seenAt < Math.min(MINUTE, (expiresAt - now) / 20)) return true
-    if (this.#legacy === undefined) return andThen(this.#store.touch(id, now, expiresAt), (result) => result === 'done')
+    if (!changed && now - seenAt < Math.min(MINUTE, (expiresAt - now) / 20)) return true
+    if (this.#legacy === undefined) {
+      // `touch` of a store of ours writes nothing but times.
+      if (changed) return andThen(this.save(found, found.data, session.cookie), (saved) => saved !== undefined)
+      return andThen(this.#store.touch(id, now, expiresAt), (result) => result === 'done')
+    }
     return andThen(this.#legacy.touchSession(id, session), () => {
       if (this.#touched.size >= MOST_TOUCHED) this.#touched.clear()
       this.#touched.set(id, now)
@@ -117,7 +125,7 @@ export class SessionRecords {
 }
 
 function foundAs(record: SessionRecord): Found {
-  return { data: record.data, session: () => originalShape(record), record: () => record }
+  return { data: record.data, about: () => record.about, session: () => originalShape(record), record: () => record }
 }
 
 /** A record in express-session's form. */
@@ -221,7 +229,8 @@ export class LegacyStore implements SessionStore {
       const now = this.#clock()
       if (own === undefined) {
         const data = JSON.stringify(rest)
-        return { data, session: () => session, record: () => originalRecord(id as SessionId, data, cookie, now) }
+        const about = () => notesOf(new Cookie(cookie))
+        return { data, about, session: () => session, record: () => originalRecord(id as SessionId, data, cookie, now) }
       }
       const record = { ...(own as Omit<SessionRecord, 'id'>), id: id as SessionId }
       return record.expiresAt > now ? foundAs(record) : undefined
