@@ -544,6 +544,32 @@ describe('on a store of ours', () => {
     expect(await textOf(browser, '/age')).toBe('5000')
   })
 
+  test('its methods may answer with thenables', async () => {
+    const store = memoryStore()
+    const thenable = new Proxy(store, {
+      get: (target, name) => {
+        const method = Reflect.get(target, name)
+        return (...args: unknown[]) => ({
+          // biome-ignore lint/suspicious/noThenProperty: query builders return objects that only have a `then`
+          then: (resolve: (value: unknown) => void) => setImmediate(() => resolve(method.apply(target, args))),
+        })
+      },
+    })
+    const browser = await site(count, { store: thenable })
+    await browser.fetch('/')
+    expect(await textOf(browser)).toBe('2')
+  })
+
+  test('what it throws is an error of the store, and the text of its driver is the cause', async () => {
+    const store = Object.assign(memoryStore(), {
+      insert() {
+        throw new Error('password=hunter2')
+      },
+    })
+    const browser = await site(count, { store })
+    expect(await textOf(browser)).toBe('The session store failed')
+  })
+
   test('a session that is only read is written once a minute at most', async () => {
     const store = memoryStore()
     const browser = await site((req, res) => (req.url === '/' ? count(req, res) : 'read'), { store })
@@ -583,6 +609,19 @@ test.each([
   expect(await textOf(browser, '/age')).toBe('60000')
   await browser.fetch('/remember')
   expect(await textOf(browser, '/age')).toBe('2592000000')
+})
+
+test('a touch that a store never answers blocks no other request that reads', async () => {
+  const store = new MemoryStore()
+  const { promise: lost, resolve: lose } = Promise.withResolvers<void>()
+  store.touch = () => lose()
+  const browser = await site((req, res) => (req.url === '/' ? count(req, res) : 'read'), { store })
+  await browser.fetch('/')
+  const waiting = browser.clone().fetch('/read')
+  waiting.catch(() => undefined)
+  await lost
+  expect(await textOf(browser, '/read')).toBe('read')
+  for (const server of servers) server.closeAllConnections()
 })
 
 test('a touch that fails cuts off no answer that is still being written', async () => {

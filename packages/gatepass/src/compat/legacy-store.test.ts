@@ -4,7 +4,7 @@ import { expressStore, legacyStore } from 'gatepass/compat/legacy-store'
 import type { SessionId, SessionRecord } from 'gatepass/session'
 import { memoryStore } from 'gatepass/stores/memory'
 import { storeSuite } from 'gatepass/testing'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
 storeSuite('a store for express-session', ({ clock }) => ({ store: legacyStore(new SlowStore(), { clock }) }), {
   test,
@@ -81,6 +81,25 @@ describe('legacyStore', () => {
   })
 })
 
+test('a call that a store never answers fails after 30 seconds, and the next write of the session begins', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const slow = new SlowStore()
+  const store = legacyStore(slow)
+  await store.insert(record())
+  const { set } = slow
+  slow.set = () => {
+    slow.set = set
+  }
+  const lost = expect(store.replace(record({ version: 2 }), 1)).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+  const removed = store.remove(id)
+  // The store answers its `get` first.
+  await new Promise((resolve) => setImmediate(resolve))
+  await vi.advanceTimersByTimeAsync(30_000)
+  await lost
+  expect(await removed).toBe('done')
+})
+
 describe('expressStore', () => {
   /** What express-session does with a store, for one request. */
   function open(store: ReturnType<typeof expressStore>, sid: string): Promise<Session | undefined> {
@@ -123,6 +142,17 @@ describe('expressStore', () => {
     await expect(lost).rejects.toMatchObject({ code: 'ERR_SESSION_ENDED' })
     expect(await open(store, 'a')).toBeUndefined()
   })
+})
+
+test('a store that fails is an error of the session store, and the error of its driver the cause', async () => {
+  const cause = new Error('connect ECONNREFUSED, password=hunter2')
+  const records = Object.assign(memoryStore(), {
+    load() {
+      throw cause
+    },
+  })
+  const failed = new Promise((resolve) => expressStore(records).get('sid', resolve))
+  expect(await failed).toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', status: 503, cause })
 })
 
 test('MemoryStore removes what has expired, read or not', () => {

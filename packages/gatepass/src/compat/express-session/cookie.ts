@@ -84,7 +84,14 @@ export class Cookie {
         hint: 'Give milliseconds, or null for a cookie that ends when the browser is closed.',
       })
     }
-    this.expires = typeof age === 'number' ? dateAfter(age) : age
+    if (typeof age !== 'number') this.expires = age
+    else {
+      const now = Date.now()
+      const end = dateAfter(age, now)
+      this.expires = end
+      // The setter of `expires` reads the clock again, perhaps a millisecond later.
+      this.originalMaxAge = end.getTime() - now
+    }
   }
 
   /** In the order of express-session, so that both store the same text. */

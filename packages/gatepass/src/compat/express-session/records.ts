@@ -4,6 +4,7 @@ import { StoreError } from '../../error.ts'
 import { type About, readAbout } from '../../session/about.ts'
 import { parseData, replay } from '../../session/changes.ts'
 import { saveRevision } from '../../session/commit.ts'
+import { GuardedStore } from '../../session/guarded-store.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp, WriteResult } from '../../session/store.ts'
 import { dateAfter } from '../cookie.ts'
 import { Cookie } from './cookie.ts'
@@ -38,8 +39,8 @@ export class SessionRecords {
   readonly #touched = new Map<SessionId, Timestamp>()
 
   constructor(store: SessionStore, clock: () => Timestamp = Date.now) {
-    this.#store = store
     this.#legacy = store instanceof LegacyStore ? store : undefined
+    this.#store = this.#legacy ?? new GuardedStore(store)
     this.#clock = clock
   }
 
@@ -102,7 +103,9 @@ export class SessionRecords {
     const id = this.#idOf(sid)
     const changed = notesOf(session.cookie) !== found.about()
     const seenAt = this.#legacy === undefined ? found.record().seenAt : (this.#touched.get(id) ?? 0)
-    if (!changed && now - seenAt < Math.min(MINUTE, (expiresAt - now) / 20)) return true
+    // A write that is under way, perhaps another touch, moves the expiry as well.
+    const soon = now - seenAt < Math.min(MINUTE, (expiresAt - now) / 20) || this.#legacy?.isWriting(id)
+    if (!changed && soon) return true
     if (this.#legacy === undefined) {
       // `touch` of a store of ours writes nothing but times.
       if (changed) return andThen(this.save(found, found.data, session.cookie), (saved) => saved !== undefined)
@@ -210,7 +213,7 @@ export class LegacyStore implements SessionStore {
    * 0.3.
    */
   find(id: string): Awaitable<Found | undefined> {
-    const loading = called<SessionLike | null>((done) =>
+    const loading = callStore<SessionLike | null>((done) =>
       this.#store.get(id, (error, session) => {
         // Stores of files report a session that is not there as this error.
         if (error?.code === 'ENOENT') done()
@@ -269,11 +272,16 @@ export class LegacyStore implements SessionStore {
   /** Calls the store's own `touch`, as express-session does. A store without it keeps the expiry as it is. */
   touchSession(id: string, session: { cookie: Cookie }): Awaitable<void> {
     if (typeof this.#store.touch !== 'function') return undefined
-    return this.#turns.take(id, () => called<void>((done) => this.#store.touch?.(id, session, done)))
+    return this.#turns.take(id, () => callStore<void>((done) => this.#store.touch?.(id, session, done)))
+  }
+
+  /** Whether a write of this session is under way in this process. */
+  isWriting(id: string): boolean {
+    return this.#turns.has(id)
   }
 
   remove(id: SessionId, expectedVersion?: number): Awaitable<WriteResult> {
-    const destroy = () => called<void>((done) => this.#store.destroy(id, done))
+    const destroy = () => callStore<void>((done) => this.#store.destroy(id, done))
     if (expectedVersion !== undefined) return this.#ifStill(id, expectedVersion, destroy)
     return this.#turns.take(id, () => andThen(destroy(), () => 'done'))
   }
@@ -289,8 +297,26 @@ export class LegacyStore implements SessionStore {
 
   #set(record: SessionRecord): Awaitable<void> {
     const session = hasCookie(record) ? originalShape(record) : ownShape(record)
-    return called<void>((done) => this.#store.set(record.id, session, done))
+    return callStore<void>((done) => this.#store.set(record.id, session, done))
   }
+}
+
+/** Seconds within which a store must answer. */
+const LONGEST_CALL = 30
+
+/** Calls a store, and limits the wait: the other writes of the same session wait for its answer. */
+function callStore<T>(call: (done: (error?: unknown, value?: T) => void) => unknown): Awaitable<T> {
+  const answer = called(call)
+  if (!(answer instanceof Promise)) return answer
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const expire = () => {
+    const hint = 'It lost a callback, or hangs. Whether it has done what it was asked is not known.'
+    reject(
+      new StoreError('ERR_STORE_UNAVAILABLE', `The session store did not answer in ${LONGEST_CALL} seconds`, { hint }),
+    )
+  }
+  const timer = setTimeout(expire, LONGEST_CALL * 1000).unref()
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
 }
 
 /** The key of a session that is Gatepass's own, which express-session could not read. */
@@ -321,6 +347,10 @@ function originalRecord(id: SessionId, data: string, given: object, now: Timesta
 /** Work that takes turns: what has the same key runs one after another, and at once if nothing is running. */
 export class Turns {
   readonly #last = new Map<unknown, Promise<void>>()
+
+  has(key: unknown): boolean {
+    return this.#last.has(key)
+  }
 
   take<T>(key: unknown, work: () => Awaitable<T>): Awaitable<T> {
     const before = this.#last.get(key)

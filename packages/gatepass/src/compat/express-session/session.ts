@@ -69,7 +69,7 @@ export class Session {
     const { cookie } = this
     const { originalMaxAge } = cookie
     cookie.maxAge = originalMaxAge
-    // The setter stores what is left of the age, which may be a millisecond less. It must not shrink with each request.
+    // The setter shortens an age that ends after the last date of Expires. It must not shrink with each request.
     cookie.originalMaxAge = originalMaxAge
     return this
   }
