@@ -237,6 +237,52 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
     await own.end()
   })
 
+  describe('a clean-up that fails too', () => {
+    test.each(['a transaction', 'a sweep'])('hides no error: %s reports the loss of its connection', async (kind) => {
+      const own = mysql.createPool({ ...connection, connectionLimit: 1 })
+      const store = open({ pool: own })
+      await store.insert(session({ subject: 'u' }))
+      clock.advance(LIFETIME / 1000)
+      const id = await connectionId(own)
+      const other = await borrow()
+      await other.query('START TRANSACTION')
+      await other.query(`SELECT slot FROM ${store.table}_locks FOR UPDATE`)
+      await other.query(`SELECT id FROM ${store.table} FOR UPDATE`)
+      const work = kind === 'a sweep' ? store.sweep() : store.insert(session({ subject: 'u' }))
+      const failing = work.catch((error: unknown) => error)
+      await waitingForLocks()
+      await pool.query(`KILL ${id}`)
+      expect(await failing).toEqual(unavailable)
+      const lost = /^(ER_CONNECTION_KILLED|PROTOCOL_CONNECTION_LOST|ECONNRESET|ER_QUERY_INTERRUPTED)$/
+      expect(((await failing) as Error).cause).toMatchObject({ code: expect.stringMatching(lost) })
+      await own.end()
+    })
+
+    test('hides no error of a migration either', async () => {
+      const own = mysql.createPool({ ...connection, connectionLimit: 1 })
+      const store = open({ pool: own })
+      const failing = failingOnce(own, 'RELEASE_LOCK')
+      await pool.query(`CREATE TABLE ${store.table}_locks (slot INT, other INT)`)
+      expect(await store.migrate().catch((error: unknown) => error)).toMatchObject({ cause: { errno: 1136 } })
+      expect(failing.destroyed).toBe(1)
+      await own.end()
+    })
+
+    test('ends the connection, so that no later work continues a transaction', async () => {
+      const own = mysql.createPool({ ...connection, connectionLimit: 1 })
+      const store = open({ pool: own })
+      const record = session({ subject: 'u' })
+      await store.insert(record)
+      const failing = failingOnce(own, 'ROLLBACK')
+      await pool.query(`ALTER TABLE ${store.table} ADD CHECK (data <> 'no')`)
+      const refused = await store.insert(session({ subject: 'u', data: 'no' })).catch((error: unknown) => error)
+      expect(refused).toMatchObject({ cause: { errno: 4025 } })
+      expect(failing.destroyed).toBe(1)
+      expect(await store.listBySubject('u')).toEqual([record])
+      await own.end()
+    })
+  })
+
   test('the loss of a single connection ends no process, and operations are a 503 from then on', async () => {
     const single = callbacks.createConnection(connection)
     const store = open({ connection: single })
@@ -316,6 +362,29 @@ describe('options', () => {
     }
   })
 })
+
+/** Refuses one statement with this word, and counts the connections that are destroyed. */
+function failingOnce(pool: Pool, word: string): { destroyed: number } {
+  const counted = { destroyed: 0 }
+  const connect = pool.getConnection.bind(pool)
+  vi.spyOn(pool, 'getConnection').mockImplementation(async () => {
+    const connection = await connect()
+    for (const method of ['query', 'execute'] as const) {
+      const send: (statement: never) => Promise<unknown> = connection[method].bind(connection)
+      vi.spyOn(connection, method).mockImplementation(((statement: { sql: string }) =>
+        statement.sql.includes(word)
+          ? Promise.reject(Object.assign(new Error('refused'), { errno: 1317, sqlState: '70100' }))
+          : send(statement as never)) as never)
+    }
+    const destroy = connection.destroy.bind(connection)
+    vi.spyOn(connection, 'destroy').mockImplementation(() => {
+      counted.destroyed += 1
+      destroy()
+    })
+    return connection
+  })
+  return counted
+}
 
 async function rows(sql: string): Promise<RowDataPacket[]> {
   return (await pool.query<RowDataPacket[]>(sql))[0]

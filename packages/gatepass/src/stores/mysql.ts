@@ -14,6 +14,7 @@ import {
   mysqlConnections,
   rowsOf,
   type WithPromise,
+  whileLocked,
 } from './mysql/driver.ts'
 import { LOCKS, migrate } from './mysql/schema.ts'
 import { sessionLimit, sqlName, storeClock, timeLimit } from './options.ts'
@@ -195,13 +196,8 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   sweep(): Promise<boolean> {
     const lock = `gatepass sweep ${this.#table}`
     return this.#connections.use(async (connection) => {
-      const [row] = await rowsOf(connection, 'SELECT GET_LOCK(?, 0)', [lock])
-      if (Number(row?.[0]) !== 1) return false
-      try {
-        return await this.#sweep(connection)
-      } finally {
-        await rowsOf(connection, 'SELECT RELEASE_LOCK(?)', [lock])
-      }
+      const more = await whileLocked(connection, { lock, seconds: 0 }, () => this.#sweep(connection))
+      return more ?? false
     })
   }
 

@@ -137,6 +137,36 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
     })
   })
 
+  test('a migration whose connection is lost reports that, and not the roll-back that failed after it', async () => {
+    const own = new Pool({ ...connection, max: 1 })
+    const store = open({ pool: own })
+    const other = await borrow()
+    await other.query('BEGIN')
+    await other.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`gatepass ${store.table}`])
+    const id = await backend(own)
+    const migrating = store.migrate().catch((error: unknown) => error)
+    await waitingForLocks(1)
+    await pool.query('SELECT pg_terminate_backend($1)', [id])
+    expect(await migrating).toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', cause: { code: '57P01' } })
+    await store.close()
+    await own.end()
+  })
+
+  test('closing the store takes its own listeners off the pool or the client, however often it is closed', async () => {
+    const [own, client] = [new Pool(connection), new Client(connection)]
+    for (const source of [{ pool: own }, { client }]) {
+      const emitter = own === source.pool ? own : client
+      const before = emitter.listenerCount('error')
+      const [store, other] = [postgresStore(source), postgresStore(source)]
+      await store.close()
+      await store.close()
+      expect(emitter.listenerCount('error')).toBe(before + 1)
+      await other.close()
+      expect(emitter.listenerCount('error')).toBe(before)
+    }
+    await own.end()
+  })
+
   test('connections whose transactions keep their snapshot are refused', async () => {
     const strict = new Pool({ ...connection, options: '-c default_transaction_isolation=serializable' })
     await expect(open({ pool: strict }).migrate()).rejects.toEqual(misused)

@@ -1,5 +1,5 @@
 import { UsageError } from '../../error.ts'
-import { Connections, type ConnectionsOptions, type Lease, SingleConnection } from '../sql/connections.ts'
+import { Connections, type ConnectionsOptions, type Lease, SingleConnection, undoing } from '../sql/connections.ts'
 import type { ServerErrors } from '../sql/failure.ts'
 
 /** A statement as `mysql2` takes it. */
@@ -123,15 +123,32 @@ export async function countOf(connection: MysqlConnection, sql: string, values: 
 
 /** Runs `work` in a transaction and rolls it back if `work` throws. */
 export async function inTransaction<T>(connection: MysqlConnection, work: () => Promise<T>): Promise<T> {
-  await connection.query({ sql: 'START TRANSACTION', rowsAsArray: true })
-  try {
+  const run = (sql: string) => connection.query({ sql, rowsAsArray: true })
+  await run('START TRANSACTION')
+  const committed = async () => {
     const result = await work()
-    await connection.query({ sql: 'COMMIT', rowsAsArray: true })
+    await run('COMMIT')
     return result
-  } catch (error) {
-    await connection.query({ sql: 'ROLLBACK', rowsAsArray: true })
-    throw error
   }
+  return undoing(committed, () => run('ROLLBACK'))
+}
+
+/**
+ * Runs `work` while this connection holds a named lock of the server.
+ *
+ * @returns `undefined` if another connection still holds the lock after `seconds`
+ */
+export async function whileLocked<T>(
+  connection: MysqlConnection,
+  { lock, seconds }: { lock: string; seconds: number },
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  const [row] = await rowsOf(connection, 'SELECT GET_LOCK(?, ?)', [lock, seconds])
+  if (Number(row?.[0]) !== 1) return undefined
+  const unlock = () => rowsOf(connection, 'SELECT RELEASE_LOCK(?)', [lock])
+  const result = await undoing(work, unlock)
+  await unlock()
+  return result
 }
 
 export const duplicateEntry = 1062

@@ -1,6 +1,6 @@
 import { StoreError, UsageError } from '../../error.ts'
 import { writtenByLater } from '../failure.ts'
-import { countOf, errnoOf, type MysqlConnection, noSuchTable, rowsOf } from './driver.ts'
+import { countOf, errnoOf, type MysqlConnection, noSuchTable, rowsOf, whileLocked } from './driver.ts'
 
 /** Rows of the table of locks. Subjects with different rows never wait for each other. */
 export const LOCKS = 256
@@ -21,16 +21,11 @@ export async function migrate(connection: MysqlConnection, table: string): Promi
   // A process that only serves needs no right to create tables.
   if ((await storedVersion(connection, table)) === migrations.length) return
   const lock = `gatepass ${table}`
-  const [row] = await rowsOf(connection, 'SELECT GET_LOCK(?, ?)', [lock, LOCK_TIMEOUT])
-  if (Number(row?.[0]) !== 1) throw stillLocked(table)
-  try {
-    await migrateAlone(connection, table)
-  } finally {
-    await rowsOf(connection, 'SELECT RELEASE_LOCK(?)', [lock])
-  }
+  const done = await whileLocked(connection, { lock, seconds: LOCK_TIMEOUT }, () => migrateAlone(connection, table))
+  if (done === undefined) throw stillLocked(table)
 }
 
-async function migrateAlone(connection: MysqlConnection, table: string): Promise<void> {
+async function migrateAlone(connection: MysqlConnection, table: string): Promise<true> {
   const version = await storedVersion(connection, table)
   for (const migration of migrations.slice(version)) {
     for (const sql of migration(table)) await connection.query({ sql, rowsAsArray: true })
@@ -41,6 +36,7 @@ async function migrateAlone(connection: MysqlConnection, table: string): Promise
     WHERE NOT EXISTS (SELECT 1 FROM \`${table}_schema\`)`,
   )
   await countOf(connection, `UPDATE \`${table}_schema\` SET version = ?`, [migrations.length])
+  return true
 }
 
 async function checkAutocommit(connection: MysqlConnection): Promise<void> {

@@ -1,5 +1,6 @@
 import { UsageError } from '../../error.ts'
 import { writtenByLater } from '../failure.ts'
+import { undoing } from '../sql/connections.ts'
 import type { PostgresClient } from './driver.ts'
 
 /** The table's names in SQL, and how to make it if it does not exist. */
@@ -28,13 +29,11 @@ export async function migrate(client: PostgresClient, layout: Layout): Promise<v
   // A process that only serves needs no right to create tables.
   if ((await storedVersion(client, layout)) === migrations.length) return
   await run(client, 'BEGIN')
-  try {
+  const committed = async () => {
     await migrateAlone(client, layout)
     await run(client, 'COMMIT')
-  } catch (error) {
-    await run(client, 'ROLLBACK')
-    throw error
   }
+  await undoing(committed, () => run(client, 'ROLLBACK'))
 }
 
 async function migrateAlone(client: PostgresClient, layout: Layout): Promise<void> {

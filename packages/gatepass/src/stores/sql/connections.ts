@@ -1,3 +1,4 @@
+import { shared } from '../../awaitable.ts'
 import { storeError } from '../../session/guarded-store.ts'
 import { Circuit } from '../circuit.ts'
 import { gaveUpWaiting } from '../failure.ts'
@@ -11,6 +12,30 @@ export interface Lease<Connection> {
   release(): void
   /** Its state is unknown until `working` settles; do not reuse it before. */
   discard(error: Error, working: Promise<unknown>): void
+}
+
+/**
+ * Runs `work`, and `undo` if it fails. The error of `work` decides, also if `undo` fails: then the connection may still have a
+ * transaction or a lock, and must not be used again.
+ */
+export async function undoing<T>(work: () => Promise<T>, undo: () => Promise<unknown>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    await undo().catch(() => {
+      throw new NotUndone(error)
+    })
+    throw error
+  }
+}
+
+/** Says that the state of the connection is unknown. No server sent it, so the work is not repeated. */
+class NotUndone {
+  readonly cause: unknown
+
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
 }
 
 /** Time limit for an answer that needs neither table nor lock, in seconds. */
@@ -42,7 +67,7 @@ export interface ConnectionsOptions<Connection> {
 export class Connections<Connection> {
   readonly #options: ConnectionsOptions<Connection>
   readonly #circuit: Circuit
-  #migrating: Promise<void> | undefined
+  readonly #makeTables: () => Promise<void>
   #migrated = false
   /** Pending while a plain query finds out whether the server still answers. */
   #doubt: Promise<void> | undefined
@@ -50,6 +75,10 @@ export class Connections<Connection> {
   constructor(options: ConnectionsOptions<Connection>) {
     this.#options = options
     this.#circuit = new Circuit(options.engine, options.timeout)
+    this.#makeTables = shared(async () => {
+      await this.#useFor(MIGRATION_TIMEOUT, options.migrate)
+      this.#migrated = true
+    })
   }
 
   /**
@@ -80,16 +109,7 @@ export class Connections<Connection> {
 
   /** Makes the tables once. Calls while it runs share it. If it fails, the next call tries again. */
   async migrate(): Promise<void> {
-    this.#migrating ??= this.#useFor(MIGRATION_TIMEOUT, this.#options.migrate).then(
-      () => {
-        this.#migrated = true
-      },
-      (error: unknown) => {
-        this.#migrating = undefined
-        throw error
-      },
-    )
-    await this.#migrating
+    if (!this.#migrated) await this.#makeTables()
   }
 
   /** Runs `work` with its own time limit, and before the tables exist. Its failure does not count as silence of the server. */
@@ -137,8 +157,9 @@ export class Connections<Connection> {
       const result = await limit.race(working)
       lease.release()
       return result
-    } catch (error) {
-      if (this.#options.errors.isRefusal(error)) lease.release()
+    } catch (failure) {
+      const error = failure instanceof NotUndone ? failure.cause : failure
+      if (this.#options.errors.isRefusal(failure)) lease.release()
       else {
         lease.discard(error instanceof Error ? error : new Error(String(error)), working)
         // A late answer still shows that the server is alive.
