@@ -13,7 +13,7 @@ import type {
 import { duplicate } from './failure.ts'
 import { Lookups } from './lookups.ts'
 import { sessionLimit, sqlName, storeClock, timeLimit } from './options.ts'
-import { engineOf, ignore, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
+import { engineOf, type PostgresClient, type PostgresPool, postgresConnections } from './postgres/driver.ts'
 import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import type { Connections } from './sql/connections.ts'
@@ -75,6 +75,9 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #clock: () => Timestamp
   readonly #connections: Connections<PostgresClient>
   readonly #pool: PostgresPool | undefined
+  readonly #source: PostgresPool | PostgresClient | undefined
+  /** The store's own listener: closing twice must not take off that of another store on the same pool. */
+  readonly #lost = () => {}
   readonly #layout: Layout
   readonly #statements: Statements
   readonly #channel: string | null
@@ -104,8 +107,8 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
     this.#channel = announce ? `gatepass ${table}` : null
     this.#statements = statementsFor(this.#layout, this.#channel)
     this.#pool = options.pool
-    this.#pool?.on('error', ignore)
-    options.client?.on('error', ignore)
+    this.#source = options.pool ?? options.client
+    this.#source?.on('error', this.#lost)
   }
 
   async load(id: SessionId): Promise<SessionRecord | undefined> {
@@ -208,7 +211,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   async close(): Promise<void> {
     this.#sweeper.stop()
     await Promise.all([...this.#listening].map((listening) => listening.end()))
-    this.#pool?.removeListener('error', ignore)
+    this.#source?.removeListener('error', this.#lost)
   }
 
   async #rowsOf(ids: readonly SessionId[]): Promise<Map<SessionId, unknown[]>> {

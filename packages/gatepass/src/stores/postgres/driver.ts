@@ -110,7 +110,7 @@ async function lendFrom(pool: PostgresPool): Promise<Lease<PostgresClient>> {
  * A listener for 'error' events of lost connections. Without a listener they would end the process. The running statement fails,
  * and the next one gets another connection.
  */
-export function ignore(): void {}
+function ignore(): void {}
 
 /** SQLSTATE, if the server has sent one. */
 function codeOf(error: unknown): string | undefined {
