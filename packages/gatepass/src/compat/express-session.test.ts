@@ -758,6 +758,55 @@ test('a second answer ends no process, as with express-session', async () => {
   expect(escaped).not.toHaveBeenCalled()
 })
 
+describe('a session changed after the response began', () => {
+  test('is saved before a chunk that is not a chunk could end the process', async () => {
+    const store = new MemoryStore()
+    const browser = await site(
+      (req, res) => {
+        count(req, res)
+        res.write('half ')
+        req.session.late = true
+        expect(() => res.end(42)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+        res.end('whole')
+      },
+      { store },
+    )
+    expect(await textOf(browser)).toBe('half whole')
+    expect(stored(store)).toMatchObject([{ visits: 1, late: true }])
+  })
+
+  test.each([
+    ['the store fails', 1],
+    ['its data cannot be written', 1n],
+  ])('closes the connection if %s and `next` throws', async (_, value) => {
+    const escaped = vi.fn()
+    process.on('uncaughtException', escaped)
+    process.on('unhandledRejection', escaped)
+    onTestFinished(() => {
+      process.off('uncaughtException', escaped)
+      process.off('unhandledRejection', escaped)
+    })
+    const store = new MemoryStore()
+    const middleware = session({ secret, resave: false, saveUninitialized: false, store })
+    const server = createServer((req, res) =>
+      middleware(req, res, (error) => {
+        if (error) throw error
+        count(req as Req, res)
+        res.write('half ')
+        store.set = (_sid, _session, callback) => callback?.(new Error('the disk is full'))
+        Object.assign((req as Req).session, { late: value })
+        res.end('whole')
+      }),
+    ).listen(0, 'localhost')
+    servers.push(server)
+    await new Promise((resolve) => server.once('listening', resolve))
+    const response = await fetch(`http://localhost:${(server.address() as AddressInfo).port}`)
+    await expect(response.text()).rejects.toThrow()
+    await new Promise(setImmediate)
+    expect(escaped).not.toHaveBeenCalled()
+  })
+})
+
 test('a session that begins when the head has left is told once', async () => {
   const warnings: (Error & { code?: string })[] = []
   const listener = (warning: Error) => warnings.push(warning)

@@ -954,6 +954,72 @@ describe('what has to be done before an answer ends', () => {
     })
     expect(String(body)).toBe('one two')
   })
+
+  /** A response that has begun, with work of a few turns before its end. */
+  const streamed = (res: ServerResponse, work: () => Promise<unknown> = () => turn().then(turn)): ServerResponse => {
+    beforeResponse(
+      res,
+      () => {},
+      () => {},
+    )
+    beforeEnd(res, work)
+    res.write('one ')
+    return res
+  }
+
+  test.each(Object.entries({ 'HTTP/1': answerOf, 'HTTP/2': http2AnswerOf }))(
+    'a chunk that is not a chunk is refused before the work, and the response can still end (%s)',
+    async (_, answer) => {
+      const { body } = await answer((_req, res) => {
+        const work = vi.fn(turn)
+        streamed(res, work)
+        expect(() => res.end(42)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+        expect(() => res.end('x', 'utf-9' as 'utf8')).toThrow(expect.objectContaining({ code: 'ERR_UNKNOWN_ENCODING' }))
+        expect(work).not.toHaveBeenCalled()
+        res.end('two')
+        expect(work).toHaveBeenCalledTimes(1)
+      })
+      expect(String(body)).toBe('one two')
+    },
+  )
+
+  test.each(Object.entries({ 'HTTP/1': answerOf, 'HTTP/2': http2AnswerOf }))(
+    'the response counts as ended while it waits, and what is written then is not sent (%s)',
+    async (_, answer) => {
+      const told: unknown[] = []
+      const { body } = await answer((_req, res) => {
+        streamed(res).end('two', () => told.push('ended'))
+        expect(res.writableEnded).toBe(true)
+        res.write(' late', (error) => told.push(error))
+        res.end(' later', (error?: Error | null) => told.push(error))
+      })
+      expect(String(body)).toBe('one two')
+      const error = expect.objectContaining({ code: 'ERR_STREAM_WRITE_AFTER_END' })
+      expect(told).toEqual([error, error, 'ended'])
+    },
+  )
+
+  test('work that fails in spite of its promise closes the connection, and ends no process', async () => {
+    const asked = answerOf((_req, res) => streamed(res, () => Promise.reject(new Error('on purpose'))).end('two'))
+    await expect(asked).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  test('an end that Node refuses after the work is told to `failed`, and closes the connection', async () => {
+    const failed = vi.fn()
+    const asked = answerOf((_req, res) => {
+      const { end } = res
+      res.end = ((...args: unknown[]) => {
+        if (args[0] === 'two') throw new Error('refused')
+        return end.apply(res, args as Parameters<typeof end>)
+      }) as typeof end
+      beforeResponse(res, () => {}, failed)
+      beforeEnd(res, turn)
+      res.write('one ')
+      res.end('two')
+    })
+    await expect(asked).rejects.toMatchObject({ code: 'ECONNRESET' })
+    expect(failed).toHaveBeenCalledWith(expect.objectContaining({ message: 'refused' }))
+  })
 })
 
 describe('work that comes before `finish`', () => {
@@ -1031,6 +1097,38 @@ describe('a second answer, and what is written after the first', () => {
     expect(escaped).not.toHaveBeenCalled()
     const error = expect.objectContaining({ code: 'ERR_STREAM_WRITE_AFTER_END' })
     expect(told).toEqual([error, error])
+  })
+
+  test.each(Object.entries(finishes))(
+    'may be one without a chunk; its callback hears no error (%s)',
+    async (_, finish) => {
+      for (const answer of [answerOf, http2AnswerOf]) {
+        const told: unknown[] = []
+        await answer((_req, res) => {
+          beforeResponse(res, finish, () => {})
+          res.end('one')
+          res.end((error?: Error | null) => told.push(error ?? 'no error'))
+        })
+        expect(told).toEqual(['no error'])
+      }
+    },
+  )
+
+  test('may be one without a chunk after late work, too', async () => {
+    const told: unknown[] = []
+    const { body } = await answerOf((_req, res) => {
+      beforeResponse(
+        res,
+        () => {},
+        () => {},
+      )
+      beforeEnd(res, turn)
+      res.write('one ')
+      res.end('two', () => told.push('first'))
+      res.end(() => told.push('second'))
+    })
+    expect(String(body)).toBe('one two')
+    expect(told).toEqual(['first', 'second'])
   })
 
   test('asks nothing for what is late', async () => {

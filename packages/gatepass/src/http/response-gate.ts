@@ -117,9 +117,10 @@ const kGate: unique symbol = Symbol('gatepass.responseGate')
 class Gate implements Step {
   /**
    * `armed`: nothing was sent yet. `finishing`: `finish` runs, and calls are held. `open`: `finish` has succeeded, and calls
-   * pass. `failed`: calls of the failed answer are dropped, and one new answer passes.
+   * pass. `ending`: the work of {@link beforeEnd} runs, and `end` is held. `failed`: calls of the failed answer are dropped,
+   * and one new answer passes.
    */
-  phase: 'armed' | 'finishing' | 'open' | 'failed' = 'armed'
+  phase: 'armed' | 'finishing' | 'open' | 'ending' | 'failed' = 'armed'
   readonly http2: boolean
   readonly finish: Step['finish']
   readonly failed: Step['failed']
@@ -136,8 +137,6 @@ class Gate implements Step {
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   late: (() => Promise<unknown> | undefined)[] | undefined = undefined
-  /** The `end` that waits for `late`. Another `end` call runs after it. */
-  ending: Promise<unknown> | undefined = undefined
   /** The head at the time of the first call that sends, and the methods that change it. */
   frozen: NodeHead | undefined = undefined
   /** Whether the warning about a change after the answer was printed. */
@@ -188,13 +187,16 @@ function write(this: GatedResponse, ...args: SendArguments): boolean {
 function end(this: GatedResponse, ...args: SendArguments): GatedResponse {
   const gate = this[kGate]
   const [chunk] = args
-  if (gate.phase === 'armed' || gate.phase === 'finishing') {
-    const absent = gate.http2 ? chunk === undefined || chunk === null : !chunk
-    if (!absent && typeof chunk !== 'function') checkChunk(gate, args)
-  }
+  const hasChunk = typeof chunk !== 'function' && (gate.http2 ? chunk !== undefined && chunk !== null : Boolean(chunk))
+  const ended = this.writableEnded
+  // At once, also when late work comes before the end: after it, there is no caller who could be told.
+  if (hasChunk && !ended && gate.phase !== 'failed') checkChunk(gate, args)
   if (gate.phase === 'armed') start(this, gate)
-  if (gate.phase === 'open') return endNow(this, gate, args)
-  keepBack(this, gate, { method: 'end', args })
+  if (gate.phase === 'open' && !(ended && hasChunk)) return endNow(this, gate, args)
+  const call: Call = { method: 'end', args }
+  // As in Node, a second `end` without a chunk only adds its callback.
+  if (ended && !hasChunk && gate.held !== undefined) gate.held.push(call)
+  else keepBack(this, gate, call)
   return this
 }
 
@@ -208,7 +210,7 @@ function flushHeaders(this: GatedResponse): void {
 /** Applies status and fields at once, so that `finish` can add to them. A later call sends them. */
 function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
   const gate = this[kGate]
-  if (gate.phase === 'open') return gate.writeHead.apply(this, args)
+  if (gate.phase === 'open' || gate.phase === 'ending') return gate.writeHead.apply(this, args)
   if (gate.frozen === undefined && gate.phase !== 'failed') applyHead(this, gate, args)
   return this
 }
@@ -266,7 +268,7 @@ function keepBack(res: GatedResponse, gate: Gate, call: Call): void {
 }
 
 function answerIsHeld(gate: Gate): boolean {
-  return gate.phase === 'finishing' && gate.held?.at(-1)?.method === 'end'
+  return gate.held?.at(-1)?.method === 'end'
 }
 
 function callBack(res: GatedResponse, args: SendArguments, error: Error): void {
@@ -353,19 +355,20 @@ function release(res: GatedResponse, gate: Gate): void {
 
 /** Ends the answer. One that was streamed first waits for the work of {@link beforeEnd}. */
 function endNow(res: GatedResponse, gate: Gate, args: SendArguments): GatedResponse {
-  if (gate.late !== undefined && res.headersSent && !res.writableEnded) {
-    const pending = gate.ending === undefined ? gate.late.map((work) => work()) : [gate.ending]
+  const { late } = gate
+  if (late !== undefined && res.headersSent && !res.writableEnded) {
+    const pending = late.map((work) => work())
     if (pending.some((work) => work !== undefined)) {
-      gate.ending = Promise.all(pending).then(() => {
-        gate.late = undefined
-        endNow(res, gate, args)
-      })
-      return res
+      gate.phase = 'ending'
+      gate.late = undefined
+      Object.defineProperty(res, 'writableEnded', writableEnded)
+      Promise.all(pending)
+        .then(() => release(res, gate))
+        .catch((error) => failLater(res, gate, error))
     }
   }
-  const [chunk] = args
-  if (!res.writableEnded || !chunk || typeof chunk === 'function') return gate.end.apply(res, args)
-  keepBack(res, gate, { method: 'end', args })
+  if (gate.phase === 'open') return gate.end.apply(res, args)
+  gate.held = [...(gate.held ?? []), { method: 'end', args }]
   return res
 }
 
@@ -413,10 +416,12 @@ function fail(res: GatedResponse, gate: Gate, thrown: unknown): void {
   answering.run(gate, () => gate.step.failed(error))
 }
 
-/** Fails after the answering code has returned. If the new answer fails too, the connection closes. */
+/** Fails after the answering code has returned. The connection closes if the new answer fails too, or comes too late. */
 function failLater(res: GatedResponse, gate: Gate, error: unknown): void {
+  const begun = ownState(res, 'headersSent')
   try {
     fail(res, gate, error)
+    if (begun) res.destroy()
   } catch {
     res.destroy()
   }

@@ -282,8 +282,8 @@ export class RequestKeeper implements SessionKeeper {
       if (found === undefined || data === found.data) return undefined
       return (async () => turns.take(this, () => this.#storeIfDue(session, data)))().catch(failed)
     } catch (error) {
-      failed(error)
-      return undefined
+      // Later, so that what `next` throws does not reach the code that ends the response.
+      return Promise.reject(error).catch(failed)
     }
   }
 }
