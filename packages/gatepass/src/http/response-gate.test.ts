@@ -1076,6 +1076,37 @@ describe('work that comes before `finish`', () => {
   })
 })
 
+describe.each(Object.entries(finishes))('a second writeHead, when `finish` is done %s,', (_, finish) => {
+  test.each(Object.entries({ 'HTTP/1': answerOf, 'HTTP/2': http2AnswerOf }))(
+    'is ignored with a warning, as Node sends the first (%s)',
+    async (_name, answer) => {
+      const warning = once(process, 'warning')
+      const { status, headers } = await answer((_req, res) => {
+        beforeResponse(res, finish, ignoreFailure)
+        res.writeHead(201, { 'X-A': 'first' })
+        res.writeHead(404, { 'X-A': 'second', 'X-B': 'second' }).end('x')
+      })
+      expect({ status, a: headers['x-a'], b: headers['x-b'] }).toEqual({ status: 201, a: 'first', b: undefined })
+      expect((await warning)[0]).toMatchObject({ name: 'GatepassWarning', code: 'ERR_RESPONSE_STARTED' })
+    },
+  )
+
+  test('may repeat the status, as wrappers do, and is the first if the one before was refused', async () => {
+    const warned = vi.fn()
+    process.on('warning', warned)
+    const { status, headers } = await answerOf((_req, res) => {
+      beforeResponse(res, finish, ignoreFailure)
+      expect(() => res.writeHead(200, { 'X-A': 'a\r\nb' })).toThrow()
+      res.writeHead(202, { 'X-A': 'a' })
+      res.writeHead(202).end('x')
+    })
+    await turn()
+    process.off('warning', warned)
+    expect({ status, a: headers['x-a'] }).toEqual({ status: 202, a: 'a' })
+    expect(warned).not.toHaveBeenCalled()
+  })
+})
+
 describe('a second answer, and what is written after the first', () => {
   test.each([
     ['at once', () => undefined],

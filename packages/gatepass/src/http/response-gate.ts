@@ -137,6 +137,8 @@ class Gate implements Step {
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   late: (() => Promise<unknown> | undefined)[] | undefined = undefined
+  /** Whether `writeHead` was called before the answer was sent. */
+  hasHead = false
   /** The head at the time of the first call that sends, and the methods that change it. */
   frozen: NodeHead | undefined = undefined
   /** Whether the warning about a change after the answer was printed. */
@@ -207,11 +209,19 @@ function flushHeaders(this: GatedResponse): void {
   else keepBack(this, gate, { method: 'flushHeaders', args: [] })
 }
 
-/** Applies status and fields at once, so that `finish` can add to them. A later call sends them. */
+/** Applies status and fields at once, so that `finish` can add to them. A later call sends them. The first head stays. */
 function writeHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
   const gate = this[kGate]
   if (gate.phase === 'open' || gate.phase === 'ending') return gate.writeHead.apply(this, args)
-  if (gate.frozen === undefined && gate.phase !== 'failed') applyHead(this, gate, args)
+  if (gate.phase === 'failed') return this
+  if (!gate.hasHead && gate.frozen === undefined) {
+    applyHead(this, gate, args)
+    gate.hasHead = true
+  } else if (args.length > 1 || Number(args[0]) !== this.statusCode) {
+    // Node would throw. Here `headersSent` is still false, and an error handler that relies on it must not fail.
+    // A wrapper (compression) repeats the status before it sends; that changes nothing.
+    warnLate(gate)
+  }
   return this
 }
 
