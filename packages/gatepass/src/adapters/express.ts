@@ -5,13 +5,13 @@ import type { LoginOptions } from '../passport/passport.ts'
 import type { RegisteredUser, RequestSession } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
-  fail,
   handlerOf,
   middleware,
   type NextFunction,
   type NodeGatepassOptions,
   nodeVisits,
   type RequestAccess,
+  sendError,
 } from './node-visits.ts'
 import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 
@@ -95,7 +95,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
     errors: makerOf(
       'errors',
       (): ExpressErrorHandler => (error, req, res, next) => {
-        if (error instanceof GatepassError && !res.headersSent) fail(visits, req, res, error)
+        if (error instanceof GatepassError && !res.headersSent) sendError(visits, req, res, error)
         else next(error)
       },
     ),

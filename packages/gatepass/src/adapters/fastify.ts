@@ -12,13 +12,14 @@ import type { UserObject } from '../passport/outcome.ts'
 import type { RegisteredUser, SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
-  begin,
+  asError,
+  beginAndAdmit,
   type NodeGatepassOptions,
   type NodeVisit,
   type NodeVisits,
   nodeVisits,
-  own,
   type RequestAccess,
+  replaceProperty,
 } from './node-visits.ts'
 import { makerOf, type NoMore, type RouteMakers, routeMakers } from './route-steps.ts'
 import { kVisit, type UserLoginOptions, type Visited } from './visit.ts'
@@ -97,7 +98,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
             else reply.code(204).send()
           }
           const run = (): Awaitable<Reply | undefined> => step(visits.of(withBody(request)).exchange)
-          settle(run, proceed, (error) => void reply.send(failure(reply, error)))
+          settle(run, proceed, (error) => void reply.send(failureFor(reply, error)))
         },
     ),
     errors: makerOf('errors', () => (error: unknown, { raw }: FastifyRequest, reply: FastifyReply) => {
@@ -137,9 +138,9 @@ function install<User, Name extends string>(
     raw[kLog] = request.log
     const failed = (error: unknown): void => answerWithError(visits.of(raw), reply, error)
     settle(
-      () => begin(visits, raw, reply.raw, failed),
+      () => beginAndAdmit(visits, raw, reply.raw, failed),
       () => next(),
-      (error) => next(failure(reply, error)),
+      (error) => next(failureFor(reply, error)),
     )
   })
   // Fastify would wait forever for a body that an earlier check has read.
@@ -199,7 +200,7 @@ function equip<User, Name extends string>(app: FastifyInstance, visits: NodeVisi
       return latest(this).user as RegisteredUser | undefined
     },
     setter(this: FastifyRequest, value: RegisteredUser | undefined) {
-      own(this, 'user', value)
+      replaceProperty(this, 'user', value)
     },
   })
   app.decorateRequest('login', function (user, options) {
@@ -241,10 +242,10 @@ function send(reply: FastifyReply, decided: Reply): void {
   reply.send(decided.body)
 }
 
-/** Turns a thrown value into an error for Fastify, which would send an object that is not an `Error` as the answer. */
-function failure(reply: FastifyReply, thrown: unknown): Error {
+/** Sets the error's header fields, and returns an `Error`: Fastify would send any other object as the answer. */
+function failureFor(reply: FastifyReply, thrown: unknown): Error {
   describeFailure(headOf(reply), thrown)
-  return thrown instanceof Error ? thrown : new Error('A value that is not an error was thrown', { cause: thrown })
+  return asError(thrown)
 }
 
 /** Sends an error in place of the answer, because the session could not be saved. Nothing of the answer was sent. */
@@ -256,7 +257,7 @@ function answerWithError<User, Name extends string>(
   // The gate has removed the failed answer's fields from `raw`.
   for (const name of String(reply.getHeader('trailer') ?? '').split(' ')) reply.removeTrailer(name)
   for (const name of Object.keys(reply.getHeaders())) if (describesAnswer(name)) reply.removeHeader(name)
-  if (!reply.sent) reply.send(failure(reply, error))
+  if (!reply.sent) reply.send(failureFor(reply, error))
   else {
     // Fastify leaves a hijacked reply alone.
     visit.report(error)

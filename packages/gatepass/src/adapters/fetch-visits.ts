@@ -27,7 +27,7 @@ export interface RequestAuth<User> {
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
 
-/** What the middleware knows about a request, for your own handlers, guards and tests. */
+/** {@link VisitAccess}, found by a `Request` or by Hono's context. */
 export type FetchAccess<User, Name extends string = string, Key = Request> = VisitAccess<User, Name, Key, FetchExchange>
 
 /** Session and user are looked up at their first use. */
@@ -63,7 +63,7 @@ export function fetchVisits<User, Name extends string>(
  *
  * @param key what the visit is found by: the request, or the framework's context
  */
-export function begin<User, Name extends string>(
+export function beginVisit<User, Name extends string>(
   visits: FetchVisits<User, Name>,
   request: Request,
   platform: FetchPlatform = {},

@@ -3,7 +3,7 @@ import { UsageError } from '../error.ts'
 import { type FetchPlatform, toResponse } from '../http/fetch.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import {
-  begin,
+  beginVisit,
   errorResponse,
   type FetchAccess,
   type FetchGatepassOptions,
@@ -71,7 +71,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
     platform: FetchPlatform | undefined,
   ): Promise<Response> {
     if (visits.has(request)) return listener(request)
-    const visit = begin(visits, request, platform)
+    const visit = beginVisit(visits, request, platform)
     const { exchange } = visit
     const answer = async (): Promise<Response> => {
       await visits.admit(exchange)

@@ -4,7 +4,7 @@ import { GatepassError, UsageError } from '../error.ts'
 import { FetchExchange, toResponse } from '../http/fetch.ts'
 import type { UserObject } from '../passport/outcome.ts'
 import {
-  begin,
+  beginVisit,
   errorResponse,
   type FetchAccess,
   type FetchGatepassOptions,
@@ -91,7 +91,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
   const middleware: MiddlewareHandler<HonoEnv<User>> = async (c, next) => {
     if (visits.has(c)) return next()
     const platform = { address: address?.(c), current: () => c.req.raw, body: () => bodyAgain(c) }
-    const visit = begin(visits, c.req.raw, platform, c)
+    const visit = beginVisit(visits, c.req.raw, platform, c)
     c.set('auth', requestAuth(visit))
     await answerable(visit, () => visits.admit(visit.exchange))
     await next()

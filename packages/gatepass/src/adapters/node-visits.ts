@@ -25,7 +25,7 @@ export type NextFunction = (error?: unknown) => void
 /** A handler for frameworks that call `(req, res, next)`. */
 export type NodeHandler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void
 
-/** What the middleware knows about a request, for your own handlers, guards and tests. */
+/** {@link VisitAccess}, found by a request of `node:http` or of a framework. */
 export type RequestAccess<User, Name extends string = string, Req = IncomingMessage> = VisitAccess<
   User,
   Name,
@@ -56,13 +56,13 @@ export function middleware<User, Name extends string>(visits: NodeVisits<User, N
     let ready: Awaitable<unknown>
     try {
       if (req[kVisit] === undefined) Object.defineProperties(req, requestProperties)
-      ready = begin(visits, req, res, failed)
+      ready = beginAndAdmit(visits, req, res, failed)
     } catch (error) {
       failed(error)
       return
     }
     // An error of `next` itself is answered here: it must not call `next` again, or end the process.
-    if (ready instanceof Promise) ready.then(() => next(), failed).catch((error) => fail(visits, req, res, error))
+    if (ready instanceof Promise) ready.then(() => next(), failed).catch((error) => sendError(visits, req, res, error))
     else next()
   }
 }
@@ -72,7 +72,7 @@ export function middleware<User, Name extends string>(visits: NodeVisits<User, N
  *
  * @param failed called with the error if the session could not be saved; nothing of the response was sent then
  */
-export function begin<User, Name extends string>(
+export function beginAndAdmit<User, Name extends string>(
   visits: NodeVisits<User, Name>,
   req: VisitedRequest,
   res: ServerResponse,
@@ -114,13 +114,13 @@ export function handlerOf<User, Name extends string>(visits: NodeVisits<User, Na
       failed(error)
       return
     }
-    if (reply instanceof Promise) reply.then(proceed, failed).catch((error) => fail(visits, req, res, error))
+    if (reply instanceof Promise) reply.then(proceed, failed).catch((error) => sendError(visits, req, res, error))
     else proceed(reply)
   }
 }
 
 /** Answers with an error. */
-export function fail<User, Name extends string>(
+export function sendError<User, Name extends string>(
   visits: NodeVisits<User, Name>,
   req: VisitedRequest,
   res: ServerResponse,
@@ -140,11 +140,12 @@ export function fail<User, Name extends string>(
 function passOn(error: unknown, res: ServerResponse, next: NextFunction): void {
   if (!res.headersSent) describeFailure(res, error)
   // `undefined` would let the request pass, and Express reads some strings as commands.
-  next(
-    typeof error === 'object' && error !== null
-      ? error
-      : new Error('A value that is not an error was thrown', { cause: error }),
-  )
+  next(typeof error === 'object' && error !== null ? error : asError(error))
+}
+
+/** Wraps a thrown value that is not an error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error('A value that is not an error was thrown', { cause: thrown })
 }
 
 /** The `next` of the router that answers, so that its error handlers come before those of the router with our middleware. */
@@ -190,7 +191,7 @@ const requestProperties: PropertyDescriptorMap & ThisType<VisitedRequest> = {
       return this[kVisit]?.session
     },
     set(value: unknown) {
-      own(this, 'session', value)
+      replaceProperty(this, 'session', value)
     },
   },
   user: {
@@ -199,7 +200,7 @@ const requestProperties: PropertyDescriptorMap & ThisType<VisitedRequest> = {
       return this[kVisit]?.user
     },
     set(value: unknown) {
-      own(this, 'user', value)
+      replaceProperty(this, 'user', value)
     },
   },
   login: {
@@ -219,6 +220,6 @@ const requestProperties: PropertyDescriptorMap & ThisType<VisitedRequest> = {
 }
 
 /** Puts a value that the application assigned in place of a property of ours. */
-export function own(request: object, name: string, value: unknown): void {
+export function replaceProperty(request: object, name: string, value: unknown): void {
   Object.defineProperty(request, name, { value, configurable: true, enumerable: true, writable: true })
 }

@@ -7,12 +7,12 @@ import type { LoginOptions, Verdict } from '../passport/passport.ts'
 import type { SessionData } from '../register.ts'
 import type { Session } from '../session/session.ts'
 import {
-  fail,
   middleware,
   type NextFunction,
   type NodeGatepassOptions,
   nodeVisits,
   type RequestAccess,
+  sendError,
 } from './node-visits.ts'
 import { makerOf, type NoMore, noHandler } from './route-steps.ts'
 import type { UserLoginOptions } from './visit.ts'
@@ -82,13 +82,13 @@ export function gatepass<User extends UserObject, const Name extends string = st
 ): NodeGatepass<User, Name> {
   const visits = nodeVisits(options)
   const { core } = visits
-  const begin = middleware(visits)
+  const enter = middleware(visits)
   type Request<Req> = Req & GatepassRequest<User>
   const handler =
     <Req extends IncomingMessage, Res extends ServerResponse>(listener: (req: Request<Req>, res: Res) => unknown) =>
     (req: Req, res: Res): void => {
-      const failed = (error: unknown): void => fail(visits, req, res, error)
-      begin(req, res, (error) => {
+      const failed = (error: unknown): void => sendError(visits, req, res, error)
+      enter(req, res, (error) => {
         if (error !== undefined) return failed(error)
         try {
           const answer = listener(req as Request<Req>, res)
@@ -98,7 +98,7 @@ export function gatepass<User extends UserObject, const Name extends string = st
         }
       })
     }
-  return Object.assign(begin, {
+  return Object.assign(enter, {
     handler: makerOf('handler', handler),
     authenticate: noHandler(
       'authenticate',

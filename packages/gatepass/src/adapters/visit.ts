@@ -45,8 +45,8 @@ export interface VisitAccess<User, Name extends string, Key, Ex> {
 export const kVisit: unique symbol = Symbol('gatepass.visit')
 
 /**
- * What a visit is found by: the request, or the framework's context. With several `gatepass()` it has the latest visit, whose
- * session and user the request shows. The exchange's memory has all.
+ * The object that leads to a visit: the request or the framework's context. It holds the latest visit, which `req.session` and
+ * `req.user` show. `exchange.memory` holds the visits of all `gatepass()`.
  */
 export type Visited<Ex extends PromisingExchange> = object & { [kVisit]?: Visit<unknown, string, Ex> }
 

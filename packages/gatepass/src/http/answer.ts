@@ -39,7 +39,7 @@ export function writeCookies(head: AnswerHead, cookies: Cookies): void {
   if (!cookies.changed) return
   addCookies(head, cookies.setCookieFields())
   addVary(head, 'Cookie')
-  if (!uncacheable.test(linesOf(head, 'cache-control').join())) head.setHeader('Cache-Control', 'no-store')
+  if (!uncacheable.test(valuesOf(head, 'cache-control').join())) head.setHeader('Cache-Control', 'no-store')
   // RFC 9213: these fields override Cache-Control in the caches that they name.
   for (const name of head.getHeaderNames()) if (targeted.test(name)) head.setHeader(name, 'no-store')
 }
@@ -83,7 +83,7 @@ const answerFields: ReadonlySet<string> = new Set([
 
 /** Adds request fields to `Vary` (RFC 9110 §12.5.5). Fields that it already names stay, and `*` covers all. */
 export function addVary(head: AnswerHead, fields: string): void {
-  const vary: string[] = linesOf(head, 'vary').join().match(fieldNames) ?? []
+  const vary: string[] = valuesOf(head, 'vary').join().match(fieldNames) ?? []
   const before = vary.length
   const known = vary.join().toLowerCase().split(',')
   if (known.includes('*')) return
@@ -96,11 +96,11 @@ const uncacheable = /(?:^|,)[ \t]*(?:no-store|private)[ \t]*(?:,|$)/i
 const targeted = /(?:^|-)cdn-cache-control$|^surrogate-control$/
 
 function addCookies(head: AnswerHead, fields: readonly string[]): void {
-  const before = linesOf(head, 'set-cookie').filter((field) => !fields.includes(field))
+  const before = valuesOf(head, 'set-cookie').filter((field) => !fields.includes(field))
   head.setHeader('Set-Cookie', [...before, ...fields])
 }
 
-function linesOf(head: AnswerHead, name: string): readonly string[] {
+function valuesOf(head: AnswerHead, name: string): readonly string[] {
   const value = head.getHeader(name) ?? []
   return typeof value === 'object' ? value : [String(value)]
 }

@@ -2,6 +2,7 @@ import { isUtf8 as areUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { ProtocolError } from '../error.ts'
 import { repeatsMember } from '../protocols/jwt/json-object.ts'
+import { parameter, token } from './exchange.ts'
 import type { NodeRequest, NodeResponse } from './response-gate.ts'
 
 /** The fields of a form or a JSON object. The object has no prototype, so that every name is safe. */
@@ -148,22 +149,21 @@ export function parseContentType(field: string): ContentType | undefined {
   const parameters = new Map<string, string>()
   let at = type.length
   while (at < field.length) {
-    parameter.lastIndex = at
-    const found = parameter.exec(field)
+    nextParameter.lastIndex = at
+    const found = nextParameter.exec(field)
     if (found === null) return undefined
-    const [whole, name = '', token, quoted = ''] = found
+    const [whole, name = '', plain, quoted = ''] = found
     at += whole.length
     if (name === '') continue
     const key = name.toLowerCase()
     if (parameters.has(key)) return undefined
-    parameters.set(key, token ?? quoted.replace(/\\(.)/g, '$1'))
+    parameters.set(key, plain ?? quoted.replace(/\\(.)/g, '$1'))
   }
   return { type: type.toLowerCase(), parameters }
 }
 
-const mediaType = /^[!#$%&'*+\-.^_`|~\w]+\/[!#$%&'*+\-.^_`|~\w]+/
-const parameter =
-  /[ \t]*;[ \t]*(?:([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*)?/y
+const mediaType = new RegExp(`^${token}/${token}`)
+const nextParameter = new RegExp(`[ \\t]*;[ \\t]*(?:${parameter}[ \\t]*)?`, 'y')
 
 /** @throws {ProtocolError} `ERR_BODY_TOO_LARGE` (413) */
 export function tooLarge(limit: number): ProtocolError {

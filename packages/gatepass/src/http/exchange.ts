@@ -38,6 +38,12 @@ export interface Exchange {
   readonly memory: Map<object, unknown>
 }
 
+/** The source of an expression for a token (RFC 9110 §5.6.2). */
+export const token: string = /[!#$%&'*+\-.^_`|~\w]+/.source
+
+/** The source of an expression for `name=value`. Its groups are the name, a token, and what a quoted string has inside (§5.6.4). */
+export const parameter: string = `(${token})=(?:(${token})|${/"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"/.source})`
+
 /** The path of the request target. */
 export function pathOf({ target }: Pick<Exchange, 'target'>): string {
   return target.split('?', 1)[0] ?? ''

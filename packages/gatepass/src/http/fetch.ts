@@ -6,18 +6,18 @@ import { bodilessMethods, type Fields, fieldsIn, malformed, noFields, parserFor,
 import type { Reply } from './exchange.ts'
 import { findOrigin, plainAddress } from './origin.ts'
 import { type Answerer, type Promises, type PromisingExchange, promisesOf } from './promises.ts'
-import { type Client, clientBehind } from './proxy.ts'
+import { type Client, clientBehind, unknownClient } from './proxy.ts'
 import type { HttpSettings } from './settings.ts'
 
 /** What a platform knows about a request besides the request itself. */
 export interface FetchPlatform {
   /** The address of the peer. Without it a trusted proxy cannot be recognized, and no forwarded field is read. */
   readonly address?: string | undefined
-  /** The request as it is now, where a framework lets middleware put another in its place. */
+  /** Returns the current request, if a framework lets middleware replace it. */
   readonly current?: (() => Request) | undefined
   /** Returns the body if the framework has already read and kept it. */
   readonly body?: (() => Promise<ArrayBuffer | Uint8Array>) | undefined
-  /** Whether the response can still get a cookie; Default: always. */
+  /** Whether the response can still set a cookie. Default: it can. */
   readonly writable?: () => boolean
 }
 
@@ -138,9 +138,7 @@ function readAlready(): UsageError {
   })
 }
 
-const unknownClient: Client = { address: undefined, proto: undefined, host: undefined }
-
-/** Reads a copy: the application may read the body as well. */
+/** Reads a clone, so that the application can read the body, too. */
 async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0

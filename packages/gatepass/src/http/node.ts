@@ -7,7 +7,7 @@ import { type Fields, readFields } from './body.ts'
 import type { Reply } from './exchange.ts'
 import { findOrigin, originOf, plainAddress } from './origin.ts'
 import { type Answerer, type Promises, type PromisingExchange, promisesOf } from './promises.ts'
-import { type Client, clientBehind } from './proxy.ts'
+import { type Client, clientBehind, unknownClient } from './proxy.ts'
 import { headIsOpen, type NodeRequest, type NodeResponse } from './response-gate.ts'
 import type { HttpSettings } from './settings.ts'
 
@@ -78,7 +78,7 @@ export class NodeExchange implements PromisingExchange, CookiesOptions {
     const value = this.request.headers[name]
     if (name === 'authorization' && value !== undefined) {
       // Several lines are joined. Node returns only the first, and a proxy in front may have used another one.
-      const lines = linesOf(this.request, name)
+      const lines = rawLinesOf(this.request, name)
       return lines.length > 1 ? lines.join(', ') : value.toString()
     }
     if (typeof value === 'string') return value
@@ -129,17 +129,15 @@ export class NodeExchange implements PromisingExchange, CookiesOptions {
   }
 }
 
-const unknownClient: Client = { address: undefined, proto: undefined, host: undefined }
-
 /** The authority of the request (RFC 9112 §3.2.2). An absolute target overrides Host. Two Host fields count as none. */
 function hostOf(req: NodeRequest): string | undefined {
   const authority = absoluteTarget.exec(req.url ?? '')?.[1] ?? req.headers[':authority']
   if (typeof authority === 'string') return authority
-  return linesOf(req, 'host').length === 1 ? req.headers.host : undefined
+  return rawLinesOf(req, 'host').length === 1 ? req.headers.host : undefined
 }
 
 /** The values of a field as they were sent, one for each line. */
-function linesOf(req: NodeRequest, field: string): string[] {
+function rawLinesOf(req: NodeRequest, field: string): string[] {
   const lines: string[] = []
   for (let n = 0; n < req.rawHeaders.length; n += 2) {
     const name = req.rawHeaders[n]

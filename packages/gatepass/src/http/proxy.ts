@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net'
 import { UsageError } from '../error.ts'
+import { parameter } from './exchange.ts'
 import { plainAddress } from './origin.ts'
 
 /** Which proxies stand in front of the application, and in which fields they name the client. */
@@ -27,6 +28,9 @@ export interface Client {
   readonly proto: 'http' | 'https' | undefined
   readonly host: string | undefined
 }
+
+/** The client of a request without trusted proxies. */
+export const unknownClient: Client = { address: undefined, proto: undefined, host: undefined }
 
 /**
  * Checks the proxy options; `undefined` if no proxy is trusted.
@@ -210,5 +214,4 @@ export function parseForwarded(field: string): ReadonlyMap<string, string>[] | u
 /** RFC 7239 defines four parameters and allows others. */
 const mostParameters = 32
 
-const forwardedPair =
-  /[ \t]*([!#$%&'*+\-.^_`|~\w]+)=(?:([!#$%&'*+\-.^_`|~\w]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*([;,]|$)/y
+const forwardedPair = new RegExp(`[ \\t]*${parameter}[ \\t]*([;,]|$)`, 'y')
