@@ -489,7 +489,8 @@ function applyFieldList(res: GatedResponse, fields: readonly unknown[]): void {
   const flatPairs = Array.from({ length: fields.length / 2 }, (_, n) => [fields[2 * n], fields[2 * n + 1]])
   const pairs = (nested ? fields : flatPairs) as [string, string | string[]][]
   for (const [name] of pairs) if (typeof name === 'string') res.removeHeader(name)
-  for (const [name, value] of pairs) res.appendHeader(name, value)
+  // A copy: Node would append to the list that it was given, which the application may use for other answers.
+  for (const [name, value] of pairs) res.appendHeader(name, Array.isArray(value) ? [...value] : value)
 }
 
 // ── what Node would refuse when it sends; the caller gets the error now, while another answer is still possible ──────

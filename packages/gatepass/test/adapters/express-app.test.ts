@@ -607,6 +607,19 @@ describe('without a framework', () => {
     warned.mockRestore()
   })
 
+  test('a list of cookies that several answers share is not changed by any of them', async () => {
+    const auth = nodeGatepass(options())
+    const shared = ['theme=dark', 'language=en']
+    const browser = await browserAt(
+      auth.handler((req, res) => {
+        const own = req.url === '/first' ? [['Set-Cookie', 'seen=1']] : []
+        res.writeHead(200, [['Set-Cookie', shared], ...own] as never).end()
+      }) as RequestListener,
+    )
+    expect((await browser.fetch('/first')).headers.getSetCookie()).toEqual([...shared, 'seen=1'])
+    expect((await browser.fetch('/other')).headers.getSetCookie()).toEqual(['theme=dark', 'language=en'])
+  })
+
   test.each(['the middleware', 'a handler'])(
     'a `next` that fails after %s is called once, and answered',
     async (place) => {
