@@ -526,6 +526,33 @@ test('HTTP/2 is served', async () => {
   expect([first.body, (await visit(first.cookie)).body]).toEqual(['1', '2'])
 })
 
+test('a store may override createSession and regenerate', async () => {
+  const calls: string[] = []
+  class Own extends MemoryStore {
+    override createSession(req: Req, stored: object): Session {
+      calls.push('createSession')
+      const made = super.createSession(req, stored)
+      req.session.created = true
+      return made
+    }
+    override regenerate(req: Req, callback: (error?: unknown) => void): void {
+      calls.push('regenerate')
+      super.regenerate(req, callback)
+    }
+  }
+  const handler: Handler = async (req, res) => {
+    if (req.url === '/') return count(req, res)
+    if (req.url === '/reload') await req.session.reload()
+    if (req.url === '/regenerate') await req.session.regenerate()
+    return [req.session.visits, req.session.created]
+  }
+  const browser = await site(handler, { store: new Own() })
+  await browser.fetch('/')
+  expect([await textOf(browser, '/read'), calls.splice(0)]).toEqual(['1,true', ['createSession']])
+  expect([await textOf(browser, '/reload'), calls.splice(0)]).toEqual(['1,true', ['createSession', 'createSession']])
+  expect([await textOf(browser, '/regenerate'), calls.splice(0)]).toEqual([',', ['createSession', 'regenerate']])
+})
+
 describe('on a store of ours', () => {
   test('ids are hashed, and the cookie keeps its attributes', async () => {
     const store = memoryStore()

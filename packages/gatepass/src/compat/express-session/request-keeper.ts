@@ -13,9 +13,9 @@ import { saveBefore, type Warnings, warnUnsaved } from '../failures.ts'
 import { Cookie } from './cookie.ts'
 import { type Found, type SessionRecords, Turns } from './records.ts'
 import type { SessionKeeper, SessionRequest } from './session.ts'
-import { dataOf, endedMeanwhile, keeper, notFound, refresh, Session } from './session.ts'
+import { called, dataOf, endedMeanwhile, keeper, notFound, refresh, Session } from './session.ts'
 import { type ReceivedId, type Settings, type SignedIds, wrong } from './settings.ts'
-import type { Store } from './store.ts'
+import { Store } from './store.ts'
 
 /** What the requests of one middleware share. */
 export interface Shared {
@@ -105,12 +105,11 @@ export class RequestKeeper implements SessionKeeper {
 
   #restore(found: Found): void {
     const { req } = this.answering
-    const stored = found.session()
-    const session = new Session(req, stored)
-    // A copy, because the commit compares it with what was stored.
-    session.cookie = new Cookie(stored.cookie)
-    Session.setFound(session, found)
-    req.session = session
+    const { store } = this.#shared
+    // The class Store of express-session itself makes sessions that this drop-in cannot keep.
+    const { createSession } = store instanceof Store ? store : Store.prototype
+    createSession.call(store, req, found.session())
+    if (req.session instanceof Session) Session.setFound(req.session, found)
   }
 
   // ── the methods of a session ─────────────────────────────────────────────────────────────────
@@ -148,11 +147,16 @@ export class RequestKeeper implements SessionKeeper {
 
   async regenerate(): Promise<void> {
     const { req } = this.answering
+    const { store, records } = this.#shared
+    if (store instanceof Store && store.regenerate !== Store.prototype.regenerate) {
+      await called((done) => store.regenerate(req, done))
+      return
+    }
     const { sessionID = '' } = req
     try {
-      await turns.take(this, () => this.#shared.records.remove(sessionID))
+      await turns.take(this, () => records.remove(sessionID))
     } finally {
-      this.#shared.store.generate(req)
+      store.generate(req)
     }
   }
 

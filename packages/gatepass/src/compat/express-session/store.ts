@@ -13,7 +13,7 @@ export interface SessionLike {
   [key: string]: unknown
 }
 
-/** What stores inherit. They may override each method. */
+/** What stores inherit. They may override each method but `generate`. */
 declare abstract class StoreBase extends EventEmitter {
   constructor(options?: Anything)
   /** Makes a new session for a request. The middleware sets this method. */
