@@ -181,6 +181,43 @@ describe('verify functions may be asynchronous', () => {
     expect(error).toBe(down)
   })
 
+  test.each<[string, (this: Actions & { _verify: Verify }, req: FakeRequest) => unknown]>([
+    [
+      'awaits it',
+      async function () {
+        try {
+          await this._verify()
+        } catch {
+          await new Promise((resolve) => setTimeout(resolve, 5))
+          this.fail('refused')
+        }
+      },
+    ],
+    [
+      'catches it with a method of the promise',
+      function () {
+        const found = this._verify() as Promise<unknown>
+        found.then((user) => this.success(user)).catch(() => void setTimeout(() => this.fail('refused'), 5))
+      },
+    ],
+  ])('a rejection is what the strategy makes of it, where the strategy %s', async (_, authenticate) => {
+    const strategy = Object.assign(named('own answer', authenticate as never), {
+      _verify: () => Promise.reject(new Error('x')),
+    })
+    const answered = run(new Passport().authenticate(strategy, stateless), {})
+    await expect(answered).rejects.toThrow('answered: Unauthorized')
+  })
+
+  test('a rejection that the strategy passes on by a promise, and does not catch, is an error of the request', async () => {
+    const broken = new Error('broken')
+    const forgetful = function (this: Actions & { _verify: () => Promise<unknown> }): void {
+      this._verify().then((user) => this.success(user))
+    }
+    const verify = { _verify: () => Promise.reject(broken) }
+    const strategy = Object.assign(named('forgetful', forgetful as never), verify)
+    expect(await run(new Passport().authenticate(strategy, stateless), {})).toBe(broken)
+  })
+
   test('so is a rejection of the strategy itself', async () => {
     const down = new Error('no database')
     expect(

@@ -52,7 +52,7 @@ export class Promises {
       () => void this.#pending.delete(done),
       (error) => {
         this.#pending.delete(done)
-        if (this.#answerer.answered && !this.#waited) this.#tellUnheard(promise, error)
+        if (this.#answerer.answered && !this.#waited) tellUnheard(promise, () => this.#tell(error))
         else this.#rejected.push({ promise, error, waited: this.#waited })
       },
     )
@@ -87,21 +87,27 @@ export class Promises {
 
   /** Also tracks promises derived with `then`, `catch` or `finally`. Their unheard errors are reported at once. */
   #promised<T>(work: Promise<T>): Heard<T> {
-    return new Heard<T>((resolve) => resolve(work)).follow((next) => {
-      const promise = this.#promised(next)
-      observe(promise, nothing, (error) => this.#tellUnheard(promise, error))
-      return promise
-    })
+    return new Heard<T>((resolve) => resolve(work)).follow((next) => withUnheard(next, (error) => this.#tell(error)))
   }
 
-  #tellUnheard(promise: Heard<unknown>, error: unknown): void {
-    // As in Node, a listener may still be added before the next turn of the event loop.
-    setImmediate(() => {
-      if (promise.heard) return
-      if (this.#answerer.answered) this.#answerer.report(error)
-      else this.#answerer.next(error)
-    })
+  #tell(error: unknown): void {
+    if (this.#answerer.answered) this.#answerer.report(error)
+    else this.#answerer.next(error)
   }
+}
+
+/** The same promise. If it rejects, or a promise derived from it, and no code listens to that one, `unheard` gets the error. */
+export function withUnheard<T>(work: Promise<T>, unheard: (error: unknown) => void): Promise<T> {
+  const promise = new Heard<T>((resolve) => resolve(work)).follow((next) => withUnheard(next, unheard))
+  observe(promise, nothing, (error) => tellUnheard(promise, () => unheard(error)))
+  return promise
+}
+
+function tellUnheard(promise: Heard<unknown>, tell: () => void): void {
+  // As in Node, a listener may still be added before the next turn of the event loop.
+  setImmediate(() => {
+    if (!promise.heard) tell()
+  })
 }
 
 interface Rejected {

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
+import { withUnheard } from '../../http/promises.ts'
 import { real } from '../failures.ts'
 
 /** The base of strategies, for `extends` and for `Strategy.call(this)` with `util.inherits`. */
@@ -210,7 +211,10 @@ interface Hearing {
   readonly objection: (args: readonly unknown[]) => Awaitable<Error | undefined>
 }
 
-/** The same function, with a promise as a second way to answer: `failed` receives a rejection, the callback a value. */
+/**
+ * The same function, with a promise as a second way to answer: the callback receives a value, and `failed` a rejection that no
+ * code of the strategy listens to.
+ */
 function heard<Function extends object>(call: Function, { failed, objection }: Hearing): Function {
   return new Proxy(call, {
     apply(target, self, args: unknown[]) {
@@ -224,11 +228,13 @@ function heard<Function extends object>(call: Function, { failed, objection }: H
       const act = (against: Error | undefined): unknown => {
         if (against !== undefined) return failed(against)
         const returned: unknown = Reflect.apply(target as never, self, callback ? args.with(at, once) : args)
-        follow(returned, (target as { length?: number }).length === at, (error, value) => {
-          if (error) failed(error)
-          else if (!answered) once(null, value)
-        })
-        return returned
+        const answers = (target as { length?: number }).length === at
+        if (!mayAnswer(returned, answers)) return returned
+        const promise = Promise.resolve(returned)
+        const answer = (value: unknown) => answered || once(null, value ?? false)
+        if (answers) promise.then(answer, () => undefined)
+        // A strategy that waits for the promise has an answer of its own to a rejection.
+        return withUnheard(promise, (error) => failed(real(error)))
       }
       const against = callback && objection(args)
       return against instanceof Promise ? against.then((error) => void act(error)).catch(failed) : act(against)
@@ -238,11 +244,10 @@ function heard<Function extends object>(call: Function, { failed, objection }: H
 
 /**
  * Waits for a promise that a function has returned. Its value is an answer only if the function names no callback:
- * `return users.findOne(…, done)` promises a user whose password has not been compared yet. A function with a callback may
- * also return a thenable which is not a promise, a query for example; it is left alone, because it would run again.
+ * `return users.findOne(…, done)` promises a user whose password has not been compared yet.
  */
 function follow(returned: unknown, answers: boolean, done: Done): void {
-  if (!(returned instanceof Promise || (answers && isThenable(returned)))) return
+  if (!mayAnswer(returned, answers)) return
   Promise.resolve(returned).then(
     (value: unknown) => (answers ? done(null, value ?? false) : undefined),
     // Later, because the caller may wait for the promise as well and have an answer of its own.
@@ -250,8 +255,19 @@ function follow(returned: unknown, answers: boolean, done: Done): void {
   )
 }
 
-function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+/**
+ * Whether it is a promise. A function that names a callback may also return a thenable which is not a promise, a query for
+ * example; it is left alone, because it would run again.
+ */
+function mayAnswer(returned: unknown, answers: boolean): returned is PromiseLike<unknown> {
+  if (returned instanceof Promise) return true
+  return (
+    answers &&
+    typeof returned === 'object' &&
+    returned !== null &&
+    'then' in returned &&
+    typeof returned.then === 'function'
+  )
 }
 
 // ── strategies with #private members, which cannot be seen through another object ────────────────────────────────────
