@@ -265,6 +265,23 @@ test('an answer that says it failed leaves as it is when the session cannot be s
   expect(warnings).toEqual([expect.stringContaining('the disk is full'), expect.stringContaining('the disk is full')])
 })
 
+test('an answer that says it failed leaves as it is, also when the store fails without a reason', async () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  onTestFinished(() => warned.mockRestore())
+  const store = Object.assign(new MemoryStore(), {
+    set() {
+      throw undefined
+    },
+  })
+  const handler: Handler = (req, res) => {
+    req.session.refused = true
+    res.writeHead(404).end('not found')
+  }
+  const response = await (await site(handler, { store })).fetch('/')
+  expect([response.status, await response.text()]).toEqual([404, 'not found'])
+  expect(warned).toHaveBeenCalledWith(expect.stringContaining('no reason'), expect.anything())
+})
+
 test('a session signed with a retired secret is signed anew, so that the secret can be dropped', async () => {
   const store = new MemoryStore()
   const old = await site(count, { store, secret: 'old' })

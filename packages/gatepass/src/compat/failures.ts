@@ -65,7 +65,7 @@ export function saveBefore(res: NodeResponse, save: () => Awaitable<void>): Awai
 
 /** Warns of a failure that the response, an error itself, does not name. */
 export function warnUnsaved(error: unknown): void {
-  const { code, message } = error as { code?: unknown; message?: unknown }
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
   process.emitWarning(`A session could not be changed while an error was answered: ${message ?? 'no reason'}`, {
     type: 'GatepassWarning',
     ...(typeof code === 'string' && { code }),

@@ -15,7 +15,9 @@ export interface CookieOptions {
   sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
   partitioned?: boolean | undefined
   priority?: 'low' | 'medium' | 'high' | undefined
+  /** Ignored, as in express-session: the session id is always signed. */
   signed?: boolean | undefined
+  /** Ignored, as in express-session: the value passes through `encodeURIComponent`. */
   encode?: ((value: string) => string) | undefined
 }
 
