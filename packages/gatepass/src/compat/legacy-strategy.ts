@@ -101,7 +101,10 @@ function hasRelativeCallback(strategy: LegacyStrategy, options: Attempt['options
   return typeof callback === 'string' && callback !== '' && !/^[a-z][a-z\d+.-]*:/i.test(callback)
 }
 
-/** Limits the wait for a conclusion. A strategy that answers by itself, through `req.res`, does not conclude. */
+/**
+ * Limits the wait for a conclusion. A strategy that answers by itself, through `req.res`, does not conclude. The promise then
+ * stays pending, because as in Passport nothing that follows may run: it would answer a second time.
+ */
 function within<T>(seconds: number, name: string, { response }: NodeExchange, asked: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const expire = () => {
