@@ -55,7 +55,8 @@ export function middleware<User, Name extends string>(visits: NodeVisits<User, N
     const failed = (error: unknown): void => passOn(error, res, nearestNext(req, next))
     let ready: Awaitable<unknown>
     try {
-      if (req[kVisit] === undefined) Object.defineProperties(req, requestProperties)
+      if (req[kVisit] === undefined)
+        for (const [name, property] of requestProperties) Object.defineProperty(req, name, property)
       ready = beginAndAdmit(visits, req, res, failed)
     } catch (error) {
       failed(error)
@@ -184,7 +185,7 @@ function textOf(data: object): string | undefined {
 }
 
 /** `session`, `user`, `login` and `logout` of a request, from its latest visit. */
-const requestProperties: PropertyDescriptorMap & ThisType<VisitedRequest> = {
+const requestProperties = Object.entries<PropertyDescriptor>({
   session: {
     configurable: true,
     get() {
@@ -217,7 +218,7 @@ const requestProperties: PropertyDescriptorMap & ThisType<VisitedRequest> = {
       return this[kVisit]?.logout(options)
     },
   },
-}
+} satisfies PropertyDescriptorMap & ThisType<VisitedRequest>)
 
 /** Puts a value that the application assigned in place of a property of ours. */
 export function replaceProperty(request: object, name: string, value: unknown): void {
