@@ -15,12 +15,16 @@ export function gaveUpWaiting(error: unknown): boolean {
 
 /** What `insert` throws for an id that a live record has. */
 export function duplicate(): StoreError {
-  return new StoreError('ERR_STORE_DUPLICATE', 'a session with this id is stored already')
+  return new StoreError('ERR_STORE_DUPLICATE', 'The store already has a session with this id')
 }
 
 /** What a store throws that finds tables of a later version. */
 export function writtenByLater(table: string, version: number, own: number): StoreError {
-  return new StoreError('ERR_STORE_SCHEMA', `the table ${table} has version ${version}, this is for ${own}`, {
-    hint: 'A later version of Gatepass has used this database. Install that version again.',
-  })
+  return new StoreError(
+    'ERR_STORE_SCHEMA',
+    `The table ${table} has version ${version}, but this Gatepass knows only versions up to ${own}`,
+    {
+      hint: 'A later version of Gatepass has used this database. Install that version again.',
+    },
+  )
 }

@@ -26,10 +26,17 @@ export function sessionLimit(limit: number): number {
   return limit >= 1 ? Math.min(Math.trunc(limit), MOST_SESSIONS) : 1
 }
 
-/** Checks a name that is put into SQL unquoted: one plain word, short enough for the suffixes that are added. */
-export function sqlName(name: string, option: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_]{0,47}$/.test(name)) return name
+/**
+ * Checks a name that is put into SQL without escaping: one plain word, short enough for the suffixes that are added.
+ *
+ * @param limits `reserved`: the beginning of names that the engine keeps for itself
+ */
+export function sqlName(name: string, option: string, limits: { most?: number; reserved?: string } = {}): string {
+  const { most = 48, reserved } = limits
+  const free = reserved === undefined || !name.toLowerCase().startsWith(reserved)
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && name.length <= most && free) return name
+  const others = reserved === undefined ? '' : `, and not ${reserved} at the start`
   throw new UsageError('ERR_STORE_OPTIONS', `\`${option}\` is not a plain SQL name`, {
-    hint: 'Use letters, digits and underscores, at most 48, and no digit at the start.',
+    hint: `Use letters, digits and underscores, at most ${most}, and no digit at the start${others}.`,
   })
 }

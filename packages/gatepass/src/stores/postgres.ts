@@ -17,7 +17,7 @@ import { engineOf, type PostgresClient, type PostgresPool, postgresConnections }
 import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import type { Connections } from './sql/connections.ts'
-import { columns, encodeText, toColumns, toRecord } from './sql/record.ts'
+import { columns, encodeText, overwritten, toColumns, toRecord } from './sql/record.ts'
 import { Sweeper } from './sweeper.ts'
 
 export type { PooledPostgresClient, PostgresClient, PostgresPool, PostgresQuery } from './postgres/driver.ts'
@@ -246,7 +246,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
 }
 
 function unannounced(): UsageError {
-  return new UsageError('ERR_STORE_OPTIONS', 'this PostgreSQL store does not announce changes', {
+  return new UsageError('ERR_STORE_OPTIONS', 'This PostgreSQL store does not announce changes', {
     hint: 'Give it `announce: true` and a `pool`, in every process that shares the table.',
   })
 }
@@ -261,7 +261,6 @@ type Statements = ReturnType<typeof statementsFor>
 function statementsFor(layout: Layout, channel: string | null) {
   const { table } = layout
   const sessions = qualified(layout, table)
-  const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
   const alive = `SELECT CASE WHEN version = $2 THEN 'again' ELSE 'conflict' END FROM ${sessions}
     WHERE id = $1 AND expires_at > $3`
   const result = `SELECT CASE WHEN EXISTS (SELECT FROM written) THEN 'done' ELSE coalesce((${alive}), 'gone') END`

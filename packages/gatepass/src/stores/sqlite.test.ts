@@ -362,7 +362,13 @@ describe.each(drivers)('a database of %s that is handed in', (_, connect) => {
   })
 })
 
-test('a database that answers with bigints or with arrays is understood', () => {
+/** A database like that of Node 22.13, whose statements can only answer with objects. */
+function onlyObjects(database: DatabaseSync): SqliteDatabase {
+  const prepare = (sql: string) => Object.assign(database.prepare(sql), { setReturnArrays: undefined })
+  return { exec: (sql) => database.exec(sql), prepare, close: () => database.close() }
+}
+
+test('a database that answers with bigints, arrays or objects is understood', () => {
   const record = session({ subject: 'u' })
   const bigints = sqliteStore(new DatabaseSync(':memory:', { readBigInts: true }), { clock })
   bigints.insert(record)
@@ -372,6 +378,10 @@ test('a database that answers with bigints or with arrays is understood', () => 
   arrays.insert(record)
   expect(arrays.load(record.id)).toEqual(record)
   expect(arrays.listBySubject('u')).toEqual([record])
+  const plain = sqliteStore(onlyObjects(new DatabaseSync(':memory:')), { clock })
+  plain.insert(record)
+  expect(plain.load(record.id)).toEqual(record)
+  expect(plain.listBySubject('u')).toEqual([record])
   if (BetterSqlite === undefined) return
   const safe = new BetterSqlite(':memory:') as SqliteDatabase & { defaultSafeIntegers(): void }
   safe.defaultSafeIntegers()

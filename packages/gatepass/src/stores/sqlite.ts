@@ -2,7 +2,8 @@ import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
 import { seconds } from '../number-options.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import { duplicate } from './failure.ts'
-import { storeClock } from './options.ts'
+import { sessionLimit, sqlName, storeClock } from './options.ts'
+import { columns, overwritten, recordOf } from './sql/record.ts'
 import {
   type Connection,
   LockWait,
@@ -15,7 +16,7 @@ import {
   setBusyTimeout,
   withStoreErrors,
 } from './sqlite/database.ts'
-import { migrate, tableName } from './sqlite/schema.ts'
+import { migrate } from './sqlite/schema.ts'
 import { Sweeper } from './sweeper.ts'
 
 export { LockWait, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './sqlite/database.ts'
@@ -75,7 +76,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
 
   constructor(database: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
     checkOptions('sqliteStore()', options, sqliteOptions, 'ERR_STORE_OPTIONS')
-    const table = tableName(options.table ?? 'gatepass_sessions')
+    const table = sqlName(options.table ?? 'gatepass_sessions', 'table', { most: 60, reserved: 'sqlite_' })
     this.#clock = storeClock(options.clock)
     this.#owned = typeof database === 'string' || options.closeDatabase === true
     const busyTimeout = seconds(options.busyTimeout ?? 0.1, {
@@ -95,7 +96,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
 
   load(id: SessionId): SessionRecord | undefined {
     const row = this.#queries.load(id, this.#clock())
-    return row === undefined ? undefined : toRecord(row as Row)
+    return row === undefined ? undefined : toRecord(row)
   }
 
   insert(record: SessionRecord): void {
@@ -125,7 +126,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 
   listBySubject(subject: string): SessionRecord[] {
-    return (this.#queries.list(subject, this.#clock()) as Row[]).map(toRecord)
+    return this.#queries.list(subject, this.#clock()).map(toRecord)
   }
 
   removeBySubject(subject: string, except?: SessionId): number {
@@ -143,7 +144,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     begin()
     try {
       this.insert(record)
-      const { changes } = removeSurplus(subject, this.#clock(), handle, limit)
+      const { changes } = removeSurplus(subject, this.#clock(), handle, sessionLimit(limit) - 1)
       end()
       return Number(changes)
     } catch (error) {
@@ -195,7 +196,7 @@ export class SqliteStore implements SessionStore, SubjectIndex {
 
 function checkDatabase(database: SqliteDatabase): SqliteDatabase {
   if (typeof database?.prepare === 'function' && typeof database.exec === 'function') return database
-  throw new UsageError('ERR_STORE_OPTIONS', 'neither a path nor an SQLite database', {
+  throw new UsageError('ERR_STORE_OPTIONS', '`sqliteStore()` got neither a path nor an SQLite database', {
     hint: "Pass a file name such as 'app.db', a DatabaseSync of node:sqlite, or a Database of better-sqlite3.",
   })
 }
@@ -204,8 +205,6 @@ type Queries = ReturnType<typeof prepareQueries>
 
 function prepareQueries(connection: Connection, table: string) {
   const sessions = `"${table}"`
-  const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
-  const overwritten = columns.replaceAll(/\w+/g, 'excluded.$&')
   const version = 'id = ? AND version = ? AND expires_at > ?'
   const due = `(SELECT rowid FROM ${sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ?)`
   const read = (sql: string) => query(connection, 'get', sql)
@@ -228,11 +227,10 @@ function prepareQueries(connection: Connection, table: string) {
     remove: write(`DELETE FROM ${sessions} WHERE id = ?`),
     removeVersion: write(`DELETE FROM ${sessions} WHERE ${version}`),
     removeSubject: write(`DELETE FROM ${sessions} WHERE subject = ? AND expires_at > ? AND id IS NOT ?`),
-    // The last value is the limit, which may be any number.
     removeSurplus: write(`WITH others AS (SELECT id, handle, created_at FROM ${sessions}
         WHERE subject = ? AND expires_at > ? AND handle <> ?),
       surplus AS (SELECT handle FROM others GROUP BY handle ORDER BY max(created_at) DESC
-        LIMIT -1 OFFSET max(CAST(? AS INTEGER), 1) - 1)
+        LIMIT -1 OFFSET ?)
       DELETE FROM ${sessions} WHERE id IN (SELECT id FROM others WHERE handle IN surplus)`),
     sweep: write(`DELETE FROM ${sessions} WHERE expires_at <= ? AND rowid IN ${due}`),
     postpone: write(`UPDATE ${sessions} SET due_at = expires_at WHERE expires_at > ? AND rowid IN ${due}`),
@@ -249,41 +247,24 @@ function query<Method extends keyof SqliteStatement>(
   sql: string,
 ): (...parameters: SqliteValue[]) => ReturnType<SqliteStatement[Method]> {
   const statement = withStoreErrors(name, () => database.prepare(sql))
-  // An owner can set a database to answer in arrays.
+  // A row as an object costs 1.2 µs more: an eighth of a bare request (bench row "gatepass, SQLite, node:http").
   if ('setReturnArrays' in statement && typeof statement.setReturnArrays === 'function') {
-    statement.setReturnArrays(false)
+    statement.setReturnArrays(true)
   }
   // A savepoint needs no lock, so its success does not show that the lock is free.
   const takesLock = /^(?:INSERT|UPDATE|DELETE|WITH)/.test(sql)
+  const run = (parameters: SqliteValue[]) => statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
   return (...parameters) => {
-    const attempt = () => statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
     try {
-      if (lock.over) return takesLock ? lock.write(attempt) : lock.read(attempt)
-      return statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
+      if (!lock.over) return run(parameters)
+      return takesLock ? lock.write(() => run(parameters)) : lock.read(() => run(parameters))
     } catch (error) {
-      return withStoreErrors(name, () => lock.retry(error, attempt))
+      return withStoreErrors(name, () => lock.retry(error, () => run(parameters)))
     }
   }
 }
 
-/** A database may be set to answer with bigints. */
-interface Row extends Pick<SessionRecord, 'id' | 'handle' | 'subject' | 'data' | 'about'> {
-  readonly version: number | bigint
-  readonly created_at: number | bigint
-  readonly seen_at: number | bigint
-  readonly expires_at: number | bigint
-}
-
-function toRecord(row: Row): SessionRecord {
-  return {
-    id: row.id,
-    handle: row.handle,
-    version: Number(row.version),
-    subject: row.subject,
-    data: row.data,
-    about: row.about,
-    createdAt: Number(row.created_at),
-    seenAt: Number(row.seen_at),
-    expiresAt: Number(row.expires_at),
-  }
+/** Drivers answer with arrays, or with objects that have the columns in the order of the statement. */
+function toRecord(row: unknown): SessionRecord {
+  return recordOf(Array.isArray(row) ? row : Object.values(row as object), (text) => text)
 }

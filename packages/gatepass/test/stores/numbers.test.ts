@@ -90,6 +90,7 @@ describe.each(stores)('%s', (name, there, open) => {
     expect(await store.insertWithin(session(0), 2.9)).toBe(4)
     expect(await store.insertWithin(session(0), 0)).toBe(2)
     expect(await store.insertWithin(session(0), -1)).toBe(1)
+    expect(await store.insertWithin(session(0), Number.NaN)).toBe(1)
     expect(await store.removeBySubject(subject)).toBe(1)
   })
 })

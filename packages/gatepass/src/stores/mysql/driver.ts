@@ -91,7 +91,7 @@ function lender({ pool, connection }: MysqlSource): () => Promise<Lease<MysqlCon
       return () => single.lend()
     }
   }
-  throw new UsageError('ERR_STORE_OPTIONS', 'the MySQL store needs either a `pool` or a `connection`', {
+  throw new UsageError('ERR_STORE_OPTIONS', '`mysqlStore()` needs either a `pool` or a `connection`', {
     hint: 'Pass `pool: createPool(…)` of mysql2, or `connection` with one that serves this store alone.',
   })
 }

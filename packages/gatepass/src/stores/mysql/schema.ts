@@ -42,7 +42,7 @@ async function migrateAlone(connection: MysqlConnection, table: string): Promise
 async function checkAutocommit(connection: MysqlConnection): Promise<void> {
   const [row] = await rowsOf(connection, 'SELECT @@autocommit')
   if (Number(row?.[0]) === 1) return
-  throw new UsageError('ERR_STORE_OPTIONS', 'the connections of the store have no autocommit', {
+  throw new UsageError('ERR_STORE_OPTIONS', 'The connections of the MySQL store have no autocommit', {
     hint: 'Give the store a pool with autocommit = 1, the default of MySQL.',
   })
 }
@@ -61,8 +61,8 @@ async function storedVersion(connection: MysqlConnection, table: string): Promis
 }
 
 function stillLocked(table: string): StoreError {
-  return new StoreError('ERR_STORE_UNAVAILABLE', `the tables of ${table} are still being made by another process`, {
-    hint: `Look for who holds the lock 'gatepass ${table}'.`,
+  return new StoreError('ERR_STORE_UNAVAILABLE', `Another process is still making the tables of ${table}`, {
+    hint: `Look for the process that holds the lock 'gatepass ${table}'.`,
   })
 }
 

@@ -91,7 +91,7 @@ function lender({ pool, client }: PostgresSource): () => Promise<Lease<PostgresC
     const single = new SingleConnection(client)
     return () => single.lend()
   }
-  throw new UsageError('ERR_STORE_OPTIONS', 'the PostgreSQL store needs either a `pool` or a `client`', {
+  throw new UsageError('ERR_STORE_OPTIONS', '`postgresStore()` needs either a `pool` or a `client`', {
     hint: 'Pass `pool: new Pool(…)` of the package pg, or `client` with a Client that is connected.',
   })
 }

@@ -48,7 +48,7 @@ async function migrateAlone(client: PostgresClient, layout: Layout): Promise<voi
 async function checkIsolation(client: PostgresClient): Promise<void> {
   const [row] = await run(client, `SELECT current_setting('transaction_isolation')`)
   if (row?.[0] === 'read committed') return
-  throw new UsageError('ERR_STORE_OPTIONS', `the connections of the store begin ${row?.[0]} transactions`, {
+  throw new UsageError('ERR_STORE_OPTIONS', `The connections of the PostgreSQL store begin ${row?.[0]} transactions`, {
     hint: 'Give the store a pool whose default_transaction_isolation is "read committed", as PostgreSQL has it.',
   })
 }

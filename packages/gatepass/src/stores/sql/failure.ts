@@ -17,7 +17,10 @@ export interface ServerErrors {
 }
 
 const ATTEMPTS = 8
-/** Milliseconds before the second attempt. The pause grows, and is random, so that two in each other's way part. */
+/**
+ * Milliseconds before the second attempt. The pause grows and is random: two transactions that conflicted would conflict again at
+ * the same pace.
+ */
 const PAUSE = 10
 
 /** Does `work` again when the server had to undo it to get out of a deadlock or an overlap. */

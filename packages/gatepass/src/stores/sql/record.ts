@@ -2,6 +2,8 @@ import type { SessionId, SessionRecord } from '../../session/store.ts'
 
 /** The columns of a record in the order of `toColumns` and `toRecord`. */
 export const columns = 'id, handle, version, subject, data, about, created_at, seen_at, expires_at'
+/** The columns of the record whose insertion found its id taken. */
+export const overwritten: string = columns.replaceAll(/\w+/g, 'excluded.$&')
 
 export function toColumns(record: SessionRecord): (string | number | null)[] {
   const { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt } = record
@@ -9,16 +11,21 @@ export function toColumns(record: SessionRecord): (string | number | null)[] {
   return [id, handle, version, ...texts, createdAt, seenAt, expiresAt]
 }
 
-/** Reads a row. Drivers answer with texts, buffers, numbers and bigints, or with numbers as texts. */
+/** Reads a row whose texts `toColumns` encoded. */
 export function toRecord(row: readonly unknown[]): SessionRecord {
+  return recordOf(row, decodeText)
+}
+
+/** Reads a row. Drivers answer with texts, buffers, numbers and bigints, or with numbers as texts. */
+export function recordOf(row: readonly unknown[], decode: (text: string) => string): SessionRecord {
   const [id, handle, version, subject, data, about, createdAt, seenAt, expiresAt] = row
   return {
     id: String(id) as SessionId,
     handle: String(handle),
     version: Number(version),
-    subject: subject === null ? null : decodeText(String(subject)),
-    data: decodeText(String(data)),
-    about: decodeText(String(about)),
+    subject: subject === null ? null : decode(String(subject)),
+    data: decode(String(data)),
+    about: decode(String(about)),
     createdAt: Number(createdAt),
     seenAt: Number(seenAt),
     expiresAt: Number(expiresAt),

@@ -38,7 +38,9 @@ const STARTING_TIMEOUT = 2000
  */
 export function openDatabase(path: string, durable: boolean): SqliteDatabase {
   if (path === '' || path.startsWith('file:')) {
-    throw new UsageError('ERR_STORE_OPTIONS', 'the database must be a path', { hint: "For example 'app.db'." })
+    throw new UsageError('ERR_STORE_OPTIONS', '`sqliteStore()` got an empty path or a file: address', {
+      hint: "Pass the path of a file, such as 'app.db'.",
+    })
   }
   if (path !== ':memory:') createPrivately(path)
   return withStoreErrors(nameOf(path), () => configure(new (sqliteModule().DatabaseSync)(path), durable))
@@ -86,14 +88,17 @@ function createPrivately(path: string): void {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
     if (code === 'EEXIST') return
     const hint = code === 'ENOENT' ? 'Create the folder first.' : 'Make the folder writable to this process.'
-    throw new StoreError('ERR_STORE_UNAVAILABLE', `cannot create the database file ${path}`, { cause, hint })
+    throw new StoreError('ERR_STORE_UNAVAILABLE', `This process cannot create the database file ${path}`, {
+      cause,
+      hint,
+    })
   }
 }
 
 function sqliteModule(): typeof import('node:sqlite') {
   const module = process.getBuiltinModule('node:sqlite')
   if (module !== undefined) return module
-  throw new UsageError('ERR_STORE_OPTIONS', 'this runtime has no node:sqlite', {
+  throw new UsageError('ERR_STORE_OPTIONS', 'This runtime has no node:sqlite', {
     hint: 'Use Node 22.13 or later, or pass a better-sqlite3 database.',
   })
 }

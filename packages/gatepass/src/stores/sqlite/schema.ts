@@ -1,4 +1,3 @@
-import { UsageError } from '../../error.ts'
 import { writtenByLater } from '../failure.ts'
 import { type Connection, firstOf, quietly, withStoreErrors } from './database.ts'
 
@@ -60,12 +59,4 @@ function currentVersion(connection: Connection, table: string): number {
   if (row !== undefined) return Number(firstOf(row))
   withStoreErrors(name, () => database.exec(`INSERT INTO "${table}_schema" VALUES (0)`))
   return 0
-}
-
-/** Checks a table name, which is put into SQL unquoted: one plain word. */
-export function tableName(name: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_]{0,59}$/.test(name) && !/^sqlite_/i.test(name)) return name
-  throw new UsageError('ERR_STORE_OPTIONS', '`table` is not a plain table name', {
-    hint: 'Use letters, digits and underscores, at most 60. Do not start with a digit or with sqlite_.',
-  })
 }
