@@ -51,6 +51,47 @@ test('a login that cannot be saved is no login: 503, no session cookie, nothing 
   expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(200)
 })
 
+/** Another program's trigger, so that only one kind of write fails. */
+function failWrites(server: TestServer, writes: string): () => void {
+  const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+  database.exec(`create trigger broken before ${writes} begin select raise(abort, 'broken'); end`)
+  return () => {
+    database.exec('drop trigger broken')
+    database.close()
+  }
+}
+
+test('a login whose counter cannot be cleared is no login, and does not count as a failure', async () => {
+  const server = await startTestServer({ limits: { loginsPerAddress: 2, loginsPerPair: 2, freeFailures: 5 } })
+  await server.visitor().json('POST', '/auth/register', ADA)
+  const visitor = server.visitor()
+  expect((await visitor.json('POST', '/auth/login', { ...ADA, password: 'wrong but long enough' })).status).toBe(401)
+  const mend = failWrites(server, 'update on accounts')
+  for (let n = 0; n < 3; n++) {
+    expect((await visitor.post('/auth/login', ADA)).status).toBe(503)
+    expect(visitor.token).toBeUndefined()
+  }
+  mend()
+  expect((await visitor.get('/auth/session')).status).toBe(401)
+  expect((await visitor.json('POST', '/auth/login', ADA)).status).toBe(200)
+})
+
+test('a login that cannot be saved is not in the log as a success, and is not counted', async () => {
+  const server = await startTestServer({ limits: { loginsPerAddress: 2, loginsPerPair: 2, freeFailures: 2 } })
+  await server.visitor().json('POST', '/auth/register', ADA)
+  const mend = failWrites(server, 'insert on gatepass_sessions')
+  const visitor = server.visitor()
+  for (let n = 0; n < 3; n++) expect((await visitor.json('POST', '/auth/login', ADA)).status).toBe(503)
+  const events = server.log.map((line) => JSON.parse(line))
+  expect(events.map(({ event }) => event)).not.toContain('authn_login_success')
+  const failed = events.filter(({ event }) => event === 'request_failed')
+  expect(failed).toHaveLength(3)
+  for (const { requestId } of failed) expect(requestId).toMatch(/./)
+  expect(visitor.cookies.size).toBe(0)
+  mend()
+  expect((await visitor.json('POST', '/auth/login', ADA)).status).toBe(200)
+})
+
 test('accounts that cannot be read are 503 for everybody, and the tries are given back', async () => {
   const server = await startTestServer({ limits: { loginsPerAddress: 2, loginsPerPair: 2, freeFailures: 2 } })
   const ada = await loggedIn(server)

@@ -78,12 +78,12 @@ test('every login, failure and logout is one event, joined by account, session a
   const events = server.log.map((line) => JSON.parse(line)).filter((entry) => entry.event !== 'sys_startup')
   expect(events.map((entry) => [entry.event, entry.result])).toEqual([
     ['user_created', 'success'],
-    ['authn_login_success', 'success'],
     ['session_created', 'success'],
+    ['authn_login_success', 'success'],
     ['authn_login_fail', 'failure'],
     ['session_logout', 'success'],
   ])
-  const [created, login, session, failure, logout] = events
+  const [created, session, login, failure, logout] = events
   expect(login).toMatchObject({ userId: created.userId, amr: ['pwd'], ip: '127.0.0.1', requestId: session.requestId })
   expect(session.sidHash).toMatch(/^[\da-f]{16}$/)
   expect(logout).toMatchObject({ sidHash: session.sidHash, userId: created.userId })

@@ -1,5 +1,6 @@
+import type { LoginOptions, Success } from 'gatepass'
 import { toResponse } from 'gatepass/hono'
-import { publicUser } from '../accounts/accounts.ts'
+import { type Account, publicUser } from '../accounts/accounts.ts'
 import { parseEmailAddress } from '../accounts/email-address.ts'
 import type { Auth, Services } from '../services.ts'
 import { Pseudonyms } from '../settings/secrets.ts'
@@ -63,10 +64,12 @@ export function loginRoutes(services: LoginServices): Route[] {
       return formAgain(request, tooManyTries(attempt.retryAfter))
     }
 
-    const verdict = await auth.passport.authenticate(request.exchange, 'local').catch(async (error: unknown) => {
+    // A wrong password counts, also if that cannot be written down. An error of ours does not count.
+    const giveBack = async (error: unknown): Promise<never> => {
       await attempt.undecided()
       throw error
-    })
+    }
+    const verdict = await auth.passport.authenticate(request.exchange, 'local').catch(giveBack)
     if (verdict.type !== 'success') {
       const locked = await accounts.failed(identifier)
       audit.record('authn_login_fail', request, { identifier, amr: ['pwd'] })
@@ -74,16 +77,23 @@ export function loginRoutes(services: LoginServices): Route[] {
       return formAgain(request, loginRefused)
     }
 
+    await enter(request, verdict, { remember: ticked(fields, 'remember') }).catch(giveBack)
     const { user, amr = [] } = verdict
-    await auth.passport.login(request.exchange, verdict, { remember: ticked(fields, 'remember') })
     knownDevices.remember(request.exchange, identifier)
     const failures = await attempt.succeeded()
-    await accounts.succeeded(user.id)
     audit.record('authn_login_success', request, { userId: user.id, amr })
     if (failures > 0) audit.record('authn_login_successafterfail', request, { userId: user.id, count: failures })
     return request.wantsPage
       ? seeOther(returnTarget(text(fields, 'next'), origin))
       : json(200, { user: publicUser(user) })
+  }
+
+  /** Logs in and saves that, so that the log never has a login that was not saved. */
+  async function enter({ exchange }: ServerRequest, verdict: Success<Account>, options: LoginOptions): Promise<void> {
+    // First: if this fails, the answer says that nothing was changed.
+    await accounts.succeeded(verdict.user.id)
+    await auth.passport.login(exchange, verdict, options)
+    await auth.sessions.commit(exchange)
   }
 
   function formAgain(request: ServerRequest, problem: Problem): Promise<Response> {

@@ -148,6 +148,8 @@ function routesOf(provider: ProviderConfig, services: ProviderServices): Route[]
       // The new version of the password has ended these sessions already. They should not stay in the list.
       if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
       await auth.passport.login(exchange, verdict)
+      // Saved before the log has it: a login that was not saved is none.
+      await auth.sessions.commit(exchange)
       // An unconfirmed address may be another person's. Guesses at that account must stay limited on this device.
       const email = account.emailVerified ? parseEmailAddress(account.email) : undefined
       if (email !== undefined) knownDevices.remember(exchange, email.key)
