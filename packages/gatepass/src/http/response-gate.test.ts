@@ -991,6 +991,7 @@ describe('what has to be done before an answer ends', () => {
         streamed(res).end('two', () => told.push('ended'))
         expect(res.writableEnded).toBe(true)
         res.write(' late', (error) => told.push(error))
+        expect(() => res.write(42)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
         res.end(' later', (error?: Error | null) => told.push(error))
       })
       expect(String(body)).toBe('one two')

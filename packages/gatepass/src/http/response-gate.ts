@@ -179,7 +179,7 @@ interface Failure {
 
 function write(this: GatedResponse, ...args: SendArguments): boolean {
   const gate = this[kGate]
-  if (gate.phase === 'armed' || gate.phase === 'finishing') checkChunk(gate, args)
+  if (gate.phase !== 'failed') checkChunk(gate, args)
   if (gate.phase === 'armed') start(this, gate)
   if (gate.phase === 'open' && !this.writableEnded) return gate.write.apply(this, args)
   keepBack(this, gate, { method: 'write', args })
