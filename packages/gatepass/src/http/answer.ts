@@ -15,10 +15,9 @@ export interface AnswerHead {
   getHeaderNames(): readonly string[]
 }
 
-/** Writes the head of a reply. Cookies and `Vary` fields that are already set stay. */
+/** Writes the head of a reply. Fields that described an earlier body are removed; cookies, `Vary` and other fields stay. */
 export function writeReply(head: AnswerHead, reply: Reply): void {
-  // Node adds no Content-Length to an answer from which it was removed, so only what is there is removed.
-  for (const name of replacedFields) if (head.getHeader(name) !== undefined) head.removeHeader(name)
+  for (const name of head.getHeaderNames()) if (bodyFields.test(name)) head.removeHeader(name)
   head.statusCode = reply.status
   for (const [name, value] of Object.entries(reply.headers)) {
     const field = name.toLowerCase()
@@ -27,9 +26,6 @@ export function writeReply(head: AnswerHead, reply: Reply): void {
     else head.setHeader(name, value)
   }
 }
-
-/** Fields that described the body of an earlier draft of the answer. */
-const replacedFields = ['content-length', 'content-encoding', 'etag', 'last-modified']
 
 /**
  * Adds the drafted cookies as Set-Cookie fields. An answer with cookies is for one browser and must not be cached: it gets
@@ -58,18 +54,18 @@ export function describeFailure(head: AnswerHead, error: unknown): void {
 
 /** Whether a header field describes one answer and not all answers. */
 export function describesAnswer(name: string): boolean {
-  return answerFields.has(name) || (name.startsWith('content-') && !name.startsWith('content-security-policy'))
+  return answerFields.has(name) || bodyFields.test(name)
 }
 
+/** Fields about the body of an answer (RFC 9110 §8). */
+const bodyFields = /^(?:accept-ranges|etag|last-modified|content-(?!security-policy).*)$/
+
 const answerFields: ReadonlySet<string> = new Set([
-  'accept-ranges',
   'age',
   'cache-control',
   'cdn-cache-control',
   'clear-site-data',
-  'etag',
   'expires',
-  'last-modified',
   'link',
   'location',
   'refresh',

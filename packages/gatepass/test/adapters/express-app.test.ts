@@ -607,6 +607,21 @@ describe('without a framework', () => {
     warned.mockRestore()
   })
 
+  test('an error in place of a download is not saved as the file', async () => {
+    const auth = nodeGatepass({ ...options(), onError: () => {} })
+    const browser = await browserAt(
+      auth.handler((_req, res) => {
+        res.setHeader('Content-Disposition', 'attachment; filename=report.csv')
+        res.setHeader('Content-Security-Policy', "default-src 'self'")
+        throw new StoreError('ERR_STORE_UNAVAILABLE', 'down')
+      }) as RequestListener,
+    )
+    const { status, headers } = await browser.fetch('/')
+    expect([status, headers.get('content-disposition')]).toEqual([503, null])
+    expect(headers.get('content-type')).toContain('application/json')
+    expect(headers.get('content-security-policy')).toBe("default-src 'self'")
+  })
+
   test('a list of cookies that several answers share is not changed by any of them', async () => {
     const auth = nodeGatepass(options())
     const shared = ['theme=dark', 'language=en']
