@@ -21,7 +21,8 @@ export interface VisitOptions<User, Name extends string, Req> extends GatepassOp
   lazy?: boolean
   /**
    * Receives errors that `handler` or `errors()` answers with 5xx, and errors that no answer shows, such as a session that
-   * could not be saved while an error was answered, or a login after the answer. Default: `console.error`.
+   * could not be saved while an error was answered, or a login after the answer. If it fails itself, a warning says so.
+   * Default: `console.error`.
    */
   onError?: (error: unknown, request: Req) => void
 }
@@ -61,7 +62,7 @@ interface Adapter<Ex> {
 export class Visits<User, Name extends string, Ex extends PromisingExchange> {
   readonly core: Gatepass<User, Name>
   readonly settings: HttpSettings
-  /** Logs an error that the answer does not show. If `onError` fails, that is only a warning. */
+  /** Logs an error that the answer does not show. Never throws. */
   readonly report: (error: unknown, exchange: Ex) => void
   readonly inDevelopment: boolean = process.env.NODE_ENV !== 'production'
   readonly #mounted: string
