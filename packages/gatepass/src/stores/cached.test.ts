@@ -194,6 +194,19 @@ test('requests that ask for one session at a time share a load', async () => {
   expect(behind.loads).toBe(1)
 })
 
+test('an answer is not kept if the store announces a change of it before it even returns', async () => {
+  const { store, behind, channel, clock } = world()
+  const record = recordAt(clock())
+  behind.insert(record)
+  vi.spyOn(behind, 'load').mockImplementationOnce(() => {
+    behind.replace({ ...record, version: 2 }, 1)
+    channel.deliver()
+    return record
+  })
+  expect(await store.load(record.id)).toEqual(record)
+  expect(await store.load(record.id)).toMatchObject({ version: 2 })
+})
+
 test('a load that fails is reported to all who share it, and to nobody else', async () => {
   const { store, behind, clock } = world()
   const record = recordAt(clock())
