@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pretendOpenId } from 'gatepass/testing/providers'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { Identities } from '../src/accounts/identities.ts'
 import { linkAt, logInAt, slowFacebook, visitProvider } from './provider-visit.ts'
 import { ADA, BOB, loggedIn, startTestServer, type TestServer } from './test-server.ts'
-import type { Answer, Visitor } from './visitor.ts'
+import { type Answer, hidden, type Visitor } from './visitor.ts'
 
 /** At Google: a mailbox that Google runs, and one that it does not. At Facebook no address is verified. */
 const ADA_AT_GOOGLE = { person: '101' }
@@ -199,6 +200,27 @@ describe('linking', () => {
     expect(program).toMatchObject({ status: 401, data: { error: { code: 'ERR_LOGIN_TOO_OLD' } } })
   })
 
+  test('after ten minutes keeps the form after a wrong password, and whether the browser is remembered', async () => {
+    const server = await startTestServer({ pretend: true })
+    const ada = await loggedIn(server)
+    await linkAt(ada, 'google', ALAN)
+    expect((await ada.get('/login?again=1')).body).not.toMatch(/name="remember"[^>]* checked/)
+    await ada.post('/auth/login', { ...ADA, remember: 'on' })
+    const form = await ada.get('/login?again=1')
+    expect(form.body).toMatch(/name="remember"[^>]* checked/)
+    const again = hidden(form.body, 'again')
+    const wrong = await ada.post('/auth/login', { ...ADA, password: 'wrong but long enough', again, remember: 'on' })
+    expect(wrong.status).toBe(401)
+    expect(wrong.body).toContain('<title>Error: Log in again')
+    expect(wrong.body).toContain('role="alert"')
+    expect(wrong.body).toContain('action="/auth/login?again=1"')
+    expect(wrong.body).toContain('href="/auth/google?again=1"')
+    await logInAt(ada, 'google', ALAN, '?again=1')
+    expect((await ada.get('/auth/session')).data.session.remembered).toBe(true)
+    const stranger = await server.visitor().post('/auth/login', { ...ADA, password: 'wrong but long enough', again })
+    expect(stranger.body).toContain('<title>Error: Log in –')
+  })
+
   test.each(['google', 'facebook'])(
     'after ten minutes asks somebody without a password for %s alone, and that does',
     async (provider) => {
@@ -343,6 +365,36 @@ describe('unlinking', () => {
     await logInAt(alan, 'google', ALAN)
     expect(await who(alan)).not.toBe(await who(ada))
     expect(events(server)).toContain('link_removed')
+  })
+
+  test('a second time changes nothing and is not an attack', async () => {
+    const server = await startTestServer({ pretend: true })
+    const ada = await loggedIn(server)
+    await linkAt(ada, 'google', ALAN)
+    const [handle = ''] = unlinkable(await ada.get('/account'))
+    for (let n = 0; n < 2; n++) {
+      expect((await ada.post(`/account/identities/${handle}/unlink`, {})).headers.location).toBe('/account')
+      expect(ada.cookies.get('gp-notice')).toBe('unlinked')
+    }
+    expect((await ada.json('POST', `/account/identities/${handle}/unlink`, {})).status).toBe(404)
+    expect(events(server)).not.toContain('malicious_direct_reference')
+  })
+
+  test('leads to the login if the session ends meanwhile', async () => {
+    const server = await startTestServer({ pretend: true })
+    const ada = await loggedIn(server)
+    await linkAt(ada, 'google', ALAN)
+    const [handle = ''] = unlinkable(await ada.get('/account'))
+    const { remove } = Identities.prototype
+    const meanwhile = vi.spyOn(Identities.prototype, 'remove').mockImplementation(function (this: Identities, ...args) {
+      const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+      database.exec('delete from gatepass_sessions')
+      database.close()
+      return remove.apply(this, args)
+    })
+    onTestFinished(() => meanwhile.mockRestore())
+    const answer = await ada.post(`/account/identities/${handle}/unlink`, {})
+    expect([answer.status, answer.headers.location]).toEqual([303, '/login'])
   })
 
   test('never takes the last one', async () => {

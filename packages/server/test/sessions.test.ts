@@ -84,6 +84,24 @@ test('attack 8: a session of somebody else is answered like one that nobody has'
   expect(server.log.some((line) => line.includes('malicious_direct_reference'))).toBe(true)
 })
 
+test('ending a device a second time is not an attack, and the log says which request ended it', async () => {
+  const server = await startTestServer()
+  const ada = await loggedIn(server)
+  const other = await loggedIn(server)
+  await loggedIn(server)
+  const { handle } = (await other.get('/auth/session')).data.session
+  for (let n = 0; n < 2; n++) {
+    expect((await ada.post(`/account/sessions/${handle}/end`, {})).headers.location).toBe('/account/sessions')
+  }
+  expect((await ada.json('DELETE', '/auth/sessions')).data).toEqual({ ended: 1 })
+  const lines = server.log.map((line) => JSON.parse(line))
+  expect(lines.map(({ event }) => event)).not.toContain('malicious_direct_reference')
+  const ended = lines.filter(({ event }) => event === 'session_ended')
+  const by = { userId: expect.any(String), ip: '127.0.0.1', requestId: expect.any(String), count: 1 }
+  expect(ended).toEqual([expect.objectContaining(by), expect.objectContaining(by)])
+  expect(ended[0].sidHash).toBe(lines.filter(({ event }) => event === 'session_created')[1].sidHash)
+})
+
 test('the twenty-first login ends the oldest session', async () => {
   const server = await startTestServer({ session: { perAccount: 2 } })
   const first = await loggedIn(server)

@@ -146,6 +146,12 @@ export class Accounts {
     return enabled.length > 0
   }
 
+  /** Whether a session of any account has this handle. The sessions are in the same file. */
+  async hasSession(handle: string): Promise<boolean> {
+    const sql = 'select 1 from gatepass_sessions where handle = :handle and expires_at > :now limit 1'
+    return (await this.#database.query(sql, { handle, now: this.#clock() })).length > 0
+  }
+
   /** Proves that the database answers. */
   async check(): Promise<void> {
     await this.#database.query('select id from accounts limit 1')

@@ -104,6 +104,19 @@ export class Identities {
     return row?.account_id
   }
 
+  /** @returns the id of the account that the identity with this handle opens */
+  async ownerOfHandle(handle: string): Promise<string | undefined> {
+    const sql = `select account_id from identities where handle = :handle and ${live}`
+    const [row] = await this.#database.query<Pick<IdentityRow, 'account_id'>>(sql, { handle })
+    return row?.account_id
+  }
+
+  /** Whether the account has not changed since something was allowed, and the session that allowed it still lives. */
+  async stands(account: Standing, session: SessionId | undefined): Promise<boolean> {
+    const values = { ...standingValues(account), ...(session !== undefined && { session, now: this.#clock() }) }
+    return (await this.#database.query(`select 1 where ${stands(session)}`, values)).length > 0
+  }
+
   /**
    * Creates an account that the identity opens, unless it opens one already.
    *

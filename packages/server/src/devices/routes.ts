@@ -13,9 +13,9 @@ import { type DeviceView, devicesPage } from './page.ts'
 /** The page that lists the devices. Programs use /auth/sessions. */
 const DEVICES = '/account/sessions'
 
-type DeviceServices = Pick<Services, 'auth' | 'pages' | 'audit' | 'clock'>
+type DeviceServices = Pick<Services, 'auth' | 'pages' | 'stores' | 'audit' | 'clock'>
 
-export function deviceRoutes({ auth, pages, audit, clock }: DeviceServices): Route[] {
+export function deviceRoutes({ auth, pages, stores, audit, clock }: DeviceServices): Route[] {
   const { forPerson, forProgram } = loginGuards({ auth, pages })
   return [
     { method: 'GET', path: DEVICES, answer: forPerson(showDevices) },
@@ -85,8 +85,12 @@ export function deviceRoutes({ auth, pages, audit, clock }: DeviceServices): Rou
 
   /** Ends another session of the account. The handle of a foreign session is treated like one that does not exist. */
   async function endOther(request: ServerRequest, account: Account, handle: string): Promise<boolean> {
-    const ended = await auth.sessions.revokeHandle(account.id, handle)
-    if (!ended) audit.record('malicious_direct_reference', request, { userId: account.id, reason: 'session_handle' })
+    const userId = account.id
+    const named = (await auth.sessions.list(userId)).find((session) => session.handle === handle)
+    const ended = await auth.sessions.revokeHandle(userId, handle)
+    if (ended) audit.record('session_ended', request, { userId, sessionId: named?.id, count: 1 })
+    else if (await stores.accounts.hasSession(handle))
+      audit.record('malicious_direct_reference', request, { userId, reason: 'session_handle' })
     return ended
   }
 
@@ -102,6 +106,8 @@ export function deviceRoutes({ auth, pages, audit, clock }: DeviceServices): Rou
 
   async function endOthers(request: ServerRequest, account: Account): Promise<number> {
     const { id } = await auth.sessions.open(request.exchange)
-    return auth.sessions.revokeAll(account.id, id === undefined ? {} : { except: id })
+    const count = await auth.sessions.revokeAll(account.id, id === undefined ? {} : { except: id })
+    if (count > 0) audit.record('session_ended', request, { userId: account.id, count })
+    return count
   }
 }

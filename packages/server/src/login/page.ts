@@ -29,27 +29,30 @@ ${context.registration ? html`<p class="aside">New here? <a href="/register">Cre
 }
 
 /** For a person who is logged in and must prove again who they are. @param form `password`: whether the account has one */
-export function loginAgainPage(
-  context: PageContext,
-  form: Pick<LoginForm, 'next' | 'email'> & { password: boolean },
-): Markup {
-  const { next, password } = form
+export function loginAgainPage(context: PageContext, form: LoginForm & { password: boolean }): Markup {
+  const { next, password, problem } = form
   const body = html`<div class="card">
 <h1>Log in again</h1>
 <p class="lead">Your login is older than ten minutes, and what you want to do needs a newer one.</p>
-${password ? passwordForm(context, form) : ''}
+${problemBox(problem)}
+${password ? passwordForm(context, form, { again: true }) : ''}
 ${providerButtons(context, { next, again: true, alone: !password })}
 </div>
 <p class="aside"><a href="/account">Back to your account</a></p>`
-  return layout({ ...context, account: undefined }, { title: 'Log in again', width: 'narrow', body })
+  const failed = problem !== undefined
+  return layout({ ...context, account: undefined }, { title: 'Log in again', failed, width: 'narrow', body })
 }
 
 const password = { name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password' } as const
 
-function passwordForm(context: PageContext, { next, problem, email = '', remember = false }: LoginForm): Markup {
-  // `next` is in the address as well, so that a reload after a wrong password keeps it.
-  return html`<form method="post" action="/auth/login${nextQuery(next)}">
-${formToken(context)}<input type="hidden" name="next" value="${next}">
+function passwordForm(
+  context: PageContext,
+  { next, problem, email = '', remember = false }: LoginForm,
+  { again = false }: { again?: boolean } = {},
+): Markup {
+  // Both are in the address as well, so that a reload after a wrong password keeps them.
+  return html`<form method="post" action="/auth/login${nextQuery(next, { again })}">
+${formToken(context)}<input type="hidden" name="next" value="${next}">${again ? html`<input type="hidden" name="again" value="1">` : ''}
 ${emailField({ value: email, focused: email === '' }, problem)}
 ${field({ ...password, focused: email !== '' }, problem)}
 <div class="tick">

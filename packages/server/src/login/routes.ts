@@ -41,7 +41,9 @@ export function loginRoutes(services: LoginServices): Route[] {
     if (account === undefined) return page(200, loginPage(context, { next, notice: takeNotice(request.exchange) }))
     if (request.query('again') === undefined) return seeOther(next)
     const { email = '', passwordHash } = account
-    return page(200, loginAgainPage(context, { next, email, password: passwordHash !== undefined }))
+    const { login } = await auth.sessions.open(request.exchange)
+    const remember = login?.remembered === true
+    return page(200, loginAgainPage(context, { next, email, remember, password: passwordHash !== undefined }))
   }
 
   async function logIn(request: ServerRequest): Promise<Response> {
@@ -97,14 +99,16 @@ export function loginRoutes(services: LoginServices): Route[] {
   }
 
   function formAgain(request: ServerRequest, problem: Problem): Promise<Response> {
-    return pages.refuseForm(request, problem, (context, fields) =>
-      loginPage(context, {
+    return pages.refuseForm(request, problem, (context, fields) => {
+      const form = {
         problem,
         email: text(fields, 'email'),
         remember: ticked(fields, 'remember'),
         next: returnTarget(text(fields, 'next'), origin),
-      }),
-    )
+      }
+      const again = ticked(fields, 'again') && context.account !== undefined
+      return again ? loginAgainPage(context, { ...form, password: true }) : loginPage(context, form)
+    })
   }
 }
 

@@ -80,6 +80,8 @@ export class Audit {
   }
 
   recordSession(event: SessionEvent, origin: AuditOrigin | undefined): void {
+    // The library does not know for which request it ended other sessions. The routes record that.
+    if (event.type === 'revoked') return
     const [name, reason] = sessionEvents[event.type]
     this.record(name, origin, {
       ...('id' in event && { sessionId: event.id }),
@@ -94,11 +96,12 @@ export class Audit {
   }
 }
 
-const sessionEvents: Readonly<Record<SessionEvent['type'], readonly [AuditEvent, reason?: string]>> = {
+const sessionEvents: Readonly<
+  Record<Exclude<SessionEvent['type'], 'revoked'>, readonly [AuditEvent, reason?: string]>
+> = {
   created: ['session_created'],
   rotated: ['session_renewed'],
   ended: ['session_logout'],
-  revoked: ['session_ended'],
   evicted: ['excess_sessions_exceeded'],
   discarded: ['session_expired', 'ended_meanwhile'],
   touch_failed: ['session_touch_failed'],

@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
 import type { Markup } from '../web/answer.ts'
+import { nextQuery } from '../web/login-required.ts'
 import { layout, type PageContext } from '../web/pages.ts'
 
 /**
@@ -13,11 +14,11 @@ export function providerButtons(
   { next, again = false, alone = false }: { next: string; again?: boolean; alone?: boolean },
 ): Markup | string {
   if (context.providers.length === 0) return ''
-  const query = new URLSearchParams({ ...(next !== '/account' && { next }), ...(again && { again: '1' }) }).toString()
-  const href = (name: string) => `/auth/${name}${query === '' ? '' : `?${query}`}`
+  const query = nextQuery(next, { again })
   return html`${alone ? '' : html`<p class="or"><span>or</span></p>`}
 <ul class="providers">${context.providers.map(
-    ({ name, label }) => html`<li><a class="button second" href="${href(name)}">Continue with ${label}</a></li>`,
+    ({ name, label }) =>
+      html`<li><a class="button second" href="/auth/${name}${query}">Continue with ${label}</a></li>`,
   )}</ul>`
 }
 

@@ -15,6 +15,7 @@ import {
   identityTaken,
   lastLoginMethod,
   linkEnded,
+  loginRequired,
   type Problem,
   problemHeaders,
   problemJson,
@@ -41,7 +42,10 @@ export function providerRoutes(services: ProviderServices): Route[] {
     { method: 'POST', path: '/account/identities/:handle/unlink', page: '/account', answer },
   ]
 
-  /** The identity of another account is treated like one that does not exist. */
+  /**
+   * The identity of another account is treated like one that does not exist. An identity that is unlinked already is not an
+   * error for a person: that is what the person wanted.
+   */
   async function unlink(request: ServerRequest, account: Account, { handle = '' }: Parameters): Promise<Response> {
     const { id: session } = await auth.sessions.open(request.exchange)
     const configured = providers.map(({ name }) => name)
@@ -52,10 +56,16 @@ export function providerRoutes(services: ProviderServices): Route[] {
       leaveNotice(request.exchange, 'unlinked')
       return seeOther('/account')
     }
-    const left = await identities.list(account)
-    if (left.some((identity) => identity.handle === handle)) return pages.refuse(request, lastLoginMethod)
-    audit.record('malicious_direct_reference', request, { userId: account.id, reason: 'identity_handle' })
-    return pages.refuse(request, identityNotFound)
+    // The session has ended or the password was changed since this request began.
+    if (!(await identities.stands(account, session)))
+      return request.wantsPage ? seeOther('/login') : pages.refuse(request, loginRequired)
+    const owner = await identities.ownerOfHandle(handle)
+    if (owner === account.id) return pages.refuse(request, lastLoginMethod)
+    if (owner !== undefined)
+      audit.record('malicious_direct_reference', request, { userId: account.id, reason: 'identity_handle' })
+    if (owner !== undefined || !request.wantsPage) return pages.refuse(request, identityNotFound)
+    leaveNotice(request.exchange, 'unlinked')
+    return seeOther('/account')
   }
 }
 
@@ -146,8 +156,14 @@ function routesOf(provider: ProviderConfig, services: ProviderServices): Route[]
     const { account, how, emailProved = false } = opened
     if (!linking) {
       // The new version of the password has ended these sessions already. They should not stay in the list.
-      if (how === 'reclaimed') await auth.sessions.revokeAll(account.id)
-      await auth.passport.login(exchange, verdict)
+      if (how === 'reclaimed') {
+        const count = await auth.sessions.revokeAll(account.id)
+        if (count > 0) audit.record('session_ended', request, { userId: account.id, count, reason: 'reclaimed' })
+      }
+      // Logging in again does not change whether this browser is remembered.
+      const { subject, login } = await auth.sessions.open(exchange)
+      const remember = subject === account.id && login?.remembered === true
+      await auth.passport.login(exchange, verdict, { remember })
       // Saved before the log has it: a login that was not saved is none.
       await auth.sessions.commit(exchange)
       // An unconfirmed address may be another person's. Guesses at that account must stay limited on this device.

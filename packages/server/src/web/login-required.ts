@@ -51,9 +51,14 @@ function toLogin(back: string): Response {
   return seeOther(`/login${nextQuery(back)}`)
 }
 
-/** The query that tells the login where to go afterwards. It is empty for the account page. */
-export function nextQuery(next: string = HOME): string {
-  return next === HOME ? '' : `?next=${encodeURIComponent(next)}`
+/**
+ * The query that tells the login where to go afterwards. It is empty for the account page.
+ *
+ * @param options `again`: whether the person must prove again who they are
+ */
+export function nextQuery(next: string = HOME, { again = false }: { again?: boolean } = {}): string {
+  const query = new URLSearchParams({ ...(next !== HOME && { next }), ...(again && { again: '1' }) }).toString()
+  return query === '' ? '' : `?${query}`
 }
 
 /** Where to go after a login: a path on this site, for every wish. */
