@@ -80,7 +80,7 @@ export function cookieSession(
   }
   const name = options.name || 'session'
   // Refuses attributes that no response can carry.
-  stringifySetCookie({ name, value: '', ...attributesOf(options) }, asItIs)
+  stringifySetCookie({ name, value: '', ...attributesOf(options) }, withoutEncoding)
   const shared = { name, keys, warnings: new Warnings() }
   return (request, res, next) => {
     const req = request as IncomingMessage & CookieSessionRequest
@@ -215,7 +215,7 @@ class Slot {
   #set(cookie: SetCookie, overwrite: boolean): void {
     const before = [this.#res.getHeader('set-cookie') ?? []].flat().map(String)
     const kept = overwrite ? before.filter((field) => !field.startsWith(`${cookie.name}=`)) : before
-    headInFinish(this.#res).setHeader('Set-Cookie', [...kept, stringifySetCookie(cookie, asItIs)])
+    headInFinish(this.#res).setHeader('Set-Cookie', [...kept, stringifySetCookie(cookie, withoutEncoding)])
   }
 }
 
@@ -303,7 +303,7 @@ function keygrip({ keys, secret }: CookieSessionOptions): Keygrip | undefined {
   }
 }
 
-const asItIs = { encode: (text: string): string => text }
+const withoutEncoding = { encode: (text: string): string => text }
 
 function attributesOf(options: CookieSessionOptions): Omit<SetCookie, 'name' | 'value' | 'secure'> {
   const { maxAge, expires, path = '/', domain, httpOnly, sameSite, priority, partitioned } = options

@@ -1,10 +1,11 @@
+import { originForm, pathOf } from '../http/exchange.ts'
 import type { NodeRequest, NodeResponse } from '../http/response-gate.ts'
 import type { SessionStore } from '../session/store.ts'
 import { Cookie, type CookieOptions } from './express-session/cookie.ts'
 import { LegacyStore, SessionRecords } from './express-session/records.ts'
 import { generate, RequestKeeper, type Shared } from './express-session/request-keeper.ts'
 import { keeper, Session, type SessionRequest } from './express-session/session.ts'
-import { type Secret, type SessionOptions, settingsOf, wrong } from './express-session/settings.ts'
+import { optionError, type Secret, type SessionOptions, settingsOf } from './express-session/settings.ts'
 import { MemoryStore, Store } from './express-session/store.ts'
 import type * as types from './express-session.ts'
 import { Warnings } from './failures.ts'
@@ -47,9 +48,9 @@ function session(given?: SessionOptions): SessionHandler {
   })
   return (request, res, next) => {
     const req = request as NodeRequest & SessionRequest & { readonly secret?: Secret | Secret[] }
-    if (req.session || !connected || !pathOf(req).startsWith(settings.cookieOf(req).path || '/')) return next()
+    if (req.session || !connected || !requestedPath(req).startsWith(settings.cookieOf(req).path || '/')) return next()
     const ids = settings.idsFor(req)
-    if (ids === undefined) return next(wrong('secret option required for sessions'))
+    if (ids === undefined) return next(optionError('secret option required for sessions'))
     return new RequestKeeper(shared, ids, { req, res, next }).begin()
   }
 }
@@ -58,7 +59,7 @@ function session(given?: SessionOptions): SessionHandler {
 function storage(store: Store | SessionStore): Pick<Shared, 'store' | 'records'> {
   if (isNative(store)) return { store: expressStore(store), records: new SessionRecords(store) }
   const missing = (['get', 'set', 'destroy'] as const).filter((name) => typeof store[name] !== 'function')
-  if (missing.length > 0) throw wrong(`store option is not a session store: it lacks ${missing.join(', ')}`)
+  if (missing.length > 0) throw optionError(`store option is not a session store: it lacks ${missing.join(', ')}`)
   if (store instanceof MemoryStore && process.env.NODE_ENV === 'production') {
     process.emitWarning('Sessions are kept in the memory of this process, and end with it', {
       type: 'GatepassWarning',
@@ -73,11 +74,8 @@ function isNative(store: Store | SessionStore): store is SessionStore {
 }
 
 /** The path that the browser asked for. `originalUrl` is Express's: a mounted application sees only a part of it. */
-function pathOf({ originalUrl, url }: NodeRequest & { readonly originalUrl?: string }): string {
-  const target = originalUrl || url || '/'
-  if (!target.startsWith('/')) return URL.canParse(target) ? new URL(target).pathname : target
-  const end = target.search(/[?#]/)
-  return end === -1 ? target : target.slice(0, end)
+function requestedPath({ originalUrl, url }: NodeRequest & { readonly originalUrl?: string }): string {
+  return pathOf({ target: originForm(originalUrl || url || '/') })
 }
 
 /** What `import session` and `require()` give. */

@@ -12,15 +12,16 @@ export function callBack(
 ): void {
   try {
     const returned = (callback as (...args: readonly unknown[]) => unknown)(...args)
-    if (next !== undefined && returned instanceof Promise) returned.catch((error: unknown) => next(real(error)))
+    if (next !== undefined && returned instanceof Promise)
+      returned.catch((error: unknown) => next(errorOrUnknown(error)))
   } catch (error) {
     if (next === undefined) throw error
-    next(real(error))
+    next(errorOrUnknown(error))
   }
 }
 
 /** The error itself; a new one if the application rejected without a reason, since `next(undefined)` means success. */
-export function real(error: unknown): unknown {
+export function errorOrUnknown(error: unknown): unknown {
   return error || new Error('A promise was rejected without a reason')
 }
 
@@ -40,7 +41,7 @@ export interface Answering {
 export function promised<T>(work: Promise<T>, { req, res, next }: Answering): Promise<T> {
   let promises = req[kPromises]
   if (promises === undefined) {
-    const tell = (error: unknown) => next(real(error))
+    const tell = (error: unknown) => next(errorOrUnknown(error))
     const made = new Promises({
       get answered() {
         return res.headersSent

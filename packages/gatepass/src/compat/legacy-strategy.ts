@@ -1,13 +1,14 @@
 import { randomToken } from '../crypto/random.ts'
 import { checkOptions, GatepassError, type OptionKinds, UsageError } from '../error.ts'
 import { bodilessMethods } from '../http/body.ts'
-import type { Exchange } from '../http/exchange.ts'
+import { type Exchange, queryOf } from '../http/exchange.ts'
 import { NodeExchange } from '../http/node.ts'
 import type { Failure, Outcome } from '../passport/outcome.ts'
 import { type Attempt, LONGEST_LOGIN, type LoginFlow, type Strategy } from '../passport/strategy.ts'
 import { isCancelled } from '../protocols/oauth2/callback.ts'
 import { failureOf, linkEnded, trustedOrigin } from '../strategies/oauth2/refusals.ts'
-import { ask, type Conclusion, type Done, type LegacyStrategy } from './passport/strategy.ts'
+import type { Done } from './callback-or-promise.ts'
+import { ask, type Conclusion, type LegacyStrategy } from './passport/strategy.ts'
 
 export type { LegacyStrategy } from './passport/strategy.ts'
 
@@ -236,10 +237,10 @@ async function requestFor(exchange: NodeExchange, session: object | undefined): 
   const { request, response, target } = exchange
   const given = request as { query?: unknown; body?: unknown }
   const over: Record<string, unknown> = { session, res: response, originalUrl: target, ...placeOf(exchange) }
-  if (typeof given.query !== 'object') over.query = queryOf(target)
+  if (typeof given.query !== 'object') over.query = queryFields(queryOf(exchange))
   const body = await bodyOf(exchange)
   if (body !== undefined) over.body = body
-  return Object.assign(Object.create(request, own(Object.keys(over))) as object, over)
+  return Object.assign(Object.create(request, writable(Object.keys(over))) as object, over)
 }
 
 /**
@@ -251,7 +252,7 @@ function placeOf(exchange: NodeExchange): Record<string, unknown> {
   const { host, hostname } = new URL(exchange.origin)
   const kept = Object.entries(request.headers).filter(([name]) => !placeFields.test(name))
   const headers = { ...Object.fromEntries(kept), host }
-  const socket = request.socket && Object.create(request.socket, own(['encrypted', 'remoteAddress']))
+  const socket = request.socket && Object.create(request.socket, writable(['encrypted', 'remoteAddress']))
   if (socket) Object.assign(socket, { encrypted: secure, remoteAddress })
   return {
     ...{ headers, host, hostname, secure, socket, ip: remoteAddress },
@@ -267,18 +268,18 @@ const placeFields =
   /^(?::authority|forwarded|x-forwarded-(?:by|for|host|port|prefix|proto|protocol|scheme|server|ssl))$/
 
 /** Own properties, so that assignments do not reach the framework's accessors of the same names. */
-function own(names: readonly string[]): PropertyDescriptorMap {
+function writable(names: readonly string[]): PropertyDescriptorMap {
   return Object.fromEntries(names.map((name) => [name, { writable: true, configurable: true, enumerable: true }]))
 }
 
-function queryOf(target: string): Record<string, string | string[]> {
-  const query: Record<string, string | string[]> = {}
-  const { searchParams } = new URL(target, 'http://here.invalid')
-  for (const name of new Set(searchParams.keys())) {
-    const [only = '', ...more] = searchParams.getAll(name)
-    query[name] = more.length === 0 ? only : [only, ...more]
+function queryFields(query: string): Record<string, string | string[]> {
+  const fields: Record<string, string | string[]> = {}
+  const params = new URLSearchParams(query)
+  for (const name of new Set(params.keys())) {
+    const [only = '', ...more] = params.getAll(name)
+    fields[name] = more.length === 0 ? only : [only, ...more]
   }
-  return query
+  return fields
 }
 
 /** The fields of a form or of JSON; `undefined` for another body, which no login reads. */

@@ -54,3 +54,14 @@ export function queryOf({ target }: Pick<Exchange, 'target'>): string {
   const start = target.indexOf('?')
   return start === -1 ? '' : target.slice(start + 1)
 }
+
+/** A request target that names scheme and authority (RFC 9112 §3.2.2). The authority is its group. */
+export const absoluteTarget: RegExp = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i
+
+/** A request target in origin-form, also of a target that names scheme and host (RFC 9112 §3.2). */
+export function originForm(target: string): string {
+  const scheme = absoluteTarget.exec(target)?.[0]
+  if (scheme === undefined) return target
+  const rest = target.slice(scheme.length)
+  return rest.startsWith('/') ? rest : `/${rest}`
+}

@@ -4,7 +4,7 @@ import { unawaited } from '../awaitable.ts'
 import { Cookies, type CookiesOptions } from '../cookie/cookies.ts'
 import { writeReply } from './answer.ts'
 import { type Fields, readFields } from './body.ts'
-import type { Reply } from './exchange.ts'
+import { absoluteTarget, originForm, type Reply } from './exchange.ts'
 import { findOrigin, originOf, plainAddress } from './origin.ts'
 import { type Answerer, type Promises, type PromisingExchange, promisesOf } from './promises.ts'
 import { type Client, clientBehind, unknownClient } from './proxy.ts'
@@ -144,15 +144,6 @@ function rawLinesOf(req: NodeRequest, field: string): string[] {
     if (name?.length === field.length && name.toLowerCase() === field) lines.push(req.rawHeaders[n + 1] ?? '')
   }
   return lines
-}
-
-const absoluteTarget = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i
-
-function originForm(target: string): string {
-  const scheme = absoluteTarget.exec(target)?.[0]
-  if (scheme === undefined) return target
-  const rest = target.slice(scheme.length)
-  return rest.startsWith('/') ? rest : `/${rest}`
 }
 
 /** Sends a reply as the whole answer. */

@@ -67,9 +67,9 @@ export class Cookie {
   set expires(date: Date | string | null | undefined) {
     // A stored date comes back from JSON as text.
     const end: unknown = typeof date === 'string' && date !== '' ? new Date(date) : date
-    if (end && !(end instanceof Date || isDate(end))) throw notDate()
+    if (end && !(end instanceof Date || isDate(end))) throw expiresError()
     const nearest = end ? nearestDate(end as Date) : (end as null)
-    if (nearest && Number.isNaN(nearest.getTime())) throw notDate()
+    if (nearest && Number.isNaN(nearest.getTime())) throw expiresError()
     this.#expires = nearest
     this.originalMaxAge = this.maxAge
   }
@@ -112,7 +112,7 @@ export class Cookie {
   }
 }
 
-function notDate(): UsageError {
+function expiresError(): UsageError {
   return new UsageError('ERR_COOKIE_EXPIRES', 'option expires is invalid', {
     hint: 'Give a valid Date, or null for a cookie that ends when the browser is closed.',
   })

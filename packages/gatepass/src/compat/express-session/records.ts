@@ -6,9 +6,10 @@ import { parseData, replay } from '../../session/changes.ts'
 import { saveRevision } from '../../session/commit.ts'
 import { GuardedStore } from '../../session/guarded-store.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp, WriteResult } from '../../session/store.ts'
+import { duplicate } from '../../stores/failure.ts'
+import { answerOf } from '../callback-or-promise.ts'
 import { dateAfter } from '../cookie.ts'
 import { Cookie } from './cookie.ts'
-import { called } from './session.ts'
 import type { SessionLike, Store } from './store.ts'
 
 /** A session as it was found in a store, or stored there. */
@@ -246,9 +247,7 @@ export class LegacyStore implements SessionStore {
       if (hasCookie(record)) return this.#set(record)
       return andThen(this.load(record.id), (other) => {
         if (other === undefined) return this.#set(record)
-        throw new StoreError('ERR_STORE_DUPLICATE', 'A session with this id exists already', {
-          hint: 'Ids are random. Does `genid` give a fixed one, or was a record inserted twice?',
-        })
+        throw duplicate()
       })
     })
   }
@@ -306,7 +305,7 @@ const LONGEST_CALL = 30
 
 /** Calls a store, and limits the wait: the other writes of the same session wait for its answer. */
 function callStore<T>(call: (done: (error?: unknown, value?: T) => void) => unknown): Awaitable<T> {
-  const answer = called(call)
+  const answer = answerOf(call)
   if (!(answer instanceof Promise)) return answer
   const { promise: late, reject } = Promise.withResolvers<never>()
   const expire = () => {
@@ -356,8 +355,8 @@ export class Turns {
     const before = this.#last.get(key)
     const working = before === undefined ? work() : before.then(work)
     if (!(working instanceof Promise)) return working
-    const nothing = () => {}
-    const over: Promise<void> = working.then(nothing, nothing).then(() => {
+    const noop = () => {}
+    const over: Promise<void> = working.then(noop, noop).then(() => {
       if (this.#last.get(key) === over) this.#last.delete(key)
     })
     this.#last.set(key, over)

@@ -9,12 +9,13 @@ import {
   type NodeRequest,
   type NodeResponse,
 } from '../../http/response-gate.ts'
+import { answerOf } from '../callback-or-promise.ts'
 import { saveBefore, type Warnings, warnUnsaved } from '../failures.ts'
 import { Cookie } from './cookie.ts'
 import { type Found, type SessionRecords, Turns } from './records.ts'
 import type { SessionKeeper, SessionRequest } from './session.ts'
-import { called, dataOf, endedMeanwhile, keeper, notFound, refresh, Session } from './session.ts'
-import { type ReceivedId, type Settings, type SignedIds, wrong } from './settings.ts'
+import { dataOf, endedMeanwhile, keeper, notFound, refresh, Session } from './session.ts'
+import { optionError, type ReceivedId, type Settings, type SignedIds } from './settings.ts'
 import { Store } from './store.ts'
 
 /** What the requests of one middleware share. */
@@ -149,7 +150,7 @@ export class RequestKeeper implements SessionKeeper {
     const { req } = this.answering
     const { store, records } = this.#shared
     if (store instanceof Store && store.regenerate !== Store.prototype.regenerate) {
-      await called((done) => store.regenerate(req, done))
+      await answerOf((done) => store.regenerate(req, done))
       return
     }
     const { sessionID = '' } = req
@@ -308,7 +309,7 @@ function requireCookie(session: Session): void {
 export function generate(req: NodeRequest & SessionRequest, settings: Settings): void {
   const id: unknown = settings.genid(req)
   // Without this check, a session with another id would be lost without an error.
-  if (typeof id !== 'string' || id === '') throw wrong('genid option must return a string')
+  if (typeof id !== 'string' || id === '') throw optionError('genid option must return a string')
   req.sessionID = id
   req.session = new Session(req)
   req.session.cookie = newCookie(req, settings)

@@ -1,7 +1,7 @@
-import { type Awaitable, settled } from '../../awaitable.ts'
 import { ProtocolError } from '../../error.ts'
 import type { NodeRequest } from '../../http/response-gate.ts'
 import { dataText, diff, rebase } from '../../session/changes.ts'
+import { answerOf } from '../callback-or-promise.ts'
 import { type Answering, callBack, promised } from '../failures.ts'
 import type { Cookie } from './cookie.ts'
 import type { Found } from './records.ts'
@@ -169,42 +169,23 @@ class StoreKeeper implements SessionKeeper {
   }
 
   async save(session: Session): Promise<void> {
-    await called((done) => this.#store.set(session.id, session, done))
+    await answerOf((done) => this.#store.set(session.id, session, done))
   }
 
   async reload(session: Session): Promise<void> {
-    const found = await called<SessionLike>((done) => this.#store.get(session.id, done))
+    const found = await answerOf<SessionLike>((done) => this.#store.get(session.id, done))
     if (!found) throw notFound()
     this.#store.createSession(this.#req, found)
   }
 
   async destroy(session: Session): Promise<void> {
     delete this.#req.session
-    await called((done) => this.#store.destroy(session.id, done))
+    await answerOf((done) => this.#store.destroy(session.id, done))
   }
 
   async regenerate(): Promise<void> {
-    await called((done) => this.#store.regenerate(this.#req, done))
+    await answerOf((done) => this.#store.regenerate(this.#req, done))
   }
-}
-
-/** Calls a function that answers by a callback, at once or later, or by a rejected promise. The first answer counts. */
-export function called<T>(call: (done: (error?: unknown, value?: T) => void) => unknown): Awaitable<T> {
-  let answer: { readonly error?: unknown; readonly value?: T | undefined } | undefined
-  let answered: (() => void) | undefined
-  const done = (error?: unknown, value?: T) => {
-    answer ??= { error, value }
-    answered?.()
-  }
-  const returned = settled(call(done))
-  if (returned instanceof Promise) returned.catch((error: unknown) => done(error ?? new Error('The store failed')))
-  if (answer === undefined) {
-    return new Promise((resolve, reject) => {
-      answered = () => (answer?.error ? reject(answer.error) : resolve(answer?.value as T))
-    })
-  }
-  if (answer.error) throw answer.error
-  return answer.value as T
 }
 
 export function notFound(): ProtocolError {

@@ -1,9 +1,10 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { GatepassError, UsageError } from '../../error.ts'
 import { safeLocation } from '../../http/location.ts'
-import { callBack, type Next, real } from '../failures.ts'
+import type { Done } from '../callback-or-promise.ts'
+import { callBack, errorOrUnknown, type Next } from '../failures.ts'
 import { equip, SessionStrategy } from './logins.ts'
-import { ask, type Conclusion, type Done, type LegacyStrategy } from './strategy.ts'
+import { ask, type Conclusion, type LegacyStrategy } from './strategy.ts'
 import type {
   AuthenticateCallback,
   AuthenticateOptions,
@@ -76,6 +77,7 @@ interface Authentication {
 
 function askNext(authentication: Authentication): unknown {
   const { passport, req, options, refusals, next } = authentication
+  // The strategies are asked in order, and each that was asked has refused.
   const which = authentication.strategies[refusals.length]
   if (!which) return refuse(authentication)
   const strategy = typeof which === 'object' || typeof which === 'function' ? which : passport._strategy(which)
@@ -118,14 +120,14 @@ function act(authentication: Authentication, strategy: string, conclusion: Concl
       return next()
     case 'error':
       // Without an error, `next` would let the request in.
-      return callback ? tell(authentication, real(conclusion.error)) : next(real(conclusion.error))
+      return callback ? tell(authentication, errorOrUnknown(conclusion.error)) : next(errorOrUnknown(conclusion.error))
   }
 }
 
 /** If the callback throws, it is told of that, as in Passport (see {@link ask}). What it rejects with goes to `next`. */
 function tell({ callback, next }: Authentication, ...told: Parameters<AuthenticateCallback>): void {
   const returned = callback?.(...told)
-  if (returned instanceof Promise) returned.catch((error: unknown) => next(real(error)))
+  if (returned instanceof Promise) returned.catch((error: unknown) => next(errorOrUnknown(error)))
 }
 
 // ── success ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,8 @@
 import { UsageError } from '../../error.ts'
+import { callEitherWay, type Done } from '../callback-or-promise.ts'
 import { type Asked, authenticate } from './authenticate.ts'
 import { initialize, LoginKeeper, SessionStrategy } from './logins.ts'
-import { callEitherWay, type Done, type LegacyStrategy } from './strategy.ts'
+import type { LegacyStrategy } from './strategy.ts'
 import type {
   AuthenticateCallback,
   AuthenticateOptions,

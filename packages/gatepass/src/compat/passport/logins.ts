@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import { UsageError } from '../../error.ts'
+import { callEitherWay, type Done } from '../callback-or-promise.ts'
 import { callBack, promised } from '../failures.ts'
-import { callEitherWay, type Done, type StrategyActions } from './strategy.ts'
+import type { StrategyActions } from './strategy.ts'
 import type {
   InitializeOptions,
   LogInOptions,

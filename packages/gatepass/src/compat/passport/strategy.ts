@@ -1,8 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
-import { withUnheard } from '../../http/promises.ts'
-import { real } from '../failures.ts'
+import { answeringByPromise, type Hearing } from '../callback-or-promise.ts'
 
 /** The base of strategies, for `extends` and for `Strategy.call(this)` with `util.inherits`. */
 export interface Strategy {
@@ -163,9 +162,9 @@ function viewOf(strategy: LegacyStrategy, question: Question, { req, instead, ob
   }
   for (const [name, member] of Object.entries(strategy)) {
     if (typeof member === 'function') {
-      if (!isClass(member)) view[name] = heard(member, hearing)
+      if (!isClass(member)) view[name] = answeringByPromise(member, hearing)
     } else if ((name === 'options' || name === '_options') && typeof member?.verify === 'function') {
-      view[name] = { ...member, verify: heard(member.verify, hearing) }
+      view[name] = { ...member, verify: answeringByPromise(member.verify, hearing) }
     }
   }
   return Object.assign(
@@ -178,96 +177,6 @@ function viewOf(strategy: LegacyStrategy, question: Question, { req, instead, ob
 /** Among functions, only classes have a `prototype` that cannot be replaced. */
 function isClass(member: object): boolean {
   return Object.getOwnPropertyDescriptor(member, 'prototype')?.writable === false
-}
-
-// ── functions that answer by a callback or by a promise ──────────────────────────────────────────────────────────────
-
-/** How Node's callbacks are called. */
-export type Done = (error?: unknown, value?: unknown, ...more: unknown[]) => void
-
-/**
- * Calls a function that answers by its last argument, or by a promise. The first answer counts. An exception is an answer,
- * too; after an answer it comes from the code that received the answer, and is thrown on.
- */
-export function callEitherWay(call: (...args: never[]) => unknown, args: readonly unknown[], done: Done): void {
-  let answered = false
-  const once: Done = (...answer) => {
-    if (answered) return
-    answered = true
-    done(...answer)
-  }
-  try {
-    follow((call as (...args: unknown[]) => unknown)(...args, once), call.length === args.length, once)
-  } catch (error) {
-    if (answered) throw error
-    once(error)
-  }
-}
-
-interface Hearing {
-  /** Receives what the function rejects with. */
-  readonly failed: (error: unknown) => void
-  /** Called before a call that has a callback. If it gives an error, `failed` receives it and the function is not called. */
-  readonly objection: (args: readonly unknown[]) => Awaitable<Error | undefined>
-}
-
-/**
- * The same function, with a promise as a second way to answer: the callback receives a value, and `failed` a rejection that no
- * code of the strategy listens to.
- */
-function heard<Function extends object>(call: Function, { failed, objection }: Hearing): Function {
-  return new Proxy(call, {
-    apply(target, self, args: unknown[]) {
-      const at = args.findLastIndex((arg) => typeof arg === 'function')
-      const callback = args[at] as Done | undefined
-      let answered = false
-      const once: Done = (...answer) => {
-        answered = true
-        callback?.(...answer)
-      }
-      const act = (against: Error | undefined): unknown => {
-        if (against !== undefined) return failed(against)
-        const returned: unknown = Reflect.apply(target as never, self, callback ? args.with(at, once) : args)
-        const answers = (target as { length?: number }).length === at
-        if (!mayAnswer(returned, answers)) return returned
-        const promise = Promise.resolve(returned)
-        const answer = (value: unknown) => answered || once(null, value ?? false)
-        if (answers) promise.then(answer, () => undefined)
-        // A strategy that waits for the promise has an answer of its own to a rejection.
-        return withUnheard(promise, (error) => failed(real(error)))
-      }
-      const against = callback && objection(args)
-      return against instanceof Promise ? against.then((error) => void act(error)).catch(failed) : act(against)
-    },
-  })
-}
-
-/**
- * Waits for a promise that a function has returned. Its value is an answer only if the function names no callback:
- * `return users.findOne(…, done)` promises a user whose password has not been compared yet.
- */
-function follow(returned: unknown, answers: boolean, done: Done): void {
-  if (!mayAnswer(returned, answers)) return
-  Promise.resolve(returned).then(
-    (value: unknown) => (answers ? done(null, value ?? false) : undefined),
-    // Later, because the caller may wait for the promise as well and have an answer of its own.
-    (error: unknown) => setImmediate(done, real(error)),
-  )
-}
-
-/**
- * Whether it is a promise. A function that names a callback may also return a thenable which is not a promise, a query for
- * example; it is left alone, because it would run again.
- */
-function mayAnswer(returned: unknown, answers: boolean): returned is PromiseLike<unknown> {
-  if (returned instanceof Promise) return true
-  return (
-    answers &&
-    typeof returned === 'object' &&
-    returned !== null &&
-    'then' in returned &&
-    typeof returned.then === 'function'
-  )
 }
 
 // ── strategies with #private members, which cannot be seen through another object ────────────────────────────────────

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Done, LegacyStrategy } from './strategy.ts'
+import type { Done } from '../callback-or-promise.ts'
+import type { LegacyStrategy } from './strategy.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: applications compiled against @types/passport expect it
 type Anything = any
