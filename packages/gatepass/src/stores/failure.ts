@@ -15,7 +15,9 @@ export function gaveUpWaiting(error: unknown): boolean {
 
 /** What `insert` throws for an id that a live record has. */
 export function duplicate(): StoreError {
-  return new StoreError('ERR_STORE_DUPLICATE', 'The store already has a session with this id')
+  return new StoreError('ERR_STORE_DUPLICATE', 'The store already has a session with this id', {
+    hint: 'Ids are random. Does `genid` of express-session return the same one twice, or was a record inserted twice?',
+  })
 }
 
 /** What a store throws that finds tables of a later version. */
