@@ -13,7 +13,7 @@ import express from 'express'
 import { StoreError, UsageError } from 'gatepass'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { andThen } from '../awaitable.ts'
-import { beforeEnd, beforeFinish, beforeResponse, headInFinish, headIsOpen } from './response-gate.ts'
+import { beforeFinish, beforeResponse, delayEnd, headInFinish, headIsOpen } from './response-gate.ts'
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => void
 interface Answer {
@@ -912,11 +912,11 @@ describe('what has to be done before an answer ends', () => {
         () => {},
         () => {},
       )
-      beforeEnd(res, async () => {
+      delayEnd(res, async () => {
         await new Promise((resolve) => setTimeout(resolve, 5))
         done.push('first')
       })
-      beforeEnd(res, () => undefined)
+      delayEnd(res, () => undefined)
       res.on('finish', () => done.push('sent'))
       res.write('one ')
       res.end('two')
@@ -933,7 +933,7 @@ describe('what has to be done before an answer ends', () => {
         () => {},
         () => {},
       )
-      beforeEnd(res, work)
+      delayEnd(res, work)
       res.end('all')
     })
     expect(String(body)).toBe('all')
@@ -947,7 +947,7 @@ describe('what has to be done before an answer ends', () => {
         () => {},
         () => {},
       )
-      beforeEnd(res, () => new Promise((resolve) => setTimeout(resolve, 5)))
+      delayEnd(res, () => new Promise((resolve) => setTimeout(resolve, 5)))
       res.write('one ')
       res.end('two')
       res.end()
@@ -962,7 +962,7 @@ describe('what has to be done before an answer ends', () => {
       () => {},
       () => {},
     )
-    beforeEnd(res, work)
+    delayEnd(res, work)
     res.write('one ')
     return res
   }
@@ -1014,7 +1014,7 @@ describe('what has to be done before an answer ends', () => {
         return end.apply(res, args as Parameters<typeof end>)
       }) as typeof end
       beforeResponse(res, () => {}, failed)
-      beforeEnd(res, turn)
+      delayEnd(res, turn)
       res.write('one ')
       res.end('two')
     })
@@ -1154,7 +1154,7 @@ describe('a second answer, and what is written after the first', () => {
         () => {},
         () => {},
       )
-      beforeEnd(res, turn)
+      delayEnd(res, turn)
       res.write('one ')
       res.end('two', () => told.push('first'))
       res.end(() => told.push('second'))
@@ -1171,7 +1171,7 @@ describe('a second answer, and what is written after the first', () => {
         () => {},
         () => {},
       )
-      beforeEnd(res, work)
+      delayEnd(res, work)
       res.end('one')
       res.end('two')
       res.end()
@@ -1186,7 +1186,7 @@ describe('a second answer, and what is written after the first', () => {
         () => {},
         () => {},
       )
-      beforeEnd(res, () => new Promise(setImmediate))
+      delayEnd(res, () => new Promise(setImmediate))
       res.write('one ')
       res.end('two')
       res.end('three')

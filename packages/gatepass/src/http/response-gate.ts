@@ -33,8 +33,8 @@ export function beforeResponse(
   const response = res as unknown as GatedResponse
   const { [kGate]: gate } = response as Partial<GatedResponse>
   if (gate?.phase === 'armed') {
-    gate.last.next = { finish, failed, next: undefined }
-    gate.last = gate.last.next
+    gate.lastStep.next = { finish, failed, next: undefined }
+    gate.lastStep = gate.lastStep.next
     return
   }
   if (gate !== undefined || response.headersSent || response.writableEnded) {
@@ -54,9 +54,9 @@ export function beforeResponse(
  * Delays `end()` of a streaming response until `work` settles, so that session changes made while streaming are saved.
  * `work` returns `undefined` if there is nothing to wait for, and handles its own errors.
  */
-export function beforeEnd(res: NodeResponse, work: () => Promise<unknown> | undefined): void {
+export function delayEnd(res: NodeResponse, work: () => Promise<unknown> | undefined): void {
   const gate = (res as unknown as GatedResponse)[kGate]
-  gate.late = [...(gate.late ?? []), work]
+  gate.endWork = [...(gate.endWork ?? []), work]
 }
 
 /**
@@ -70,8 +70,8 @@ export function beforeFinish(res: NodeResponse, work: () => Awaitable<void>, fai
   }
   const gate = response[kGate]
   if (gate?.phase !== 'armed') return
-  const { first } = gate
-  gate.first = first === undefined ? work : () => andThen(first(), work)
+  const { preparation } = gate
+  gate.preparation = preparation === undefined ? work : () => andThen(preparation(), work)
 }
 
 /** The head for `finish` to change, while all other code sees it as sent. */
@@ -117,7 +117,7 @@ const kGate: unique symbol = Symbol('gatepass.responseGate')
 class Gate implements Step {
   /**
    * `armed`: nothing was sent yet. `finishing`: `finish` runs, and calls are held. `open`: `finish` has succeeded, and calls
-   * pass. `ending`: the work of {@link beforeEnd} runs, and `end` is held. `failed`: calls of the failed answer are dropped,
+   * pass. `ending`: the work of {@link delayEnd} runs, and `end` is held. `failed`: calls of the failed answer are dropped,
    * and one new answer passes.
    */
   phase: 'armed' | 'finishing' | 'open' | 'ending' | 'failed' = 'armed'
@@ -130,13 +130,14 @@ class Gate implements Step {
   readonly end: GatedMethods['end']
   readonly flushHeaders: GatedMethods['flushHeaders']
   /** The step that runs, or will run first. If it fails, its `failed` is called. */
-  step: Step = this
-  last: Step = this
-  /** Runs before every `finish`. */
-  first: (() => Awaitable<void>) | undefined = undefined
+  currentStep: Step = this
+  lastStep: Step = this
+  /** The work of {@link beforeFinish}. */
+  preparation: (() => Awaitable<void>) | undefined = undefined
   held: Call[] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
-  late: (() => Promise<unknown> | undefined)[] | undefined = undefined
+  /** The work of {@link delayEnd}. */
+  endWork: (() => Promise<unknown> | undefined)[] | undefined = undefined
   /** Whether `writeHead` was called before the answer was sent. */
   hasHead = false
   /** The head at the time of the first call that sends, and the methods that change it. */
@@ -232,7 +233,7 @@ function start(res: GatedResponse, gate: Gate): void {
   gate.phase = 'finishing'
   let finished: Awaitable<void>
   try {
-    finished = gate.first === undefined ? finishAll(gate) : andThen(gate.first(), () => finishAll(gate))
+    finished = gate.preparation === undefined ? finishAll(gate) : andThen(gate.preparation(), () => finishAll(gate))
   } catch (error) {
     fail(res, gate, error)
     return
@@ -249,11 +250,11 @@ function start(res: GatedResponse, gate: Gate): void {
 
 /** Runs the current step and those after it. */
 function finishAll(gate: Gate): Awaitable<void> {
-  const { next } = gate.step
-  const finished = gate.step.finish()
+  const { next } = gate.currentStep
+  const finished = gate.currentStep.finish()
   if (next === undefined) return finished
   const goOn = (): Awaitable<void> => {
-    gate.step = next
+    gate.currentStep = next
     return finishAll(gate)
   }
   return finished === undefined ? goOn() : Promise.resolve(finished).then(goOn)
@@ -363,14 +364,14 @@ function release(res: GatedResponse, gate: Gate): void {
   if (held.some((call) => call.method === 'write') && held.at(-1)?.method !== 'end') drainWhenDrained(res, gate)
 }
 
-/** Ends the answer. One that was streamed first waits for the work of {@link beforeEnd}. */
+/** Ends the answer. One that was streamed first waits for the work of {@link delayEnd}. */
 function endNow(res: GatedResponse, gate: Gate, args: SendArguments): GatedResponse {
-  const { late } = gate
-  if (late !== undefined && res.headersSent && !res.writableEnded) {
-    const pending = late.map((work) => work())
+  const { endWork } = gate
+  if (endWork !== undefined && res.headersSent && !res.writableEnded) {
+    const pending = endWork.map((work) => work())
     if (pending.some((work) => work !== undefined)) {
       gate.phase = 'ending'
-      gate.late = undefined
+      gate.endWork = undefined
       Object.defineProperty(res, 'writableEnded', writableEnded)
       Promise.all(pending)
         .then(() => release(res, gate))
@@ -423,7 +424,7 @@ function fail(res: GatedResponse, gate: Gate, thrown: unknown): void {
     if (!gate.http2) res.statusMessage = ''
   }
   useNewAnswerMethods(res, gate, gate.failure)
-  answering.run(gate, () => gate.step.failed(error))
+  answering.run(gate, () => gate.currentStep.failed(error))
 }
 
 /** Fails after the answering code has returned. The connection closes if the new answer fails too, or comes too late. */

@@ -4,7 +4,7 @@ import { type ClientHttp2Session, connect, createServer as createHttp2Server } f
 import type { AddressInfo, Server } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { beforeEnd, beforeResponse } from '../../src/http/response-gate.ts'
+import { beforeResponse, delayEnd } from '../../src/http/response-gate.ts'
 
 /** What a handler does with its response, one call after another. */
 type Call =
@@ -26,11 +26,11 @@ const gates = {
   'finish turns later': (res) => beforeResponse(res, () => turn().then(turn), failed(res)),
   'late work': (res) => {
     beforeResponse(res, () => {}, failed(res))
-    beforeEnd(res, () => turn().then(turn))
+    delayEnd(res, () => turn().then(turn))
   },
   'finish and late work': (res) => {
     beforeResponse(res, turn, failed(res))
-    beforeEnd(res, turn)
+    delayEnd(res, turn)
   },
   'finish fails at once': (res) =>
     beforeResponse(

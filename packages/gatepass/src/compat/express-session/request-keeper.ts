@@ -3,8 +3,8 @@ import type { TLSSocket } from 'node:tls'
 import { type Awaitable, andThen, orElse } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
 import {
-  beforeEnd,
   beforeResponse,
+  delayEnd,
   headInFinish,
   type NodeRequest,
   type NodeResponse,
@@ -74,7 +74,7 @@ export class RequestKeeper implements SessionKeeper {
     if (!res.headersSent && !res.writableEnded) {
       const commit = () => turns.take(this, () => this.#commit())
       beforeResponse(res, () => saveBefore(res, commit), next)
-      beforeEnd(res, () => this.#lateChanges())
+      delayEnd(res, () => this.#lateChanges())
     }
     let found: Awaitable<Found | undefined>
     try {
