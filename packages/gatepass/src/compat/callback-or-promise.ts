@@ -10,7 +10,7 @@ export type Done = (error?: unknown, value?: unknown, ...more: unknown[]) => voi
 
 /**
  * The answer of a method of a store: what it gives to its callback, at once or later, or what its promise rejects with. A promise
- * that is fulfilled is no answer: the callback may still fail. The first answer counts.
+ * that is fulfilled is not an answer: the callback may still get an error. The first answer counts.
  */
 export function answerOf<T>(call: (done: (error?: unknown, value?: T) => void) => unknown): Awaitable<T> {
   let answer: { readonly error?: unknown; readonly value?: T | undefined } | undefined
@@ -53,18 +53,19 @@ export function callEitherWay(call: (...args: never[]) => unknown, args: readonl
   }
 }
 
-export interface Hearing {
-  /** Receives what the function rejects with. */
+/** What {@link answeringByPromise} calls. */
+export interface ByPromise {
+  /** Receives what the function rejects with, if no code of the strategy listens to its promise. */
   readonly failed: (error: unknown) => void
   /** Called before a call that has a callback. If it gives an error, `failed` receives it and the function is not called. */
   readonly objection: (args: readonly unknown[]) => Awaitable<Error | undefined>
 }
 
-/**
- * The same function, with a promise as a second way to answer: the callback receives a value, and `failed` a rejection that no
- * code of the strategy listens to.
- */
-export function answeringByPromise<Function extends object>(call: Function, { failed, objection }: Hearing): Function {
+/** The same function, with a promise as a second way to answer: its value goes to the callback, its rejection to `failed`. */
+export function answeringByPromise<Function extends object>(
+  call: Function,
+  { failed, objection }: ByPromise,
+): Function {
   return new Proxy(call, {
     apply(target, self, args: unknown[]) {
       const at = args.findLastIndex((arg) => typeof arg === 'function')

@@ -68,8 +68,8 @@ export class SessionRecords {
   }
 
   /**
-   * Stores what one request has made of the session that it found. What other requests have changed meanwhile stays, their
-   * changes to the cookie included.
+   * Stores the changes of one request to the session that it found. What other requests have stored meanwhile stays, also their
+   * changes to the cookie.
    *
    * @param data JSON text
    * @returns `undefined` if the session has ended meanwhile and nothing was written

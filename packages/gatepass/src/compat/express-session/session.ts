@@ -121,7 +121,7 @@ export class Session {
       work.catch(() => undefined)
       return alsoPromise(this, work)
     }
-    // No promise here: a router that is handed one would hear of the failure a second time.
+    // Not a promise: a router that receives one would report the failure a second time.
     work.then(
       () => process.nextTick(callBack, callback, [], answering?.next),
       (error: unknown) => process.nextTick(callBack, callback, [error], answering?.next),
@@ -130,7 +130,7 @@ export class Session {
   }
 }
 
-/** A session's data as JSON text, without the cookie: a change to the cookie alone is no change of the session. */
+/** A session's data as JSON text, without the cookie: a change to the cookie alone does not change the session. */
 export function dataOf(session: object): string {
   const { cookie: _, ...data } = session as SessionLike
   return dataText(data)

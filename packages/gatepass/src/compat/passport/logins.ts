@@ -36,7 +36,7 @@ function logOut(this: PassportRequest, options?: Options, done?: Done): Promise<
   return withCallback(this, 'req#logout', done, manager && ((told) => manager.logOut(this, options ?? {}, told)))
 }
 
-/** Changes the session, if it keeps logins. The callback hears of the end; without a callback, a promise does. */
+/** Changes the session, if it keeps logins. The callback, or without one the returned promise, tells when that is done. */
 function withCallback(
   req: PassportRequest,
   name: string,
@@ -238,7 +238,7 @@ export class SessionStrategy {
   }
 }
 
-/** Holds back a body that is being read, and returns what lets it go on. A body that is not read yet waits by itself. */
+/** Pauses a body that is being read, and returns the function that resumes it. A body that is not read yet waits by itself. */
 function held(req: Readable): (() => void) | undefined {
   if (req.readableFlowing !== true) return undefined
   req.pause()

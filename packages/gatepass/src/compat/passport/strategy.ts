@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Awaitable } from '../../awaitable.ts'
 import { UsageError } from '../../error.ts'
-import { answeringByPromise, type Hearing } from '../callback-or-promise.ts'
+import { answeringByPromise, type ByPromise } from '../callback-or-promise.ts'
 
 /** The base of strategies, for `extends` and for `Strategy.call(this)` with `util.inherits`. */
 export interface Strategy {
@@ -103,7 +103,7 @@ class Question {
   }
 
   conclude(conclusion: Conclusion): void {
-    // A strategy that catches what the application threw returns it here, and the application must hear of it.
+    // A strategy may catch what the application threw, and give it back here. The application must receive it.
     const comesBack = conclusion.type === 'error' && conclusion.error === this.#thrown
     if (this.#concluded && !comesBack) return
     const askItself = this.#askItself
@@ -156,15 +156,15 @@ function actions(whose: () => Question): object {
  */
 function viewOf(strategy: LegacyStrategy, question: Question, { req, instead, objection }: Inquiry): object {
   const view = Object.create(strategy) as Record<string, unknown>
-  const hearing: Hearing = {
+  const byPromise: ByPromise = {
     failed: (error) => question.conclude({ type: 'error', error }),
     objection: (args) => (args.includes(req) ? objection?.() : undefined),
   }
   for (const [name, member] of Object.entries(strategy)) {
     if (typeof member === 'function') {
-      if (!isClass(member)) view[name] = answeringByPromise(member, hearing)
+      if (!isClass(member)) view[name] = answeringByPromise(member, byPromise)
     } else if ((name === 'options' || name === '_options') && typeof member?.verify === 'function') {
-      view[name] = { ...member, verify: answeringByPromise(member.verify, hearing) }
+      view[name] = { ...member, verify: answeringByPromise(member.verify, byPromise) }
     }
   }
   return Object.assign(
