@@ -167,6 +167,19 @@ test('a session that cannot be kept is told once for each reason, and the page i
   expect(told).toEqual(['ERR_SESSION_DATA', 'ERR_COOKIE_MAX_AGE', 'ERR_COOKIE_TOO_LARGE', 'ERR_COOKIE_SECURE_REQUIRED'])
 })
 
+test('keys that fail without a reason leave the page as it is', async () => {
+  const told = warnings()
+  const broken = {
+    index: () => -1,
+    sign() {
+      throw undefined
+    },
+  }
+  expect(await textOf(await site(count, { keys: broken }))).toBe('1')
+  await new Promise(setImmediate)
+  expect(told).toEqual([undefined])
+})
+
 test('a cookie may be made to last for ever', async () => {
   const told = warnings()
   const ends = [

@@ -143,7 +143,7 @@ class Slot {
     if (session === undefined) return
     const { name, warnings } = this.#shared
     const warn = (error: unknown): void => {
-      const { code, message, hint } = error as Partial<UsageError>
+      const { code, message = 'no reason', hint } = (error ?? {}) as Partial<UsageError>
       warnings.once(`A session could not be kept in its cookie: ${message}`, { code, ...(hint && { detail: hint }) })
     }
     try {
