@@ -14,9 +14,18 @@ type Bag = Record<string, unknown>
 
 export const EMPTY_DATA = '{}'
 
-/** The newest data with a request's edit on top, as JSON text. */
-export function replay({ base, local, carry }: Edit, newest: string): string {
-  return newest === base ? local : rebase(prune(newest, carry), diff(prune(base, carry), local))
+/**
+ * The newest data with a request's edit on top, as JSON text.
+ *
+ * @param change what the application changes after that, in `update()`
+ * @throws {UsageError} `ERR_SESSION_DATA` if `change` leaves what JSON cannot carry, or returns a promise
+ */
+export function replay({ base, local, carry }: Edit, newest: string, change?: (data: object) => void): string {
+  const edited = newest === base ? local : rebase(prune(newest, carry), diff(prune(base, carry), local))
+  if (change === undefined) return edited
+  const data = parseData(edited)
+  applyChange(change, data)
+  return checkedText(data)
 }
 
 /**

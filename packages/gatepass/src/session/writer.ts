@@ -4,7 +4,7 @@ import { randomHandle, randomToken } from '../crypto/random.ts'
 import { ProtocolError, StoreError, UsageError } from '../error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type About, deviceOf, expiryOf, type LoginProof, markerOf, NOTE, readAbout } from './about.ts'
-import { applyChange, checkedText, diff, type Edit, EMPTY_DATA, parseData, prune, rebase, replay } from './changes.ts'
+import { diff, type Edit, EMPTY_DATA, prune, rebase, replay } from './changes.ts'
 import { endHandle, moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 import type { SessionStart } from './hooks.ts'
 import { type Destruction, type EndedState, FLASH_KEY, type OpenSession, type State, type Wish } from './session.ts'
@@ -67,7 +67,7 @@ export class SessionWriter {
       case 'ended':
         return wish.assignment !== undefined && this.#loginElsewhere(session, state, wish)
       default:
-        return this.#create(session, wish, newData(wish, EMPTY_DATA))
+        return this.#create(session, wish, replay(wish.edit, EMPTY_DATA, wish.change))
     }
   }
 
@@ -88,7 +88,9 @@ export class SessionWriter {
   #save(session: OpenSession, base: SessionRecord, wish: Wish): Awaitable<boolean> {
     const { login } = session
     const saved = this.#turns.take(base, (newest) =>
-      saveRevision(this.#settings.store, newest, (record) => this.#revised(record, newData(wish, record.data), login)),
+      saveRevision(this.#settings.store, newest, (record) =>
+        this.#revised(record, replay(wish.edit, record.data, wish.change), login),
+      ),
     )
     return andThen(saved, (record) => {
       if (record === undefined) return this.#saveElsewhere(session, base, wish)
@@ -115,9 +117,9 @@ export class SessionWriter {
         return true
       }
       const change = (newest: SessionRecord): string => {
-        if (same) return newData(wish, newest.data)
+        if (same) return replay(wish.edit, newest.data, wish.change)
         const visible = prune(newest.data, carry)
-        const changes = diff(visible, newData(wish, visible))
+        const changes = diff(visible, replay(wish.edit, visible, wish.change))
         if ([...changes.keys()].every((key) => carry.includes(key))) return rebase(newest.data, changes)
         session.lose()
         throw endedMeanwhile()
@@ -175,11 +177,11 @@ export class SessionWriter {
   ): Promise<true> {
     const { store, clock } = this.#settings
     const there = since === 'load' ? await whereabouts(store, id, clock) : undefined
-    if (there === undefined) return this.#create(session, wish, newData(wish, EMPTY_DATA))
+    if (there === undefined) return this.#create(session, wish, replay(wish.edit, EMPTY_DATA, wish.change))
     const { base, local, carry } = wish.edit
     const sameSubject = there.record.subject === wish.assignment?.subject
     const edit = sameSubject ? { base: prune(base, carry), local } : wish.edit
-    return this.#create(session, wish, newData({ ...wish, edit }, there.record.data))
+    return this.#create(session, wish, replay(edit, there.record.data, wish.change))
   }
 
   /** A failed touch does not fail the request: a later request writes `seenAt`. */
@@ -365,7 +367,7 @@ export class SessionWriter {
 
   /** The record of the same session under another id. A login starts the absolute timeout again. */
   #successor(session: OpenSession, wish: Wish, old: SessionRecord, secret: string): SessionRecord {
-    const data = newData(wish, old.data)
+    const data = replay(wish.edit, old.data, wish.change)
     if (wish.assignment !== undefined) return this.#firstRecord(session, wish, secret, data)
     const seen = this.#seenNow(old, readAbout(old.about).login)
     return { ...old, id: idOf(secret), version: 1, data: this.#fitting(data), ...seen }
@@ -407,15 +409,6 @@ interface NewSession extends Pick<SessionRecord, 'id' | 'handle' | 'subject' | '
   readonly login: LoginProof | undefined
   /** Kept in the record beside the engine's own notes. */
   readonly notes?: Readonly<Record<string, unknown>>
-}
-
-/** The data to store: the request's changes on top of the newest stored data. */
-function newData({ edit, change }: Wish, newest: string): string {
-  const data = replay(edit, newest)
-  if (change === undefined) return data
-  const bag = parseData(data)
-  applyChange(change, bag)
-  return checkedText(bag)
 }
 
 function changedKeys({ base, local, carry }: Edit): string[] {

@@ -253,18 +253,19 @@ function query<Method extends keyof SqliteStatement>(
   }
   // A savepoint needs no lock, so its success does not show that the lock is free.
   const takesLock = /^(?:INSERT|UPDATE|DELETE|WITH)/.test(sql)
-  const run = (parameters: SqliteValue[]) => statement[method](...parameters) as ReturnType<SqliteStatement[Method]>
+  type Answer = ReturnType<SqliteStatement[Method]>
   return (...parameters) => {
+    const run = (): Answer => statement[method](...parameters) as Answer
     try {
-      if (!lock.over) return run(parameters)
-      return takesLock ? lock.write(() => run(parameters)) : lock.read(() => run(parameters))
+      if (!lock.over) return statement[method](...parameters) as Answer
+      return takesLock ? lock.write(run) : lock.read(run)
     } catch (error) {
-      return withStoreErrors(name, () => lock.retry(error, () => run(parameters)))
+      return withStoreErrors(name, () => lock.retry(error, run))
     }
   }
 }
 
 /** Drivers answer with arrays, or with objects that have the columns in the order of the statement. */
 function toRecord(row: unknown): SessionRecord {
-  return recordOf(Array.isArray(row) ? row : Object.values(row as object), (text) => text)
+  return recordOf(Array.isArray(row) ? row : Object.values(row as object), String)
 }
