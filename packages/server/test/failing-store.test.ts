@@ -92,6 +92,19 @@ test('a login that cannot be saved is not in the log as a success, and is not co
   expect((await visitor.json('POST', '/auth/login', ADA)).status).toBe(200)
 })
 
+test('a registration that cannot be saved keeps what was typed, and a login leads back to its form', async () => {
+  const server = await startTestServer()
+  breakTable(server, 'accounts')
+  const answer = await server.visitor().post('/auth/register', ADA)
+  expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1'])
+  expect(answer.body).toContain('value="ada@example.com"')
+  expect(answer.body).toContain('value="Ada"')
+  expect(answer.body).toContain('role="alert"')
+  expect(answer.body).not.toContain(ADA.password)
+  expect((await server.visitor().post('/auth/login', ADA)).body).toContain('href="/login">Back to the login')
+  expect(server.log.filter((line) => line.includes('request_failed'))).toHaveLength(2)
+})
+
 test('accounts that cannot be read are 503 for everybody, and the tries are given back', async () => {
   const server = await startTestServer({ limits: { loginsPerAddress: 2, loginsPerPair: 2, freeFailures: 2 } })
   const ada = await loggedIn(server)

@@ -151,6 +151,24 @@ describe('register, log in, log out', () => {
     expect((await ada.get('/register')).headers.location).toBe('/account')
   })
 
+  test('a form of a new account that a logged-in person posts makes no account', async () => {
+    const server = await startTestServer()
+    const ada = await loggedIn(server)
+    const answer = await ada.post('/auth/register', BOB)
+    expect([answer.status, answer.headers.location]).toEqual([303, '/account'])
+    expect((await ada.get('/account')).body).not.toContain('You can log in now')
+    expect((await server.visitor().json('POST', '/auth/login', BOB)).status).toBe(401)
+  })
+
+  test('no login leads to an address of a form, however it is written', async () => {
+    const server = await startTestServer({ pretend: true })
+    const ada = await loggedIn(server)
+    for (const next of ['/auth/google', '/%61uth/google', '/account/../%61%75th/google']) {
+      const answer = await ada.post('/auth/login', { ...ADA, next })
+      expect([next, answer.headers.location]).toEqual([next, '/account'])
+    }
+  })
+
   test('logging out twice is no mistake', async () => {
     const server = await startTestServer()
     const ada = await loggedIn(server)

@@ -352,6 +352,26 @@ describe('an e-mail address that has an account', () => {
   })
 })
 
+describe('the account page', () => {
+  test('names the only way to log in once, and the provider of a login that is no longer offered', async () => {
+    const server = await startTestServer({ pretend: true })
+    const ada = await loggedIn(server)
+    await linkAt(ada, 'google', ALAN)
+    const database = new DatabaseSync(join(server.data, 'gatepass.db'))
+    database.exec('update accounts set password_disabled_at = 1')
+    database.close()
+    expect((await ada.get('/account')).body.match(/Your only way to log in/g)).toHaveLength(1)
+    await logInAt(ada, 'google', ALAN)
+    await server.stop()
+    const later = await startTestServer({ data: server.data })
+    const back = later.visitor()
+    for (const [name, value] of ada.cookies) back.cookies.set(name, value)
+    const page = (await back.get('/account')).body
+    expect(page).toContain(', with google')
+    expect(page).not.toContain('with your password')
+  })
+})
+
 describe('unlinking', () => {
   test('takes a way in away', async () => {
     const server = await startTestServer({ pretend: true })

@@ -35,7 +35,7 @@ export interface AccountView {
 export function accountPage(context: PageContext, view: AccountView): Markup {
   const { account, devices, loggedInBy, loggedInAt, expiresAt, now, notice } = view
   const called = account.name || account.email || 'Nameless'
-  const by = labelOf(context, loggedInBy) ?? 'your password'
+  const by = loggedInBy === 'local' ? 'your password' : (labelOf(context, loggedInBy) ?? loggedInBy)
   const body = html`<div class="title">
 <span class="monogram" aria-hidden="true">${Array.from(called)[0]?.toUpperCase() ?? ''}</span>
 <div><h1>Your account</h1><p class="lead">${called}</p></div>
@@ -53,7 +53,7 @@ ${loginMethods(context, view)}
 <section class="card" aria-labelledby="login">
 <h2 id="login">This login</h2>
 <dl>
-${loggedInAt === undefined ? '' : entry('Logged in', html`${ago(loggedInAt, now)}, with ${by}`)}
+${loggedInAt === undefined ? '' : entry('Logged in', html`${ago(loggedInAt, now)}${by === undefined ? '' : `, with ${by}`}`)}
 ${expiresAt === undefined ? '' : entry('Ends by itself', html`${ago(expiresAt, now)}, unless you come back before`)}
 </dl>
 </section>
@@ -93,7 +93,7 @@ function loginMethods(context: PageContext, { account, identities, now }: Accoun
 <li class="device">
 <span class="tile">${keyIcon}</span>
 <div class="what"><h3>Password</h3><p>${passwordText}</p></div>
-${passwordHash !== undefined && only ? onlyMethod : ''}
+${hasPassword && only ? onlyMethod : ''}
 </li>
 ${identities.map(
   (identity) => html`<li class="device">

@@ -1,3 +1,4 @@
+import { StoreError } from 'gatepass'
 import { isPersonName } from '../accounts/accounts.ts'
 import { parseEmailAddress } from '../accounts/email-address.ts'
 import type { Services } from '../services.ts'
@@ -5,13 +6,17 @@ import { json, page, seeOther } from '../web/answer.ts'
 import { text } from '../web/form.ts'
 import type { Route } from '../web/handler.ts'
 import { leaveNotice, notices } from '../web/notices.ts'
-import { invalidInput, type Problem, registrationClosed, tooManyTries } from '../web/problem.ts'
+import { invalidInput, type Problem, problemOf, registrationClosed, tooManyTries } from '../web/problem.ts'
 import type { ServerRequest } from '../web/request.ts'
 import { registerPage } from './page.ts'
 
-type RegisterServices = Pick<Services, 'config' | 'pages' | 'stores' | 'passwords' | 'limits' | 'audit'>
+type RegisterServices = Pick<
+  Services,
+  'config' | 'auth' | 'pages' | 'stores' | 'passwords' | 'limits' | 'audit' | 'errors'
+>
 
-export function registerRoutes({ config, pages, stores, passwords, limits, audit }: RegisterServices): Route[] {
+export function registerRoutes(services: RegisterServices): Route[] {
+  const { config, auth, pages, stores, passwords, limits, audit, errors } = services
   const { minLength } = config.password
   return [
     { method: 'GET', path: '/register', answer: showForm },
@@ -30,6 +35,8 @@ export function registerRoutes({ config, pages, stores, passwords, limits, audit
       audit.record('authz_fail', request, { reason: 'registration_closed' })
       return pages.refuse(request, registrationClosed)
     }
+    // As for the page: a person who is logged in has an account.
+    if (request.wantsPage && (await auth.passport.user(request.exchange)) !== undefined) return seeOther('/account')
     const fields = await request.exchange.fields()
     const typed = text(fields, 'email')
     const email = parseEmailAddress(typed)
@@ -50,9 +57,17 @@ export function registerRoutes({ config, pages, stores, passwords, limits, audit
       audit.record('excess_rate_limit_exceeded', request, { reason: 'register' })
       return formAgain(request, tooManyTries(wait))
     }
-    // Hashed before the account is looked up, so that a free address and a taken one take as long.
-    const passwordHash = await passwords.hash(password)
-    const userId = await stores.accounts.create({ email, name, passwordHash })
+    let userId: string | undefined
+    try {
+      // Hashed before the account is looked up, so that a free address and a taken one take as long.
+      const passwordHash = await passwords.hash(password)
+      userId = await stores.accounts.create({ email, name, passwordHash })
+    } catch (error) {
+      // What was typed is not lost because the server is busy.
+      if (!(error instanceof StoreError)) throw error
+      errors.record(error, request.requestId)
+      return formAgain(request, problemOf(error))
+    }
     if (userId !== undefined) audit.record('user_created', request, { userId })
     // The answer is the same for a free and a taken address: it does not tell who has an account here.
     if (!request.wantsPage) return json(202, { message: notices.registered })

@@ -5,7 +5,7 @@ import type { Services } from '../services.ts'
 import { seeOther } from './answer.ts'
 import type { Parameters, Route } from './handler.ts'
 import { loginRequired, loginTooOld } from './problem.ts'
-import type { ServerRequest } from './request.ts'
+import { decoded, type ServerRequest } from './request.ts'
 
 const HOME = '/account'
 
@@ -61,9 +61,9 @@ export function nextQuery(next: string = HOME, { again = false }: { again?: bool
   return query === '' ? '' : `?${query}`
 }
 
-/** Where to go after a login: a path on this site, for every wish. */
+/** Where to go after a login: always a path on this site, and never the address of a form. */
 export function returnTarget(wish: string | undefined, origin: string): string {
   const target = safeLocation(wish, { origin, fallback: HOME })
-  // The addresses of forms answer only POST.
-  return target.startsWith('/auth/') ? HOME : target
+  // These addresses take forms, answer programs, or lead to a provider.
+  return decoded(target).startsWith('/auth/') ? HOME : target
 }

@@ -44,9 +44,7 @@ export class Pages {
   /** Refuses a request: with JSON for a program, with a page for a person. */
   async refuse(request: ServerRequest, problem: Problem): Promise<Response> {
     if (!request.wantsPage) return problemJson(problem)
-    // A refusal must arrive even if the store cannot say who is asking.
-    const plain = this.plainContext
-    const context = problem.status < 500 ? await this.context(request).catch(() => plain) : plain
+    const context = await this.#contextFor(request, problem)
     const { requestId, path } = request
     return page(problem.status, errorPage(context, { problem, requestId, path }), problemHeaders(problem))
   }
@@ -59,7 +57,13 @@ export class Pages {
   ): Promise<Response> {
     if (!request.wantsPage) return problemJson(problem)
     const fields = await request.exchange.fields()
-    return page(problem.status, form(await this.context(request), fields), problemHeaders(problem))
+    const context = await this.#contextFor(request, problem)
+    return page(problem.status, form(context, fields), problemHeaders(problem))
+  }
+
+  /** A refusal must arrive even if the store cannot say who is asking. */
+  async #contextFor(request: ServerRequest, { status }: Problem): Promise<PageContext> {
+    return status < 500 ? this.context(request).catch(() => this.plainContext) : this.plainContext
   }
 }
 
@@ -175,8 +179,8 @@ const titles: Readonly<Record<number, string>> = {
 
 /** From a refused form back to the form; from other pages to the start page or the account. */
 function stepFrom(context: PageContext, status: number, path: string): NextStep {
-  if (status < 500 && path === '/auth/login') return { href: '/login', text: 'Back to the login' }
-  if (status < 500 && path === '/auth/register') return { href: '/register', text: 'Back to the form' }
+  if (path === '/auth/login') return { href: '/login', text: 'Back to the login' }
+  if (path === '/auth/register') return { href: '/register', text: 'Back to the form' }
   if (status === 401) return { href: '/login', text: 'Log in' }
   if (status < 500 && path.startsWith('/account/sessions'))
     return { href: '/account/sessions', text: 'Back to your devices' }

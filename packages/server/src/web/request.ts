@@ -42,7 +42,8 @@ export class ServerRequest implements AuditOrigin {
   }
 }
 
-function decoded(path: string): string {
+/** A path as the router reads it. */
+export function decoded(path: string): string {
   try {
     return decodeURI(path)
   } catch {
