@@ -18,6 +18,7 @@ Flags of dev and serve
 
 Flags of unlock
   --data <folder>    as above
+  --config <file>    as above
   <address>          the account's e-mail address
 
   gatepass --help, gatepass --version
@@ -51,7 +52,7 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
       return (await import('./commands/unlock.ts')).unlock(args)
     default:
       return fail(
-        `${command === undefined ? 'say what to do' : `there is no command "${command}"`}\n\n${help}`,
+        `${command === undefined ? 'say what to do: no command is given' : `there is no command "${command}"`}\n\n${help}`,
         MISUSED,
       )
   }

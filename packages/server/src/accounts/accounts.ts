@@ -116,8 +116,8 @@ export class Accounts {
   }
 
   /**
-   * Counts a wrong password. After too many it disables the password. For an address without an account it takes as long,
-   * since it runs the same statement.
+   * Counts a wrong password. After too many it disables the password. For an address without an account it runs the same
+   * statement, which then writes nothing.
    *
    * @returns whether this failure disabled the password
    */

@@ -1,4 +1,4 @@
-/** Exit codes: the command worked, it could not, or it was not understood. */
+/** Exit codes: the command worked, it could not, or its arguments were not understood. */
 export const DONE = 0
 export const FAILED = 1
 export const MISUSED = 2

@@ -1,7 +1,7 @@
 import { GatepassError } from 'gatepass'
 import { openLog } from '../operation/log.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
-import { type Config, readConfig } from '../settings/config.ts'
+import { type Config, type ConfigProblem, readConfig } from '../settings/config.ts'
 import { isLoopbackAddress } from '../settings/origin.ts'
 import { readFlags } from './arguments.ts'
 import { DONE, FAILED, fail, MISUSED } from './exit.ts'
@@ -15,10 +15,7 @@ export async function start(mode: Config['mode'], args: readonly string[], paren
   const read = readFlags(args)
   if ('mistake' in read) return fail(`${read.mistake}. See gatepass --help.`, MISUSED)
   const result = readConfig({ mode, flags: read.flags, environment: process.env, folder: process.cwd() })
-  if ('problems' in result) {
-    const lines = result.problems.map(({ key, message, fix }) => `  ${key} ${message}\n    ${fix}`)
-    return fail(`the configuration cannot be used\n${lines.join('\n')}`)
-  }
+  if ('problems' in result) return failConfig(result.problems)
   const { config } = result
   const log = openLog(config)
   const pretend = mode === 'dev' && process.env.NODE_ENV !== 'production'
@@ -46,6 +43,12 @@ export async function start(mode: Config['mode'], args: readonly string[], paren
   return reason === LOG_CLOSED ? fail('stopped, since standard output, where its log goes, was closed') : DONE
 }
 
+/** Prints what is wrong with the configuration, and returns the exit code. */
+export function failConfig(problems: readonly ConfigProblem[]): number {
+  const lines = problems.map(({ key, message, fix }) => `  ${key} ${message}\n    ${fix}`)
+  return fail(`the configuration cannot be used\n${lines.join('\n')}`)
+}
+
 /** Loaded only in dev: production has only the configured providers. */
 function pretendProviders({ providers }: Config): NonNullable<ServerOptions['moreProviders']> {
   return async (place) => {
@@ -62,7 +65,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 /** Milliseconds. The terminal sends Ctrl+C to the server and to npm, and npm passes it on: both count as one signal. */
 const SAME_SIGNAL = 500
 
-/** The first signal ends the server in good order, a later one at once. The end of npm and a closed log count as signals. */
+/** The first signal ends the server in good order, a later one at once. The end of npm and a closed log also stop it. */
 async function untilStopped(server: RunningServer, parent: number): Promise<string> {
   let toldAt: number | undefined
   const reason = await new Promise<string>((resolve) => {

@@ -1,17 +1,21 @@
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseEmailAddress } from '../accounts/email-address.ts'
 import { openStores, type Stores } from '../accounts/stores.ts'
+import { readDataFolder } from '../settings/config.ts'
 import { DONE, fail, MISUSED } from './exit.ts'
-import { dataFailure } from './start.ts'
+import { dataFailure, failConfig } from './start.ts'
 
 /** `gatepass unlock <address>` enables a password that was disabled after 100 wrong ones in a row. */
 export async function unlock(args: readonly string[]): Promise<number> {
   const request = readRequest(args)
-  if (request === undefined) return fail('write gatepass unlock <address> [--data <folder>]', MISUSED)
-  const { data, key } = request
-  if (!existsSync(resolve(data, 'gatepass.db')))
+  if (request === undefined) return fail('write gatepass unlock <address> [--data <folder>] [--config <file>]', MISUSED)
+  const { flags, key } = request
+  const read = readDataFolder({ mode: 'dev', flags, environment: process.env, folder: process.cwd() })
+  if ('problems' in read) return failConfig(read.problems)
+  const { data } = read
+  if (!existsSync(join(data, 'gatepass.db')))
     return fail(`there is no database in ${data}. Name its folder: --data <folder>`)
   let stores: Stores
   try {
@@ -28,16 +32,16 @@ export async function unlock(args: readonly string[]): Promise<number> {
   }
 }
 
-function readRequest(args: readonly string[]): { data: string; key: string } | undefined {
+function readRequest(args: readonly string[]): { flags: Record<string, string>; key: string } | undefined {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { data: { type: 'string' } },
+      options: { data: { type: 'string' }, config: { type: 'string' } },
     })
     const email = parseEmailAddress(positionals[0])
     if (email === undefined || positionals.length > 1) return undefined
-    return { data: resolve(values.data ?? process.env.GATEPASS_DATA ?? '.gatepass'), key: email.key }
+    return { flags: { ...values }, key: email.key }
   } catch {
     return undefined
   }

@@ -48,7 +48,7 @@ export class Limits {
     this.#registrations = limitersByFactor(config.registrationsPerAddress, HOUR)
   }
 
-  /** Counts one login try everywhere, or nowhere and says when to try again. */
+  /** Counts a try in every limit. If one is used up, counts it in none and returns the time to wait. */
   async admitLogin(attempt: LoginTry): Promise<AdmittedTry | RefusedTry> {
     const account = attempt.device === undefined ? attempt.account : `${attempt.account} ${attempt.device}`
     const taken = attempt.device === undefined ? await this.#takeByAddress(attempt) : new Taken()

@@ -11,7 +11,6 @@ export type AuditEvent =
   | 'authn_login_lock'
   | 'authz_fail'
   | 'user_created'
-  | 'user_password_enabled'
   | 'user_email_verified'
   | 'user_reclaimed'
   | 'link_added'

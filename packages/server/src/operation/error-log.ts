@@ -7,13 +7,11 @@ const BUSY_INTERVAL = 1000
 /** Logs errors of this server. Mistakes of a browser are not logged. */
 export class ErrorLog {
   readonly #log: Log
-  readonly #clock: () => number
   #busy = 0
-  #busySaidAt = Number.NEGATIVE_INFINITY
+  #pause: NodeJS.Timeout | undefined
 
-  constructor(log: Log, clock: () => number) {
+  constructor(log: Log) {
     this.#log = log
-    this.#clock = clock
   }
 
   /** @param requestId `undefined` if the error came after the answer */
@@ -26,10 +24,15 @@ export class ErrorLog {
   /** A flood of logins must not become a flood of lines: one line a second says how many were refused. */
   #recordBusy(requestId: string | undefined): void {
     this.#busy += 1
-    const now = this.#clock()
-    if (now - this.#busySaidAt < BUSY_INTERVAL) return
+    if (this.#pause === undefined) this.#sayBusy(requestId)
+  }
+
+  #sayBusy(requestId?: string): void {
     this.#log.warn({ event: 'sys_password_busy', count: this.#busy, requestId })
     this.#busy = 0
-    this.#busySaidAt = now
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined
+      if (this.#busy > 0) this.#sayBusy()
+    }, BUSY_INTERVAL).unref()
   }
 }

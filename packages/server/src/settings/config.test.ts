@@ -212,6 +212,7 @@ describe('production', () => {
 
   test.each([
     ['too-short-0123456789', 'shorter than 32 bytes'],
+    ['äöüßéèêëñçåøìíîï', 'not a text of 32 to 1024 characters'],
     ['please-change-me-0123456789-abcdefghijk', 'looks like a sample'],
     ['a'.repeat(50), 'repeats the same few characters'],
     [`${KEY},short`, 'number 2 of 2 is shorter'],
@@ -222,6 +223,13 @@ describe('production', () => {
       { key: 'keys', message: expect.stringContaining(said), fix: expect.stringContaining('gatepass key') },
     ])
     if (keys !== '') expect(JSON.stringify(problems)).not.toContain(keys)
+  })
+
+  test('empty keys beside a file of keys count as nothing, and so does an empty name of the file', () => {
+    const here = folder()
+    writeFileSync(join(here, 'keys.json'), JSON.stringify({ keys: [KEY] }), { mode: 0o600 })
+    const environment = { ...PRODUCTION, GATEPASS_KEYS: '', GATEPASS_KEYS_FILE: 'keys.json', GATEPASS_CONFIG: '' }
+    expect(configOf({ mode: 'production', folder: here, environment }).keys).toEqual([KEY])
   })
 
   test('keys come from a file of their own, the first one current', () => {

@@ -103,6 +103,19 @@ export function readConfig(sources: ConfigSources): { config: Config } | { probl
   return result.success && problems.length === 0 ? { config: result.output } : { problems }
 }
 
+/** Reads only the data folder, as an absolute path, for a command that needs nothing else. */
+export function readDataFolder(sources: ConfigSources): { data: string } | { problems: readonly ConfigProblem[] } {
+  const { values, problem } = readConfigFile(sources)
+  if (problem !== undefined) return { problems: [problem] }
+  const inUse = { data: values?.data, ...environmentValues(sources.environment, ['data']), ...sources.flags }
+  const result = v.safeParse(v.object({ data: dataSchema }), inUse)
+  return result.success
+    ? { data: resolve(sources.folder, result.output.data) }
+    : { problems: result.issues.map(problemOf) }
+}
+
+const dataSchema = v.nullish(text({ empty: false }), '.gatepass')
+
 function configSchema(
   sources: ConfigSources,
   { session, providers }: { session?: unknown; providers?: unknown },
@@ -124,7 +137,7 @@ function configSchema(
     host: v.nullish(hostSchema(production), '127.0.0.1'),
     port: v.nullish(whole({ from: 0, to: 65_535 }), 3000),
     origin: v.nullish(originSchema(production), ''),
-    data: v.nullish(text({ empty: false }), '.gatepass'),
+    data: dataSchema,
     keysFile: v.nullish(keysSchema(sources), ''),
     trustProxy: v.nullish(reading(v.unknown(), readProxies)),
     trustedOrigins: v.nullish(reading(list(), readOrigins), []),
@@ -184,7 +197,8 @@ function keysSchema({ mode, environment, folder }: ConfigSources): v.GenericSche
   const fix =
     'Run `gatepass key` and set its output as GATEPASS_KEYS, or as {"keys":["…"]} in a file named by GATEPASS_KEYS_FILE.'
   return reading(text(), (file) => {
-    const { GATEPASS_KEYS: given } = environment
+    // Beside a file, empty text counts as nothing. Alone it is a mistake, most likely of a script.
+    const given = environment.GATEPASS_KEYS === '' && file !== '' ? undefined : environment.GATEPASS_KEYS
     if (given === undefined && file === '') {
       if (mode === 'dev') return undefined
       return new Refusal('are missing: production does not make its own', fix, 'keys')
@@ -265,7 +279,7 @@ function readConfigFile({ mode, environment, flags, folder }: ConfigSources): {
   values?: Record<string, unknown>
   problem?: ConfigProblem
 } {
-  const named = flags?.config ?? environment.GATEPASS_CONFIG
+  const named = flags?.config ?? environmentValues(environment, ['config']).config
   const path = resolve(folder, named ?? 'gatepass.config.json')
   const problem = (message: string, fix: string) => ({ problem: { key: 'config', message, fix } })
   let text: string

@@ -8,6 +8,7 @@ export type Keys = readonly [current: string, ...retired: string[]]
 type KeysOrRefusal = { keys: Keys } | { refusal: string }
 
 const SHORTEST_KEY = 32
+const LONGEST_KEY = 1024
 
 /** A key for production: 32 random bytes. */
 export function newKey(): string {
@@ -77,6 +78,9 @@ export function ownKeys(folder: string): KeysOrRefusal {
 
 function refusalOf(key: string): string | undefined {
   if (Buffer.byteLength(key) < SHORTEST_KEY) return `is shorter than ${SHORTEST_KEY} bytes`
+  // As the library counts.
+  if (key.length < SHORTEST_KEY || key.length > LONGEST_KEY)
+    return `is not a text of ${SHORTEST_KEY} to ${LONGEST_KEY} characters`
   if (new Set(key).size < 12) return 'repeats the same few characters'
   if (/change|secret|example|sample|password|keyboard|default|gatepass/i.test(key)) return 'looks like a sample'
   return undefined
