@@ -649,10 +649,12 @@ test.each([
     return req.session.cookie.originalMaxAge
   }
   const browser = await site(handler, { store: makeStore(), rolling: true, cookie: { maxAge: 60_000 } })
+  // In express-session's own form a millisecond may pass between the setting and the reading of an age.
+  const age = async () => Math.round(Number(await textOf(browser, '/age')) / 1000)
   await browser.fetch('/')
-  expect(await textOf(browser, '/age')).toBe('60000')
+  expect(await age()).toBe(60)
   await browser.fetch('/remember')
-  expect(await textOf(browser, '/age')).toBe('2592000000')
+  expect(await age()).toBe(30 * 24 * 3600)
 })
 
 test('a touch that a store never answers blocks no other request that reads', async () => {
