@@ -240,3 +240,27 @@ test('in production one address registers ten accounts an hour, and in dev a tho
   expect([refused.status, Number(refused.headers['retry-after']) > 3000]).toEqual([429, true])
   expect((await server.visitor({ localAddress: '127.0.0.2' }).json('POST', '/auth/register', BOB)).status).toBe(202)
 })
+
+test('refused forms for a new account are limited, too, and do not use up the registrations', async () => {
+  const server = await startTestServer({ limits: { registrationsPerAddress: 1 } })
+  const register = async (password: string): Promise<number> =>
+    (await server.visitor().json('POST', '/auth/register', { ...ADA, password })).status
+  for (let n = 0; n < 9; n++) expect(await register('short')).toBe(400)
+  expect(await register(ADA.password)).toBe(202)
+  expect(await register('short')).toBe(400)
+  expect(await register('short')).toBe(429)
+})
+
+test('a name or a password that is never looked up does not count against an account', async () => {
+  const server = await startTestServer({ limits: { loginsPerAddress: 2, loginsPerPair: 2, freeFailures: 1 } })
+  await server.visitor().json('POST', '/auth/register', ADA)
+  const unreadable = [
+    { ...ADA, email: `\t${ADA.email}` },
+    { ...ADA, password: 'x'.repeat(1025) },
+    { ...ADA, password: 'y'.repeat(2000) },
+  ]
+  for (const person of unreadable) {
+    expect((await server.visitor().json('POST', '/auth/login', person)).data.error.code).toBe('ERR_LOGIN_REFUSED')
+  }
+  expect((await server.visitor().json('POST', '/auth/login', ADA)).status).toBe(200)
+})

@@ -38,6 +38,7 @@ export class Limits {
   readonly #failures: RateLimiterMemory
   readonly #waits: RateLimiterMemory
   readonly #registrations: LimitersByFactor
+  readonly #registrationForms: LimitersByFactor
 
   constructor(config: LimitConfig) {
     this.#config = config
@@ -46,6 +47,7 @@ export class Limits {
     this.#failures = limiter(Number.MAX_SAFE_INTEGER, DAY)
     this.#waits = limiter(1, config.longestDelay)
     this.#registrations = limitersByFactor(config.registrationsPerAddress, HOUR)
+    this.#registrationForms = limitersByFactor(config.registrationsPerAddress * 11, HOUR)
   }
 
   /** Counts a try in every limit. If one is used up, counts it in none and returns the time to wait. */
@@ -79,9 +81,23 @@ export class Limits {
 
   /** @returns seconds to wait; `undefined` if it may continue */
   async admitRegistration(address: string | undefined): Promise<number | undefined> {
+    return this.#admit(this.#registrations, address)
+  }
+
+  /**
+   * Counts a form for a new account, before its password is judged: that takes time. Ten refused forms are allowed for each
+   * registration.
+   *
+   * @returns seconds to wait; `undefined` if it may continue
+   */
+  async admitRegistrationForm(address: string | undefined): Promise<number | undefined> {
+    return this.#admit(this.#registrationForms, address)
+  }
+
+  async #admit(limiters: LimitersByFactor, address: string | undefined): Promise<number | undefined> {
     const taken = new Taken()
     for (const { key, factor } of widestFirst(address)) {
-      await taken.take(this.#registrations[factor], key)
+      await taken.take(limiters[factor], key)
     }
     // A refused home must not use up the limit of its neighbours.
     if (taken.retryAfter !== undefined) await taken.giveBack()

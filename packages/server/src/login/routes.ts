@@ -55,6 +55,12 @@ export function loginRoutes(services: LoginServices): Route[] {
     }
     if (Object.keys(missing).length > 0) return formAgain(request, invalidInput(missing))
 
+    // No account has such a name or password, so it is refused before it counts against an account.
+    if (!isReadable(fields)) {
+      audit.record('input_validation_fail', request, { reason: 'login' })
+      return formAgain(request, loginRefused)
+    }
+
     const attempt = await limits.admitLogin({
       address: request.address,
       account: accountNames.of(identifier),
@@ -119,8 +125,18 @@ export async function logOut(auth: Auth, { exchange }: ServerRequest, page?: str
   return toResponse(reply)
 }
 
+function nameIn(fields: Fields): string {
+  return text(fields, 'email') || text(fields, 'username')
+}
+
+/** Whether the strategy looks up the name and hashes the password. It refuses others unseen. */
+function isReadable(fields: Fields): boolean {
+  const bytes = Buffer.byteLength(text(fields, 'password').normalize('NFC'))
+  return /^[^\x00-\x1f\x7f]{1,256}$/.test(nameIn(fields)) && bytes <= 1024
+}
+
 /** Under which name tries are counted: the address as accounts are found by it, or the typed text if it is not an address. */
 function identifierOf(fields: Fields): string {
-  const typed = text(fields, 'email') || text(fields, 'username')
+  const typed = nameIn(fields)
   return parseEmailAddress(typed)?.key ?? typed.normalize('NFKC').toLowerCase().trim().slice(0, 254)
 }

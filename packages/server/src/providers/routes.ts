@@ -100,7 +100,7 @@ function routesOf(provider: ProviderConfig, services: ProviderServices): Route[]
     }
   }
 
-  /** A POST of our own page with a recent login: another site cannot link, nor can a passer-by at an open screen. */
+  /** A POST of our own page with a recent login: another site cannot link, nor can a passer-by at a screen that was left open longer. */
   async function beginLink(request: ServerRequest, { id }: Account): Promise<Response> {
     const intent: LoginIntent = { purpose: 'link', subject: id, next: '/account' }
     const verdict = await auth.passport.authenticate(request.exchange, name, {}, intent)

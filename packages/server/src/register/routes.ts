@@ -37,6 +37,8 @@ export function registerRoutes(services: RegisterServices): Route[] {
     }
     // As for the page: a person who is logged in has an account.
     if (request.wantsPage && (await auth.passport.user(request.exchange)) !== undefined) return seeOther('/account')
+    const formWait = await limits.admitRegistrationForm(request.address)
+    if (formWait !== undefined) return tooMany(request, formWait)
     const fields = await request.exchange.fields()
     const typed = text(fields, 'email')
     const email = parseEmailAddress(typed)
@@ -53,10 +55,7 @@ export function registerRoutes(services: RegisterServices): Route[] {
       return formAgain(request, invalidInput(problems))
     }
     const wait = await limits.admitRegistration(request.address)
-    if (wait !== undefined) {
-      audit.record('excess_rate_limit_exceeded', request, { reason: 'register' })
-      return formAgain(request, tooManyTries(wait))
-    }
+    if (wait !== undefined) return tooMany(request, wait)
     let userId: string | undefined
     try {
       // Hashed before the account is looked up, so that a free address and a taken one take as long.
@@ -73,6 +72,11 @@ export function registerRoutes(services: RegisterServices): Route[] {
     if (!request.wantsPage) return json(202, { message: notices.registered })
     leaveNotice(request.exchange, 'registered')
     return seeOther('/login')
+  }
+
+  function tooMany(request: ServerRequest, wait: number): Promise<Response> {
+    audit.record('excess_rate_limit_exceeded', request, { reason: 'register' })
+    return formAgain(request, tooManyTries(wait))
   }
 
   function formAgain(request: ServerRequest, problem: Problem): Promise<Response> {

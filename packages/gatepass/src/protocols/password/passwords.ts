@@ -317,7 +317,7 @@ export class WorkQueue {
   #turn(): Promise<void> {
     if (this.#waiting.length >= this.#length) {
       throw new StoreError('ERR_PASSWORD_BUSY', 'This server has more password hashes to compute than it can', {
-        hint: 'Limit login attempts per client, add cores, or raise `queue.length` if callers may wait longer.',
+        hint: 'Limit login attempts per client, add cores (and set UV_THREADPOOL_SIZE to one more than the cores), or raise `queue.length` if callers may wait longer.',
         retryAfter: 1,
       })
     }
