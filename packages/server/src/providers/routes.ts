@@ -10,9 +10,7 @@ import { loginGuards, nextQuery, returnTarget } from '../web/login-required.ts'
 import { leaveNotice } from '../web/notices.ts'
 import { errorPage, type NextStep } from '../web/pages.ts'
 import {
-  emailInUse,
   identityNotFound,
-  identityTaken,
   lastLoginMethod,
   linkEnded,
   loginRequired,
@@ -198,13 +196,12 @@ function routesOf(provider: ProviderConfig, services: ProviderServices): Route[]
 
 const toAccount: NextStep = { href: '/account', text: 'To your account' }
 
-function stepsAfter({ code }: Problem, { name, label }: ProviderConfig, next: string | undefined): NextStep[] {
+function stepsAfter({ remedy }: Problem, { name, label }: ProviderConfig, next: string | undefined): NextStep[] {
   const query = nextQuery(next)
   const again = { href: `/auth/${name}${query}`, text: `Try again with ${label}` }
-  if (code === emailInUse.code || code === identityTaken.code || code === linkEnded.code)
-    return [{ href: '/login?next=%2Faccount', text: 'Log in' }]
+  if (remedy === 'log in as usual') return [{ href: '/login?next=%2Faccount', text: 'Log in' }]
   const other = { href: `/login${query}`, text: 'Log in another way' }
-  return code.startsWith('ERR_O') ? [again, other] : [other]
+  return remedy === 'try again' ? [again, other] : [other]
 }
 
 /** The addresses on the way to a provider and back hold codes that other sites must not see (RFC 9700 §4.2.4). */

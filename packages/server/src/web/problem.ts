@@ -15,6 +15,8 @@ export interface Problem {
   /** What was wrong with which field of a form. */
   readonly fields?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
+  /** What helps after a refused login with a provider. Default: to log in another way. */
+  readonly remedy?: 'log in as usual' | 'try again'
 }
 
 export const notFound: Problem = { status: 404, code: 'ERR_NOT_FOUND', message: 'There is nothing at this address.' }
@@ -67,6 +69,7 @@ export const emailInUse: Problem = {
   title: 'This address has an account',
   message: 'An account here has the same e-mail address. Nothing was changed.',
   hint: 'Log in to it as you usually do. Then link this way to log in on your account page, and you can use both.',
+  remedy: 'log in as usual',
 }
 
 export const identityTaken: Problem = {
@@ -75,6 +78,7 @@ export const identityTaken: Problem = {
   title: 'It belongs to another account',
   message: 'This way to log in belongs to another account here, so it was not linked to yours.',
   hint: 'Log in with it to see which account that is. If you can log in to that account in another way, unlink it there, and then link it here.',
+  remedy: 'log in as usual',
 }
 
 export const linkEnded: Problem = {
@@ -83,6 +87,7 @@ export const linkEnded: Problem = {
   title: 'Your login has ended',
   message: 'You were logged out before the link was complete, so nothing was linked.',
   hint: 'Log in again, and link it on your account page.',
+  remedy: 'log in as usual',
 }
 
 export const accountDisabled: Problem = {
