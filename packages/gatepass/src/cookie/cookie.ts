@@ -83,7 +83,7 @@ export interface SealedCookieOptions<Value> extends SignedCookieOptions {
 export function plainCookie(name: string, options: PlainCookieOptions = {}): Cookie {
   const { encoding = 'percent', ...rest } = options
   const declared = declareCookie(name, rest)
-  if (encoding === 'none') return { ...declared, encode: (text) => text, decode: (raw) => raw }
+  if (encoding === 'none') return { ...declared, encode: String, decode: String }
   return { ...declared, encode: (text) => percentEncode(name, text), decode: percentDecode }
 }
 

@@ -3,7 +3,7 @@ import { seconds } from '../number-options.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from '../session/store.ts'
 import { duplicate } from './failure.ts'
 import { sessionLimit, sqlName, storeClock } from './options.ts'
-import { columns, overwritten, recordOf } from './sql/record.ts'
+import { columns, overwritten } from './sql/record.ts'
 import {
   type Connection,
   LockWait,
@@ -265,7 +265,12 @@ function query<Method extends keyof SqliteStatement>(
   }
 }
 
-/** Drivers answer with arrays, or with objects that have the columns in the order of the statement. */
-function toRecord(row: unknown): SessionRecord {
-  return recordOf(Array.isArray(row) ? row : Object.values(row as object), String)
+type Row = readonly [SessionId, string, number | bigint, string | null, string, string, ...times: (number | bigint)[]]
+
+/** Drivers answer with arrays, or with objects that have the columns in the order of the statement. Texts are as stored. */
+function toRecord(answer: unknown): SessionRecord {
+  const row = (Array.isArray(answer) ? answer : Object.values(answer as object)) as unknown as Row
+  const [id, handle, version, subject, data, about, createdAt, seenAt, expiresAt] = row
+  const times = { createdAt: Number(createdAt), seenAt: Number(seenAt), expiresAt: Number(expiresAt) }
+  return { id, handle, version: Number(version), subject, data, about, ...times }
 }

@@ -11,21 +11,16 @@ export function toColumns(record: SessionRecord): (string | number | null)[] {
   return [id, handle, version, ...texts, createdAt, seenAt, expiresAt]
 }
 
-/** Reads a row whose texts `toColumns` encoded. */
-export function toRecord(row: readonly unknown[]): SessionRecord {
-  return recordOf(row, decodeText)
-}
-
 /** Reads a row. Drivers answer with texts, buffers, numbers and bigints, or with numbers as texts. */
-export function recordOf(row: readonly unknown[], decode: (text: string) => string): SessionRecord {
+export function toRecord(row: readonly unknown[]): SessionRecord {
   const [id, handle, version, subject, data, about, createdAt, seenAt, expiresAt] = row
   return {
     id: String(id) as SessionId,
     handle: String(handle),
     version: Number(version),
-    subject: subject === null ? null : decode(String(subject)),
-    data: decode(String(data)),
-    about: decode(String(about)),
+    subject: subject === null ? null : decodeText(String(subject)),
+    data: decodeText(String(data)),
+    about: decodeText(String(about)),
     createdAt: Number(createdAt),
     seenAt: Number(seenAt),
     expiresAt: Number(expiresAt),
