@@ -31,14 +31,14 @@ export type App = (req: IncomingMessage, res: ServerResponse) => void
 
 /** Puts everything together: the only place that knows all the parts. */
 export function createApp(options: AppOptions): App {
-  const { config, keys, origins, providers, log } = options
+  const { config, keys, providers, log } = options
   const base = {
     ...options,
     audit: new Audit(log, new Pseudonyms(keys, 'log')),
     errors: new ErrorLog(log),
     limits: new Limits(config.limits),
     passwords: passwordsOf(config, log),
-    knownDevices: new KnownDevices(keys, { https: origins[0].startsWith('https:') }),
+    knownDevices: new KnownDevices(keys),
   }
   const auth = createAuth(base, [passwordStrategy(base), ...providerStrategies(base)])
   const { name: siteName, registration } = config
