@@ -129,7 +129,8 @@ describe('verify', () => {
       undefined,
       '',
       'PASSWORD',
-      stored.slice(0, -1),
+      // 41 characters of base64 are always broken. One of sixteen texts of 42 would be a shorter tag.
+      stored.slice(0, -2),
       stored.replace('m=19456', 'm=4194304'),
     ]) {
       const { kdfs, asked } = counted()
