@@ -13,20 +13,23 @@ export async function doctor(project: Project, url?: URL): Promise<0 | 1> {
   const faults = findings.filter(({ grade }) => grade === 'fault').length
   const counts = Object.entries({ fault: faults, remark: findings.length - faults })
   const counted = counts.map(([noun, count]) => `${count} ${noun}${count === 1 ? '' : 's'}`)
-  console.log(findings.length === 0 ? 'Nothing to find fault with.' : `\n${counted.join(', ')}`)
+  console.log(findings.length === 0 ? 'No findings.' : `\n${counted.join(', ')}`)
   return faults === 0 ? 0 : 1
 }
 
 /** What the sources and package.json of an application show. */
 function projectFindings({ folder, manifest, sources }: Project): Finding[] {
+  const faults: Finding[] = []
   const files = sources.flatMap(({ path, text }) => {
-    const nodes = mentionsDropIn(text) || text.includes('gatepass') ? nodesOf(path, text) : undefined
+    if (!mentionsDropIn(text) && !text.includes('gatepass')) return []
+    const nodes = nodesOf(path, text)
+    if (nodes === undefined)
+      faults.push(fault(path, 'cannot be parsed', 'Correct it, or look at its imports yourself.'))
     return nodes ? [{ path, nodes }] : []
   })
   const uses = files.flatMap(({ path, nodes }) =>
     moduleUses(nodes).map(({ specifier, line }) => ({ specifier, where: `${path}:${line}` })),
   )
-  const faults: Finding[] = []
   const gatepass = uses.find(({ specifier }) => /^gatepass(?:\/|$)/.test(specifier))
   if (gatepass !== undefined && manifest.dependencies.gatepass === undefined) {
     const advice = `Run: npm install gatepass (imported at ${gatepass.where})`

@@ -84,7 +84,8 @@ function planOf(project: Project, back: boolean, gatepass: string): Plan {
     }
   }
   const imported = new Set(files.flatMap(({ changes }) => changes.map(({ to }) => to)))
-  const dependencies = dependencyChanges(project, { back, imported, stillUsed, unreadable, gatepass })
+  const changed = new Map(files.map(({ path, text }) => [path, text]))
+  const dependencies = dependencyChanges(project, { back, imported, stillUsed, unreadable, changed, gatepass })
   const packageJson = packageJsonWith(project.manifest, dependencies)
   return { files, dependencies, packageJson, unreadable, findings }
 }

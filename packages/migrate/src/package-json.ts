@@ -1,5 +1,5 @@
 import { dropIns } from './drop-ins.ts'
-import { installed, type Project } from './project.ts'
+import { fileNaming, installed, type Project } from './project.ts'
 
 /** A dependency in package.json that is added, removed or kept, and why. */
 export interface DependencyChange {
@@ -17,6 +17,8 @@ interface Migrated {
   /** Packages that a file still imports. */
   readonly stillUsed: ReadonlySet<string>
   readonly unreadable: readonly string[]
+  /** The new texts of the files that change. */
+  readonly changed: ReadonlyMap<string, string>
   /** The range of versions of gatepass. */
   readonly gatepass: string
 }
@@ -26,15 +28,17 @@ const UNUSED = 'nothing imports it any more'
 export function dependencyChanges(project: Project, migrated: Migrated): DependencyChange[] {
   const { dependencies, devDependencies } = project.manifest
   const isDeclared = (name: string) => dependencies[name] !== undefined || devDependencies[name] !== undefined
-  const { back, imported, stillUsed, unreadable, gatepass } = migrated
+  const { back, imported, changed, gatepass } = migrated
   const changes: DependencyChange[] = []
   if (back) {
     for (const { original: name, range } of dropIns)
       if (imported.has(name) && !isDeclared(name))
         changes.push({ name, action: 'add', range, reason: 'imported again' })
-    if (dependencies.gatepass !== undefined && !stillUsed.has('gatepass') && unreadable.length === 0)
-      changes.push({ name: 'gatepass', action: 'remove', range: gatepass, reason: UNUSED })
-    return changes
+    if (dependencies.gatepass === undefined || changed.size === 0) return changes
+    const kept = whyNamed(project, 'gatepass', migrated)
+    const change =
+      kept === undefined ? ({ action: 'remove', reason: UNUSED } as const) : ({ action: 'keep', reason: kept } as const)
+    return [...changes, { name: 'gatepass', range: gatepass, ...change }]
   }
   if (imported.size > 0 && !isDeclared('gatepass'))
     changes.push({ name: 'gatepass', action: 'add', range: gatepass, reason: 'imported now' })
@@ -48,9 +52,17 @@ export function dependencyChanges(project: Project, migrated: Migrated): Depende
   return changes
 }
 
-function whyKept({ folder, manifest }: Project, original: string, migrated: Migrated): string | undefined {
-  if (migrated.stillUsed.has(original)) return 'the application imports it in some other way'
+function whyNamed({ folder }: Project, name: string, migrated: Migrated): string | undefined {
+  if (migrated.stillUsed.has(name)) return 'the application imports it in some other way'
   if (migrated.unreadable.length > 0) return 'not every file could be read'
+  const file = fileNaming(folder, name, migrated.changed)
+  return file === undefined ? undefined : `${file} names it`
+}
+
+function whyKept(project: Project, original: string, migrated: Migrated): string | undefined {
+  const { folder, manifest } = project
+  const named = whyNamed(project, original, migrated)
+  if (named !== undefined) return named
   const others = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })
   const missing = others.find((name) => !name.startsWith('@types/') && installed(folder, name) === undefined)
   if (missing !== undefined) return `${missing} is not installed, so it is unknown whether that needs it`

@@ -60,6 +60,31 @@ function sourceFiles(folder: string): string[] {
     })
 }
 
+/**
+ * The first file that names a package, or a part of it, in quotes, in whatever language and folder: a template, a file without
+ * an ending, a build. Documents, lock files, package.json and installed packages do not count.
+ *
+ * @param changed the new texts of files that a migration changes
+ */
+export function fileNaming(folder: string, name: string, changed: ReadonlyMap<string, string>): string | undefined {
+  const quoted = new RegExp(`['"\`]${name}(?:/[^'"\`]*)?['"\`]`)
+  return allFiles(folder)
+    .map((path) => relative(folder, path).split(sep).join('/'))
+    .find((path) => quoted.test(changed.get(path) ?? readFileSync(join(folder, path), 'utf8')))
+}
+
+const NO_CODE = /^(?:package(?:-lock)?\.json|npm-shrinkwrap\.json|.*\.(?:md|txt|lock|map|lockb)|pnpm-lock\.yaml)$/
+
+function allFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return /^(?:node_modules|\.git|coverage)$/.test(entry.name) ? [] : allFiles(path)
+      return entry.isFile() && !NO_CODE.test(entry.name) ? [path] : []
+    })
+}
+
 /** The package.json of the installed package `name`; `undefined` if it is not installed. */
 export function installed(folder: string, name: string): InstalledManifest | undefined {
   try {

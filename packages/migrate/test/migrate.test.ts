@@ -141,6 +141,36 @@ describe('gatepass-migrate', () => {
     })
   })
 
+  test('--back keeps gatepass where anything else imports it, and changes nothing where no drop-in was imported', async () => {
+    const dependencies = { gatepass: '^0.1.0' }
+    const own = `import { gatepass } from 'gatepass/express'\n`
+    const alone = application({ 'package.json': manifest(dependencies), 'app.js': own })
+    await run([alone, '--back'])
+    expect(read(alone, 'package.json')).toBe(manifest(dependencies))
+    const both = application({
+      'package.json': manifest(dependencies),
+      'app.js': own,
+      'old.js': `require('gatepass/compat/passport')\n`,
+    })
+    const { output } = await run([both, '--back'])
+    expect(output).toContain('= gatepass')
+    expect(JSON.parse(read(both, 'package.json')).dependencies).toEqual({ gatepass: '^0.1.0', passport: '^0.7.0' })
+  })
+
+  test.each(['App.svelte', 'bin/www', 'build/server.js', '.config/hooks.cjs'])(
+    'keeps a package that %s names, which is not rewritten',
+    async (path) => {
+      const folder = application({
+        'package.json': manifest({ passport: '^0.7.0' }),
+        'app.js': `require('passport')\n`,
+        [path]: `const passport = createRequire(import.meta.url)('passport')\n`,
+      })
+      const { code, output } = await run([folder])
+      expect([code, output]).toEqual([0, expect.stringContaining(`${path} names it`)])
+      expect(JSON.parse(read(folder, 'package.json')).dependencies.passport).toBe('^0.7.0')
+    },
+  )
+
   test('a second run finds nothing to do', async () => {
     const folder = application({ 'package.json': manifest({}), 'app.js': `require('passport')\n` })
     await run([folder])
@@ -159,6 +189,8 @@ describe('gatepass-migrate', () => {
     const { code, output } = await run([folder])
     expect([code, output]).toEqual([1, expect.stringContaining('broken.js')])
     expect(read(folder, 'broken.js')).toBe(broken)
+    const found = await run(['doctor', folder])
+    expect([found.code, found.output]).toEqual([1, expect.stringContaining('broken.js: cannot be parsed')])
     expect(JSON.parse(read(folder, 'package.json')).dependencies.passport).toBe('^0.7.0')
   })
 
@@ -237,7 +269,7 @@ describe('what a person has to look at', () => {
       'app.js': code,
       ...installedPackage('gatepass'),
     })
-    expect(await run(['doctor', folder])).toEqual({ code: 0, output: 'Nothing to find fault with.\n' })
+    expect(await run(['doctor', folder])).toEqual({ code: 0, output: 'No findings.\n' })
   })
 
   test('original and drop-in in one application are a fault', async () => {
@@ -285,7 +317,7 @@ describe('gatepass-migrate doctor --url', () => {
 
   test('a cookie with a preference is not taken for a session', async () => {
     const url = await serve(() => ({ setCookie: 'theme=dark; Path=/' }))
-    expect(await examine(url)).toEqual({ code: 0, output: 'Nothing to find fault with.\n' })
+    expect(await examine(url)).toEqual({ code: 0, output: 'No findings.\n' })
   })
 
   test('breaking on a forged cookie is a fault', async () => {
