@@ -1,5 +1,5 @@
 import { dropIns } from './drop-ins.ts'
-import { fileNaming, installed, type Project } from './project.ts'
+import { installed, type Project, whyNeeded } from './project.ts'
 
 /** A dependency in package.json that is added, removed or kept, and why. */
 export interface DependencyChange {
@@ -55,8 +55,7 @@ export function dependencyChanges(project: Project, migrated: Migrated): Depende
 function whyNamed({ folder }: Project, name: string, migrated: Migrated): string | undefined {
   if (migrated.stillUsed.has(name)) return 'the application imports it in some other way'
   if (migrated.unreadable.length > 0) return 'not every file could be read'
-  const file = fileNaming(folder, name, migrated.changed)
-  return file === undefined ? undefined : `${file} names it`
+  return whyNeeded(folder, name, migrated.changed)
 }
 
 function whyKept(project: Project, original: string, migrated: Migrated): string | undefined {

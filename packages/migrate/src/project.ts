@@ -61,27 +61,39 @@ function sourceFiles(folder: string): string[] {
 }
 
 /**
- * The first file that names a package, or a part of it, in quotes, in whatever language and folder: a template, a file without
- * an ending, a build. Documents, lock files, package.json and installed packages do not count.
+ * Why a package may still be needed: the first file that loads it, or a part of it, or names it in quotes if it is not a source.
+ * It looks into templates, files without an ending and builds, too, but not into documents, lock files and installed packages.
  *
  * @param changed the new texts of files that a migration changes
  */
-export function fileNaming(folder: string, name: string, changed: ReadonlyMap<string, string>): string | undefined {
-  const quoted = new RegExp(`['"\`]${name}(?:/[^'"\`]*)?['"\`]`)
-  return allFiles(folder)
-    .map((path) => relative(folder, path).split(sep).join('/'))
-    .find((path) => quoted.test(changed.get(path) ?? readFileSync(join(folder, path), 'utf8')))
+export function whyNeeded(folder: string, name: string, changed: ReadonlyMap<string, string>): string | undefined {
+  const quoted = `['"\`]${name}(?:/[^'"\`]*)?['"\`]`
+  const names = new RegExp(quoted)
+  const loads = new RegExp(`(?:\\(|\\bfrom|\\bimport)\\s*${quoted}`)
+  for (const file of possibleCode(folder)) {
+    const path = relative(folder, file).split(sep).join('/')
+    try {
+      const text = changed.get(path) ?? readFileSync(file, 'utf8')
+      if ((SOURCE.test(path) ? loads : names).test(text)) return `${path} names it`
+    } catch {
+      return `${path} cannot be read`
+    }
+  }
+  return undefined
 }
 
 const NO_CODE = /^(?:package(?:-lock)?\.json|npm-shrinkwrap\.json|.*\.(?:md|txt|lock|map|lockb)|pnpm-lock\.yaml)$/
+/** Bytes. No file of this size is code. */
+const TOO_LARGE = 32 * 1024 * 1024
 
-function allFiles(folder: string): string[] {
+function possibleCode(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = join(folder, entry.name)
-      if (entry.isDirectory()) return /^(?:node_modules|\.git|coverage)$/.test(entry.name) ? [] : allFiles(path)
-      return entry.isFile() && !NO_CODE.test(entry.name) ? [path] : []
+      if (entry.isDirectory()) return /^(?:node_modules|\.git|coverage)$/.test(entry.name) ? [] : possibleCode(path)
+      const fits = entry.isFile() && !NO_CODE.test(entry.name) && statSync(path).size <= TOO_LARGE
+      return fits ? [path] : []
     })
 }
 

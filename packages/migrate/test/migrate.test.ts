@@ -171,6 +171,17 @@ describe('gatepass-migrate', () => {
     },
   )
 
+  test('removes a package of whose name only a header field and a file too large for code remind', async () => {
+    const folder = application({
+      'package.json': manifest({ cookie: '^1.0.0' }),
+      'app.js': `const cookie = require('cookie')\nexports.sent = (req) => req.headers['cookie']\n`,
+      'dump.sql': `'cookie'${' '.repeat(33 * 1024 * 1024)}`,
+      ...installedPackage('cookie'),
+    })
+    expect((await run([folder])).code).toBe(0)
+    expect(Object.keys(JSON.parse(read(folder, 'package.json')).dependencies)).toEqual(['gatepass'])
+  })
+
   test('a second run finds nothing to do', async () => {
     const folder = application({ 'package.json': manifest({}), 'app.js': `require('passport')\n` })
     await run([folder])
