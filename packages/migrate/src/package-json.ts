@@ -35,33 +35,39 @@ export function dependencyChanges(project: Project, migrated: Migrated): Depende
       if (imported.has(name) && !isDeclared(name))
         changes.push({ name, action: 'add', range, reason: 'imported again' })
     if (dependencies.gatepass === undefined || changed.size === 0) return changes
-    const kept = whyNamed(project, 'gatepass', migrated)
-    const change =
-      kept === undefined ? ({ action: 'remove', reason: UNUSED } as const) : ({ action: 'keep', reason: kept } as const)
-    return [...changes, { name: 'gatepass', range: gatepass, ...change }]
+    return [...changes, removedOrKept('gatepass', gatepass, whyUsed(project, ['gatepass'], migrated)('gatepass'))]
   }
   if (imported.size > 0 && !isDeclared('gatepass'))
     changes.push({ name: 'gatepass', action: 'add', range: gatepass, reason: 'imported now' })
-  for (const { original: name } of dropIns) {
-    const range = dependencies[name]
-    if (range === undefined) continue
-    const kept = whyKept(project, name, migrated)
-    if (kept === undefined) changes.push({ name, action: 'remove', range, reason: UNUSED })
-    else changes.push({ name, action: 'keep', range, reason: kept })
+  const originals = dropIns.map(({ original }) => original).filter((name) => dependencies[name] !== undefined)
+  const used = whyUsed(project, originals, migrated)
+  const removed = originals.map((name) =>
+    removedOrKept(name, dependencies[name] ?? '', used(name) ?? whyAsked(project, name)),
+  )
+  return [...changes, ...removed]
+}
+
+function removedOrKept(name: string, range: string, reason: string | undefined): DependencyChange {
+  return reason === undefined
+    ? { name, action: 'remove', range, reason: UNUSED }
+    : { name, action: 'keep', range, reason }
+}
+
+/** Why the application may still need each of these packages. */
+function whyUsed(
+  { folder }: Project,
+  names: readonly string[],
+  { stillUsed, unreadable, changed }: Migrated,
+): (name: string) => string | undefined {
+  const needed = whyNeeded(folder, names, changed)
+  return (name) => {
+    if (stillUsed.has(name)) return 'the application imports it in some other way'
+    return unreadable.length > 0 ? 'not every file could be read' : needed.get(name)
   }
-  return changes
 }
 
-function whyNamed({ folder }: Project, name: string, migrated: Migrated): string | undefined {
-  if (migrated.stillUsed.has(name)) return 'the application imports it in some other way'
-  if (migrated.unreadable.length > 0) return 'not every file could be read'
-  return whyNeeded(folder, name, migrated.changed)
-}
-
-function whyKept(project: Project, original: string, migrated: Migrated): string | undefined {
-  const { folder, manifest } = project
-  const named = whyNamed(project, original, migrated)
-  if (named !== undefined) return named
+/** Which dependency may still need a package. */
+function whyAsked({ folder, manifest }: Project, original: string): string | undefined {
   const others = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })
   const missing = others.find((name) => !name.startsWith('@types/') && installed(folder, name) === undefined)
   if (missing !== undefined) return `${missing} is not installed, so it is unknown whether that needs it`

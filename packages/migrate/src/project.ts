@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join, relative, sep } from 'node:path'
+import { basename, join, relative, sep } from 'node:path'
 
 /** The parts of an application that a migration looks at. */
 export interface Project {
@@ -30,10 +30,9 @@ const LARGEST = 2 * 1024 * 1024
 export function readProject(folder: string): Project | { readonly mistake: string } {
   const manifest = readManifest(folder)
   if ('mistake' in manifest) return manifest
-  const sources = sourceFiles(folder).map((path) => ({
-    path: relative(folder, path).split(sep).join('/'),
-    text: readFileSync(path, 'utf8'),
-  }))
+  const sources = filesBelow(folder, SKIPPED)
+    .filter((path) => SOURCE.test(path) && statSync(path).size <= LARGEST)
+    .map((path) => ({ path: pathIn(folder, path), text: readFileSync(path, 'utf8') }))
   return { folder, manifest, sources }
 }
 
@@ -49,52 +48,63 @@ function readManifest(folder: string): Manifest | { readonly mistake: string } {
   }
 }
 
-function sourceFiles(folder: string): string[] {
+/** The files below a folder in alphabetical order, except those in skipped folders and links. */
+function filesBelow(folder: string, skipped: RegExp): string[] {
   return readdirSync(folder, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = join(folder, entry.name)
-      if (entry.isDirectory()) return SKIPPED.test(entry.name) ? [] : sourceFiles(path)
-      const isSource = entry.isFile() && SOURCE.test(entry.name)
-      return isSource && statSync(path).size <= LARGEST ? [path] : []
+      if (entry.isDirectory()) return skipped.test(entry.name) ? [] : filesBelow(path, skipped)
+      return entry.isFile() ? [path] : []
     })
 }
 
 /**
- * Why a package may still be needed: the first file that loads it, or a part of it, or names it in quotes if it is not a source.
- * It looks into templates, files without an ending and builds, too, but not into documents, lock files and installed packages.
+ * Why packages may still be needed: for each, the first file that loads it, or a part of it, or names it in quotes if it is not a
+ * source. It looks into templates, files without an ending and builds, too, but not into documents, lock files and installed
+ * packages. Each file is read once.
  *
  * @param changed the new texts of files that a migration changes
  */
-export function whyNeeded(folder: string, name: string, changed: ReadonlyMap<string, string>): string | undefined {
-  const quoted = `['"\`]${name}(?:/[^'"\`]*)?['"\`]`
-  const names = new RegExp(quoted)
-  const loads = new RegExp(`(?:\\(|\\bfrom|\\bimport)\\s*${quoted}`)
-  for (const file of possibleCode(folder)) {
-    const path = relative(folder, file).split(sep).join('/')
-    try {
-      const text = changed.get(path) ?? readFileSync(file, 'utf8')
-      if ((SOURCE.test(path) ? loads : names).test(text)) return `${path} names it`
-    } catch {
-      return `${path} cannot be read`
+export function whyNeeded(
+  folder: string,
+  names: readonly string[],
+  changed: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const patterns = names.map((name) => {
+    const quoted = `['"\`]${name}(?:/[^'"\`]*)?['"\`]`
+    return { name, named: new RegExp(quoted), loaded: new RegExp(`(?:\\(|\\bfrom|\\bimport)\\s*${quoted}`) }
+  })
+  const reasons = new Map<string, string>()
+  for (const file of filesBelow(folder, NO_CODE_FOLDER)) {
+    if (reasons.size === names.length) break
+    if (NO_CODE.test(basename(file)) || statSync(file).size > TOO_LARGE) continue
+    const path = pathIn(folder, file)
+    const text = changed.get(path) ?? textOf(file)
+    for (const { name, named, loaded } of patterns.filter((pattern) => !reasons.has(pattern.name))) {
+      if (text === undefined) reasons.set(name, `${path} cannot be read`)
+      else if ((SOURCE.test(path) ? loaded : named).test(text)) reasons.set(name, `${path} names it`)
     }
   }
-  return undefined
+  return reasons
 }
 
+const NO_CODE_FOLDER = /^(?:node_modules|\.git|coverage)$/
 const NO_CODE = /^(?:package(?:-lock)?\.json|npm-shrinkwrap\.json|.*\.(?:md|txt|lock|map|lockb)|pnpm-lock\.yaml)$/
 /** Bytes. No file of this size is code. */
 const TOO_LARGE = 32 * 1024 * 1024
 
-function possibleCode(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true })
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap((entry) => {
-      const path = join(folder, entry.name)
-      if (entry.isDirectory()) return /^(?:node_modules|\.git|coverage)$/.test(entry.name) ? [] : possibleCode(path)
-      const fits = entry.isFile() && !NO_CODE.test(entry.name) && statSync(path).size <= TOO_LARGE
-      return fits ? [path] : []
-    })
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** A file's path relative to the project, with slashes. */
+function pathIn(folder: string, file: string): string {
+  return relative(folder, file).split(sep).join('/')
 }
 
 /** The package.json of the installed package `name`; `undefined` if it is not installed. */
