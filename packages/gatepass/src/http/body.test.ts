@@ -1,30 +1,16 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from 'node:http2'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { createRequire } from 'node:module'
-import { type AddressInfo, connect, type Server } from 'node:net'
+import { connect } from 'node:net'
 import express from 'express'
 import fc from 'fast-check'
 import { ProtocolError } from 'gatepass'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { listen } from '../../test/listen.ts'
 import { parseContentType, readFields } from './body.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
-const servers: (Server | Http2Server)[] = []
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    if ('closeAllConnections' in server) (server as ReturnType<typeof createServer>).closeAllConnections()
-    server.close()
-  }
-})
-
-async function listen(server: Server | Http2Server): Promise<number> {
-  servers.push(server)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
-}
-
 /** Answers with the fields it has read, or with what was wrong with them. */
 async function echo(req: IncomingMessage, res: ServerResponse): Promise<void> {
   try {

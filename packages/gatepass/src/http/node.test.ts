@@ -1,35 +1,21 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from 'node:http2'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { createRequire } from 'node:module'
-import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import express from 'express'
 import { UsageError } from 'gatepass'
 import { Cookies, consentTo, plainCookie } from 'gatepass/cookie'
 import type { NodeOptions as HttpOptions } from 'gatepass/node'
 import type { Reply } from 'gatepass/passport'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { listen } from '../../test/listen.ts'
 import { addVary, keepFromCaches, writeCookies } from './answer.ts'
 import { NodeExchange, sendReply } from './node.ts'
 import { beforeResponse, headInFinish } from './response-gate.ts'
 import { httpSettings } from './settings.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
-const servers: (Server | Http2Server)[] = []
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    if ('closeAllConnections' in server) (server as ReturnType<typeof createServer>).closeAllConnections()
-    server.close()
-  }
-})
-
-async function listen(server: Server | Http2Server): Promise<number> {
-  servers.push(server)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
-}
-
 /** The exchange of a request written byte by byte, looked at while it is there. */
 async function look<T>(
   text: string,

@@ -1,9 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from 'node:http2'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { createRequire } from 'node:module'
-import { type AddressInfo, connect, type Server } from 'node:net'
+import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { runInNewContext } from 'node:vm'
@@ -11,7 +11,8 @@ import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
 import express from 'express'
 import { StoreError, UsageError } from 'gatepass'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { listen } from '../../test/listen.ts'
 import { andThen } from '../awaitable.ts'
 import { beforeFinish, beforeResponse, delayEnd, headInFinish, headIsOpen } from './response-gate.ts'
 
@@ -25,21 +26,6 @@ interface Answer {
 }
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
-const servers: (Server | Http2Server)[] = []
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    if ('closeAllConnections' in server) (server as ReturnType<typeof createServer>).closeAllConnections()
-    server.close()
-  }
-})
-
-async function listen<S extends Server | Http2Server>(server: S): Promise<number> {
-  servers.push(server)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
-}
-
 async function ask(port: number, options: { method?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
   const sent = request({ port, host: '127.0.0.1', agent: false, ...options }).end()
   const [res] = (await once(sent, 'response')) as [IncomingMessage]

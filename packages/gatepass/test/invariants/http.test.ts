@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import express5 from 'express'
 import fc from 'fast-check'
@@ -11,7 +10,8 @@ import { gatepass as nodeGatepass } from 'gatepass/node'
 import type { SessionStore } from 'gatepass/session'
 import { memoryStore } from 'gatepass/stores/memory'
 import { local } from 'gatepass/strategies/local'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { listen } from '../listen.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express5
 const origin = 'http://localhost'
@@ -85,17 +85,6 @@ function storeThat(before: () => void, later: boolean): SessionStore {
     touch: (id, seenAt, expiresAt) => when(() => store.touch(id, seenAt, expiresAt)),
     remove: (id, version) => when(() => store.remove(id, version)),
   }
-}
-
-const servers: Server[] = []
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close().closeAllConnections()
-})
-
-async function listen(server: Server): Promise<number> {
-  servers.push(server.listen(0, '127.0.0.1'))
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
 }
 
 async function get(port: number): Promise<{ status: number; cookies: string[]; body: string }> {
