@@ -27,18 +27,15 @@ interface Engine {
 type OperationCosts = Omit<EngineCosts, 'bytes'>
 
 export async function benchCosts(): Promise<MeasuredCosts> {
-  const requests = await benchRequests([
-    'gatepass, Redis, node',
-    'gatepass, PostgreSQL, node',
-    'near cache over Redis, node',
-  ])
-  const cpuOf = (words: string) => rounded(requests.find(({ name }) => name.includes(words))?.microseconds)
+  const servers = ['gatepass, Redis, node', 'gatepass, PostgreSQL, node', 'near cache over Redis']
+  const requests = await benchRequests({ words: servers })
+  const cpuOf = (server: string) => rounded(requests.find(({ name }) => name.includes(server))?.microseconds.median)
   const costs: MeasuredCosts = {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.version}`,
     redis: { ...(await costsOn(redis)), bytes: await bytesOfEach('redisStore', 200_000) },
     postgres: { ...(await costsOn(postgres)), bytes: await bytesOfEach('postgresStore', 200_000) },
-    request: { redis: cpuOf('Redis, node'), postgres: cpuOf('PostgreSQL, node'), nearCache: cpuOf('near cache') },
+    request: { redis: cpuOf('gatepass, Redis'), postgres: cpuOf('PostgreSQL'), nearCache: cpuOf('near cache') },
   }
   writeFileSync(costsFile, `${JSON.stringify(costs, null, 2)}\n`)
   return costs

@@ -18,7 +18,7 @@ export const addresses = {
 /** A Redis that the bench starts for itself. It keeps nothing on disk. */
 export interface OwnRedis {
   readonly url: string
-  stop(): void
+  readonly stop: () => void
 }
 
 export type RedisConnection = Awaited<ReturnType<typeof connect>>
@@ -89,6 +89,37 @@ export function ownSchema(part: string, options: PoolConfig = {}) {
     await pool.end()
   }
   return { pool, schema, create: () => pool.query(`CREATE SCHEMA ${schema}`), drop }
+}
+
+/** Places of their own for many servers: each gets a file, a database of one Redis and a PostgreSQL schema, as far as it asks. */
+export class OwnPlaces {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'gatepass-bench-'))
+  readonly #undo: (() => unknown)[] = [() => rmSync(this.#folder, { recursive: true, force: true })]
+  #count = 0
+  #redis: Promise<OwnRedis> | undefined
+
+  file(): string {
+    return join(this.#folder, `${++this.#count}.db`)
+  }
+
+  /** The databases are used again after sixteen. */
+  async redis(): Promise<string> {
+    this.#redis ??= startRedis()
+    const { url, stop } = await this.#redis
+    if (!this.#undo.includes(stop)) this.#undo.push(stop)
+    return `${url}/${++this.#count % 16}`
+  }
+
+  async schema(): Promise<string> {
+    const { schema, create, drop } = ownSchema(`place_${++this.#count}`, { max: 1 })
+    await create()
+    this.#undo.push(drop)
+    return schema
+  }
+
+  async free(): Promise<void> {
+    for (const undo of this.#undo.toReversed()) await undo()
+  }
 }
 
 /** Starts a server of the bench in a process of its own, and waits until it tells its port. */

@@ -1,6 +1,9 @@
-// `npm run bench`: every number beside its peer's, measured in this run. `npm run bench -- stores redis` runs only these parts,
-// and `requests:redis requests:fastify` only the rows of a part that have one of these words in their names.
-import { cpus } from 'node:os'
+// `npm run bench`: what a request costs with Gatepass and with its peers, measured in this run. `npm run bench -- stores redis`
+// runs these parts instead, and `requests:redis requests:fastify` only the rows of a part that have one of these words in their
+// names. `--against ../other` compares Gatepass with that of another checkout, in `--rounds 40` instead of 17.
+import { cpus, loadavg } from 'node:os'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import { benchCookies } from './cookies.ts'
 import { benchCosts } from './costs.ts'
 import type { Stall } from './event-loop.ts'
@@ -25,14 +28,21 @@ const parts: Record<string, (words: readonly string[]) => Promise<void>> = {
   revocation: async () => printRevocation(await benchRevocation()),
   passwords: async () => printRows(await benchPasswords()),
   tokens: async () => printRows(await benchTokens()),
-  requests: async (words) => printRequests(await benchRequests(words)),
+  requests: async (words) => printRequests(await benchRequests({ words, ...options })),
   simulation: async () => printSimulation(simulationTables(measuredCosts())),
   costs: async () => console.log(JSON.stringify(await benchCosts(), null, 2)),
 }
-/** Writes down what the simulation reckons with. */
-const onlyIfNamed = 'costs'
 
-const wanted = partsAndWords(process.argv.slice(2))
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { against: { type: 'string' }, rounds: { type: 'string' } },
+})
+const options = {
+  ...(values.rounds !== undefined && { rounds: Number(values.rounds) }),
+  // npm changes the directory.
+  ...(values.against !== undefined && { against: resolve(process.env.INIT_CWD ?? '.', values.against) }),
+}
+const wanted = partsAndWords(positionals.length === 0 ? ['requests'] : positionals)
 const unknown = [...wanted.keys()].filter((name) => !(name in parts))
 if (unknown.length > 0) {
   console.error(`No such part: ${unknown.join(', ')}. Parts: ${Object.keys(parts).join(', ')}.`)
@@ -42,7 +52,7 @@ if (unknown.length > 0) {
 const { model = 'unknown processor' } = cpus()[0] ?? {}
 console.log(`Node ${process.version}, ${cpus().length} × ${model.trim()}, ${new Date().toISOString().slice(0, 10)}\n`)
 for (const [name, run] of Object.entries(parts)) {
-  if (wanted.size > 0 ? !wanted.has(name) : name === onlyIfNamed) continue
+  if (!wanted.has(name)) continue
   console.log(`## ${name}\n`)
   try {
     await run(wanted.get(name) ?? [])
@@ -79,18 +89,45 @@ function printRows(rows: readonly Row[]): void {
 }
 
 function printRequests(rows: readonly RequestRow[]): void {
+  for (const { name, microseconds } of rows.filter(({ goal, name }) => goal === undefined && name.endsWith('bare'))) {
+    const [low, high] = microseconds.range
+    const parts = [microseconds.median, ...microseconds.quartiles, low, high].map((value) => value.toFixed(1))
+    console.log(`${name}: ${parts[0]} µs, half of the rounds ${parts[1]}–${parts[2]}, all ${parts[3]}–${parts[4]}`)
+  }
   console.log(
-    'B: CPU per request added over the bare framework, divided by what a bare node:http request costs in this run.\n',
+    `Load average at the end: ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}\n`,
   )
+  if (rows.some(({ other }) => other !== undefined)) printDifferences(rows)
+  else printCosts(rows)
+}
+
+function printCosts(rows: readonly RequestRow[]): void {
   printTable(
-    ['server', 'B', 'goal', 'µs of CPU', 'requests/s'],
-    rows.map((row) => [
-      row.name,
-      row.b.toFixed(2),
-      row.goal?.toFixed(2) ?? '',
-      row.microseconds.toFixed(1),
-      String(row.requestsPerSecond),
+    ['server', 'B', '±', 'goal', '', 'µs of CPU', 'half of the rounds', 'requests/s'],
+    rows.map(({ name, b, goal, microseconds, requestsPerSecond }) => [
+      name,
+      b.median.toFixed(2),
+      b.noise.toFixed(2),
+      goal?.toFixed(2) ?? '',
+      goal === undefined ? '' : Math.abs(b.median - goal) <= b.noise ? '≈' : b.median < goal ? 'reached' : 'missed',
+      microseconds.median.toFixed(1),
+      microseconds.quartiles.map((value) => value.toFixed(1)).join('–'),
+      String(Math.round(requestsPerSecond)),
     ]),
+  )
+}
+
+function printDifferences(rows: readonly RequestRow[]): void {
+  printTable(
+    ['server', 'B here', 'B there', 'here − there', '±', ''],
+    rows.flatMap(({ name, b, other }) => {
+      if (other === undefined) return []
+      const { median, noise } = other.difference
+      const same = Math.abs(median) <= noise ? '≈' : ''
+      return [[name, b.median.toFixed(2), other.b.median.toFixed(2), median.toFixed(3), noise.toFixed(3), same]]
+    }),
   )
 }
 

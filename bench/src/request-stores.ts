@@ -8,16 +8,16 @@ import { memoryStore } from 'gatepass/stores/memory'
 import { type PostgresStore, postgresStore } from 'gatepass/stores/postgres'
 import { redisStore } from 'gatepass/stores/redis'
 import { sqliteStore } from 'gatepass/stores/sqlite'
-import { Pool } from 'pg'
+import { Pool, type PoolConfig } from 'pg'
 import { connect, type RedisConnection } from './engines.ts'
 
-/** The places of the stores of one run. */
+/** The places of one server's store. */
 export interface Engines {
-  /** The SQLite file. Each server has its own. */
+  /** The SQLite file. */
   readonly file: string
   readonly redis: string
   readonly postgres: string
-  /** The PostgreSQL schema. It exists before the servers start. */
+  /** The PostgreSQL schema. It exists before the server starts. */
   readonly schema: string
 }
 
@@ -52,7 +52,7 @@ export async function peerStoreOf(name: PeerStoreName, engines: Engines): Promis
     case 'redis':
       return connectRedis(await connect(engines.redis))
     case 'postgres':
-      return connectPgSimple(new Pool({ connectionString: engines.postgres }), engines.schema)
+      return connectPgSimple(new Pool(poolOf(engines)), engines.schema)
   }
 }
 
@@ -74,8 +74,11 @@ export function connectPgSimple(pool: Pool, schemaName: string): PgStore {
 type ConnectPgSimple = (session: typeof expressSession) => new (options: object) => PgStore
 
 function postgres(engines: Engines, announced?: 'announced'): PostgresStore {
-  const pool = new Pool({ connectionString: engines.postgres })
-  const announce = announced !== undefined
-  const table = announce ? 'announced_sessions' : 'gatepass_sessions'
-  return postgresStore({ pool, schema: engines.schema, table, announce })
+  const pool = new Pool(poolOf(engines))
+  return postgresStore({ pool, schema: engines.schema, announce: announced !== undefined })
+}
+
+/** Connections stay open while other servers are under load. */
+function poolOf({ postgres: connectionString }: Engines): PoolConfig {
+  return { connectionString, idleTimeoutMillis: 0 }
 }

@@ -1,6 +1,8 @@
 /** The servers under load: listeners for requests, by the name of the variant. */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
+import { text } from 'node:stream/consumers'
+import cookieSessionPeer from 'cookie-session'
 import express, { type Express } from 'express'
 import expressSession, { type Store as PeerStore } from 'express-session'
 import fastify, { type FastifyInstance, type FastifyPluginCallback } from 'fastify'
@@ -10,6 +12,7 @@ import { gatepass as fastifyGatepass } from 'gatepass/fastify'
 import { gatepass as nodeGatepass } from 'gatepass/node'
 import type { SessionStore } from 'gatepass/session'
 import { local } from 'gatepass/strategies/local'
+import { getIronSession } from 'iron-session'
 import passport from 'passport'
 import { Strategy as LocalStrategy } from 'passport-local'
 import { type Engines, peerStoreNames, peerStoreOf, storeNames, storeOf } from './request-stores.ts'
@@ -32,8 +35,10 @@ const strategies = [local<User>({ verify: (name: string) => byId.get(name) })]
 
 export const variants: Readonly<Record<string, MakeListener>> = {
   'node bare': () => (_req, res) => send(res, 'user 0'),
-  'node sealed cookie': () => inCookie('sealed'),
-  'node signed cookie': () => inCookie('signed'),
+  'node sealed cookie': sealed,
+  'node signed cookie': signed,
+  'iron-session': ironSession,
+  'cookie-session': cookieSession,
   'express bare': bareExpress,
   'fastify bare': () => listenerOf(bareFastify()),
   ...withStores('node', storeNames, async (name, engines) => oursNode(await storeOf(name, engines))),
@@ -43,7 +48,7 @@ export const variants: Readonly<Record<string, MakeListener>> = {
     return peerExpress(await peerStoreOf(name, engines))
   }),
   ...withStores('drop-ins', peerStoreNames, async (name, engines) => {
-    return peerExpress(await peerStoreOf(name, engines), dropIns())
+    return peerExpress(await peerStoreOf(name, engines), await dropIns())
   }),
   ...withStores('@fastify/session', peerStoreNames, async (name, engines) => {
     return listenerOf(peerFastify(await peerStoreOf(name, engines)))
@@ -74,21 +79,64 @@ function oursNode(store: SessionStore): RequestListener {
   return auth.handler((req, res) => (req.method === 'POST' ? logIn(req, res) : send(res, req.user?.name ?? 'nobody')))
 }
 
-/** Keeps the user's id in the browser, under a seal or a signature. */
-function inCookie(kind: 'sealed' | 'signed'): RequestListener {
-  const cookie = kind === 'sealed' ? sealedCookie<{ id: string }>('user', { keys: [secret], maxAge: 3600 }) : undefined
-  const signed = signedCookie('user', { keys: [secret] })
-  return (req: IncomingMessage, res) => {
+function sealed(): RequestListener {
+  const cookie = sealedCookie<{ id: string }>('user', { keys: [secret], maxAge: 3600 })
+  return inCookie(
+    (cookies) => cookies.get(cookie)?.id,
+    (cookies, id) => cookies.set(cookie, { id }),
+  )
+}
+
+function signed(): RequestListener {
+  const cookie = signedCookie('user', { keys: [secret] })
+  return inCookie(
+    (cookies) => cookies.get(cookie),
+    (cookies, id) => cookies.set(cookie, id),
+  )
+}
+
+/** Keeps the user's id in the browser. */
+function inCookie(
+  get: (cookies: Cookies) => string | undefined,
+  set: (cookies: Cookies, id: string) => void,
+): RequestListener {
+  const logIn = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const cookies = new Cookies(req.headers.cookie)
-    if (req.method === 'POST') {
-      if (cookie !== undefined) cookies.set(cookie, { id: '7' })
-      else cookies.set(signed, '7')
-      res.setHeader('Set-Cookie', cookies.setCookieFields())
-      return send(res, 'success')
-    }
-    const id = cookie === undefined ? cookies.get(signed) : cookies.get(cookie)?.id
-    return send(res, (id === undefined ? undefined : byId.get(id)?.name) ?? 'nobody')
+    set(cookies, await usernameIn(req))
+    res.setHeader('Set-Cookie', cookies.setCookieFields())
+    send(res, 'success')
   }
+  return (req, res) => (req.method === 'POST' ? logIn(req, res) : sendUser(res, get(new Cookies(req.headers.cookie))))
+}
+
+function ironSession(): RequestListener {
+  const options = { password: secret, cookieName: 'user', ttl: 3600, cookieOptions: { secure: false } }
+  return async (req, res) => {
+    const session = await getIronSession<{ id: string }>(req, res, options)
+    if (req.method !== 'POST') return sendUser(res, session.id)
+    session.id = await usernameIn(req)
+    await session.save()
+    send(res, 'success')
+  }
+}
+
+function cookieSession(): RequestListener {
+  const middleware = cookieSessionPeer({ name: 'user', keys: [secret] })
+  return (req, res) =>
+    middleware(req, res, async () => {
+      const { session } = req as unknown as { session: { id?: string } }
+      if (req.method !== 'POST') return sendUser(res, session.id)
+      session.id = await usernameIn(req)
+      send(res, 'success')
+    })
+}
+
+async function usernameIn(req: IncomingMessage): Promise<string> {
+  return new URLSearchParams(await text(req)).get('username') ?? ''
+}
+
+function sendUser(res: ServerResponse, id: string | undefined): void {
+  send(res, byId.get(id ?? '')?.name ?? 'nobody')
 }
 
 function bareExpress(): Express {
@@ -115,12 +163,9 @@ interface PeerImports {
 }
 
 /** Their types would merge with those of `gatepass/express`. */
-function dropIns(): PeerImports {
-  const load = createRequire(import.meta.url)
-  return {
-    expressSession: load('gatepass/compat/express-session') as typeof expressSession,
-    passport: load('gatepass/compat/passport') as typeof passport,
-  }
+async function dropIns(): Promise<PeerImports> {
+  const of = async <T>(name: string) => ((await import(`gatepass/compat/${name}`)) as { default: T }).default
+  return { expressSession: await of('express-session'), passport: await of('passport') }
 }
 
 function peerExpress(
@@ -150,6 +195,7 @@ async function listenerOf(app: FastifyInstance): Promise<RequestListener> {
 function bareFastify(): FastifyInstance {
   const app = fastify()
   app.get('/', () => ({ name: 'user 0' }))
+  app.get('/public', () => ({ name: 'nobody' }))
   return app
 }
 
@@ -163,6 +209,7 @@ function oursFastify(store: SessionStore): FastifyInstance {
     return { name: verdict.type }
   })
   app.get('/', (request) => ({ name: (request.user as User | undefined)?.name ?? 'nobody' }))
+  app.get('/public', () => ({ name: 'nobody' }))
   return app
 }
 
@@ -180,6 +227,7 @@ function peerFastify(store: PeerStore | undefined): FastifyInstance {
     return { name: 'success' }
   })
   app.get('/', (request) => ({ name: byId.get(sessionOf(request).userId ?? '')?.name ?? 'nobody' }))
+  app.get('/public', () => ({ name: 'nobody' }))
   return app
 }
 

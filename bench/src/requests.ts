@@ -1,210 +1,167 @@
-import type { ChildProcess } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import autocannon from 'autocannon'
-import { addresses, ownSchema, startRedis, startServer } from './engines.ts'
+import { resolve } from 'node:path'
+import { addresses, OwnPlaces } from './engines.ts'
+import { type Amount, LoadedServer, type Sample } from './request-load.ts'
 import type { Engines } from './request-stores.ts'
 import { chosen, type Goal, type Subject, unit } from './request-subjects.ts'
+import { type Estimate, estimate } from './rows.ts'
 
-/** CPU added per request over the bare framework, divided by what a bare `node:http` request costs in the same run. */
+export interface RequestOptions {
+  /** Only rows whose name contains one of them, and what they are compared with. Default: all rows. */
+  readonly words?: readonly string[]
+  readonly rounds?: number
+  /** Another checkout. Its Gatepass takes turns with this one's, in every row of Gatepass. */
+  readonly against?: string
+}
+
 export interface RequestRow {
   readonly name: string
-  readonly b: number
-  readonly microseconds: number
-  readonly requestsPerSecond: number
+  /** CPU added to a request over the bare framework, divided by the CPU of a bare `node:http` request. */
+  readonly b: Estimate
+  /** The other checkout's B, and how much less it is than this one's. */
+  readonly other?: { readonly b: Estimate; readonly difference: Estimate }
   readonly goal: number | undefined
+  /** Of CPU, for a request. */
+  readonly microseconds: Estimate
+  readonly requestsPerSecond: number
 }
 
-const sessions = 200
-const connections = 50
-/** Milliseconds within which a login must be answered. */
-const patience = 10_000
+/** Before the first round, so that V8 has compiled the server. */
+const warmUp: Amount = { requests: 30_000 }
+/** For each server and round. */
+const measured: Amount = { cpu: 300_000 }
+/** Milliseconds after which no other round begins. */
+const enough = 9 * 60_000
+const thisCheckout = resolve(import.meta.dirname, '../..')
 
 /**
- * @param words selects the rows whose name contains one of them. Default: all rows
- * @param seconds of load for each subject and round
- * @param rounds the cheapest counts, because other work on the machine only adds to the CPU of a request
+ * Each row is a server in a process of its own. In each round, every server is under load once: one at a time, in random order.
+ * Only figures of the same round are compared, so that a machine that gets slower slows both.
  */
-export async function benchRequests(words: readonly string[] = [], seconds = 1, rounds = 8): Promise<RequestRow[]> {
-  const subjects = chosen(words)
-  const bench = await RequestBench.prepare(subjects)
+export async function benchRequests({ words = [], rounds = 17, against }: RequestOptions = {}): Promise<RequestRow[]> {
+  const run = new Run(chosen(words), against)
   try {
-    return await bench.measure(seconds, rounds)
+    await run.start()
+    await run.round(warmUp)
+    run.forget()
+    for (let round = 0; round < rounds && performance.now() < enough; round++) await run.round(measured)
+    return run.rows()
   } finally {
-    await bench.tidyUp()
+    await run.stop()
   }
 }
 
-/** The servers of one run, and the engines behind them. */
-class RequestBench {
+/** The samples of one server, a sample for each round. */
+interface Contender {
+  readonly server: LoadedServer
+  readonly samples: Sample[]
+}
+
+class Run {
   readonly #subjects: readonly Subject[]
-  readonly #folder = mkdtempSync(join(tmpdir(), 'gatepass-bench-'))
-  readonly #servers = new Map<string, Server>()
-  readonly #undo: (() => unknown)[] = [() => rmSync(this.#folder, { recursive: true, force: true })]
+  readonly #against: string | undefined
+  readonly #places = new OwnPlaces()
+  readonly #here = new Map<string, Contender>()
+  readonly #there = new Map<string, Contender>()
 
-  private constructor(subjects: readonly Subject[]) {
+  constructor(subjects: readonly Subject[], against: string | undefined) {
     this.#subjects = subjects
+    this.#against = against
   }
 
-  static async prepare(subjects: readonly Subject[]): Promise<RequestBench> {
-    const bench = new RequestBench(subjects)
-    try {
-      await bench.#prepare()
-      return bench
-    } catch (error) {
-      await bench.tidyUp()
-      throw error
-    }
-  }
-
-  async measure(seconds: number, rounds: number): Promise<RequestRow[]> {
-    const samples = new Map<Subject, Sample[]>(this.#subjects.map((subject) => [subject, []]))
-    for (let round = -1; round < rounds; round++) {
-      for (const [subject, kept] of samples) {
-        const sample = await this.#servers.get(subject.variant)?.load(subject, seconds)
-        const warmUp = round < 0
-        if (sample !== undefined && !warmUp) kept.push(sample)
+  /** Starts all servers. If an engine does not answer, an error names the row, and the others are measured. */
+  async start(): Promise<void> {
+    for (const subject of this.#subjects) {
+      try {
+        await this.#start(subject)
+      } catch (error) {
+        console.error(`${subject.name} is NOT MEASURED: ${error instanceof Error ? error.message : error}`)
       }
     }
-    return rowsOf(samples)
   }
 
-  async tidyUp(): Promise<void> {
-    for (const server of this.#servers.values()) await server.stop()
-    for (const undo of this.#undo.toReversed()) await undo()
-  }
-
-  async #prepare(): Promise<void> {
-    const variants = new Set(this.#subjects.map(({ variant }) => variant))
-    const uses = (engine: string) => [...variants].some((variant) => variant.includes(engine))
-    const redis = uses('redis') ? await this.#redis() : ''
-    const { schema, create, drop } = ownSchema('requests', { max: 1 })
-    if (uses('postgres')) {
-      await create()
-      this.#undo.push(drop)
-    }
-    const { postgres } = addresses
-    for (const variant of variants) {
-      const file = join(this.#folder, `${this.#servers.size}.db`)
-      this.#servers.set(variant, await Server.start(variant, { file, redis, postgres, schema }))
+  async round(amount: Amount): Promise<void> {
+    for (const { name } of shuffled(this.#subjects)) {
+      for (const contender of shuffled([this.#here.get(name), this.#there.get(name)])) {
+        contender?.samples.push(await contender.server.load(amount))
+      }
     }
   }
 
-  async #redis(): Promise<string> {
-    const redis = await startRedis()
-    this.#undo.push(() => redis.stop())
-    return redis.url
-  }
-}
-
-interface Sample {
-  /** Microseconds of CPU for one request. */
-  readonly cpu: number
-  /** Requests per second. */
-  readonly rate: number
-}
-
-function rowsOf(samples: ReadonlyMap<Subject, readonly Sample[]>): RequestRow[] {
-  const byName = new Map([...samples].map(([subject, kept]) => [subject.name, { subject, kept }]))
-  const cpu = (name: string): number => Math.min(...(byName.get(name)?.kept ?? []).map((sample) => sample.cpu))
-  const b = (name: string): number => (cpu(name) - cpu(byName.get(name)?.subject.over ?? name)) / cpu(unit)
-  const figure = (goal: Goal | undefined) => {
-    if (typeof goal !== 'object') return goal
-    return 'part' in goal ? b(goal.of) * goal.part : b(goal.of) + goal.within
-  }
-  return [...samples].map(([{ name, goal }, kept]) => ({
-    name,
-    b: b(name),
-    microseconds: cpu(name),
-    requestsPerSecond: Math.round(Math.max(...kept.map((sample) => sample.rate))),
-    goal: figure(goal),
-  }))
-}
-
-class Server {
-  readonly #child: ChildProcess
-  readonly #origin: string
-  #cookies: string[] = []
-
-  private constructor(child: ChildProcess, port: number) {
-    this.#child = child
-    this.#origin = `http://127.0.0.1:${port}`
+  forget(): void {
+    for (const { samples } of this.#contenders()) samples.length = 0
   }
 
-  static async start(variant: string, engines: Engines): Promise<Server> {
-    const env = { ...process.env, NODE_ENV: 'production' }
-    const { child, port } = await startServer('./request-server.ts', [variant, JSON.stringify(engines)], env)
-    try {
-      const server = new Server(child, port)
-      if (variant.endsWith('bare')) server.#cookies = ignoredCookies()
-      else await server.#logIn()
-      return server
-    } catch (error) {
-      child.kill()
-      throw error
-    }
+  rows(): RequestRow[] {
+    return this.#subjects.filter(({ name }) => this.#here.has(name)).map((subject) => this.#row(subject))
   }
 
   async stop(): Promise<void> {
-    const exit = once(this.#child, 'exit')
-    this.#child.disconnect()
-    await exit
+    for (const { server } of this.#contenders()) await server.stop()
+    await this.#places.free()
   }
 
-  async load(subject: Subject, seconds: number): Promise<Sample> {
-    const requests = subject.cookies
-      ? this.#cookies.map((cookie) => ({ path: subject.path, headers: { cookie } }))
-      : [{ path: subject.path }]
-    let begun = 0
-    const before = await this.#cpu()
-    const result = await autocannon({
-      url: this.#origin + subject.path,
-      connections,
-      duration: seconds,
-      requests,
-      // Each connection begins with another session. Otherwise all would ask for the same one at the same moment.
-      setupClient: (client) => client.setRequests(from(requests, (begun++ * requests.length) / connections)),
-    })
-    const used = (await this.#cpu()) - before
-    const answered = result['2xx']
-    if (answered === 0 || result.non2xx > 0 || result.errors > 0) throw new Error(`${subject.name}: requests failed`)
-    return { cpu: used / answered, rate: answered / result.duration }
+  #contenders(): Contender[] {
+    return [...this.#here.values(), ...this.#there.values()]
   }
 
-  async #logIn(): Promise<void> {
-    for (let n = 0; n < sessions; n++) {
-      const response = await fetch(`${this.#origin}/`, {
-        method: 'POST',
-        headers: { 'sec-fetch-site': 'same-origin' },
-        body: new URLSearchParams({ username: String(n), password: 'a long enough password' }),
-        signal: AbortSignal.timeout(patience),
-      })
-      const { name } = (await response.json()) as { name: string }
-      const cookie = response.headers.getSetCookie()[0]?.split(';')[0]
-      if (name !== 'success' || cookie === undefined) throw new Error(`login answered ${response.status} ${name}`)
-      this.#cookies.push(cookie)
+  async #start(subject: Subject): Promise<void> {
+    const contender = async (checkout: string): Promise<Contender> => {
+      const engines = await this.#enginesOf(subject.variant)
+      return { server: await LoadedServer.start(subject, engines, checkout), samples: [] }
     }
-    const response = await fetch(`${this.#origin}/`, { headers: { cookie: this.#cookies[7] ?? '' } })
-    const { name } = (await response.json()) as { name: string }
-    if (name !== 'user 7') throw new Error(`the session of user 7 answered as ${name}`)
+    this.#here.set(subject.name, await contender(thisCheckout))
+    if (this.#against !== undefined && subject.gatepass) this.#there.set(subject.name, await contender(this.#against))
   }
 
-  async #cpu(): Promise<number> {
-    this.#child.send('cpu')
-    const [{ cpu }] = (await once(this.#child, 'message')) as [{ cpu: number }]
-    return cpu
+  async #enginesOf(variant: string): Promise<Engines> {
+    return {
+      file: this.#places.file(),
+      redis: variant.includes('redis') ? await this.#places.redis() : '',
+      postgres: addresses.postgres,
+      schema: variant.includes('postgres') ? await this.#places.schema() : '',
+    }
+  }
+
+  #row(subject: Subject): RequestRow {
+    const { name, goal } = subject
+    const samples = this.#samples(name)
+    const others = this.#there.get(name)?.samples
+    const b = this.#added(samples, this.#samples(subject.over))
+    return {
+      name,
+      b,
+      ...(others !== undefined && {
+        other: { b: this.#added(others, this.#samples(subject.over)), difference: this.#added(samples, others) },
+      }),
+      goal: this.#figure(goal),
+      microseconds: estimate(samples.map(({ total }) => total)),
+      requestsPerSecond: estimate(samples.map(({ rate }) => rate)).median,
+    }
+  }
+
+  /** The larger of total and user time. */
+  #added(samples: readonly Sample[], over: readonly Sample[]): Estimate {
+    const units = this.#samples(unit)
+    const of = (time: 'total' | 'user') =>
+      estimate(samples.map((sample, n) => (sample[time] - (over[n]?.[time] ?? NaN)) / (units[n]?.[time] ?? NaN)))
+    const [total, user] = [of('total'), of('user')]
+    return user.median > total.median ? user : total
+  }
+
+  #figure(goal: Goal | undefined): number | undefined {
+    if (typeof goal !== 'object') return goal
+    const subject = this.#subjects.find(({ name }) => name === goal.of)
+    return subject && this.#added(this.#samples(subject.name), this.#samples(subject.over)).median + goal.within
+  }
+
+  #samples(name: string): readonly Sample[] {
+    return this.#here.get(name)?.samples ?? []
   }
 }
 
-/** The list, rotated to begin at `start`. */
-function from<T>(list: readonly T[], start: number): T[] {
-  return [...list.slice(start), ...list.slice(0, start)]
-}
-
-/** Cookies as long as those of a session, for servers that ignore them. */
-function ignoredCookies(): string[] {
-  return Array.from({ length: sessions }, () => `gp=${randomBytes(32).toString('base64url')}`)
+function shuffled<T>(list: readonly T[]): T[] {
+  return list
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((one, other) => one.at - other.at)
+    .map(({ item }) => item)
 }

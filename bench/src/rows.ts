@@ -54,7 +54,31 @@ async function nanoseconds(work: () => unknown, times: number): Promise<number> 
 }
 
 export function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+  return estimate(numbers).median
+}
+
+export interface Estimate {
+  readonly median: number
+  /** Half of the values lie between them. */
+  readonly quartiles: readonly [number, number]
+  readonly range: readonly [number, number]
+  /** Half of the interval that holds the median with 95 % probability. */
+  readonly noise: number
+}
+
+/** What repeated measurements of one thing say. */
+export function estimate(values: readonly number[]): Estimate {
+  const sorted = values.toSorted((a, b) => a - b)
+  const last = sorted.length - 1
+  const at = (place: number): number => sorted[Math.round(place)] ?? Number.NaN
+  // Whether a value lies below the median is a toss of a coin, so the interval needs no assumption about their distribution.
+  const outside = Math.max(Math.floor((sorted.length - 1.96 * Math.sqrt(sorted.length)) / 2), 0)
+  return {
+    median: at(last / 2),
+    quartiles: [at(last / 4), at((last * 3) / 4)],
+    range: [at(0), at(last)],
+    noise: (at(last - outside) - at(outside)) / 2,
+  }
 }
 
 /** Measures one engine after another. If one does not answer, an error names it, and the others are measured. */
