@@ -35,7 +35,7 @@ export interface Size {
 }
 
 const cookieParts = ['error', 'awaitable', 'crypto', 'cookie']
-const sessionParts = [...cookieParts, 'number-options', 'register', 'report', 'http', 'session']
+const sessionParts = [...cookieParts, 'number-options', 'register', 'report', 'timers', 'http', 'session']
 const passportParts = [...sessionParts, 'passport']
 
 /** Parts of the library that an entry may load. Entries that are not listed may load anything. */

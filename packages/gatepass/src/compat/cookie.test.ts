@@ -96,12 +96,15 @@ describe('what cannot be sent is refused in the words of the original, without t
   })
 })
 
-test('a cookie of a dangerous name is just a cookie', () => {
-  expect(Object.entries(parse('__proto__=a; constructor=b'))).toEqual([
-    ['__proto__', 'a'],
-    ['constructor', 'b'],
-  ])
+test('a cookie of a dangerous name changes no prototype', () => {
+  const header = '__proto__=a; constructor=b; toString=c; constructor=d'
+  const decode = (value: string) => Object(value) as string
+  const [plain, wrapped] = [parse(header), parse(header, { decode })]
+  expect(Object.hasOwn(plain, 'constructor')).toBe(true)
+  expect(Object.entries(plain)).toEqual(Object.entries({ constructor: 'b', toString: 'c' }))
+  for (const cookies of [plain, wrapped]) expect(Object.getPrototypeOf(cookies)).toBe(Object.prototype)
   expect(Object.getPrototypeOf(parseCookie('a=b'))).toBeNull()
+  expect(parseCookie(header)).toMatchObject({ ['__proto__']: 'a' })
 })
 
 test('the default export has all of it', () => {

@@ -40,26 +40,34 @@ export type CookieParseOptions = ParseOptions
 export type CookieSerializeOptions = SerializeOptions
 
 /**
- * Reads a Cookie header as `cookie` 0.7 does: double quotes around a value are removed, and a `decode` that throws leaves the
- * value as it is.
+ * Reads a Cookie header as `cookie` 0.7 does: into a plain object, without the double quotes around a value. A `decode` that
+ * throws leaves the value as it is. A cookie named `__proto__` is left out.
  *
  * @throws {UsageError} `ERR_COOKIE_VALUE` if the header is not a string
  */
 export function parse(header: string, { decode = percentDecode }: ParseOptions = {}): Cookies {
   if (typeof header !== 'string') throw fault('ERR_COOKIE_VALUE', 'argument str must be a string')
-  return readPairs(header, (value) => {
+  const cookies: Cookies = {}
+  for (const [name, value] of pairsOf(header)) {
+    // Without this, a value that `decode` makes an object would become the prototype.
+    if (name === '__proto__' || Object.hasOwn(cookies, name)) continue
     const text = unquoted(value)
     try {
-      return decode(text)
+      cookies[name] = decode(text)
     } catch {
-      return text
+      cookies[name] = text
     }
-  })
+  }
+  return cookies
 }
 
-/** Reads a Cookie header as `cookie` 1 and 2 do: double quotes are part of the value. */
+/** Reads a Cookie header as `cookie` 1 and 2 do: into an object without prototype; double quotes are part of the value. */
 export function parseCookie(header: string, { decode = percentDecode }: ParseOptions = {}): Cookies {
-  return readPairs(header, decode)
+  const cookies: Cookies = Object.create(null)
+  for (const [name, value] of pairsOf(header)) {
+    if (cookies[name] === undefined) cookies[name] = decode(value)
+  }
+  return cookies
 }
 
 /**
@@ -129,14 +137,13 @@ export default cookie
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function readPairs(header: string, decode: (value: string) => string | undefined): Cookies {
-  const cookies: Cookies = Object.create(null)
-  if (header.length < 2) return cookies
-  for (const pair of header.split(';')) {
-    const [name, value] = halves(pair)
-    if (value !== undefined && cookies[name] === undefined) cookies[name] = decode(value)
-  }
-  return cookies
+function pairsOf(header: string): [name: string, value: string][] {
+  if (header.length < 2) return []
+  return header.split(';').map(halves).filter(isPair)
+}
+
+function isPair(halves: [name: string, value: string | undefined]): halves is [name: string, value: string] {
+  return halves[1] !== undefined
 }
 
 function halves(pair: string): [name: string, value: string | undefined] {

@@ -6,6 +6,8 @@ import { memoryStore } from 'gatepass/stores/memory'
 import { storeSuite } from 'gatepass/testing'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
+vi.mock('../timers.ts', () => import('../../test/replaceable-timers.ts'))
+
 storeSuite('a store for express-session', ({ clock }) => ({ store: legacyStore(new SlowStore(), { clock }) }), {
   test,
   describe,

@@ -1,7 +1,8 @@
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { StoreError } from '../error.ts'
 import type { SessionStore } from '../session/store.ts'
-import { Cookie } from './express-session/cookie.ts'
+import { nextTick } from '../timers.ts'
+import { type Cookie, storedCookie } from './express-session/cookie.ts'
 import { type Found, SessionRecords } from './express-session/records.ts'
 import { dataOf, endedMeanwhile, refresh, type Session, type SessionRequest } from './express-session/session.ts'
 import { type Callback, type SessionLike, Store } from './express-session/store.ts'
@@ -51,7 +52,7 @@ class ExpressStore extends Store {
 
   touch(sid: string, session: SessionLike, callback?: Callback): void {
     const found = this.#found.get(session)
-    answer(() => found && this.#records.touch(sid, found, { cookie: new Cookie(session.cookie) }), callback)
+    answer(() => found && this.#records.touch(sid, found, { cookie: storedCookie(session.cookie) }), callback)
   }
 
   destroy(sid: string, callback?: Callback): void {
@@ -61,7 +62,7 @@ class ExpressStore extends Store {
   #save(sid: string, session: SessionLike): Awaitable<unknown> {
     const found = this.#found.get(session)
     const data = dataOf(session)
-    const cookie = new Cookie(session.cookie)
+    const cookie = storedCookie(session.cookie)
     const saving = found === undefined ? this.#put(sid, data, cookie) : this.#records.save(found, data, cookie)
     return andThen(saving, (saved) => {
       if (saved === undefined) {
@@ -86,7 +87,7 @@ class ExpressStore extends Store {
 }
 
 function answer<T>(work: () => Awaitable<T>, callback: ((error: unknown, value?: T) => void) | undefined): void {
-  const done = (error: unknown, value?: T) => callback && process.nextTick(callback, error, value)
+  const done = (error: unknown, value?: T) => callback && nextTick(callback, error, value)
   Promise.resolve()
     .then(work)
     .then((value) => done(null, value), done)

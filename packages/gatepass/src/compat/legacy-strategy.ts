@@ -7,6 +7,7 @@ import type { Failure, Outcome } from '../passport/outcome.ts'
 import { type Attempt, LONGEST_LOGIN, type LoginFlow, type Strategy } from '../passport/strategy.ts'
 import { isCancelled } from '../protocols/oauth2/callback.ts'
 import { failureOf, linkEnded, trustedOrigin } from '../strategies/oauth2/refusals.ts'
+import { clearTimeout, setTimeout } from '../timers.ts'
 import type { Done } from './callback-or-promise.ts'
 import { ask, type Conclusion, type LegacyStrategy } from './passport/strategy.ts'
 

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../awaitable.ts'
+import { setImmediate } from '../timers.ts'
 import type { Exchange } from './exchange.ts'
 
 /** Answers a request with an error, or reports the error if the answer has begun. */

@@ -4,6 +4,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isUint8Array } from 'node:util/types'
 import { type Awaitable, andThen } from '../awaitable.ts'
 import { GatepassError, UsageError } from '../error.ts'
+import { nextTick } from '../timers.ts'
 import { type AnswerHead, describesAnswer } from './answer.ts'
 
 /** A request of `node:http`, or of the compatibility layer of `node:http2`. */
@@ -284,7 +285,7 @@ function answerIsHeld(gate: Gate): boolean {
 
 function callBack(res: GatedResponse, args: SendArguments, error: Error): void {
   const callback = args.find((argument) => typeof argument === 'function') as Callback | undefined
-  if (callback !== undefined) process.nextTick(() => callback.call(res, error))
+  if (callback !== undefined) nextTick(() => callback.call(res, error))
 }
 
 /** Makes the head look sent to the application, as it would be without a gate. Later changes do not reach the answer. */
@@ -385,7 +386,7 @@ function endNow(res: GatedResponse, gate: Gate, args: SendArguments): GatedRespo
 
 /** Emits `drain` for a held write, which returned `false`. Node emits it only if its own buffer was full. */
 function drainWhenDrained(res: GatedResponse, gate: Gate): void {
-  process.nextTick(() => {
+  nextTick(() => {
     if (res.writableNeedDrain || res.destroyed) return
     const attached = res.rawListeners('drain')
     const elsewhere = gate.drainListeners?.filter((listener) => !attached.includes(listener)) ?? []

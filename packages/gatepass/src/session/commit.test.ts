@@ -3,6 +3,8 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { markerOf } from './about.ts'
 import { moveRevision, saveRevision, Turns, whereabouts } from './commit.ts'
 
+vi.mock('../timers.ts', () => import('../../test/replaceable-timers.ts'))
+
 const base: SessionRecord = {
   id: 'old' as SessionId,
   handle: 'h',

@@ -1,5 +1,6 @@
 import { type Awaitable, andThen, orElse } from '../awaitable.ts'
 import { StoreError } from '../error.ts'
+import { setTimeout } from '../timers.ts'
 import { markerOf, readMarker } from './about.ts'
 import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, WriteResult } from './store.ts'
 

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Circuit } from './circuit.ts'
 
+vi.mock('../timers.ts', () => import('../../test/replaceable-timers.ts'))
+
 const refused = expect.objectContaining({
   code: 'ERR_STORE_UNAVAILABLE',
   status: 503,

@@ -1,4 +1,5 @@
 import { StoreError } from '../error.ts'
+import { now } from '../timers.ts'
 
 /**
  * Decides whether an engine is asked. A request without an answer in time opens the circuit, unless another request was answered
@@ -25,14 +26,14 @@ export class Circuit {
    */
   admit(): number {
     if (this.#next === undefined) return this.#answers
-    const wait = this.#next - performance.now()
+    const wait = this.#next - now()
     if (wait > 0) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', `${this.#engine} does not answer`, {
         hint: 'A request got no answer. Until one is answered, other requests are refused at once.',
         retryAfter: Math.ceil(wait / 1000),
       })
     }
-    this.#next = performance.now() + this.#pause
+    this.#next = now() + this.#pause
     return this.#answers
   }
 
@@ -50,7 +51,7 @@ export class Circuit {
   silent(admitted: number): boolean {
     if (admitted !== this.#answers) return false
     const closed = this.#next === undefined
-    this.#next = performance.now() + this.#pause
+    this.#next = now() + this.#pause
     return closed
   }
 }

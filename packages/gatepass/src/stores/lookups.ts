@@ -1,3 +1,5 @@
+import { setImmediate } from '../timers.ts'
+
 /** How many keys one command or query asks for at most, because the engine does nothing else meanwhile. */
 const MOST_AT_ONCE = 500
 

@@ -1,4 +1,5 @@
 import { StoreError } from '../error.ts'
+import { clearTimeout, setImmediate, setTimeout } from '../timers.ts'
 
 /** Ends the wait for an answer after some seconds. */
 export class TimeLimit {

@@ -7,9 +7,10 @@ import { saveRevision } from '../../session/commit.ts'
 import { GuardedStore } from '../../session/guarded-store.ts'
 import type { SessionId, SessionRecord, SessionStore, Timestamp, WriteResult } from '../../session/store.ts'
 import { duplicate } from '../../stores/failure.ts'
+import { clearTimeout, setTimeout } from '../../timers.ts'
 import { answerOf } from '../callback-or-promise.ts'
 import { dateAfter } from '../cookie.ts'
-import { Cookie } from './cookie.ts'
+import { Cookie, storedCookie } from './cookie.ts'
 import type { SessionLike, Store } from './store.ts'
 
 /** A session as it was found in a store, or stored there. */
@@ -233,7 +234,7 @@ export class LegacyStore implements SessionStore {
       const now = this.#clock()
       if (own === undefined) {
         const data = JSON.stringify(rest)
-        const about = () => notesOf(new Cookie(cookie))
+        const about = () => notesOf(storedCookie(cookie))
         return { data, about, session: () => session, record: () => originalRecord(id as SessionId, data, cookie, now) }
       }
       const record = { ...(own as Omit<SessionRecord, 'id'>), id: id as SessionId }
@@ -327,7 +328,7 @@ function ownShape({ id: _, ...own }: SessionRecord): SessionLike {
 
 /** A record for a session that express-session has written, or its drop-in. */
 function originalRecord(id: SessionId, data: string, given: object, now: Timestamp): SessionRecord {
-  const about = notesOf(new Cookie(given))
+  const about = notesOf(storedCookie(given))
   return {
     id,
     handle: sha256Hex(id).slice(0, 22),

@@ -14,7 +14,7 @@ import { saveBefore, type Warnings, warnUnsaved } from '../failures.ts'
 import { Cookie } from './cookie.ts'
 import { type Found, type SessionRecords, Turns } from './records.ts'
 import type { SessionKeeper, SessionRequest } from './session.ts'
-import { dataOf, endedMeanwhile, keeper, notFound, refresh, Session } from './session.ts'
+import { dataOf, endedMeanwhile, foundAs, keeper, notFound, refresh, Session, setFound } from './session.ts'
 import { optionError, type ReceivedId, type Settings, type SignedIds } from './settings.ts'
 import { Store } from './store.ts'
 
@@ -110,7 +110,7 @@ export class RequestKeeper implements SessionKeeper {
     // The class Store of express-session itself makes sessions that this drop-in cannot keep.
     const { createSession } = store instanceof Store ? store : Store.prototype
     createSession.call(store, req, found.session())
-    if (req.session instanceof Session) Session.setFound(req.session, found)
+    if (req.session instanceof Session) setFound(req.session, found)
   }
 
   // ── the methods of a session ─────────────────────────────────────────────────────────────────
@@ -168,7 +168,8 @@ export class RequestKeeper implements SessionKeeper {
     const { session } = req
     if (this.#first === undefined) return undefined
     if (!session) return this.#commitNone()
-    if (!(session instanceof Session)) {
+    // A copy by lodash or structuredClone lacks `req`, which cannot be enumerated.
+    if (!(session instanceof Session && session.req)) {
       throw new UsageError('ERR_SESSION_DATA', 'req.session was replaced by something that is not a session', {
         hint: 'Set its properties, or call req.session.regenerate() for a new one.',
       })
@@ -221,7 +222,7 @@ export class RequestKeeper implements SessionKeeper {
     // `save` has told the application that this cannot be saved.
     if (this.#unsaved?.session === session && this.#unsaved.data === data) return false
     const { resave, saveUninitialized } = this.settings
-    const found = Session.foundAs(session)
+    const found = foundAs(session)
     const due =
       found === undefined
         ? saveUninitialized || this.#isModified(session, data)
@@ -252,11 +253,11 @@ export class RequestKeeper implements SessionKeeper {
   /** @returns false if the session has ended meanwhile */
   #store(session: Session, data: string): Awaitable<boolean> {
     const { records } = this.#shared
-    const found = Session.foundAs(session)
+    const found = foundAs(session)
     const storing = found ? records.save(found, data, session.cookie) : records.insert(session.id, data, session.cookie)
     return andThen(storing, (stored: Found | undefined) => {
       if (stored === undefined) return false
-      Session.setFound(session, stored)
+      setFound(session, stored)
       refresh(session, stored.data, data)
       this.#stored = session
       return true
@@ -276,7 +277,7 @@ export class RequestKeeper implements SessionKeeper {
     try {
       const { session } = req
       if (!(session instanceof Session)) return undefined
-      const found = Session.foundAs(session)
+      const found = foundAs(session)
       const data = dataOf(session)
       if (found === undefined && this.#first !== undefined && this.#isModified(session, data)) {
         this.#shared.warnings.once(

@@ -1,6 +1,7 @@
 import { ProtocolError } from '../../error.ts'
 import type { NodeRequest } from '../../http/response-gate.ts'
 import { dataText, diff, rebase } from '../../session/changes.ts'
+import { nextTick } from '../../timers.ts'
 import { answerOf } from '../callback-or-promise.ts'
 import { type Answering, callBack, promised } from '../failures.ts'
 import type { Cookie } from './cookie.ts'
@@ -36,98 +37,118 @@ export const keeper: unique symbol = Symbol('gatepass.sessionKeeper')
  * session, as express-session does. Without one it returns the session as a promise. If that promise fails and the
  * application does not handle it, the response fails; there is no unhandled rejection.
  */
-export class Session {
-  declare cookie: Cookie
-  readonly #req: SessionRequest
-  readonly #id: string
-  #found: Found | undefined
-
-  constructor(req: object, data?: object | null) {
-    this.#req = req as SessionRequest
-    this.#id = this.#req.sessionID as string
-    if (typeof data !== 'object') return
-    const own = this as Record<string, unknown>
-    const given = data as Record<string, unknown>
-    // Stored data with the name of a method does not replace the method.
-    for (const key in given) if (!(key in Session.prototype)) own[key] = given[key]
-  }
-
-  get req(): SessionRequest {
-    return this.#req
-  }
-
-  get id(): string {
-    return this.#id
-  }
-
+export interface Session {
+  cookie: Cookie
+  readonly req: SessionRequest
+  readonly id: string
   /** Moves the expiry to `cookie.originalMaxAge` from now. Every request does so. */
-  touch(): this {
-    return this.resetMaxAge()
-  }
+  touch(): this
+  resetMaxAge(): this
+  /** Saves now, and not only when the response begins. */
+  save(callback: Callback): this
+  save(): this & Promise<void>
+  /** Makes a new `req.session` from what is stored. */
+  reload(callback: Callback): this
+  reload(): this & Promise<void>
+  /** Ends the session. `req.session` is gone at once. */
+  destroy(callback: Callback): this
+  destroy(): this & Promise<void>
+  /** Ends the session and begins an empty one: the new `req.session`. */
+  regenerate(callback: Callback): this
+  regenerate(): this & Promise<void>
+}
 
-  resetMaxAge(): this {
+/** The class of {@link Session}. */
+export interface SessionClass {
+  new (req: object, data?: object | null): Session
+  (this: object, req: object, data?: object | null): void
+  readonly prototype: Session
+}
+
+/** Where a session holds what it was found as: a property, because a Proxy and `Object.create` pass properties on. */
+const kFound: unique symbol = Symbol('gatepass.found')
+
+/** A function, because it is inherited without `class`, too. */
+export const Session: SessionClass = function Session(this: Session, req: SessionRequest, data?: object | null): void {
+  Object.defineProperty(this, 'req', { value: req })
+  Object.defineProperty(this, 'id', { value: req.sessionID })
+  // What it holds can change also after `Object.freeze(req.session)`.
+  Object.defineProperty(this, kFound, { value: {} })
+  if (typeof data !== 'object') return
+  const own = this as unknown as Record<string, unknown>
+  const given = data as Record<string, unknown>
+  // Stored data with the name of a method does not replace the method.
+  for (const key in given) if (!(key in own)) own[key] = given[key]
+} as never
+
+/** What this session was last found or stored as; `undefined` if it is not stored. */
+export function foundAs(session: Session): Found | undefined {
+  return (session as Holder)[kFound]?.found
+}
+
+export function setFound(session: Session, found: Found): void {
+  const holder = (session as Holder)[kFound]
+  if (holder !== undefined) holder.found = found
+}
+
+type Holder = Session & { readonly [kFound]?: { found?: Found } }
+
+const methods: Omit<Session, 'cookie' | 'req' | 'id'> & ThisType<Session> = {
+  touch() {
+    return this.resetMaxAge()
+  },
+
+  resetMaxAge() {
     const { cookie } = this
     const { originalMaxAge } = cookie
     cookie.maxAge = originalMaxAge
     // The setter shortens an age that ends after the last date of Expires. It must not shrink with each request.
     cookie.originalMaxAge = originalMaxAge
     return this
-  }
+  },
 
-  /** Saves now, and not only when the response begins. */
-  save(callback: Callback): this
-  save(): this & Promise<void>
-  save(callback?: Callback): this {
-    return this.#act('save', callback)
-  }
+  save(callback?: Callback) {
+    return act(this, 'save', callback)
+  },
 
-  /** Makes a new `req.session` from what is stored. */
-  reload(callback: Callback): this
-  reload(): this & Promise<void>
-  reload(callback?: Callback): this {
-    return this.#act('reload', callback)
-  }
+  reload(callback?: Callback) {
+    return act(this, 'reload', callback)
+  },
 
-  /** Ends the session. `req.session` is gone at once. */
-  destroy(callback: Callback): this
-  destroy(): this & Promise<void>
-  destroy(callback?: Callback): this {
-    return this.#act('destroy', callback)
-  }
+  destroy(callback?: Callback) {
+    return act(this, 'destroy', callback)
+  },
 
-  /** Ends the session and begins an empty one: the new `req.session`. */
-  regenerate(callback: Callback): this
-  regenerate(): this & Promise<void>
-  regenerate(callback?: Callback): this {
-    return this.#act('regenerate', callback)
-  }
+  regenerate(callback?: Callback) {
+    return act(this, 'regenerate', callback)
+  },
+}
 
-  /** What this session was last found or stored as; `undefined` if it is not stored. */
-  static foundAs(session: Session): Found | undefined {
-    return session.#found
-  }
+for (const [name, value] of Object.entries(methods)) {
+  Object.defineProperty(Session.prototype, name, { value, writable: true, configurable: true })
+}
 
-  static setFound(session: Session, found: Found): void {
-    session.#found = found
+function act<T extends Session>(
+  session: T,
+  what: 'save' | 'reload' | 'destroy' | 'regenerate',
+  callback: Callback | undefined,
+): T & Promise<void> {
+  const { req } = session
+  const by: SessionKeeper = req[keeper] ?? new StoreKeeper(req)
+  const { answering } = by
+  const work = by[what](session)
+  if (typeof callback !== 'function') {
+    if (answering !== undefined) return alsoPromise(session, promised(work, answering))
+    // There is no response to report a failure to.
+    work.catch(() => undefined)
+    return alsoPromise(session, work)
   }
-
-  #act(what: 'save' | 'reload' | 'destroy' | 'regenerate', callback: Callback | undefined): this {
-    const by: SessionKeeper = this.#req[keeper] ?? new StoreKeeper(this.#req)
-    const { answering } = by
-    const work = by[what](this)
-    if (typeof callback !== 'function') {
-      if (answering !== undefined) return alsoPromise(this, promised(work, answering))
-      // There is no response to report a failure to.
-      work.catch(() => undefined)
-      return alsoPromise(this, work)
-    }
-    // Not a promise: a router that receives one would report the failure a second time.
-    work.then(
-      () => process.nextTick(callBack, callback, [], answering?.next),
-      (error: unknown) => process.nextTick(callBack, callback, [error], answering?.next),
-    )
-    return this
-  }
+  // Not a promise: a router that receives one would report the failure a second time.
+  work.then(
+    () => nextTick(callBack, callback, [], answering?.next),
+    (error: unknown) => nextTick(callBack, callback, [error], answering?.next),
+  )
+  return session as T & Promise<void>
 }
 
 /** A session's data as JSON text, without the cookie: a change to the cookie alone does not change the session. */

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { Cookie } from './cookie.ts'
+import { type Cookie, storedCookie } from './cookie.ts'
 import { Session, type SessionRequest } from './session.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what stores and applications compiled against @types/express-session expect
@@ -39,11 +39,6 @@ export interface Store extends StoreBase {
   clear?(callback?: Callback): void
 }
 
-/** A function, because older stores call it on themselves without `new`. */
-function StoreFunction(this: Store): void {
-  EventEmitter.call(this as never)
-}
-
 const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<Store> = {
   regenerate(req: SessionRequest, callback) {
     this.destroy(req.sessionID as string, (error) => {
@@ -66,81 +61,104 @@ const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
   },
 
   createSession(req: SessionRequest, session: SessionLike) {
-    session.cookie = new Cookie(session.cookie)
+    session.cookie = storedCookie(session.cookie)
     req.session = new Session(req, session)
     return req.session
   },
 }
 
-Object.setPrototypeOf(StoreFunction.prototype, EventEmitter.prototype)
-for (const [name, value] of Object.entries(methods)) {
-  Object.defineProperty(StoreFunction.prototype, name, { value, writable: true, configurable: true })
-}
-
-/** The class that stores extend. */
-export const Store: typeof StoreBase = StoreFunction as never
+/** The class that stores extend. A function, because older stores call it on themselves without `new`. */
+export const Store: typeof StoreBase = function Store(this: object): void {
+  EventEmitter.call(this as never)
+} as never
+inherit(Store, { from: EventEmitter, methods })
 
 /** Milliseconds between two removals of expired sessions. */
 const SWEEP_INTERVAL = 60 * 1000
+/** When expired sessions of a store were last removed. */
+const sweptAt = new WeakMap<object, number>()
 
-/** Keeps sessions in this process, as JSON text by id. Expired ones are removed every minute, also if no request reads them. */
-export class MemoryStore extends Store {
-  sessions: Record<string, string> = Object.create(null)
-  #sweptAt = 0
+declare class MemoryStoreBase extends Store {
+  sessions: Record<string, string>
+  get(sid: string, callback: (error: Anything, session?: SessionLike) => void): void
+  set(sid: string, session: object, callback?: Callback): void
+  destroy(sid: string, callback?: Callback): void
+  touch(sid: string, session: SessionLike, callback?: Callback): void
+  all(callback: (error: Anything, sessions?: Record<string, SessionLike>) => void): void
+  length(callback: (error: Anything, length?: number) => void): void
+  clear(callback?: Callback): void
+}
 
-  get(sid: string, callback: (error: Anything, session?: SessionLike) => void): void {
-    callback(null, this.#read(sid))
-  }
+const inMemory: Omit<MemoryStoreBase, keyof StoreBase | 'sessions'> & ThisType<MemoryStore> = {
+  get(sid, callback) {
+    callback(null, readFrom(this, sid))
+  },
 
-  set(sid: string, session: object, callback?: Callback): void {
-    this.#sweep()
+  set(sid, session, callback) {
+    sweep(this)
     this.sessions[sid] = JSON.stringify(session)
     callback?.()
-  }
+  },
 
-  destroy(sid: string, callback?: Callback): void {
+  destroy(sid, callback) {
     delete this.sessions[sid]
     callback?.()
-  }
+  },
 
-  touch(sid: string, session: SessionLike, callback?: Callback): void {
-    const stored = this.#read(sid)
+  touch(sid, session, callback) {
+    const stored = readFrom(this, sid)
     if (stored !== undefined) this.sessions[sid] = JSON.stringify({ ...stored, cookie: session.cookie })
     callback?.()
-  }
+  },
 
-  all(callback: (error: Anything, sessions?: Record<string, SessionLike>) => void): void {
+  all(callback) {
     const all: Record<string, SessionLike> = Object.create(null)
     for (const sid of Object.keys(this.sessions)) {
-      const session = this.#read(sid)
+      const session = readFrom(this, sid)
       if (session !== undefined) all[sid] = session
     }
     callback(null, all)
-  }
+  },
 
-  length(callback: (error: Anything, length?: number) => void): void {
+  length(callback) {
     this.all((error, sessions) => callback(error, Object.keys(sessions ?? {}).length))
-  }
+  },
 
-  clear(callback?: Callback): void {
+  clear(callback) {
     this.sessions = Object.create(null)
     callback?.()
-  }
-
-  #read(sid: string): SessionLike | undefined {
-    const text = this.sessions[sid]
-    if (text === undefined) return undefined
-    const session: Partial<SessionLike> & { cookie?: { expires?: string | null } } = JSON.parse(text)
-    const expires = session.cookie?.expires
-    if (!expires || Date.parse(expires) > Date.now()) return session as SessionLike
-    delete this.sessions[sid]
-    return undefined
-  }
-
-  #sweep(): void {
-    const now = Date.now()
-    if (now - this.#sweptAt < SWEEP_INTERVAL) return
-    this.#sweptAt = now
-    for (const sid of Object.keys(this.sessions)) this.#read(sid)
-  }
+  },
 }
+
+/** Keeps sessions in this process, as JSON text by id. Expired ones are removed every minute, also if no request reads them. */
+export const MemoryStore: typeof MemoryStoreBase = function MemoryStore(this: MemoryStore): void {
+  ;(Store as unknown as () => void).call(this)
+  this.sessions = Object.create(null)
+} as never
+inherit(MemoryStore, { from: Store, methods: inMemory })
+/** A store in the memory of this process. */
+export type MemoryStore = MemoryStoreBase
+
+function readFrom({ sessions }: MemoryStore, sid: string): SessionLike | undefined {
+  const text = sessions[sid]
+  if (text === undefined) return undefined
+  const session: Partial<SessionLike> & { cookie?: { expires?: string | null } } = JSON.parse(text)
+  const expires = session.cookie?.expires
+  if (!expires || Date.parse(expires) > Date.now()) return session as SessionLike
+  delete sessions[sid]
+  return undefined
+}
+
+function sweep(store: MemoryStore): void {
+  const now = Date.now()
+  if (now - (sweptAt.get(store) ?? 0) < SWEEP_INTERVAL) return
+  sweptAt.set(store, now)
+  for (const sid of Object.keys(store.sessions)) readFrom(store, sid)
+}
+
+/** Inheritance for functions that are called without `new`, too. As in express-session, their methods can be enumerated. */
+function inherit(made: Inherited, { from, methods }: { from: Inherited; methods: object }): void {
+  Object.setPrototypeOf(Object.assign(made.prototype, methods), from.prototype)
+}
+
+type Inherited = { readonly prototype: object }

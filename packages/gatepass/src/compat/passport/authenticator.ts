@@ -1,7 +1,7 @@
 import { UsageError } from '../../error.ts'
 import { callEitherWay, type Done } from '../callback-or-promise.ts'
 import { type Asked, authenticate } from './authenticate.ts'
-import { initialize, LoginKeeper, SessionStrategy } from './logins.ts'
+import { type Deserialize, initialize, LoginKeeper, SessionStrategy } from './logins.ts'
 import type { LegacyStrategy } from './strategy.ts'
 import type {
   AuthenticateCallback,
@@ -20,20 +20,24 @@ type Request = Express.Request
 /** A function that serialises, finds or transforms. With three parameters, it receives the request first. */
 type Layer = (...args: never[]) => unknown
 
-/** Strategies by name, and how a login is written into a session and read from it: the API of Passport 0.7. */
-export class Authenticator {
+/** The methods of an {@link Authenticator}. */
+class Methods<InitializeRet, AuthenticateRet, AuthorizeRet> {
   // Packages for Passport use these names.
-  _key: string = 'passport'
-  _strategies: Record<string, LegacyStrategy> = Object.create(null)
-  _serializers: Layer[] = []
-  _deserializers: Layer[] = []
-  _infoTransformers: Layer[] = []
-  _framework: Framework = connect
-  _sm: SessionLogins = new LoginKeeper(this._key, this.serializeUser.bind(this) as never)
-  _userProperty?: string
+  declare _key: string
+  declare _strategies: Record<string, LegacyStrategy>
+  declare _serializers: Layer[]
+  declare _deserializers: Layer[]
+  declare _infoTransformers: Layer[]
+  declare _framework: Framework
+  declare _sm: SessionLogins
+  declare _userProperty?: string
 
-  constructor() {
-    this.use(new SessionStrategy({ key: this._key }, this.deserializeUser.bind(this) as never) as LegacyStrategy)
+  /** Sets up what a subclass may set up in another way. */
+  init(): void {
+    this.framework(connect)
+    const strategy = new SessionStrategy({ key: this._key }, this.deserializeUser.bind(this) as Deserialize)
+    this.use(strategy as unknown as LegacyStrategy)
+    this._sm = new LoginKeeper(this._key, this.serializeUser.bind(this) as never)
   }
 
   use(strategy: LegacyStrategy): this
@@ -55,18 +59,18 @@ export class Authenticator {
     return this
   }
 
-  framework(framework: Framework): this {
+  framework<X, Y, Z>(framework: Framework<X, Y, Z>): Authenticator<X, Y, Z> {
     this._framework = framework
-    return this
+    return this as unknown as Authenticator<X, Y, Z>
   }
 
   /** Middleware that packages for Passport up to 0.4 expect. Nothing else needs it. */
-  initialize(options?: InitializeOptions): Handler {
-    return this._framework.initialize(this, options) as Handler
+  initialize(options?: InitializeOptions): InitializeRet {
+    return this._framework.initialize(this, options) as InitializeRet
   }
 
   /** Middleware that finds the user whose login the session keeps. */
-  session(options?: SessionOptions): Handler {
+  session(options?: SessionOptions): AuthenticateRet {
     return this.authenticate('session', options as AuthenticateOptions)
   }
 
@@ -75,8 +79,14 @@ export class Authenticator {
     strategy: Asked,
     options?: AuthenticateOptions | AuthenticateCallback,
     callback?: AuthenticateCallback,
-  ): Handler {
-    return this._framework.authenticate(this, strategy as string, options as AuthenticateOptions, callback) as Handler
+  ): AuthenticateRet {
+    const { _framework } = this
+    return _framework.authenticate(
+      this,
+      strategy as string,
+      options as AuthenticateOptions,
+      callback,
+    ) as AuthenticateRet
   }
 
   /** Does the same for another account of a logged-in user. The account becomes `req.account`, and the login stays. */
@@ -84,11 +94,12 @@ export class Authenticator {
     strategy: Asked,
     options?: AuthenticateOptions | AuthenticateCallback,
     callback?: AuthenticateCallback,
-  ): Handler {
+  ): AuthorizeRet {
     if (typeof options === 'function') return this.authorize(strategy, {}, options)
     const { _framework } = this
+    const authorize = _framework.authorize ?? _framework.authenticate
     const assigning = { ...options, assignProperty: 'account' }
-    return (_framework.authorize ?? _framework.authenticate)(this, strategy as string, assigning, callback) as Handler
+    return authorize(this, strategy as string, assigning, callback) as AuthorizeRet
   }
 
   /** Replaces the part that keeps logins in sessions. */
@@ -145,8 +156,33 @@ export class Authenticator {
   }
 
   _strategy(name: string): LegacyStrategy | undefined {
-    return this._strategies[name]
+    // Applications ask for the strategy that a path names.
+    return Object.hasOwn(this._strategies, name) ? this._strategies[name] : undefined
   }
+}
+
+/** Strategies by name, and how a login is written into a session and read from it: the API of Passport 0.7. */
+export interface Authenticator<InitializeRet = Handler, AuthenticateRet = Handler, AuthorizeRet = AuthenticateRet>
+  extends Methods<InitializeRet, AuthenticateRet, AuthorizeRet> {}
+
+/** The class of {@link Authenticator}. */
+export interface AuthenticatorClass {
+  new (): Authenticator
+  (this: object): void
+  readonly prototype: Authenticator
+}
+
+/** A function, because it is inherited without `class`, too. */
+export const Authenticator: AuthenticatorClass = function Authenticator(this: Authenticator): void {
+  this._key = 'passport'
+  this._strategies = {}
+  this._serializers = []
+  this._deserializers = []
+  this._infoTransformers = []
+  this.init()
+} as never
+for (const name of Object.getOwnPropertyNames(Methods.prototype)) {
+  if (name !== 'constructor') Object.assign(Authenticator.prototype, { [name]: Reflect.get(Methods.prototype, name) })
 }
 
 const connect: Framework = {

@@ -2,10 +2,11 @@ import type { Readable } from 'node:stream'
 import { UsageError } from '../../error.ts'
 import { callEitherWay, type Done } from '../callback-or-promise.ts'
 import { callBack, promised } from '../failures.ts'
-import type { StrategyActions } from './strategy.ts'
+import { Strategy, type StrategyActions } from './strategy.ts'
 import type {
   InitializeOptions,
   LogInOptions,
+  LogOutOptions,
   PassportRequest,
   SessionBag,
   SessionLogins,
@@ -116,7 +117,9 @@ export class LoginKeeper implements SessionLogins {
     this.#serialize = serialize
   }
 
-  logIn(req: PassportRequest, user: unknown, options: LogInOptions, done: Done): void {
+  /** Passport up to 0.5 has no options here. Its methods reach requests if it is loaded somewhere in the process. */
+  logIn(req: PassportRequest, user: unknown, given: LogInOptions | Done, told?: Done): void {
+    const [options, done] = typeof given === 'function' ? [{}, given] : [given, told as Done]
     const session = requireSession(req, done)
     if (session === undefined) return
     const kept = keptOf(session, options)
@@ -133,7 +136,9 @@ export class LoginKeeper implements SessionLogins {
     )
   }
 
-  logOut(req: PassportRequest, options: LogInOptions, done: Done): void {
+  /** Passport up to 0.5 has neither options nor, mostly, a callback here. The response then waits for the end of the login. */
+  logOut(req: PassportRequest, given: LogOutOptions | Done = {}, told?: Done): void {
+    const [options, done = inBackground(req)] = typeof given === 'function' ? [{}, given] : [given, told]
     const session = requireSession(req, done)
     if (session === undefined) return
     if (session[this.#key]) delete loginIn(session, this.#key).user
@@ -151,6 +156,15 @@ export class LoginKeeper implements SessionLogins {
     if (typeof session.save === 'function') session.save(saved)
     else saved()
   }
+}
+
+/** The callback of work for which no code waits. */
+function inBackground(req: PassportRequest): Done {
+  const { res, next } = req
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  if (res && next) void promised(promise, { req, res, next })
+  else promise.catch(() => undefined)
+  return (error) => (error ? reject(error) : resolve())
 }
 
 function unlessError(done: Done, then: (value: unknown) => void): Done {
@@ -197,45 +211,71 @@ function regenerate(session: SessionBag, done: Done): unknown {
 
 // ── the user of a login ──────────────────────────────────────────────────────────────────────────────────────────────
 
-type Deserialize = (id: unknown, req: PassportRequest, done: Done) => void
+/** Finds the user by the id in a session. */
+export type Deserialize = (id: unknown, req: PassportRequest, done: Done) => void
 
 /** Finds the user whose login the session keeps. */
-export class SessionStrategy {
-  readonly name = 'session'
+export interface SessionStrategy extends Strategy {
+  readonly name: 'session'
   readonly _key: string
   readonly _deserializeUser: Deserialize
+  authenticate(this: this & StrategyActions, req: PassportRequest, options?: SessionOptions): void
+}
 
-  constructor(options: { key?: string } | Deserialize = {}, deserialize?: Deserialize) {
-    this._key = (typeof options === 'function' ? undefined : options.key) ?? 'passport'
-    const find = typeof options === 'function' ? options : deserialize
-    this._deserializeUser = (id, req, done) => find && callEitherWay(find, [id, req], done)
+/** The class of {@link SessionStrategy}. */
+export interface SessionStrategyClass {
+  new (options: { readonly key?: string | undefined }, deserialize: Deserialize): SessionStrategy
+  new (deserialize?: Deserialize): SessionStrategy
+  (this: object, options?: { readonly key?: string | undefined } | Deserialize, deserialize?: Deserialize): void
+  readonly prototype: SessionStrategy
+}
+
+/** A function, because it is inherited without `class`, too. */
+export const SessionStrategy: SessionStrategyClass = function SessionStrategy(
+  this: { name: string; _key: string; _deserializeUser: Deserialize },
+  options: { key?: string } | Deserialize = {},
+  deserialize?: Deserialize,
+): void {
+  Strategy.call(this)
+  const find = typeof options === 'function' ? options : deserialize
+  this.name = 'session'
+  this._key = (typeof options === 'function' ? undefined : options.key) ?? 'passport'
+  this._deserializeUser = (id, req, done) => find && callEitherWay(find, [id, req], done)
+} as never
+Object.setPrototypeOf(SessionStrategy.prototype, Strategy.prototype)
+SessionStrategy.prototype.authenticate = function authenticate(req, options) {
+  recall(this, { req, options, done: (error) => (error ? this.error(error) : this.pass()) })
+}
+
+/** `authenticate` as it is without a subclass. */
+export const ownAuthenticate: SessionStrategy['authenticate'] = SessionStrategy.prototype.authenticate
+
+interface Recall {
+  readonly req: PassportRequest
+  readonly options: SessionOptions | undefined
+  readonly done: Done
+}
+
+/** Puts the user of the session's login on the request, if there is one. */
+export function recall({ _key, _deserializeUser }: SessionStrategy, { req, options, done }: Recall): void {
+  const session = requireSession(req, done)
+  if (session === undefined) return
+  const id = (session[_key] as { user?: unknown } | undefined)?.user
+  if (!id && id !== 0) {
+    done()
+    return
   }
-
-  authenticate(this: this & StrategyActions, req: PassportRequest, options?: SessionOptions): void {
-    this.recall(req, options, (error) => (error ? this.error(error) : this.pass()))
-  }
-
-  /** Puts the user of the session's login on the request, if there is one. */
-  recall(req: PassportRequest, options: SessionOptions | undefined, done: Done): void {
-    const session = requireSession(req, done)
-    if (session === undefined) return
-    const id = (session[this._key] as { user?: unknown } | undefined)?.user
-    if (!id && id !== 0) {
-      done()
+  const resume = options?.pauseStream === true ? held(req as unknown as Readable) : undefined
+  _deserializeUser(id, req, (error, user) => {
+    if (error) {
+      done(error)
       return
     }
-    const resume = options?.pauseStream === true ? held(req as unknown as Readable) : undefined
-    this._deserializeUser(id, req, (error, user) => {
-      if (error) {
-        done(error)
-        return
-      }
-      if (user) req[propertyOf(req)] = user
-      else delete loginIn(req.session ?? session, this._key).user
-      done()
-      resume?.()
-    })
-  }
+    if (user) req[propertyOf(req)] = user
+    else delete loginIn(req.session ?? session, _key).user
+    done()
+    resume?.()
+  })
 }
 
 /** Pauses a body that is being read, and returns the function that resumes it. A body that is not read yet waits by itself. */

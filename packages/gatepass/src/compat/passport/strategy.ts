@@ -21,6 +21,19 @@ export interface StrategyActions {
   error(error: unknown): void
 }
 
+/** The name of {@link StrategyActions} in `@types/passport`. */
+export type StrategyCreatedStatic = StrategyActions
+
+/** What a strategy is while it is asked: `authenticate(this: StrategyCreated<this>, req)`. */
+export type StrategyCreated<T, Created = T & StrategyCreatedStatic> = { [Member in keyof Created]: Created[Member] }
+
+/** What a strategy may say with `fail`. */
+export interface StrategyFailure {
+  message?: string
+  // biome-ignore lint/suspicious/noExplicitAny: applications compiled against @types/passport expect it
+  [key: string]: any
+}
+
 /** The class of {@link Strategy}. */
 export interface StrategyClass {
   new (): Strategy & StrategyActions

@@ -53,6 +53,14 @@ export interface InitializeOptions {
   compat?: boolean | undefined
 }
 
+export interface SessionStrategyOptions {
+  /** The key in the session that holds the login. Default `passport`. */
+  key: string
+}
+
+/** What a `SessionStrategy` calls to find the user of a login. */
+export type DeserializeUserFunction = (serializedUser: unknown, req: Express.Request, done: DoneCallback) => void
+
 export interface SessionOptions {
   /** Whether the body is held back while the user is looked up. Default false. */
   pauseStream?: boolean | undefined
@@ -88,6 +96,9 @@ export interface AuthenticateOptions extends LogInOptions, SessionOptions {
  */
 export type AuthenticateCallback = (error: Anything, user?: Anything, info?: Anything, status?: Anything) => unknown
 
+/** The callback of `authorize`. */
+export type AuthorizeCallback = AuthenticateCallback
+
 /** The callback of a serialiser, or of a strategy's verify function. */
 export type DoneCallback = (error: Anything, user?: Express.User | false | null) => void
 
@@ -95,15 +106,20 @@ export type DoneCallback = (error: Anything, user?: Express.User | false | null)
 export type Handler = (req: IncomingMessage, res: ServerResponse, next: (error?: Anything) => void) => void
 
 /** Serves a framework other than Express and Connect. */
-export interface Framework {
-  initialize(passport: object, options?: InitializeOptions): (...args: never[]) => unknown
+export interface Framework<InitializeRet = unknown, AuthenticateRet = unknown, AuthorizeRet = AuthenticateRet> {
+  initialize(passport: object, options?: InitializeOptions): (...args: never[]) => InitializeRet
   authenticate(
     passport: object,
     strategy: string | readonly string[] | LegacyStrategy,
     options?: AuthenticateOptions,
     callback?: AuthenticateCallback,
-  ): (...args: never[]) => unknown
-  authorize?: Framework['authenticate']
+  ): (...args: never[]) => AuthenticateRet
+  authorize?(
+    passport: object,
+    strategy: string | readonly string[] | LegacyStrategy,
+    options?: AuthenticateOptions,
+    callback?: AuthenticateCallback,
+  ): (...args: never[]) => AuthorizeRet
 }
 
 /** A user's profile, as the strategies of providers give it. */

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../../session/guarded-store.ts'
+import { setTimeout } from '../../timers.ts'
 import { reasonOf } from '../failure.ts'
 
 /** How to read the errors of a server. */
@@ -30,7 +30,7 @@ export async function persistently<T>(errors: ServerErrors, work: () => Promise<
       return await work()
     } catch (error) {
       if (attempt === ATTEMPTS || !errors.passing.has(errors.codeOf(error) ?? '')) throw error
-      await sleep(PAUSE * attempt * Math.random())
+      await new Promise((resolve) => setTimeout(resolve, PAUSE * attempt * Math.random()))
     }
   }
 }

@@ -3,6 +3,8 @@ import { tokenVault } from 'gatepass/strategies/oidc'
 import { testClock } from 'gatepass/testing'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
+vi.mock('../../timers.ts', () => import('../../../test/replaceable-timers.ts'))
+
 const issuer = 'https://accounts.example'
 
 function world() {

@@ -4,6 +4,7 @@ import { Sealer } from '../../crypto/seal.ts'
 import { StoreError } from '../../error.ts'
 import type { ProviderTokens } from '../../protocols/oauth2/token-request.ts'
 import type { Timestamp } from '../../session/store.ts'
+import { setTimeout } from '../../timers.ts'
 
 /** Minimum remaining lifetime of an access token that is returned, in milliseconds. */
 const MARGIN = 60_000
