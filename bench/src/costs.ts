@@ -28,8 +28,8 @@ type OperationCosts = Omit<EngineCosts, 'bytes'>
 
 export async function benchCosts(): Promise<MeasuredCosts> {
   const servers = ['gatepass, Redis, node', 'gatepass, PostgreSQL, node', 'near cache over Redis']
-  const requests = await benchRequests({ words: servers })
-  const cpuOf = (server: string) => rounded(requests.find(({ name }) => name.includes(server))?.microseconds.median)
+  const { rows } = await benchRequests({ words: servers })
+  const cpuOf = (server: string) => rounded(rows.find(({ name }) => name.includes(server))?.microseconds.median)
   const costs: MeasuredCosts = {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.version}`,

@@ -1,6 +1,6 @@
 // `npm run bench`: what a request costs with Gatepass and with its peers, measured in this run. `npm run bench -- stores redis`
 // runs these parts instead, and `requests:redis requests:fastify` only the rows of a part that have one of these words in their
-// names. `--against ../other` compares Gatepass with that of another checkout, in `--rounds 40` instead of 17.
+// names. `--against ../other` compares Gatepass with that of another checkout, in `--rounds 90` instead of 45.
 import { cpus, loadavg } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,7 +10,7 @@ import type { Stall } from './event-loop.ts'
 import { benchMillion, type MillionRow } from './million.ts'
 import { benchPasswords } from './passwords.ts'
 import { benchRedis } from './redis.ts'
-import { benchRequests, type RequestRow } from './requests.ts'
+import { benchRequests, type RequestReport, type RequestRow } from './requests.ts'
 import { benchRevocation, type RevocationRow } from './revocation.ts'
 import { type Row, tableLines } from './rows.ts'
 import { measuredCosts } from './simulation/costs.ts'
@@ -88,19 +88,20 @@ function printRows(rows: readonly Row[]): void {
   )
 }
 
-function printRequests(rows: readonly RequestRow[]): void {
-  for (const { name, microseconds } of rows.filter(({ goal, name }) => goal === undefined && name.endsWith('bare'))) {
-    const [low, high] = microseconds.range
-    const parts = [microseconds.median, ...microseconds.quartiles, low, high].map((value) => value.toFixed(1))
-    console.log(`${name}: ${parts[0]} µs, half of the rounds ${parts[1]}–${parts[2]}, all ${parts[3]}–${parts[4]}`)
+function printRequests({ rows, rounds, seconds }: RequestReport): void {
+  const loads = loadavg().map((load) => load.toFixed(1))
+  console.log(`${rounds} rounds in ${Math.round(seconds)} s, load average ${loads.join(', ')}. The machine varied:\n`)
+  for (const { name, microseconds } of rows.filter(({ name }) => name.endsWith('bare'))) {
+    const { median, quartiles, range } = microseconds
+    console.log(`- ${name}: ${median.toFixed(1)} µs, half of the rounds ${between(quartiles)}, all ${between(range)}`)
   }
-  console.log(
-    `Load average at the end: ${loadavg()
-      .map((load) => load.toFixed(1))
-      .join(' ')}\n`,
-  )
+  console.log()
   if (rows.some(({ other }) => other !== undefined)) printDifferences(rows)
   else printCosts(rows)
+}
+
+function between([low, high]: readonly [number, number]): string {
+  return `${low.toFixed(1)}–${high.toFixed(1)}`
 }
 
 function printCosts(rows: readonly RequestRow[]): void {
@@ -113,7 +114,7 @@ function printCosts(rows: readonly RequestRow[]): void {
       goal?.toFixed(2) ?? '',
       goal === undefined ? '' : Math.abs(b.median - goal) <= b.noise ? '≈' : b.median < goal ? 'reached' : 'missed',
       microseconds.median.toFixed(1),
-      microseconds.quartiles.map((value) => value.toFixed(1)).join('–'),
+      between(microseconds.quartiles),
       String(Math.round(requestsPerSecond)),
     ]),
   )

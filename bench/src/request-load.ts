@@ -25,9 +25,9 @@ export interface Amount {
 const sessions = 200
 const connections = 50
 /** Milliseconds of load that are not measured: connections open, and the processor's caches fill. */
-const leadIn = 150
+const leadIn = 60
 /** Milliseconds between two looks at what was used. */
-const pause = 50
+const pause = 20
 /** Milliseconds within which a login is answered, and after which a load ends in any case. */
 const patience = 10_000
 
@@ -69,17 +69,19 @@ export class LoadedServer {
   /** Lasts until the server has used as much CPU as `amount` says, or has answered so many requests. */
   async load(amount: Amount): Promise<Sample> {
     const { name, path } = this.#subject
-    const requests: Request[] =
-      path === '/' ? this.#cookies.map((cookie) => ({ path, headers: { cookie } })) : [{ path }]
+    // Each connection asks for sessions of its own. Otherwise all would ask for the same one at the same moment.
+    const each = sessions / connections
+    const requests = (of: number): Request[] => {
+      if (path === '/public') return [{ path }]
+      return this.#cookies.slice(of * each, (of + 1) * each).map((cookie) => ({ path, headers: { cookie } }))
+    }
     let begun = 0
     const options = {
       url: this.#origin + path,
       connections,
       duration: 3600,
       sampleInt: pause,
-      requests,
-      // Each connection begins with another session. Otherwise all would ask for the same one at the same moment.
-      setupClient: (client: Client) => client.setRequests(from(requests, (begun++ * requests.length) / connections)),
+      setupClient: (client: Client) => client.setRequests(requests(begun++)),
     }
     const { promise: ended, resolve } = Promise.withResolvers<Result>()
     const load = autocannon(options, (_error, result) => resolve(result))
@@ -135,11 +137,6 @@ export class LoadedServer {
 
 function refuseFailures(name: string, { non2xx, errors }: Result): void {
   if (non2xx > 0 || errors > 0) throw new Error(`${name}: requests failed`)
-}
-
-/** The list, rotated to begin at `start`. */
-function from<T>(list: readonly T[], start: number): T[] {
-  return [...list.slice(start), ...list.slice(0, start)]
 }
 
 /** Cookies as long as those of a session, for servers that ignore them. */

@@ -13,6 +13,12 @@ export interface RequestOptions {
   readonly against?: string
 }
 
+export interface RequestReport {
+  readonly rows: readonly RequestRow[]
+  readonly rounds: number
+  readonly seconds: number
+}
+
 export interface RequestRow {
   readonly name: string
   /** CPU added to a request over the bare framework, divided by the CPU of a bare `node:http` request. */
@@ -28,23 +34,27 @@ export interface RequestRow {
 /** Before the first round, so that V8 has compiled the server. */
 const warmUp: Amount = { requests: 30_000 }
 /** For each server and round. */
-const measured: Amount = { cpu: 300_000 }
-/** Milliseconds after which no other round begins. */
-const enough = 9 * 60_000
+const measured: Amount = { cpu: 100_000 }
+/** Seconds after which no other round begins. */
+const enough = 9 * 60
 const thisCheckout = resolve(import.meta.dirname, '../..')
 
 /**
  * Each row is a server in a process of its own. In each round, every server is under load once: one at a time, in random order.
  * Only figures of the same round are compared, so that a machine that gets slower slows both.
  */
-export async function benchRequests({ words = [], rounds = 17, against }: RequestOptions = {}): Promise<RequestRow[]> {
+export async function benchRequests(options: RequestOptions = {}): Promise<RequestReport> {
+  const { words = [], rounds = 45, against } = options
+  const start = performance.now()
+  const seconds = () => (performance.now() - start) / 1000
   const run = new Run(chosen(words), against)
   try {
     await run.start()
     await run.round(warmUp)
     run.forget()
-    for (let round = 0; round < rounds && performance.now() < enough; round++) await run.round(measured)
-    return run.rows()
+    let round = 0
+    for (; round < rounds && seconds() < enough; round++) await run.round(measured)
+    return { rows: run.rows(), rounds: round, seconds: seconds() }
   } finally {
     await run.stop()
   }
