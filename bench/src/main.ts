@@ -12,7 +12,7 @@ import { benchPasswords } from './passwords.ts'
 import { benchRedis } from './redis.ts'
 import { benchRequests, type RequestReport, type RequestRow } from './requests.ts'
 import { benchRevocation, type RevocationRow } from './revocation.ts'
-import { type Row, tableLines } from './rows.ts'
+import { type Estimate, type Row, tableLines, within } from './rows.ts'
 import { measuredCosts } from './simulation/costs.ts'
 import { simulationTables, type Table } from './simulation/tables.ts'
 import { benchSql } from './sql.ts'
@@ -100,6 +100,11 @@ function printRequests({ rows, rounds, seconds }: RequestReport): void {
   else printCosts(rows)
 }
 
+/** Half of the interval. */
+function noise({ interval: [low, high] }: Estimate): number {
+  return (high - low) / 2
+}
+
 function between([low, high]: readonly [number, number]): string {
   return `${low.toFixed(1)}–${high.toFixed(1)}`
 }
@@ -110,9 +115,9 @@ function printCosts(rows: readonly RequestRow[]): void {
     rows.map(({ name, b, goal, microseconds, requestsPerSecond }) => [
       name,
       b.median.toFixed(2),
-      b.noise.toFixed(2),
+      noise(b).toFixed(2),
       goal?.toFixed(2) ?? '',
-      goal === undefined ? '' : Math.abs(b.median - goal) <= b.noise ? '≈' : b.median < goal ? 'reached' : 'missed',
+      goal === undefined ? '' : within(goal, b) ? '≈' : b.median < goal ? 'reached' : 'missed',
       microseconds.median.toFixed(1),
       between(microseconds.quartiles),
       String(Math.round(requestsPerSecond)),
@@ -125,9 +130,18 @@ function printDifferences(rows: readonly RequestRow[]): void {
     ['server', 'B here', 'B there', 'here − there', '±', ''],
     rows.flatMap(({ name, b, other }) => {
       if (other === undefined) return []
-      const { median, noise } = other.difference
-      const same = Math.abs(median) <= noise ? '≈' : ''
-      return [[name, b.median.toFixed(2), other.b.median.toFixed(2), median.toFixed(3), noise.toFixed(3), same]]
+      const { difference } = other
+      const same = within(0, difference) ? '≈' : ''
+      return [
+        [
+          name,
+          b.median.toFixed(2),
+          other.b.median.toFixed(2),
+          difference.median.toFixed(3),
+          noise(difference).toFixed(3),
+          same,
+        ],
+      ]
     }),
   )
 }

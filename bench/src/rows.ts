@@ -62,8 +62,8 @@ export interface Estimate {
   /** Half of the values lie between them. */
   readonly quartiles: readonly [number, number]
   readonly range: readonly [number, number]
-  /** Half of the interval that holds the median with 95 % probability. */
-  readonly noise: number
+  /** Holds the median with 95 % probability. */
+  readonly interval: readonly [number, number]
 }
 
 /** What repeated measurements of one thing say. */
@@ -77,8 +77,13 @@ export function estimate(values: readonly number[]): Estimate {
     median: at(last / 2),
     quartiles: [at(last / 4), at((last * 3) / 4)],
     range: [at(0), at(last)],
-    noise: (at(last - outside) - at(outside)) / 2,
+    interval: [at(outside), at(last - outside)],
   }
+}
+
+/** @returns whether `value` is within the noise of the estimate */
+export function within(value: number, { interval: [low, high] }: Estimate): boolean {
+  return low <= value && value <= high
 }
 
 /** Measures one engine after another. If one does not answer, an error names it, and the others are measured. */
