@@ -55,8 +55,7 @@ export function middleware<User, Name extends string>(visits: NodeVisits<User, N
     const failed = (error: unknown): void => passOn(error, res, nearestNext(req, next))
     let ready: Awaitable<unknown>
     try {
-      if (req[kVisit] === undefined)
-        for (const [name, property] of requestProperties) Object.defineProperty(req, name, property)
+      if (req[kVisit] === undefined) giveProperties(req)
       ready = beginAndAdmit(visits, req, res, failed)
     } catch (error) {
       failed(error)
@@ -184,41 +183,43 @@ function textOf(data: object): string | undefined {
   }
 }
 
-/** `session`, `user`, `login` and `logout` of a request, from its latest visit. */
-const requestProperties = Object.entries<PropertyDescriptor>({
-  session: {
-    configurable: true,
-    get() {
-      return this[kVisit]?.session
-    },
-    set(value: unknown) {
-      replaceProperty(this, 'session', value)
-    },
+/** Gives a request `session`, `user`, `login` and `logout`, from its latest visit. */
+function giveProperties(req: VisitedRequest): void {
+  Object.defineProperty(req, 'session', sessionProperty)
+  Object.defineProperty(req, 'user', userProperty)
+  Object.assign(req, loginMethods)
+}
+
+type RequestProperty = PropertyDescriptor & ThisType<VisitedRequest>
+
+const sessionProperty: RequestProperty = {
+  configurable: true,
+  get() {
+    return this[kVisit]?.session
   },
-  user: {
-    configurable: true,
-    get() {
-      return this[kVisit]?.user
-    },
-    set(value: unknown) {
-      replaceProperty(this, 'user', value)
-    },
+  set(value: unknown) {
+    replaceProperty(this, 'session', value)
   },
-  login: {
-    configurable: true,
-    writable: true,
-    value(this: VisitedRequest, user: unknown, options?: UserLoginOptions<unknown>) {
-      return this[kVisit]?.loginUser(user, options)
-    },
+}
+
+const userProperty: RequestProperty = {
+  configurable: true,
+  get() {
+    return this[kVisit]?.user
   },
-  logout: {
-    configurable: true,
-    writable: true,
-    value(this: VisitedRequest, options?: { everywhere?: boolean }) {
-      return this[kVisit]?.logout(options)
-    },
+  set(value: unknown) {
+    replaceProperty(this, 'user', value)
   },
-} satisfies PropertyDescriptorMap & ThisType<VisitedRequest>)
+}
+
+const loginMethods = {
+  login(this: VisitedRequest, user: unknown, options?: UserLoginOptions<unknown>) {
+    return this[kVisit]?.loginUser(user, options)
+  },
+  logout(this: VisitedRequest, options?: { everywhere?: boolean }) {
+    return this[kVisit]?.logout(options)
+  },
+}
 
 /** Puts a value that the application assigned in place of a property of ours. */
 export function replaceProperty(request: object, name: string, value: unknown): void {

@@ -62,7 +62,7 @@ export class MemoryStore implements SessionStore, SubjectIndex {
   }
 
   load(id: SessionId): SessionRecord | undefined {
-    const packed = this.#anonymous.get(id) ?? this.#logins.get(id) ?? this.#notes.get(id)
+    const packed = this.#logins.get(id) ?? this.#anonymous.get(id) ?? this.#notes.get(id)
     if (packed === undefined) return undefined
     const record = unpack(id, packed)
     if (record.expiresAt > this.#clock()) return record
@@ -224,26 +224,52 @@ function whyNot(stored: SessionRecord | undefined): WriteResult {
 
 /**
  * A record without its id as one text: an object, with its boxed numbers, would take 150 bytes more (bench row "a session of a
- * million, in all"). The first line is JSON that begins with the expiry. `about` and `data` follow unchanged.
+ * million, in all"). Seven numbers begin it: the expiry first, and the lengths of the texts that follow.
  */
 type Packed = string
 
 function pack({ handle, version, subject, data, about, createdAt, seenAt, expiresAt }: SessionRecord): Packed {
-  const head = JSON.stringify([expiresAt, seenAt, createdAt, version, handle, subject, about.length])
+  const lengths = [handle.length, subject === null ? 0 : subject.length + 1, about.length]
+  const numbers = [expiresAt, seenAt, createdAt, version, ...lengths].map(writeNumber)
   // `join` copies. A text made with `+` would keep its parts in memory as well.
-  return [head, '\n', about, data].join('')
+  return [...numbers, handle, subject, about, data].join('')
 }
 
 function unpack(id: SessionId, packed: Packed): SessionRecord {
-  const start = packed.indexOf('\n') + 1
-  const head = JSON.parse(packed.slice(0, start)) as [number, number, number, number, string, string | null, number]
-  const [expiresAt, seenAt, createdAt, version, handle, subject, length] = head
-  const [about, data] = [packed.slice(start, start + length), packed.slice(start + length)]
-  return { id, handle, version, subject, data, about, createdAt, seenAt, expiresAt }
+  const subjectAt = 7 * WIDTH + readNumber(packed, 4)
+  const subjectLength = readNumber(packed, 5) - 1
+  const aboutAt = subjectAt + Math.max(0, subjectLength)
+  const dataAt = aboutAt + readNumber(packed, 6)
+  return {
+    id,
+    handle: packed.slice(7 * WIDTH, subjectAt),
+    version: readNumber(packed, 3),
+    subject: subjectLength < 0 ? null : packed.slice(subjectAt, aboutAt),
+    data: packed.slice(dataAt),
+    about: packed.slice(aboutAt, dataAt),
+    createdAt: readNumber(packed, 2),
+    seenAt: readNumber(packed, 1),
+    expiresAt: readNumber(packed, 0),
+  }
+}
+
+/** The characters of a packed number, each with a code below 256. Texts of such characters take a byte for each. */
+const WIDTH = 7
+
+function writeNumber(value: number): string {
+  const codes = Array.from({ length: WIDTH }, (_, n) => Math.floor(value / 256 ** (WIDTH - 1 - n)) % 256)
+  return String.fromCharCode(...codes)
+}
+
+/** Reads the number at this place. JSON would take twice as long (row “memory, node:http”). */
+function readNumber(packed: Packed, place: number): number {
+  let value = 0
+  for (let at = place * WIDTH; at < (place + 1) * WIDTH; at++) value = value * 256 + packed.charCodeAt(at)
+  return value
 }
 
 function expiryOf(packed: Packed): Timestamp {
-  return Number.parseFloat(packed.slice(1, 25))
+  return readNumber(packed, 0)
 }
 
 /**

@@ -117,6 +117,59 @@ describe('a file', () => {
     database.close()
   })
 
+  describe('whose loads of one turn of the event loop share a transaction', () => {
+    const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
+    function sharedFile() {
+      const path = freshPath()
+      let now = clock()
+      const store = sqliteStore(path, { clock: () => now })
+      // As another process sees it: no store of this process knows of its writes.
+      const other = new DatabaseSync(path)
+      onTestFinished(() => {
+        store.close()
+        other.close()
+      })
+      const record = session()
+      store.insert(record)
+      const change = () => other.exec('UPDATE gatepass_sessions SET version = version + 1')
+      return { store, other, record, change, wait: () => now++ }
+    }
+
+    test('sees what another process wrote in the next turn, and a millisecond later', async () => {
+      const { store, record, change, wait } = sharedFile()
+      expect(store.load(record.id)?.version).toBe(1)
+      change()
+      await nextTurn()
+      expect(store.load(record.id)?.version).toBe(2)
+      change()
+      wait()
+      expect(store.load(record.id)?.version).toBe(3)
+    })
+
+    test('writes to what another process has just changed', () => {
+      const { store, record, change } = sharedFile()
+      store.load(record.id)
+      change()
+      expect(store.replace(record, 1)).toBe('conflict')
+      expect(store.load(record.id)?.version).toBe(2)
+      change()
+      expect(store.replace(record, 3)).toBe('done')
+    })
+
+    test('holds nothing of the file after the turn, or after close', async () => {
+      const { store, other, record } = sharedFile()
+      const truncate = () => other.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
+      store.load(record.id)
+      await nextTurn()
+      expect(truncate()).toMatchObject({ busy: 0 })
+      store.load(record.id)
+      store.close()
+      expect(truncate()).toMatchObject({ busy: 0 })
+      await nextTurn()
+    })
+  })
+
   test('in a folder that is missing is refused by name', () => {
     const path = join(folder, 'missing', 'app.db')
     const error = expect.objectContaining({ message: expect.stringContaining(path), hint: 'Create the folder first.' })

@@ -110,7 +110,7 @@ export class Listening {
   async #rest(milliseconds: number): Promise<void> {
     if (this.#ended) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, milliseconds).unref()
+    const timer = setTimeout(resolve, Math.max(0, milliseconds)).unref()
     this.#wake = () => {
       clearTimeout(timer)
       resolve()
