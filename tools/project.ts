@@ -80,7 +80,9 @@ interface Manifest {
 /** The workspaces among `files`. */
 export function packagesIn(files: Files): Package[] {
   return [...files.keys()]
-    .filter((path) => path.endsWith('/package.json') && /^(packages|examples)\/[^/]+\/|^bench\//.test(path))
+    .filter(
+      (path) => path.endsWith('/package.json') && /^(?:(?:packages|examples)\/[^/]+|bench)\/package\.json$/.test(path),
+    )
     .map((path) => readPackage(posix.dirname(path), JSON.parse(files.get(path) ?? '{}') as Manifest))
 }
 

@@ -1,6 +1,6 @@
 import type { CallExpression, NewExpression, Node } from '@babel/types'
-import { originalOf } from './drop-ins.ts'
-import { moduleNames, moduleUses } from './modules.ts'
+import { isMissingFile, originalOf } from './drop-ins.ts'
+import { moduleLoadedBy, moduleNames, moduleUses } from './modules.ts'
 import { lineOf, nameOf, textOf } from './syntax.ts'
 
 /** Something in an application that a person has to decide. */
@@ -24,9 +24,9 @@ export function remark(where: string, what: string, advice: string): Finding {
 /** What a person should look at in one file, from top to bottom. */
 export function findingsIn(path: string, nodes: readonly Node[]): Finding[] {
   const names = moduleNames(nodes)
-  const advice = 'The drop-in has no such file. Import what you need from the package itself.'
+  const advice = 'Neither the drop-in nor its alias has such a file. Import what you need from the package itself.'
   const imports = moduleUses(nodes)
-    .filter(({ specifier }) => internalFile.test(specifier))
+    .filter(({ specifier }) => isMissingFile(specifier))
     .map(({ specifier, line }) => ({ line, what: `imports "${specifier}", an internal file`, advice }))
   const calls = nodes.flatMap((node) => {
     if (node.type !== 'CallExpression' && node.type !== 'NewExpression') return []
@@ -37,18 +37,19 @@ export function findingsIn(path: string, nodes: readonly Node[]): Finding[] {
     .map(({ line, what, advice }) => remark(`${path}:${line}`, what, advice))
 }
 
-const internalFile = /^(?:express-session|passport|cookie-session|cookie-parser|cookie)\/(?!package\.json$)/
-
 /** Names of remarks; `false` where one does not apply. */
 type Remarks = readonly (keyof typeof remarks | false)[]
 
 function remarksAt(node: CallExpression | NewExpression, names: ReadonlyMap<string, string>): Remarks {
   const { callee } = node
-  const object = callee.type === 'MemberExpression' ? callee.object : undefined
-  const specifier = names.get(nameOf(callee) ?? nameOf(object) ?? '') ?? ''
+  const isMember = callee.type === 'MemberExpression'
+  const object = isMember ? callee.object : undefined
+  // require('express-session')({ … }), new (require('passport-google-oauth20').Strategy)({ … })
+  const specifier = names.get(nameOf(callee) ?? nameOf(object) ?? '') ?? moduleLoadedBy(callee) ?? ''
   const [argument] = node.arguments
   if (node.type === 'NewExpression') return strategyRemarks(specifier, optionsOf(argument))
-  if (nameOf(callee) === undefined) return []
+  // A method of the module, such as passport.use(), takes no options of the module.
+  if (isMember && nameOf(callee.property) !== 'default') return []
   switch (originalOf(specifier)) {
     case 'express-session':
       return sessionRemarks(argument === undefined ? new Map() : optionsOf(argument))

@@ -1,125 +1,200 @@
-import { renameSync, statSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import MagicString from 'magic-string'
-import { doctor } from './doctor.ts'
-import { mentionsDropIn, originalOf, replacementOf } from './drop-ins.ts'
-import { type Finding, findingsIn } from './findings.ts'
-import { type ModuleUse, moduleUses } from './modules.ts'
-import { type DependencyChange, dependencyChanges, packageJsonWith } from './package-json.ts'
-import { type Project, readProject, type Source } from './project.ts'
+import { doctor, showFindings } from './doctor.ts'
+import type { Manifest } from './manifest.ts'
+import { moduleUses } from './modules.ts'
+import { installCommand, type Manager, managerOf } from './package-manager.ts'
+import { type DependencyChange, type Plan, planOf, type RewrittenFile, type Versions, wayBack } from './plan.ts'
+import { manifestOf, type Project, pathIn, readProject, textOf } from './project.ts'
+import { type MigrationRecord, RECORD, readRecord, recordOf, restored, withUsualVersions } from './record.ts'
 import { nodesOf } from './syntax.ts'
+import { failureOf, runToEnd, type Trial } from './trial.ts'
 
-export interface MigrateOptions {
+export interface MigrateOptions extends Versions, Trial {
   /** Print what would change, and write nothing. */
   readonly dryRun: boolean
-  /** Import the originals again. */
-  readonly back: boolean
-  /** The range of versions for package.json. */
-  readonly gatepass: string
+  /** Change package.json alone: every original becomes its alias. */
+  readonly aliasOnly: boolean
 }
 
-/** Imports the drop-ins in place of the originals, or the originals again. Prints the changes, and returns the exit code. */
-export async function migrate(project: Project, { dryRun, back, gatepass }: MigrateOptions): Promise<0 | 1> {
+/** Lets the application load the drop-ins in place of the originals. Prints the changes, and returns the exit code. */
+export async function migrate(project: Project, options: MigrateOptions): Promise<0 | 1> {
   const { folder } = project
-  const plan = planOf(project, back, gatepass)
+  const manager = managerOf(project)
+  const plan = planOf(project, { ...options, manager })
   const code = plan.unreadable.length === 0 ? 0 : 1
-  if (plan.files.length === 0 && plan.packageJson === undefined) {
+  if (plan.rewritten.length === 0 && plan.files.size === 0) {
     console.log(planText(plan))
-    console.log(back ? 'No file imports a drop-in of Gatepass.' : 'No file imports what Gatepass could stand in for.')
+    console.log('No file loads what Gatepass could stand in for.')
     return code
   }
-  console.log(`${dryRun ? 'Would change' : 'Changes'} in ${folder}\n${planText(plan)}`)
-  if (!dryRun) {
-    for (const { path, text } of plan.files) replaceFile(join(folder, path), text)
-    if (plan.packageJson !== undefined) replaceFile(join(folder, 'package.json'), plan.packageJson)
-  }
-  if (dryRun || back) {
-    if (plan.findings.length > 0) console.log('\nLook at these yourself')
-    for (const { where, what, advice } of plan.findings) console.log(`  ${where}: ${what}\n    ${advice}`)
-    console.log(dryRun ? '\nNothing was written. Leave --dry-run out to do it.' : '\nDone. Now run: npm install')
+  console.log(`${options.dryRun ? 'Would change' : 'Changes'} in ${folder}\n${planText(plan)}`)
+  if (options.dryRun) {
+    console.log('\nLook at these yourself')
+    showFindings(plan.findings)
+    console.log('\nNothing was written. Leave --dry-run out to do it.')
     return code
   }
-  console.log('\nDone. Now run: npm install\n')
+  const isTried = options.test !== undefined || options.start !== undefined
+  if (isTried) {
+    console.log('\nTries the application as it is')
+    const failure = await failureOf(folder, options)
+    if (failure !== undefined) {
+      console.log(`It fails already, so a trial would show nothing. Nothing was written.\n  ${failure}`)
+      return 1
+    }
+  }
+  const undo = write(project, plan, manager)
+  if (!isTried) {
+    console.log(`\nDone. Now run: ${installCommand(manager)}\n`)
+    showFindings(plan.findings)
+    return code
+  }
+  console.log('Tries it on the drop-ins')
+  const failure = (await runToEnd(folder, installCommand(manager))) ?? (await failureOf(folder, options))
+  if (failure !== undefined) {
+    undo()
+    await runToEnd(folder, installCommand(manager))
+    console.log(`It works no longer, so every file is again as it was.\n  ${failure}`)
+    return 1
+  }
+  console.log('Done: it works as before.\n')
   const migrated = readProject(folder)
-  if (!('mistake' in migrated)) await doctor(migrated)
+  return 'mistake' in migrated || (await doctor(migrated)) === 1 ? 1 : code
+}
+
+/** Writes the changes and notes what was there. The function that it returns takes all of it back. */
+function write(
+  { folder, sources, manifests }: Project,
+  { rewritten, files }: Plan,
+  { lock, root }: Manager,
+): () => void {
+  // It may be above the application's folder.
+  const lockPath = lock === undefined ? undefined : pathIn(folder, join(root, lock))
+  const lockText = lockPath === undefined ? undefined : textOf(join(folder, lockPath))
+  const before = new Map<string, string | null>([
+    ...rewritten.map(({ path }) => [path, sources.find((source) => source.path === path)?.text ?? ''] as const),
+    ...[...files.keys()].map(
+      (path) => [path, manifests.find((one) => one.path === path)?.text ?? textOf(join(folder, path)) ?? null] as const,
+    ),
+    [RECORD, textOf(join(folder, RECORD)) ?? null],
+    ...(lockPath === undefined || lockText === undefined ? [] : [[lockPath, lockText] as const]),
+  ])
+  const noted = [...files].filter(([path]) => path !== lockPath)
+  const record: MigrationRecord = {
+    files: Object.fromEntries(noted.map(([path, after]) => [path, { before: before.get(path) ?? null, after }])),
+    ...(lockPath !== undefined && lockText !== undefined && { lock: { path: lockPath, before: lockText } }),
+    kept: sources.filter(({ path, text }) => importsDropIn(path, text)).map(({ path }) => path),
+  }
+  // First the record: after a crash, `--back` knows what was there.
+  replaceFile(join(folder, RECORD), `${JSON.stringify(recordOf(readRecord(folder), record), undefined, 1)}\n`)
+  for (const { path, text } of rewritten) replaceFile(join(folder, path), text)
+  for (const [path, text] of files) replaceFile(join(folder, path), text)
+  return () => {
+    for (const [path, text] of before) putBack(join(folder, path), text)
+  }
+}
+
+function importsDropIn(path: string, text: string): boolean {
+  if (!text.includes('gatepass/compat/')) return false
+  return moduleUses(nodesOf(path, text) ?? []).some(({ specifier }) => specifier.startsWith('gatepass/compat/'))
+}
+
+/** Lets the application load the originals again, in the versions that it had. Prints the changes, and returns the exit code. */
+export function goBack(project: Project, { dryRun }: Pick<MigrateOptions, 'dryRun'>): 0 | 1 {
+  const { folder, manifests } = project
+  const record = readRecord(folder)
+  const { rewritten, unreadable } = wayBack(project, (path) => record?.kept.includes(path) !== true)
+  const user = gatepassUser(project, rewritten)
+  const { files, left } = record
+    ? restored(project, record, user !== undefined)
+    : { files: withUsualVersions(manifests, importedBy(project, rewritten), user !== undefined), left: [] }
+  const code = unreadable.length === 0 ? 0 : 1
+  if (rewritten.length === 0 && files.size === 0) {
+    console.log('No file imports a drop-in of Gatepass.')
+    return code
+  }
+  console.log(
+    `${dryRun ? 'Would change' : 'Changes'} in ${folder}\n${planText({ rewritten, unreadable, dependencies: [] })}`,
+  )
+  for (const [path, text] of files) {
+    const before = record?.files[path]?.before ?? record?.lock?.before
+    console.log(
+      `  ${path}: ${text === null ? 'removed' : text === before ? 'as it was before the migration' : 'the versions from before'}`,
+    )
+  }
+  for (const path of left) console.log(`  ${path} has changed since: look for overrides there`)
+  if (user !== undefined) console.log(`  = gatepass stays: ${user} loads it`)
+  if (dryRun) {
+    console.log('\nNothing was written. Leave --dry-run out to do it.')
+    return code
+  }
+  for (const { path, text } of rewritten) replaceFile(join(folder, path), text)
+  for (const [path, text] of files) putBack(join(folder, path), text)
+  rmSync(join(folder, RECORD), { force: true })
+  console.log(`\nDone. Now run: ${installCommand(managerOf(project))}`)
   return code
 }
 
-/** All changes of a migration. */
-interface Plan {
-  readonly files: readonly ChangedFile[]
-  readonly dependencies: readonly DependencyChange[]
-  /** The new text of package.json; `undefined` if it does not change. */
-  readonly packageJson: string | undefined
-  /** Files that mention one of the packages and could not be parsed. */
-  readonly unreadable: readonly string[]
-  readonly findings: readonly Finding[]
-}
-
-/** A source file after the migration. */
-interface ChangedFile extends Source {
-  readonly changes: readonly { readonly line: number; readonly from: string; readonly to: string }[]
-}
-
-function planOf(project: Project, back: boolean, gatepass: string): Plan {
-  const files: ChangedFile[] = []
-  const findings: Finding[] = []
-  const unreadable: string[] = []
-  const stillUsed = new Set<string>()
-  for (const source of project.sources.filter(({ text }) => mentionsDropIn(text))) {
-    const nodes = nodesOf(source.path, source.text)
-    if (nodes === undefined) {
-      unreadable.push(source.path)
-      continue
-    }
-    const uses = moduleUses(nodes)
-    const file = changedFile(source, uses, back)
-    if (file.changes.length > 0) files.push(file)
-    findings.push(...findingsIn(source.path, nodes))
-    for (const { specifier } of uses) {
-      const used = replacementOf(specifier, back) ?? specifier
-      // An import of an internal file uses the package, too.
-      const [name = ''] = used.split('/')
-      if (used.startsWith('gatepass/') || originalOf(name) !== undefined) stillUsed.add(name)
-    }
-  }
-  const imported = new Set(files.flatMap(({ changes }) => changes.map(({ to }) => to)))
-  const changed = new Map(files.map(({ path, text }) => [path, text]))
-  const dependencies = dependencyChanges(project, { back, imported, stillUsed, unreadable, changed, gatepass })
-  const packageJson = packageJsonWith(project.manifest, dependencies)
-  return { files, dependencies, packageJson, unreadable, findings }
-}
-
-/** The file with other modules imported. Nothing else in it changes. */
-function changedFile({ path, text }: Source, uses: readonly ModuleUse[], back: boolean): ChangedFile {
-  const edited = new MagicString(text)
-  const changes = uses.flatMap(({ specifier, start, end, line }) => {
-    const to = replacementOf(specifier, back)
-    if (to === undefined) return []
-    // The quotes stay as they are.
-    edited.overwrite(start + 1, end - 1, to)
-    return [{ line, from: specifier, to }]
+/** The first file that loads gatepass after the way back. */
+function gatepassUser({ sources, others, folder }: Project, rewritten: readonly RewrittenFile[]): string | undefined {
+  const changed = new Map(rewritten.map(({ path, text }) => [path, text]))
+  const user = sources.find(({ path, text: old }) => {
+    const text = changed.get(path) ?? old
+    return (
+      text.includes('gatepass') &&
+      moduleUses(nodesOf(path, text) ?? []).some(({ specifier }) => /^gatepass(?:\/|$)/.test(specifier))
+    )
   })
-  return { path, text: edited.toString(), changes }
+  return user?.path ?? others.find((path) => /['"`]gatepass(?:\/[\w/-]+)?['"`]/.test(textOf(join(folder, path)) ?? ''))
 }
 
-const signs: Record<DependencyChange['action'], string> = { add: '+', remove: '-', keep: '=' }
+/** The originals that the files of each manifest import again. */
+function importedBy(project: Project, rewritten: readonly RewrittenFile[]): Map<Manifest, Set<string>> {
+  const imported = new Map<Manifest, Set<string>>()
+  for (const { path, changes } of rewritten) {
+    const manifest = manifestOf(project, path)
+    for (const { to } of changes) imported.set(manifest, (imported.get(manifest) ?? new Set()).add(to))
+  }
+  return imported
+}
 
-function planText({ files, dependencies, unreadable }: Plan): string {
-  const lines = files.flatMap(({ path, changes }) => [
+const signs: Record<DependencyChange['action'], string> = {
+  add: '+',
+  remove: '-',
+  keep: '=',
+  alias: '→',
+  override: '→',
+}
+
+function planText({
+  rewritten,
+  dependencies,
+  unreadable,
+}: Pick<Plan, 'rewritten' | 'dependencies' | 'unreadable'>): string {
+  const lines = rewritten.flatMap(({ path, changes }) => [
     `  ${path}`,
     ...changes.map(({ line, from, to }) => `    line ${line}: ${from} → ${to}`),
   ])
-  if (dependencies.length > 0) lines.push('  package.json')
-  for (const { name, action, range, reason } of dependencies)
-    lines.push(`    ${signs[action]} ${name} ${range}${action === 'keep' ? ' stays' : ''}: ${reason}`)
+  for (const path of new Set(dependencies.map(({ manifest }) => manifest))) {
+    lines.push(`  ${path}`)
+    for (const { name, action, spec, reason } of dependencies.filter(({ manifest }) => manifest === path))
+      lines.push(
+        `    ${signs[action]} ${name} ${spec}${action === 'keep' ? ' stays' : ''}${action === 'override' ? ' for all packages' : ''}: ${reason}`,
+      )
+  }
   if (unreadable.length > 0) lines.push('  Not understood, and left as they are:')
   return [...lines, ...unreadable.map((path) => `    ${path}`)].join('\n')
+}
+
+function putBack(path: string, text: string | null): void {
+  if (text === null) rmSync(path, { force: true })
+  else replaceFile(path, text)
 }
 
 /** Writes a new file beside the old one and renames it: after a crash, either the old or the new file is there, whole. */
 function replaceFile(path: string, text: string): void {
   const beside = `${path}.gatepass-new`
-  writeFileSync(beside, text, { mode: statSync(path).mode })
+  writeFileSync(beside, text, { mode: statSync(path, { throwIfNoEntry: false })?.mode ?? 0o644 })
   renameSync(beside, path)
 }

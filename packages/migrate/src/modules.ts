@@ -54,14 +54,21 @@ function declaresSessionData({ body }: TSModuleDeclaration): boolean {
 
 const mocking: ReadonlySet<string> = new Set(['mock', 'doMock', 'unmock', 'dontMock', 'requireActual', 'importActual'])
 
-/** `require(…)`, `require.resolve(…)`, `import(…)`, `jest.mock(…)`, `vi.mock(…)`. */
+/** `require(…)`, `require.resolve(…)`, `require.main.require(…)`, `createRequire(…)(…)`, `import(…)`, `jest.mock(…)`, `vi.mock(…)`. */
 function loadsModule({ callee }: CallExpression): boolean {
   if (callee.type === 'Import' || nameOf(callee) === 'require') return true
+  if (callee.type === 'CallExpression')
+    return [nameOf(callee.callee), propertyOf(callee.callee)].includes('createRequire')
   if (callee.type !== 'MemberExpression') return false
   const object = nameOf(callee.object)
-  const property = nameOf(callee.property) ?? ''
+  const property = propertyOf(callee) ?? ''
+  if (property === 'require') return true
   if (object === 'require') return property === 'resolve'
   return (object === 'jest' || object === 'vi') && mocking.has(property)
+}
+
+function propertyOf(node: Node): string | undefined {
+  return node.type === 'MemberExpression' ? nameOf(node.property) : undefined
 }
 
 /** The names that a file gives to modules and their parts: `session` for `import session from 'express-session'`. */
@@ -81,14 +88,15 @@ export function moduleNames(nodes: readonly Node[]): ReadonlyMap<string, string>
       const { id, init } = node
       const properties = id.type === 'ObjectPattern' ? id.properties : []
       const values = properties.map((property) => (property.type === 'ObjectProperty' ? property.value : undefined))
-      add(requiredBy(init), id.type === 'ObjectPattern' ? values : [id])
+      add(moduleLoadedBy(init), id.type === 'ObjectPattern' ? values : [id])
     }
   }
   return names
 }
 
-function requiredBy(init: Node | null | undefined): string | undefined {
-  if (init?.type === 'MemberExpression') return requiredBy(init.object)
-  if (init?.type === 'AwaitExpression') return requiredBy(init.argument)
-  return init?.type === 'CallExpression' || init?.type === 'ImportExpression' ? textOf(sourceOf(init)) : undefined
+/** The module that an expression loads in place: `require('x')`, `require('x').Strategy`, `(await import('x')).default`. */
+export function moduleLoadedBy(node: Node | null | undefined): string | undefined {
+  if (node?.type === 'MemberExpression') return moduleLoadedBy(node.object)
+  if (node?.type === 'AwaitExpression') return moduleLoadedBy(node.argument)
+  return node?.type === 'CallExpression' || node?.type === 'ImportExpression' ? textOf(sourceOf(node)) : undefined
 }

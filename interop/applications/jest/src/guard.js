@@ -1,0 +1,3 @@
+const passport = require('passport')
+
+module.exports = (name) => passport.authenticate(name, { session: false })

@@ -1,0 +1,4 @@
+module.exports = () => (req, _res, next) => {
+  req.mocked = true
+  next()
+}

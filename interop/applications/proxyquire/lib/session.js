@@ -1,0 +1,3 @@
+const session = require('express-session')
+
+exports.make = () => session({ secret: 's', resave: false, saveUninitialized: false })

@@ -1,0 +1,11 @@
+const express = require('express')
+const { initialize, passport } = require('@shop/auth')
+
+const app = express()
+app.use(express.urlencoded({ extended: false }))
+app.use(require('express-session')({ secret: 'web', resave: false, saveUninitialized: false }))
+app.use(...initialize())
+app.get('/me', (req, res) => (req.user ? res.json({ name: req.user.name }) : res.sendStatus(401)))
+app.post('/login', passport.authenticate('local', { successRedirect: '/me' }))
+app.post('/logout', (req, res, next) => req.logout((error) => (error ? next(error) : res.redirect('/'))))
+app.listen(Number(process.env.PORT), '127.0.0.1')

@@ -1,0 +1,2 @@
+export * from 'gatepass/compat/cookie'
+export { default } from 'gatepass/compat/cookie'

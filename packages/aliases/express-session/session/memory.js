@@ -1,0 +1,1 @@
+module.exports = require('gatepass/compat/express-session').MemoryStore
