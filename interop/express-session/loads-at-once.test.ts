@@ -5,7 +5,7 @@ import { legacyStore } from 'gatepass/compat/legacy-store'
 import type { SessionId } from 'gatepass/session'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Anything, original } from './site.ts'
-import { type Kind, theirs } from './stores.ts'
+import { dropIns, type Kind, theirs } from './stores.ts'
 
 const sessionOf = (name: string, expires: Date | null = null): Anything => ({
   cookie: { originalMaxAge: null, expires, httpOnly: true, path: '/' },
@@ -25,7 +25,7 @@ async function filled({ open }: Kind, sessions: Readonly<Record<string, Anything
 
 const ids = ['one', 'with "quotes", {braces} and \\', 'ünïcode', 'constructor', '12']
 
-describe.each(theirs.filter(({ name }) => !name.startsWith('session-file-store')))('$name', (kind) => {
+describe.each([...theirs, ...dropIns].filter(({ name }) => !name.startsWith('session-file-store')))('$name', (kind) => {
   const note = kind.missing === undefined ? '' : ` (SKIPPED: ${kind.missing})`
 
   test.skipIf(kind.missing)(`sessions that are asked for at once are those asked for${note}`, async () => {
@@ -40,7 +40,7 @@ describe.each(theirs.filter(({ name }) => !name.startsWith('session-file-store')
   })
 })
 
-describe.each(theirs.filter(({ name }) => name.startsWith('connect-')))('$name', (kind) => {
+describe.each([...theirs, ...dropIns].filter(({ name }) => name.includes('connect-')))('$name', (kind) => {
   const note = kind.missing === undefined ? '' : ` (SKIPPED: ${kind.missing})`
 
   test.skipIf(kind.missing)(`one that has expired is not among them${note}`, async () => {

@@ -1,7 +1,7 @@
 import { TestBrowser } from 'gatepass/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Anything, express, implementations, original, type Session, site } from './site.ts'
-import { type Kind, ours, theirs } from './stores.ts'
+import { dropIns, type Kind, ours, theirs } from './stores.ts'
 
 const dropIn = implementations[1]?.[1]
 
@@ -34,7 +34,7 @@ function pausing(): { readonly pause: () => Promise<void>; readonly reached: Pro
 
 /** The promises hold for the drop-in with every store, and for express-session itself on a store of ours. */
 const hosts = [
-  ...[...theirs, ...ours].map((kind) => ({ on: 'the drop-in', session: dropIn, kind })),
+  ...[...theirs, ...dropIns, ...ours].map((kind) => ({ on: 'the drop-in', session: dropIn, kind })),
   ...ours.map((kind) => ({ on: 'express-session', session: original, kind })),
 ]
 
@@ -101,7 +101,7 @@ describe.each(hosts.map((host) => ({ ...host, title: `${host.on} with ${host.kin
   },
 )
 
-describe.each([...theirs, ...ours])('both over one $name', (kind) => {
+describe.each([...theirs, ...dropIns, ...ours])('both over one $name', (kind) => {
   const note = kind.missing === undefined ? '' : ` (SKIPPED: ${kind.missing})`
 
   test.skipIf(kind.missing)(`nobody is logged out, in the middle of traffic, in either order${note}`, async () => {

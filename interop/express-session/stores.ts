@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import dropInPgSimple from 'gatepass/compat/connect-pg-simple'
+import { RedisStore as DropInRedisStore } from 'gatepass/compat/connect-redis'
 import { expressStore } from 'gatepass/compat/legacy-store'
 import { memoryStore } from 'gatepass/stores/memory'
 import { postgresStore } from 'gatepass/stores/postgres'
@@ -24,8 +26,8 @@ export interface Kind {
   open(): Opened | Promise<Opened>
 }
 
-const redisUrl = 'redis://127.0.0.1:6379'
-const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
+export const redisUrl = 'redis://127.0.0.1:6379'
+export const connection = { host: '127.0.0.1', user: 'root', database: 'test' }
 
 async function trouble(probe: () => Promise<unknown>): Promise<string | undefined> {
   const missing = await probe().then(
@@ -36,8 +38,8 @@ async function trouble(probe: () => Promise<unknown>): Promise<string | undefine
   return missing
 }
 
-const noRedis = await trouble(async () => (await redis()).destroy())
-const noPostgres = await trouble(async () => {
+export const noRedis = await trouble(async () => (await redis()).destroy())
+export const noPostgres = await trouble(async () => {
   const client = new pg.Client(connection)
   await client.connect()
   await client.end()
@@ -49,7 +51,7 @@ function redis() {
     .connect()
 }
 
-const unique = (): string => `interop_${randomUUID().replaceAll('-', '').slice(0, 16)}`
+export const unique = (): string => `interop_${randomUUID().replaceAll('-', '').slice(0, 16)}`
 
 /** Stores from npm, as they are. */
 export const theirs: readonly Kind[] = [
@@ -109,6 +111,42 @@ export const theirs: readonly Kind[] = [
         store: (session) => open(session),
         close: async () => {
           await pool.query(`DROP TABLE "${tableName}"`)
+          await pool.end()
+        },
+      }
+    },
+  },
+]
+
+/** The drop-ins for stores from npm. */
+export const dropIns: readonly Kind[] = [
+  {
+    name: 'gatepass/compat/connect-redis',
+    missing: noRedis,
+    async open() {
+      const client = await redis()
+      const prefix = `${unique()}:`
+      const store = () => new DropInRedisStore({ client, prefix })
+      return {
+        store,
+        close: () =>
+          store()
+            .clear()
+            .then(() => client.destroy()),
+      }
+    },
+  },
+  {
+    name: 'gatepass/compat/connect-pg-simple',
+    missing: noPostgres,
+    open() {
+      const pool = new pg.Pool(connection)
+      const tableName = unique()
+      const options = { pool, tableName, pruneSessionInterval: false, createTableIfMissing: true } as const
+      return {
+        store: (session) => new (dropInPgSimple(session))(options),
+        close: async () => {
+          await pool.query(`DROP TABLE IF EXISTS "${tableName}"`)
           await pool.end()
         },
       }

@@ -3,11 +3,12 @@ import { StoreError } from '../error.ts'
 import type { SessionStore } from '../session/store.ts'
 import { nextTick } from '../timers.ts'
 import { type Cookie, storedCookie } from './express-session/cookie.ts'
-import { type Found, SessionRecords } from './express-session/records.ts'
+import type { Found } from './express-session/record.ts'
+import { SessionRecords } from './express-session/records.ts'
 import { dataOf, endedMeanwhile, refresh, type Session, type SessionRequest } from './express-session/session.ts'
 import { type Callback, type SessionLike, Store } from './express-session/store.ts'
 
-export { type ExpressSessionStore, legacyStore } from './express-session/records.ts'
+export { type ExpressSessionStore, legacyStore } from './express-session/original-stores.ts'
 
 /**
  * A store of ours for express-session itself: `session({ store: expressStore(sqliteStore('app.db')) })`. The store holds ids

@@ -16,6 +16,9 @@ const MOST_MOVES = 100
 /** Returns what a record should become. It is called again with a newer revision if another request was faster. */
 export type Revise = (newest: SessionRecord) => SessionRecord
 
+/** What saving needs of a store. */
+type RevisionStore = Pick<SessionStore, 'load' | 'replace'>
+
 /**
  * Applies `revise` to the newest revision of this record and saves the result.
  *
@@ -23,7 +26,7 @@ export type Revise = (newest: SessionRecord) => SessionRecord
  * @throws {StoreError} `ERR_SESSION_CONFLICT` if another request was faster every time
  */
 export function saveRevision(
-  store: SessionStore,
+  store: RevisionStore,
   base: SessionRecord,
   revise: Revise,
 ): Awaitable<SessionRecord | undefined> {
@@ -34,7 +37,7 @@ export function saveRevision(
   })
 }
 
-async function saveAgain(store: SessionStore, id: SessionId, revise: Revise): Promise<SessionRecord | undefined> {
+async function saveAgain(store: RevisionStore, id: SessionId, revise: Revise): Promise<SessionRecord | undefined> {
   for (let attempt = 1; attempt < TRIES; attempt++) {
     const newest = await reload(store, id, attempt)
     if (newest === undefined) return undefined
@@ -217,7 +220,7 @@ function newer(base: SessionRecord, stored: SessionRecord | undefined): SessionR
 }
 
 /** Loads the newest revision; `undefined` if the session has ended or moved. */
-async function reload(store: SessionStore, id: SessionId, attempt: number): Promise<SessionRecord | undefined> {
+async function reload(store: RevisionStore, id: SessionId, attempt: number): Promise<SessionRecord | undefined> {
   await pause(attempt)
   const record = await store.load(id)
   return record === undefined || readMarker(record) !== undefined ? undefined : record

@@ -5,7 +5,7 @@ import { nextTick } from '../../timers.ts'
 import { answerOf } from '../callback-or-promise.ts'
 import { type Answering, callBack, promised } from '../failures.ts'
 import type { Cookie } from './cookie.ts'
-import type { Found } from './records.ts'
+import type { Found } from './record.ts'
 import type { Settings } from './settings.ts'
 import type { Callback, SessionLike, Store } from './store.ts'
 

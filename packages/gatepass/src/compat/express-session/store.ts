@@ -13,6 +13,34 @@ export interface SessionLike {
   [key: string]: unknown
 }
 
+/** A session in a store that can compare, and the text under which it is stored. */
+export interface StoredSession {
+  readonly session: SessionLike
+  readonly text: string
+}
+
+/**
+ * How a store of ours writes without overwriting what another process has just written. Stores for express-session can only read
+ * and write.
+ */
+export interface Exchange {
+  load(sid: string): Promise<StoredSession | undefined>
+  /**
+   * Replaces a session by another one, or none by a first one, or a session by none, in one step.
+   *
+   * @param change `from`: the text of what is stored; `undefined` means no session
+   * @returns the text that is stored from now on, or what is stored instead of `from`
+   */
+  replace(sid: string, change: { from: string | undefined; to: SessionLike | undefined }): Promise<Exchanged>
+}
+
+export type Exchanged =
+  | { readonly done: true; readonly text: string | undefined }
+  | { readonly done: false; readonly instead: StoredSession | undefined }
+
+/** Where a store holds its {@link Exchange}. `undefined` if a subclass or a test has replaced what it would bypass. */
+export const exchange: unique symbol = Symbol('gatepass.exchange')
+
 /** What stores inherit. They may override each method but `generate`. */
 declare abstract class StoreBase extends EventEmitter {
   constructor(options?: Anything)

@@ -118,7 +118,8 @@ function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-const postgresErrors: ServerErrors = {
+/** How PostgreSQL's errors are read. */
+export const postgresErrors: ServerErrors = {
   codeOf,
   isRefusal: (error) => codeOf(error) !== undefined && (error as { severity?: unknown }).severity === 'ERROR',
   // Serialization failure and deadlock (PostgreSQL, appendix A).

@@ -18,6 +18,14 @@ export interface EngineOptions {
   readonly connecting?: Promise<unknown> | undefined
 }
 
+/** A script, and the name under which the server knows it: the SHA-1 of its text. */
+export interface Script {
+  readonly text: string
+  readonly name: string
+}
+
+const steps: Script = { text: script, name: scriptName }
+
 /** Sends commands to Redis, and turns every failure into a {@link StoreError}. */
 export class Engine {
   readonly topology: Topology
@@ -36,16 +44,26 @@ export class Engine {
   }
 
   /** Runs one step of the script on one key. A second key is allowed only where `together` is true. */
-  async run(operation: Operation, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply> {
-    const rest = [String(keys.length), ...keys, operation, ...args.map(String)]
+  run(operation: Operation, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply> {
+    return this.evaluate(steps, keys, [operation, ...args])
+  }
+
+  /** Runs a script on keys of one group. */
+  async evaluate(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply> {
+    const rest = [String(keys.length), ...keys, ...args.map(String)]
     const [key = ''] = keys
-    return (await this.#ask(key, (signal) => this.#eval(key, rest, signal))) as Reply
+    return (await this.#ask(key, (signal) => this.#eval(script, { key, rest, signal }))) as Reply
+  }
+
+  /** Sends one command on keys of one group. */
+  command(key: string, args: string[]): Promise<unknown> {
+    return this.#ask(key, (signal) => this.topology.send(key, args, signal))
   }
 
   /** The values of keys of one group. Keys without a value are left out. */
   async get(keys: readonly string[]): Promise<Map<string, string>> {
     const [key = ''] = keys
-    const reply = keys.length > 1 ? await this.#send(key, ['MGET', ...keys]) : [await this.#send(key, ['GET', key])]
+    const reply = keys.length > 1 ? await this.command(key, ['MGET', ...keys]) : [await this.command(key, ['GET', key])]
     const values = reply as (string | null)[]
     const found = new Map<string, string>()
     for (const [n, value] of values.entries()) if (value !== null) found.set(keys[n] ?? key, value)
@@ -54,21 +72,20 @@ export class Engine {
 
   /** The fields of a hash, each followed by its value. */
   async fields(key: string): Promise<readonly string[]> {
-    return flat(await this.#send(key, ['HGETALL', key]))
+    return flat(await this.command(key, ['HGETALL', key]))
   }
 
-  async #eval(key: string, rest: readonly string[], signal: AbortSignal): Promise<unknown> {
+  async #eval(
+    { name, text }: Script,
+    { key, rest, signal }: { key: string; rest: readonly string[]; signal: AbortSignal },
+  ): Promise<unknown> {
     try {
-      return await this.topology.send(key, ['EVALSHA', scriptName, ...rest], signal)
+      return await this.topology.send(key, ['EVALSHA', name, ...rest], signal)
     } catch (error) {
       // The server has not loaded the script since it started, and has done nothing.
       if (!messageOf(error).startsWith('NOSCRIPT')) throw error
-      return await this.topology.send(key, ['EVAL', script, ...rest], signal)
+      return await this.topology.send(key, ['EVAL', text, ...rest], signal)
     }
-  }
-
-  #send(key: string, args: string[]): Promise<unknown> {
-    return this.#ask(key, (signal) => this.topology.send(key, args, signal))
   }
 
   async #ask(key: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
