@@ -1,4 +1,4 @@
-import { type Awaitable, andThen, remembered } from '../awaitable.ts'
+import { type Awaitable, andThen } from '../awaitable.ts'
 import type { Cookie } from '../cookie/cookie.ts'
 import type { Keys } from '../crypto/keyring.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -57,9 +57,8 @@ export class SessionManager<Data extends object = SessionData> {
     const known = exchange.memory.get(this)
     if (known !== undefined && known !== ANSWERED) return known as Awaitable<OpenSession<Data>>
     const found = this.#find(exchange)
-    if (found instanceof Promise) return this.#remember(exchange, found)
     exchange.memory.set(this, found)
-    if (known === ANSWERED) found.seal()
+    if (known === ANSWERED && !(found instanceof Promise)) found.seal()
     return found
   }
 
@@ -77,9 +76,26 @@ export class SessionManager<Data extends object = SessionData> {
     if (reading === 'forged' || (untagged && !this.#mayBeUntagged())) return this.#forged(exchange, cookie)
     const begunBefore = untagged ? keysSince : Number.POSITIVE_INFINITY
     const loaded = store.load(idOf(token))
-    // Every request takes this path: a synchronous store costs no closure.
-    if (loaded instanceof Promise) return loaded.then((record) => this.#found(exchange, record, begunBefore))
+    if (loaded instanceof Promise) return this.#load(exchange, loaded, begunBefore)
     return this.#found(exchange, loaded, begunBefore)
+  }
+
+  /** Calls of `open` during a load share it. After a failed load the next call tries again. */
+  async #load(
+    exchange: Exchange,
+    loading: Promise<SessionRecord | undefined>,
+    begunBefore: Timestamp,
+  ): Promise<OpenSession<Data>> {
+    const answered = exchange.memory.get(this) === ANSWERED
+    try {
+      const session = this.#found(exchange, await loading, begunBefore)
+      exchange.memory.set(this, session)
+      if (answered) session.seal()
+      return session
+    } catch (error) {
+      exchange.memory.delete(this)
+      throw error
+    }
   }
 
   #found(exchange: Exchange, record: SessionRecord | undefined, begunBefore: Timestamp): OpenSession<Data> {
@@ -212,18 +228,6 @@ export class SessionManager<Data extends object = SessionData> {
   #forged(exchange: Exchange, cookie: Cookie): OpenSession<Data> {
     this.#settings.onEvent?.({ type: 'token_forged', cookie: cookie.name }, exchange)
     return this.#absent(exchange, 'forged')
-  }
-
-  /** Calls of `open` during a load share it. After a failed load the next call tries again. */
-  #remember(exchange: Exchange, finding: Promise<OpenSession<Data>>): Promise<OpenSession<Data>> {
-    const { memory } = exchange
-    const answered = memory.get(this) === ANSWERED
-    const opening = finding.then((session) => {
-      memory.set(this, session)
-      if (answered) session.seal()
-      return session
-    })
-    return remembered(memory, this, opening)
   }
 
   #index(what: string): SubjectIndex {
