@@ -1,11 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, IncomingMessage, request, ServerResponse } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { createRequire } from 'node:module'
-import { connect } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
 import compression from 'compression'
@@ -1178,5 +1179,35 @@ describe('a second answer, and what is written after the first', () => {
       res.end('three')
     })
     expect(String(body)).toBe('one two')
+  })
+})
+
+describe('a response leaves memory when it is done', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as (options?: { type: 'minor' }) => void
+
+  /** Bytes in use after a minor collection, which leaves what an older object holds, dead or alive. */
+  async function inUseAfter(responses: number, finish: () => Promise<void>): Promise<number> {
+    for (let n = 0; n < responses; n++) {
+      const res = new ServerResponse(new IncomingMessage(new Socket()))
+      beforeResponse(res, finish, () => void res.end('failed'))
+      Object.assign(res, { ballast: new Array(2000).fill(n) })
+      res.end('answer')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    collect({ type: 'minor' })
+    collect({ type: 'minor' })
+    return process.memoryUsage().heapUsed
+  }
+
+  test.each([
+    ['that waited', async () => {}],
+    ['that failed', () => Promise.reject(new Error('away'))],
+  ])('also one %s', async (_which, finish) => {
+    await inUseAfter(200, finish)
+    collect()
+    const before = await inUseAfter(20, finish)
+    const grown = (await inUseAfter(200, finish)) - before
+    expect(grown / 200).toBeLessThan(4000)
   })
 })

@@ -136,6 +136,8 @@ class Gate implements Step {
   /** The work of {@link beforeFinish}. */
   preparation: (() => Awaitable<void>) | undefined = undefined
   held: Call[] | undefined = undefined
+  /** Of a wrapper. */
+  on: GatedMethods['on'] | undefined = undefined
   drainListeners: Listener[] | undefined = undefined
   /** The work of {@link delayEnd}. */
   endWork: (() => Promise<unknown> | undefined)[] | undefined = undefined
@@ -178,6 +180,7 @@ interface Failure {
 }
 
 // ── the replaced methods of a response; never restored, because other code may have wrapped them ─────────────────────
+// All responses share these functions. With closures of its own, a response would stay in memory until a major collection.
 
 function write(this: GatedResponse, ...args: SendArguments): boolean {
   const gate = this[kGate]
@@ -283,7 +286,7 @@ function answerIsHeld(gate: Gate): boolean {
   return gate.held?.at(-1)?.method === 'end'
 }
 
-function callBack(res: GatedResponse, args: SendArguments, error: Error): void {
+function callBack(res: GatedResponse, args: SendArguments, error: Error | undefined): void {
   const callback = args.find((argument) => typeof argument === 'function') as Callback | undefined
   if (callback !== undefined) nextTick(() => callback.call(res, error))
 }
@@ -300,20 +303,30 @@ function freezeHead(res: GatedResponse, gate: Gate): void {
     removeHeader: res.removeHeader.bind(res),
   }
   gate.frozen = frozen
-  const changeable = (): NodeHead | undefined => (gate.phase === 'finishing' ? warnLate(gate) : frozen)
-  res.setHeader = (name, value) => {
-    changeable()?.setHeader(name, value)
-    return res
-  }
-  res.appendHeader = (name, value) => {
-    changeable()?.appendHeader(name, value)
-    return res
-  }
-  res.removeHeader = (name) => {
-    changeable()?.removeHeader(name)
-  }
+  res.setHeader = setHeader
+  res.appendHeader = appendHeader
+  res.removeHeader = removeHeader
   Object.defineProperty(res, 'headersSent', headersSent)
   Object.defineProperty(res, 'writableEnded', writableEnded)
+}
+
+function setHeader(this: GatedResponse, ...field: Parameters<NodeHead['setHeader']>): GatedResponse {
+  changeable(this)?.setHeader(...field)
+  return this
+}
+
+function appendHeader(this: GatedResponse, ...field: Parameters<NodeHead['appendHeader']>): GatedResponse {
+  changeable(this)?.appendHeader(...field)
+  return this
+}
+
+function removeHeader(this: GatedResponse, name: string): void {
+  changeable(this)?.removeHeader(name)
+}
+
+/** The head of a frozen response, unless it is too late to change it. */
+function changeable({ [kGate]: gate }: GatedResponse): NodeHead | undefined {
+  return gate.phase === 'finishing' ? warnLate(gate) : gate.frozen
 }
 
 const headersSent: PropertyDescriptor & ThisType<GatedResponse> = {
@@ -400,12 +413,14 @@ function drainWhenDrained(res: GatedResponse, gate: Gate): void {
  * a write was held.
  */
 function noteDrainListeners(res: GatedResponse): void {
-  const { on } = res
-  res.on = function (this: GatedResponse, type, listener) {
-    const gate = this[kGate]
-    if (type === 'drain') gate.drainListeners = [...(gate.drainListeners ?? []), listener]
-    return on.call(this, type, listener)
-  }
+  res[kGate].on = res.on
+  res.on = on
+}
+
+function on(this: GatedResponse, type: string | symbol, listener: Listener): GatedResponse {
+  const gate = this[kGate]
+  if (type === 'drain') gate.drainListeners = [...(gate.drainListeners ?? []), listener]
+  return gate.on?.call(this, type, listener) ?? this
 }
 
 // ── when `finish` failed ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -424,7 +439,7 @@ function fail(res: GatedResponse, gate: Gate, thrown: unknown): void {
     res.statusCode = error instanceof GatepassError ? error.status : 500
     if (!gate.http2) res.statusMessage = ''
   }
-  useNewAnswerMethods(res, gate, gate.failure)
+  useNewAnswerMethods(res)
   answering.run(gate, () => gate.currentStep.failed(error))
 }
 
@@ -446,26 +461,44 @@ const answering = new AsyncLocalStorage<Gate>()
  * Puts the methods of the new answer in front of all wrappers. A wrapper of the old methods (compression) has seen the failed
  * answer end and would swallow the new one. Its late calls reach the old methods and are dropped.
  */
-function useNewAnswerMethods(res: GatedResponse, gate: Gate, failure: Failure): void {
-  const isNewAnswer = (): boolean => failure.abandoned || answering.getStore() === gate
-  res.writeHead = (...args) => (isNewAnswer() ? gate.writeHead.apply(res, args) : res)
-  res.flushHeaders = () => {
-    if (isNewAnswer()) gate.flushHeaders.call(res)
+function useNewAnswerMethods(res: GatedResponse): void {
+  res.writeHead = newWriteHead
+  res.flushHeaders = newFlushHeaders
+  res.write = newWrite
+  res.end = newEnd
+}
+
+function newWriteHead(this: GatedResponse, ...args: unknown[]): GatedResponse {
+  const gate = this[kGate]
+  return isNewAnswer(gate) ? gate.writeHead.apply(this, args) : this
+}
+
+function newFlushHeaders(this: GatedResponse): void {
+  const gate = this[kGate]
+  if (isNewAnswer(gate)) gate.flushHeaders.call(this)
+}
+
+function newWrite(this: GatedResponse, ...args: SendArguments): boolean {
+  const gate = this[kGate]
+  const answered = gate.failure?.answered === true
+  if (!answered && isNewAnswer(gate)) return gate.write.apply(this, args)
+  callBack(this, args, gate.failure?.error)
+  // After the new answer a late producer may write to its end. Before it, `false` makes the producer wait.
+  return answered
+}
+
+function newEnd(this: GatedResponse, ...args: SendArguments): GatedResponse {
+  const gate = this[kGate]
+  if (gate.failure?.answered === true || !isNewAnswer(gate)) keepBack(this, gate, { method: 'end', args })
+  else {
+    gate.end.apply(this, args)
+    if (gate.failure !== undefined) gate.failure.answered = true
   }
-  res.write = (...args) => {
-    if (!failure.answered && isNewAnswer()) return gate.write.apply(res, args)
-    callBack(res, args, failure.error)
-    // After the new answer a late producer may write to its end. Before it, `false` makes the producer wait.
-    return failure.answered
-  }
-  res.end = (...args) => {
-    if (failure.answered || !isNewAnswer()) keepBack(res, gate, { method: 'end', args })
-    else {
-      gate.end.apply(res, args)
-      failure.answered = true
-    }
-    return res
-  }
+  return this
+}
+
+function isNewAnswer(gate: Gate): boolean {
+  return gate.failure?.abandoned === true || answering.getStore() === gate
 }
 
 // ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────────
