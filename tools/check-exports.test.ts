@@ -6,9 +6,19 @@ import { commandComplaint, exportFaults, loadComplaint, typeComplaint } from './
 
 const cookie = {
   'gatepass:source': './src/cookie/index.ts',
-  types: './dist/cookie/index.d.ts',
-  default: './dist/cookie/index.js',
+  import: {
+    types: './dist/cookie/index.d.ts',
+    module: './dist/cookie/index.js',
+    node: './dist/node/cookie/index.js',
+    default: './dist/cookie/index.js',
+  },
+  require: {
+    types: './dist/cjs/cookie/index.d.ts',
+    module: './dist/cookie/index.js',
+    default: './dist/cjs/cookie/index.js',
+  },
 }
+const conditions = 'gatepass:source, import.types, import.module, import.node, import.default'
 const manifest = { name: 'gatepass', exports: { './cookie': cookie, './package.json': './package.json' } }
 const sound = {
   'packages/gatepass/package.json': JSON.stringify(manifest),
@@ -46,20 +56,32 @@ test('a test may import by its path only what no entry exports', () => {
 })
 
 test('types after default are refused, since they would never be read', () => {
-  const { types, ...rest } = cookie
-  expect(messages(withEntry({ ...rest, types }))).toEqual([
-    'packages/gatepass/package.json: gatepass/cookie: its conditions are gatepass:source, default, types',
+  const { types, ...rest } = cookie.require
+  expect(messages(withEntry({ ...cookie, require: { ...rest, types } }))).toEqual([
+    `packages/gatepass/package.json: gatepass/cookie: its conditions are ${conditions}, require.module, require.default, require.types`,
   ])
 })
 
-test('an entry without types is refused', () => {
-  expect(messages(withEntry({ 'gatepass:source': cookie['gatepass:source'], default: cookie.default }))).toHaveLength(1)
+test('an entry without types, or of one form only, is refused', () => {
+  const { import: esm, ...rest } = cookie
+  const { types: _, ...untyped } = esm
+  expect(messages(withEntry({ ...rest, import: untyped }))).toHaveLength(1)
+  expect(messages(withEntry(rest))).toHaveLength(1)
 })
 
 test('targets that are not built from the source are refused', () => {
-  expect(messages(withEntry({ ...cookie, types: './dist/cookie.d.ts' }))).toEqual([
-    'packages/gatepass/package.json: gatepass/cookie: its targets are not built from ./src/cookie/index.ts',
+  expect(messages(withEntry({ ...cookie, import: { ...cookie.import, types: './dist/cookie.d.ts' } }))).toEqual([
+    'packages/gatepass/package.json: gatepass/cookie: its targets are not built from packages/gatepass/src/cookie/index.ts',
   ])
+})
+
+test('require() of a drop-in must give what it exports as module.exports', () => {
+  const dropIn = { 'packages/gatepass/src/cookie/index.ts': "export { parse as 'module.exports' } from './parse.ts'" }
+  expect(messages(dropIn)).toEqual([
+    `packages/gatepass/package.json: gatepass/cookie: its conditions are ${conditions}, require.types, require.module, require.default`,
+  ])
+  const required = { types: './dist/cjs/cookie/index.d.cts', default: './dist/cookie/index.cjs' }
+  expect(messages({ ...withEntry({ ...cookie, require: required }), ...dropIn })).toEqual([])
 })
 
 test('an entry without a file is refused', () => {
@@ -139,18 +161,28 @@ describe('a package as it is installed', () => {
   let folder = ''
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'gatepass-exports-'))
-    install('sound', { 'a.js': 'export const a = 1', 'a.d.ts': 'export declare const a: number' })
-    install('throws', { 'a.js': 'throw new Error("on load")' })
-    install('incomplete', { 'a.js': "export * from './b.js'", 'a.d.ts': "export * from './b.js'" })
-    install('empty', { 'a.js': 'export {}' })
-    install('untyped', { 'a.js': 'export const a = 1' })
+    install('sound', { 'a.js': exporting(1), 'a.cjs': 'exports.a = 1', ...types })
+    install('throws', { 'a.js': '', 'a.cjs': 'throw new Error("on load")' })
+    install('incomplete', { 'a.js': '', 'a.cjs': "require('./b.js')", 'a.d.ts': "export * from './b.js'" })
+    install('empty', { 'a.js': 'export {}', 'a.cjs': '' })
+    install('untyped', { 'a.js': exporting(1), 'a.cjs': 'exports.a = 1' })
+    install('twofold', { 'a.js': exporting('{}'), 'a.cjs': 'exports.a = {}' })
+    install('modern', { 'a.js': exporting(1), 'a.cjs': "module.exports = require('./a.js')" })
+    install('elsewhere', { 'a.js': exporting(1), 'a.cjs': 'exports.a = 1', 'b.cjs': '' }, './b.cjs')
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  function install(name: string, files: Record<string, string>): void {
+  const types = { 'a.d.ts': 'export declare const a: number', 'a.d.cts': 'export declare const a: number' }
+  const exporting = (value: unknown): string => `export const a = ${value}`
+
+  function install(name: string, files: Record<string, string>, main = './a.cjs'): void {
     const home = join(folder, 'node_modules', name)
     mkdirSync(home, { recursive: true })
-    const manifest = { name, type: 'module', exports: { types: './a.d.ts', default: './a.js' } }
+    const both = {
+      import: { types: './a.d.ts', default: './a.js' },
+      require: { types: './a.d.cts', default: './a.cjs' },
+    }
+    const manifest = { name, type: 'module', main, exports: both }
     for (const [file, text] of Object.entries({ ...files, 'package.json': JSON.stringify(manifest) })) {
       writeFileSync(join(home, file), text)
     }
@@ -166,7 +198,10 @@ describe('a package as it is installed', () => {
     ['incomplete', 'b.js'],
     ['empty', 'it exports nothing'],
     ['absent', "Cannot find module 'absent'"],
-  ])('is refused when it %s', (name, complaint) => {
+    ['twofold', 'a differs between require() and import'],
+    ['modern', 'require() of ES Module'],
+    ['elsewhere', 'its folder has another main'],
+  ])('is refused when it is %s', (name, complaint) => {
     expect(loadComplaint(folder, name)).toContain(complaint)
   })
 

@@ -26,6 +26,7 @@ import {
   root,
   sourceFile,
   sourcesOf,
+  targetsOf,
 } from './project.ts'
 
 /** Everything that is wrong with the entries of the published packages. */
@@ -53,23 +54,22 @@ function manifestOf({ folder }: Package): string {
   return posix.join(folder, 'package.json')
 }
 
-const order = ['gatepass:source', 'types', 'default']
-
 function entryFaults(files: Files, one: Package, entry: Entry): Fault[] {
   const path = manifestOf(one)
   const fault = (message: string, remedy: string): Fault => ({ path, message: `${entry.name}: ${message}`, remedy })
-  const conditions = entry.targets.map(([condition]) => condition)
-  if (conditions.join() !== order.join()) {
-    // The first matching condition wins, so nothing after `default` is read.
-    return [fault(`its conditions are ${conditions.join(', ')}`, `Write exactly ${order.join(', ')}, in this order.`)]
+  if (!files.has(entry.source)) {
+    return [fault(`${entry.source} does not exist`, 'Write the file, or remove the entry.')]
   }
-  const [source = '', types = '', built = ''] = entry.targets.map(([, target]) => target)
-  const stem = source.replace(/^\.\/src\//, './dist/').replace(/\.ts$/, '')
-  if (types !== `${stem}.d.ts` || built !== `${stem}.js`) {
-    return [fault(`its targets are not built from ${source}`, `Write ${stem}.d.ts and ${stem}.js.`)]
+  const isDropIn = sourceFile(files, entry.source).exports.some(({ name }) => name === 'module.exports')
+  const expected = targetsOf(`./${posix.relative(one.folder, entry.source)}`, { isDropIn })
+  const write = `Write ${expected.map(([condition, target]) => `${condition} ${target}`).join(', ')}.`
+  const conditions = entry.targets.map(([condition]) => condition).join(', ')
+  // The first condition that holds wins, so nothing after `default` is read.
+  if (conditions !== expected.map(([condition]) => condition).join(', ')) {
+    return [fault(`its conditions are ${conditions}`, `${write} In this order.`)]
   }
-  if (files.has(entry.source)) return []
-  return [fault(`${entry.source} does not exist`, 'Write the file, or remove the entry.')]
+  if (entry.targets.every(([, target], at) => target === expected[at]?.[1])) return []
+  return [fault(`its targets are not built from ${entry.source}`, write)]
 }
 
 /** Without its first line, a command would run as a shell script. */
@@ -237,7 +237,7 @@ function packedFaults(one: Package, folder: string): Fault[] {
     }))
 }
 
-type Ask = (folder: string, name: string) => string | undefined
+type Ask = (folder: string, name: string, flags?: readonly string[]) => string | undefined
 
 /** Loads an entry without peers first, and then with the one that it lacks. */
 function askWithPeers(ask: Ask, entry: { folder: string; name: string; peers: readonly string[] }): string | undefined {
@@ -247,7 +247,8 @@ function askWithPeers(ask: Ask, entry: { folder: string; name: string; peers: re
   if (!peers.includes(lacking)) return complaint
   const linked = link(folder, lacking)
   try {
-    return ask(folder, name)
+    // The peer may be an ES module.
+    return ask(folder, name, [])
   } finally {
     rmSync(linked)
   }
@@ -261,19 +262,27 @@ function link(folder: string, name: string): string {
   return place
 }
 
-/** Why an entry cannot be loaded where only its package is installed, in `folder`. */
-export function loadComplaint(folder: string, name: string): string | undefined {
+/**
+ * Why an entry cannot be loaded where only its package is installed, in `folder`. `require()` must give a CommonJS module, also
+ * where `exports` is not read, and `import` the same objects.
+ */
+export function loadComplaint(
+  folder: string,
+  name: string,
+  flags: readonly string[] = ['--no-experimental-require-module'],
+): string | undefined {
   const program = `
     const required = require(${JSON.stringify(name)})
+    if (require(${JSON.stringify(`./node_modules/${name}`)}) !== required) throw new Error('its folder has another main')
     import(${JSON.stringify(name)}).then((imported) => {
-      const names = Object.keys(imported).filter((key) => key !== 'module.exports')
+      const names = Object.keys(imported)
       if (names.length === 0) throw new Error('it exports nothing')
       // What require() gives as a whole needs no name of its own.
       const other = names.find((key) => required[key] !== imported[key] && required !== imported[key])
       if (other !== undefined) throw new Error(other + ' differs between require() and import')
     }).catch((error) => { console.error(error.message); process.exitCode = 1 })`
   writeFileSync(join(folder, 'load.cjs'), program)
-  const { status, stderr } = run(folder, ['load.cjs'])
+  const { status, stderr } = run(folder, [...flags, 'load.cjs'])
   return status === 0 ? undefined : stderr.trim()
 }
 

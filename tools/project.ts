@@ -26,9 +26,12 @@ export interface Entry {
   readonly key: string
   /** Source file, from the root of the repository. */
   readonly source: string
-  /** Conditions and targets in the order in which they are tried. */
-  readonly targets: readonly (readonly [condition: string, target: string])[]
+  /** Conditions and targets in the order in which they are tried; a condition inside another one as `import.types`. */
+  readonly targets: readonly Target[]
 }
+
+/** A condition of `exports`, and what it leads to. */
+export type Target = readonly [condition: string, target: string]
 
 /** A workspace. */
 export interface Package {
@@ -67,11 +70,13 @@ export function sourcesOf(files: Files, { folder }: Pick<Package, 'folder'>): st
   return [...files.keys()].filter((path) => path.startsWith(`${folder}/src/`) && path.endsWith('.ts') && !isTest(path))
 }
 
+interface Conditions extends Readonly<Record<string, Conditions | string>> {}
+
 interface Manifest {
   readonly name: string
   readonly version?: string
   readonly private?: boolean
-  readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly exports?: Readonly<Record<string, Conditions | string>>
   readonly bin?: Readonly<Record<string, string>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
@@ -80,9 +85,7 @@ interface Manifest {
 /** The workspaces among `files`. */
 export function packagesIn(files: Files): Package[] {
   return [...files.keys()]
-    .filter(
-      (path) => path.endsWith('/package.json') && /^(?:(?:packages|examples)\/[^/]+|bench)\/package\.json$/.test(path),
-    )
+    .filter((path) => /^(?:(?:packages|examples)\/[^/]+|bench)\/package\.json$/.test(path))
     .map((path) => readPackage(posix.dirname(path), JSON.parse(files.get(path) ?? '{}') as Manifest))
 }
 
@@ -101,10 +104,43 @@ function readPackage(folder: string, manifest: Manifest): Package {
   }
 }
 
-function readEntry(folder: string, name: string, key: string, value: string | Readonly<Record<string, string>>): Entry {
-  const targets = typeof value === 'string' ? [['default', value] as const] : Object.entries(value)
+function readEntry(folder: string, name: string, key: string, value: Conditions | string): Entry {
+  const targets = typeof value === 'string' ? [['default', value] as const] : flatten(value)
   const source = targets.find(([condition]) => condition === 'gatepass:source')?.[1] ?? ''
   return { name: posix.join(name, key), key, source: posix.join(folder, source), targets }
+}
+
+function flatten(conditions: Conditions): Target[] {
+  return Object.entries(conditions).flatMap(([condition, value]) =>
+    typeof value === 'string'
+      ? [[condition, value] as const]
+      : flatten(value).map(([inner, target]) => [`${condition}.${inner}`, target] as const),
+  )
+}
+
+/**
+ * The targets that `exports` gives an entry with this source, in their order. Of a drop-in, which exports `module.exports`,
+ * `require()` gives that (docs/decisions/0011-two-forms-one-code.md).
+ */
+export function targetsOf(source: string, { isDropIn }: { isDropIn: boolean }): Target[] {
+  const stem = source.slice('./src/'.length, -'.ts'.length)
+  return [
+    ['gatepass:source', source],
+    ['import.types', `./dist/${stem}.d.ts`],
+    ['import.module', `./dist/${stem}.js`],
+    ['import.node', `./dist/node/${stem}.js`],
+    ['import.default', `./dist/${stem}.js`],
+    ...(isDropIn
+      ? ([
+          ['require.types', `./dist/cjs/${stem}.d.cts`],
+          ['require.default', `./dist/${stem}.cjs`],
+        ] as const)
+      : ([
+          ['require.types', `./dist/cjs/${stem}.d.ts`],
+          ['require.module', `./dist/${stem}.js`],
+          ['require.default', `./dist/cjs/${stem}.js`],
+        ] as const)),
+  ]
 }
 
 /** `src/main.ts` is the source of `./dist/main.js`. */

@@ -8,14 +8,13 @@ const root = resolve(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'express-session-types-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function compile(...args: string[]): string {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc')
-  return spawnSync(process.execPath, [compiler, ...args], { cwd: root, encoding: 'utf8' }).stdout
+function run(...args: string[]): string {
+  return spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' }).stdout
 }
 
 // The package publishes declarations, not the sources.
 beforeAll(() => {
-  compile('-p', 'packages/gatepass/tsconfig.build.json', '--outDir', join(folder, 'gatepass/dist'))
+  run('tools/build-library.ts', join(folder, 'gatepass'))
   copyFileSync(join(root, 'packages/gatepass/package.json'), join(folder, 'gatepass/package.json'))
 })
 
@@ -32,7 +31,7 @@ function complaint(name: string, app: string, types: readonly string[]): string 
   writeFileSync(join(home, 'app.ts'), app)
   const compilerOptions = { module: 'nodenext', target: 'es2024', strict: true, noEmit: true, types: ['node'] }
   writeFileSync(join(home, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }))
-  return compile('-p', home)
+  return run('node_modules/typescript/bin/tsc', '-p', home)
 }
 
 function link(target: string, path: string): void {

@@ -1,2 +1,2 @@
-export * from 'gatepass/compat/cookie'
-export { default } from 'gatepass/compat/cookie'
+import cookie = require('gatepass/compat/cookie')
+export = cookie

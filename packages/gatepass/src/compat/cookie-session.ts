@@ -9,7 +9,8 @@ import { hmacSha1Text } from '../crypto/hmac-sha1.ts'
 import { UsageError } from '../error.ts'
 import { beforeResponse, headInFinish, headIsOpen } from '../http/response-gate.ts'
 import { dataText } from '../session/changes.ts'
-import { dateAfter, nearestDate, type SetCookie, stringifySetCookie } from './cookie.ts'
+import { type SetCookie, stringifySetCookie } from './cookie.ts'
+import { dateAfter, nearestDate } from './dates.ts'
 import { Warnings } from './failures.ts'
 
 export type { CookieSession }

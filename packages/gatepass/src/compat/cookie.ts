@@ -132,8 +132,21 @@ const cookie: {
   stringifySetCookie: typeof stringifySetCookie
 } = { parse, serialize, parseCookie, stringifyCookie, parseSetCookie, stringifySetCookie }
 
+declare namespace cookie {
+  export type {
+    CookieParseOptions,
+    CookieSerializeOptions,
+    Cookies,
+    ParseOptions,
+    SerializeOptions,
+    SetCookie,
+    StringifyOptions,
+  }
+}
+
 // biome-ignore lint/style/noDefaultExport: `import cookie from 'cookie'` works with 0.7
 export default cookie
+export { cookie as 'module.exports' }
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -230,20 +243,6 @@ function oneOf(known: readonly (keyof typeof words)[], value: unknown, option: s
   const found = typeof value === 'object' ? undefined : known.find((one) => one === word)
   if (found === undefined) throw invalid('ERR_COOKIE_ATTRIBUTE', option, name)
   return words[found]
-}
-
-/** The last moment that Expires can name. Applications that want a cookie to last for ever get this one. */
-const latest = Date.UTC(9999, 11, 31, 23, 59, 59)
-
-/** The date this many milliseconds after `now`, or the nearest one that Expires can name. */
-export function dateAfter(milliseconds: number, now: number = Date.now()): Date {
-  return new Date(Math.min(Math.max(now + milliseconds, 0), latest))
-}
-
-/** The date itself, or the nearest one that Expires can name. */
-export function nearestDate(date: Date): Date {
-  const time = date.getTime()
-  return time >= 0 && time <= latest && date instanceof Date ? date : dateAfter(time, 0)
 }
 
 /** Whether it is a Date, also of another realm, with a year that Expires can name. */

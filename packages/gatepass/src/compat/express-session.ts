@@ -93,7 +93,8 @@ declare namespace expressSession {
   type CookieOptions = types.CookieOptions
   type MemoryStore = types.MemoryStore
   type Session = types.Session
-  type SessionData = types.SessionData
+  /** Where `declare module` declares the data for `require()`. */
+  interface SessionData extends types.SessionData {}
   type SessionOptions = types.SessionOptions
   type Store = types.Store
 }

@@ -1,6 +1,7 @@
 import { isDate } from 'node:util/types'
 import { UsageError } from '../../error.ts'
-import { dateAfter, nearestDate, type SerializeOptions, serialize } from '../cookie.ts'
+import { type SerializeOptions, serialize } from '../cookie.ts'
+import { dateAfter, nearestDate } from '../dates.ts'
 
 /** Attributes of the session cookie, as express-session takes them: `maxAge` in milliseconds. */
 export interface CookieOptions {

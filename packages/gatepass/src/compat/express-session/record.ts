@@ -1,7 +1,7 @@
 import { type About, readAbout } from '../../session/about.ts'
 import { parseData } from '../../session/changes.ts'
 import type { SessionRecord, Timestamp } from '../../session/store.ts'
-import { dateAfter } from '../cookie.ts'
+import { dateAfter } from '../dates.ts'
 import { Cookie } from './cookie.ts'
 import type { SessionLike } from './store.ts'
 

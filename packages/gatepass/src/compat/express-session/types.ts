@@ -2,7 +2,7 @@
 /** @ts-ignore */
 import type * as original from 'express-session'
 import type { RequestSession } from '../../register.ts'
-import type { SessionData } from '../express-session.ts'
+import type expressSession from '../express-session.ts'
 import type { Session } from './session.ts'
 import type { Store } from './store.ts'
 
@@ -16,7 +16,7 @@ type Either<Theirs, Ours> = [Theirs] extends [{ [nowhere]: true }] ? Ours : Thei
 
 /** The types of `req.session` and `req.sessionStore`: those of express-session if they are installed. */
 export interface SessionTypes {
-  session: Either<original.Session & Partial<original.SessionData>, Session & Partial<SessionData>>
+  session: Either<original.Session & Partial<original.SessionData>, Session & Partial<expressSession.SessionData>>
   store: Either<original.Store & { generate: (req: Express.Request) => void }, Store>
 }
 
@@ -48,4 +48,4 @@ declare module 'express-session' {
   }
 }
 
-type OurData = SessionData
+type OurData = expressSession.SessionData
