@@ -148,24 +148,37 @@ function printDifferences(rows: readonly RequestRow[]): void {
 
 function printMillion(rows: readonly MillionRow[]): void {
   console.log(
-    'Sessions with subject and index, half of which expire. Stalls: the longest time in which this process could do nothing else.\n',
+    'Sessions with subject and index, half of which expire. Stalls: the longest time in which this process could do nothing else;\n' +
+      'in parentheses without the time in which other processes had the cores.\n',
   )
   printTable(
-    ['store', 'sessions', 'bytes each', 'stall while growing', 'while half expire', 'slowest read then', 'removed in'],
+    [
+      'store',
+      'sessions',
+      'bytes each',
+      'growing: stall',
+      'control: stall',
+      'slowest read',
+      'expiring: stall',
+      'slowest read',
+      'removed in',
+    ],
     rows.map((row) => [
       row.store,
       String(row.sessions),
       figure(row.bytesEach),
       stall(row.stallWhileGrowing),
-      stall(row.stallWhileExpiring),
-      `${figure(row.slowestRead)} ms`,
+      stall(row.control.stall),
+      `${figure(row.control.slowestRead)} ms`,
+      stall(row.expiring.stall),
+      `${figure(row.expiring.slowestRead)} ms`,
       `${figure(row.removal / 1000)} s`,
     ]),
   )
 }
 
-function stall({ elapsed, computing }: Stall): string {
-  return `${figure(elapsed)} ms, ${figure(computing)} computing`
+function stall({ elapsed, own, computing }: Stall): string {
+  return `${figure(elapsed)} (${figure(own)}; ${figure(computing)} computing) ms`
 }
 
 function printSimulation(tables: readonly Table[]): void {

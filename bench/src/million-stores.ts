@@ -1,7 +1,8 @@
 /** The stores that the bench of a million sessions fills: those of Gatepass outside this process, and the peers'. */
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SessionRecord, SessionStore, SubjectIndex } from 'gatepass/session'
 import { mysqlStore } from 'gatepass/stores/mysql'
@@ -18,6 +19,8 @@ export interface Measured {
   store(n: number, expiring: boolean): unknown
   /** Looks up session `n`, which exists. */
   read(n: number): unknown
+  /** Says that session `n`, which exists, was used. */
+  touch(n: number): unknown
   /** Bytes that the engine needs for all sessions. */
   bytes(): Promise<number>
   /** Sets the moment. Call it before an expiring session is stored, with enough seconds to store the rest. */
@@ -38,7 +41,8 @@ export const measuredStores: Readonly<Record<string, () => Promise<Measured>>> =
   sqliteStore: sqlite,
 }
 
-const DAY = 24 * 60 * 60 * 1000
+const HOUR = 60 * 60 * 1000
+const DAY = 24 * HOUR
 /** More logins than a subject has here. */
 const LIMIT = 20
 
@@ -63,7 +67,7 @@ class RealMoment {
   #moment = Number.NaN
 
   expireIn(seconds: number): void {
-    this.#moment = Date.now() + seconds * 1000
+    this.#moment = Date.now() + Math.ceil(seconds * 1000)
   }
 
   expiry(expiring: boolean): number {
@@ -114,11 +118,21 @@ async function ownRedis() {
 async function redis(): Promise<Measured> {
   const { client, ...engine } = await ownRedis()
   const store = redisStore({ client })
+  // Without the timer that node-redis makes for each command, and that the store does without, too.
+  const direct = client.withCommandOptions({ timeout: 0 })
   const clock = new RealMoment()
   return {
     ...engine,
-    store: (n, expiring) => store.insertWithin(sampleSession(n, { expiresAt: clock.expiry(expiring) }), LIMIT),
+    async store(n, expiring) {
+      const record = sampleSession(n, { expiresAt: clock.expiry(expiring) })
+      await store.insertWithin(record, LIMIT)
+      if (!expiring) return
+      // Redis keeps a record for an hour more, in case the clocks of two processes differ. Here this hour is over at the moment.
+      const key = `gatepass:session:${record.id}`
+      await direct.pExpire(key, (await direct.pTTL(key)) - HOUR)
+    },
     read: (n) => store.load(sampleSession(n).id),
+    touch: (n) => store.touch(sampleSession(n).id, Date.now(), Date.now() + DAY),
     expireIn: (seconds) => clock.expireIn(seconds),
     moment: () => clock.moment(),
   }
@@ -132,6 +146,7 @@ async function peerRedis(): Promise<Measured> {
     ...engine,
     store: (n, expiring) => called((done) => store.set(peerId(n), peerSession(n, clock.expiry(expiring)), done)),
     read: (n) => called((done) => store.get(peerId(n), done)),
+    touch: (n) => called((done) => store.touch(peerId(n), peerSession(n, clock.expiry(false)), done)),
     expireIn: (seconds) => clock.expireIn(seconds),
     moment: () => clock.moment(),
   }
@@ -139,7 +154,11 @@ async function peerRedis(): Promise<Measured> {
 
 async function measuredSchema() {
   // The same is stored. Waiting for the disk a million times would only take longer.
-  const { pool, schema, create, drop } = ownSchema('million', { max: 10, options: '-c synchronous_commit=off' })
+  const { pool, schema, create, drop } = ownSchema('million', {
+    max: 10,
+    idleTimeoutMillis: 0,
+    options: '-c synchronous_commit=off',
+  })
   await create()
   return {
     pool,
@@ -160,7 +179,7 @@ async function postgres(): Promise<Measured> {
   return {
     ...withOurClock(store, clock),
     bytes,
-    removeExpired: () => sweepAll(store),
+    removeExpired: () => store.sweep(),
     async close() {
       await store.close()
       await close()
@@ -168,14 +187,19 @@ async function postgres(): Promise<Measured> {
   }
 }
 
+interface Touching {
+  touch(id: string, session: object, done: () => void): void
+}
+
 async function peerPostgres(): Promise<Measured> {
   const { pool, schema, bytes, close } = await measuredSchema()
-  const store = connectPgSimple(pool, schema)
+  const store = connectPgSimple(pool, schema) as ReturnType<typeof connectPgSimple> & Touching
   // It uses the database's clock, so sessions that expire at the moment are stored as expired.
   const expiry = (expiring: boolean) => (expiring ? Date.now() - 1000 : Date.now() + DAY)
   return {
     store: (n, expiring) => called((done) => store.set(peerId(n), peerSession(n, expiry(expiring)), done)),
     read: (n) => called((done) => store.get(peerId(n), done)),
+    touch: (n) => called((done) => store.touch(peerId(n), peerSession(n, expiry(false)), done)),
     bytes,
     expireIn: () => {},
     moment: async () => {},
@@ -201,7 +225,7 @@ async function mariadb(): Promise<Measured> {
         WHERE table_name = '${table}' AND table_schema = database()`
       return Number((await pool.query<RowDataPacket[]>(size))[0][0]?.bytes)
     },
-    removeExpired: () => sweepAll(store),
+    removeExpired: () => store.sweep(),
     async close() {
       store.close()
       await pool.query(`DROP TABLE ${table}, ${table}_schema, ${table}_locks`)
@@ -217,8 +241,8 @@ async function sqlite(): Promise<Measured> {
   const store = sqliteStore(file, { clock: clock.now })
   return {
     ...withOurClock(store, clock),
-    bytes: async () => statSync(file).size,
-    removeExpired: () => sweepAll(store),
+    bytes: async () => sizeOf(file),
+    removeExpired: () => store.sweep(),
     async close() {
       store.close()
       rmSync(folder, { recursive: true })
@@ -230,18 +254,30 @@ function withOurClock(store: SessionStore & SubjectIndex, clock: MovedClock) {
   return {
     store: (n: number, expiring: boolean) => store.insertWithin(clock.session(n, expiring), LIMIT),
     read: (n: number) => store.load(clock.session(n, false).id),
+    touch(n: number) {
+      const { id, seenAt, expiresAt } = clock.session(n, false)
+      return store.touch(id, seenAt, expiresAt)
+    },
     expireIn: () => clock.expireIn(),
     moment: () => clock.moment(),
   }
-}
-
-/** Sweeps without the pauses that a store makes between two slices. */
-async function sweepAll(store: { sweep(): boolean | Promise<boolean> }): Promise<void> {
-  while (await store.sweep()) await pause(0)
 }
 
 function called(call: (done: (error?: unknown) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     call((error) => (error ? reject(error) : resolve()))
   })
+}
+
+/** Bytes of an SQLite database, whether its pages are in the file or still in the log. */
+function sizeOf(file: string): number {
+  const database = new DatabaseSync(file, { readOnly: true })
+  try {
+    const { size } = database
+      .prepare('SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size')
+      .get() as { size: number }
+    return size
+  } finally {
+    database.close()
+  }
 }

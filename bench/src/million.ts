@@ -10,16 +10,25 @@ export interface MillionRow {
   readonly bytesEach: number
   /** The longest time in which this process could do nothing else. */
   readonly stallWhileGrowing: Stall
-  readonly stallWhileExpiring: Stall
-  /** The longest lookup while half of them expired. */
-  readonly slowestRead: number
+  /** While nothing expired. */
+  readonly control: Delays
+  /** While half of them expired. */
+  readonly expiring: Delays
   /** The time in which that half was removed. */
   readonly removal: number
+}
+
+export interface Delays {
+  readonly stall: Stall
+  /** The longest lookup. */
+  readonly slowestRead: number
 }
 
 const SESSIONS = Number(process.env.BENCH_SESSIONS ?? 1_000_000)
 /** There, a login takes five round trips, and each waits for the disk. */
 const FEWER: Readonly<Record<string, number>> = { 'mysqlStore, MariaDB': SESSIONS / 5 }
+/** Seconds in which the same is measured while nothing expires. */
+const CONTROL = 30
 /** How many sessions are stored at a time. */
 const TOGETHER = 100
 
@@ -49,8 +58,21 @@ async function measure(name: string, make: () => Promise<Measured>): Promise<Mil
   try {
     const stallWhileGrowing = await longestStallDuring(() => fill(measured, sessions))
     const bytesEach = (await measured.bytes()) / sessions
+    // Storing takes minutes.
+    console.error(`${name}: stored ${sessions} sessions`)
+    const control = await delaysDuring(() => pause(CONTROL * 1000), measured, sessions)
     await measured.moment()
-    return { store: name, sessions, bytesEach, stallWhileGrowing, ...(await expiry(measured, sessions / 2)) }
+    const start = performance.now()
+    let removal = 0
+    const expiring = await delaysDuring(
+      async () => {
+        await measured.removeExpired(sessions / 2)
+        removal = performance.now() - start
+      },
+      measured,
+      sessions,
+    )
+    return { store: name, sessions, bytesEach, stallWhileGrowing, control, expiring, removal }
   } finally {
     await measured.close()
   }
@@ -61,7 +83,7 @@ async function fill(measured: Measured, sessions: number): Promise<void> {
   const start = performance.now()
   const tenth = sessions / 10
   await storeAll(measured, 0, tenth, () => false)
-  measured.expireIn(10 + (2 * 9 * (performance.now() - start)) / 1000)
+  measured.expireIn(10 + CONTROL + (2 * 9 * (performance.now() - start)) / 1000)
   // Five of the nine tenths that follow expire.
   await storeAll(measured, tenth, sessions, (n) => n % 9 < 5)
 }
@@ -83,25 +105,23 @@ function* range(from: number, to: number): Generator<number, void> {
   for (let n = from; n < to; n++) yield n
 }
 
-async function expiry(measured: Measured, count: number) {
-  let removing = true
+/** Reads sessions that do not expire, until `work` is done. */
+async function delaysDuring(work: () => Promise<void>, measured: Measured, sessions: number): Promise<Delays> {
+  let working = true
   let slowestRead = 0
   const read = async () => {
-    for (let n = 0; removing; n = (n + 7919) % (count / 5)) {
+    for (let n = 0; working; n = (n + 7919) % (sessions / 10)) {
       const start = performance.now()
       await measured.read(n)
       slowestRead = Math.max(slowestRead, performance.now() - start)
       await pause(1)
     }
   }
-  const start = performance.now()
-  let removal = 0
-  const stallWhileExpiring = await longestStallDuring(async () => {
+  const stall = await longestStallDuring(async () => {
     const reading = read()
-    await measured.removeExpired(count)
-    removal = performance.now() - start
-    removing = false
+    await work()
+    working = false
     await reading
   })
-  return { stallWhileExpiring, slowestRead, removal }
+  return { stall, slowestRead }
 }
