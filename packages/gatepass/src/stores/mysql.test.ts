@@ -314,7 +314,7 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
     },
   )
 
-  test('sweeping deletes what has expired, a slice at a time, and leaves what was touched until its last expiry', async () => {
+  test('sweeping deletes what has expired, a few at a time, and leaves what was touched until its last expiry', async () => {
     const store = open()
     await store.migrate()
     const expired = Array.from({ length: 700 }, (_, n) => `('x${n}', 'h', 1, NULL, '', '', 0, 0, 1, 1)`)
@@ -323,8 +323,7 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
     await store.insert(touched)
     await store.touch(touched.id, clock(), clock() + 2 * LIFETIME)
     clock.advance(LIFETIME / 1000)
-    expect(await store.sweep()).toBe(true)
-    expect(await store.sweep()).toBe(false)
+    await store.sweep()
     expect(await store.load(touched.id)).toBeDefined()
     expect(await rows(`SELECT COUNT(*) AS n FROM ${store.table}`)).toEqual([{ n: 1 }])
     clock.advance(LIFETIME / 1000)
@@ -338,7 +337,7 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
     clock.advance(LIFETIME / 1000)
     const other = await borrow()
     await other.query(`SELECT GET_LOCK('gatepass sweep ${store.table}', 0)`)
-    expect(await store.sweep()).toBe(false)
+    await store.sweep()
     expect(await rows(`SELECT COUNT(*) AS n FROM ${store.table}`)).toEqual([{ n: 1 }])
     await other.query(`SELECT RELEASE_LOCK('gatepass sweep ${store.table}')`)
     await store.sweep()

@@ -20,7 +20,7 @@ import { LOCKS, migrate } from './mysql/schema.ts'
 import { sessionLimit, sqlName, storeClock, timeLimit } from './options.ts'
 import type { Connections } from './sql/connections.ts'
 import { columns, encodeText, toColumns, toRecord } from './sql/record.ts'
-import { Sweeper } from './sweeper.ts'
+import { NETWORK_SLICES, Sweeper } from './sweeper.ts'
 
 export type {
   MysqlConnection,
@@ -75,7 +75,7 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   /** The table in SQL. */
   readonly #sessions: string
   readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
-  readonly #sweeper = new Sweeper({ sweep: () => this.sweep(), pause: 20, spread: true })
+  readonly #sweeper = new Sweeper({ ...NETWORK_SLICES, sweep: (most) => this.#sweepAlone(most) })
 
   constructor(options: MysqlStoreOptions) {
     checkOptions('mysqlStore()', options, mysqlOptions, 'ERR_STORE_OPTIONS')
@@ -188,17 +188,11 @@ export class MysqlStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Deletes some expired records. It runs automatically from the first operation until `close`. Expired records count as absent
-   * before, too. If several processes sweep at once, one does it and the others skip it.
-   *
-   * @returns whether there are more
+   * Deletes the expired records, a few at a time, and resolves when none is left. It runs automatically from the first operation until
+   * `close`. Expired records count as absent before, too. While another process sweeps, it leaves the rest to that one.
    */
-  sweep(): Promise<boolean> {
-    const lock = `gatepass sweep ${this.#table}`
-    return this.#connections.use(async (connection) => {
-      const more = await whileLocked(connection, { lock, seconds: 0 }, () => this.#sweep(connection))
-      return more ?? false
-    })
+  sweep(): Promise<void> {
+    return this.#sweeper.sweep()
   }
 
   /** Stops sweeping. The pool or connection stays open; the application closes it. */
@@ -261,18 +255,30 @@ export class MysqlStore implements SessionStore, SubjectIndex {
     return row === undefined ? undefined : Number(row[0])
   }
 
+  /** @returns how many records it checked: none if another process sweeps */
+  #sweepAlone(most: number): Promise<number> {
+    const lock = `gatepass sweep ${this.#table}`
+    return this.#connections.use(async (connection) => {
+      const checked = await whileLocked(connection, { lock, seconds: 0 }, () => this.#sweep(connection, most))
+      return checked ?? 0
+    })
+  }
+
   /** Checks touched records again at their new expiry. */
-  async #sweep(connection: MysqlConnection): Promise<boolean> {
+  async #sweep(connection: MysqlConnection, most: number): Promise<number> {
     const now = this.#clock()
-    const due = `SELECT id FROM ${this.#sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ${SLICE}`
+    const due = `SELECT id FROM ${this.#sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ${powerOfTwo(most)}`
     const rows = await rowsOf(connection, due, [now])
-    if (rows.length === 0) return false
+    if (rows.length === 0) return 0
     const { places, values } = listed(rows.map(toId))
     const these = `id IN (${places})`
-    await countOf(connection, `DELETE FROM ${this.#sessions} WHERE ${these} AND expires_at <= ?`, [...values, now])
-    const postpone = `UPDATE ${this.#sessions} SET due_at = expires_at WHERE ${these} AND expires_at > ?`
-    await countOf(connection, postpone, [...values, now])
-    return rows.length >= SLICE
+    const remove = `DELETE FROM ${this.#sessions} WHERE ${these} AND expires_at <= ?`
+    const removed = await countOf(connection, remove, [...values, now])
+    if (removed < rows.length) {
+      const postpone = `UPDATE ${this.#sessions} SET due_at = expires_at WHERE ${these} AND expires_at > ?`
+      await countOf(connection, postpone, [...values, now])
+    }
+    return rows.length
   }
 
   /**
@@ -302,7 +308,12 @@ function bytes(text: string): Buffer {
 
 /** Pads a list to one of a few lengths by repeating the last id, so that few statements are prepared. */
 function listed(ids: readonly SessionId[]): { places: string; values: MysqlValue[] } {
-  const length = 2 ** Math.ceil(Math.log2(ids.length))
+  const length = powerOfTwo(ids.length)
   const values = Array.from({ length }, (_, n) => ids[Math.min(n, ids.length - 1)] ?? '')
   return { places: Array(length).fill('?').join(), values }
+}
+
+/** The next power of two from `count` on. */
+function powerOfTwo(count: number): number {
+  return 2 ** Math.ceil(Math.log2(count))
 }

@@ -18,12 +18,9 @@ import { Listening } from './postgres/listening.ts'
 import { type Layout, migrate, qualified } from './postgres/schema.ts'
 import type { Connections } from './sql/connections.ts'
 import { columns, encodeText, overwritten, toColumns, toRecord } from './sql/record.ts'
-import { Sweeper } from './sweeper.ts'
+import { NETWORK_SLICES, Sweeper } from './sweeper.ts'
 
 export type { PooledPostgresClient, PostgresClient, PostgresPool, PostgresQuery } from './postgres/driver.ts'
-
-/** How many rows one slice of a sweep checks. */
-const SWEEP_SLICE = 500
 
 export interface PostgresStoreOptions {
   /** A `Pool` of `pg`. The store handles its 'error' events for lost idle connections, so they do not end the process. */
@@ -83,7 +80,7 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   readonly #channel: string | null
   readonly #listening: Set<Listening> = new Set()
   readonly #lookups: Lookups<SessionId, unknown[]> = new Lookups((ids) => this.#rowsOf(ids))
-  readonly #sweeper = new Sweeper({ sweep: () => this.sweep(), pause: 20, spread: true })
+  readonly #sweeper = new Sweeper({ ...NETWORK_SLICES, sweep: (most) => this.#sweep(most) })
   readonly #engine: string
 
   constructor(options: PostgresStoreOptions) {
@@ -197,14 +194,11 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   }
 
   /**
-   * Deletes some expired records. It runs automatically from the first operation until `close`. Expired records count as absent
-   * before, too. Several processes can sweep at once without waiting for each other.
-   *
-   * @returns whether there are more
+   * Deletes the expired records, a few at a time, and resolves when none is left. It runs automatically from the first operation until
+   * `close`. Expired records count as absent before, too. While another process sweeps, it leaves the rest to that one.
    */
-  async sweep(): Promise<boolean> {
-    const { rows } = await this.#run(this.#statements.sweep, [this.#clock(), SWEEP_SLICE])
-    return Number(rows[0]?.[0]) >= SWEEP_SLICE
+  sweep(): Promise<void> {
+    return this.#sweeper.sweep()
   }
 
   /** Stops sweeping and listening. The pool or client stays open; the application closes it. */
@@ -217,6 +211,11 @@ export class PostgresStore implements SessionStore, SubjectIndex, ChangeFeed {
   async #rowsOf(ids: readonly SessionId[]): Promise<Map<SessionId, unknown[]>> {
     const { rows } = await this.#run(this.#statements.load, [ids, this.#clock()])
     return new Map(rows.map((row) => [row[0] as SessionId, row]))
+  }
+
+  async #sweep(most: number): Promise<number> {
+    const { rows } = await this.#run(this.#statements.sweep, [this.#clock(), most])
+    return Number(rows[0]?.[0])
   }
 
   async #insertFor(record: SessionRecord, limit: number | null): Promise<number> {
@@ -286,8 +285,10 @@ function statementsFor(layout: Layout, channel: string | null) {
       `SELECT ${columns} FROM ${sessions} WHERE subject = $1 AND expires_at > $2 ORDER BY created_at DESC`,
     ),
     removeSubject: statement(`SELECT ${qualified(layout, `${table}_remove`)}($1, $2, $3, $4)`),
-    // Touched records are checked again at their new expiry.
-    sweep: statement(`WITH due AS MATERIALIZED (SELECT id FROM ${sessions} WHERE due_at <= $1
+    // Touched records are checked again at their new expiry. While another process sweeps, nothing is checked.
+    sweep: statement(`WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(
+        hashtextextended('gatepass sweep ' || '${sessions}'::regclass::oid, 0)) AS mine),
+      due AS MATERIALIZED (SELECT id FROM ${sessions} WHERE due_at <= $1 AND (SELECT mine FROM lock)
         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
       deleted AS (DELETE FROM ${sessions} s USING due WHERE s.id = due.id AND s.expires_at <= $1),
       postponed AS (UPDATE ${sessions} s SET due_at = s.expires_at FROM due WHERE s.id = due.id AND s.expires_at > $1)

@@ -238,7 +238,38 @@ describe.skipIf(!hasRedis)(`between the commands of two processes${note}`, () =>
     await store.insert(login())
     const [key] = await client.keys(`${prefix}subject:*`)
     const day = 24 * 3600
-    expect(await client.ttl(String(key))).toBeLessThanOrEqual(day + 3600 + LIFETIME)
+    expect(await client.ttl(String(key))).toBeLessThanOrEqual(day + 3600 + 300 + LIFETIME)
     expect(await client.ttl(String(key))).toBeGreaterThan(day)
+  })
+
+  test('a login looks at a few entries of a subject that has many, and many logins clear them away', async () => {
+    const prefix = `many${++runs}:`
+    const store = storeOf(prefix, freely)
+    for (let n = 0; n < 200; n++) await store.insert(login())
+    const [key] = await client.keys(`${prefix}subject:*`)
+    clock.advance(2 * 86_400)
+    await store.insert(login())
+    expect(await client.hLen(String(key))).toBe(200 - 20 + 1)
+    for (let n = 1; n < 60; n++) await store.insert(login())
+    expect(await client.hLen(String(key))).toBeLessThan(60 + 20)
+    expect(await store.removeBySubject('u')).toBe(60)
+    clock.advance(-2 * 86_400)
+  })
+
+  test('what expires at one moment is removed by the server over five minutes, also after it was touched', async () => {
+    const prefix = `spread${++runs}:`
+    const store = storeOf(prefix, freely)
+    const records = Array.from({ length: 50 }, (_, n) => login({ subject: n % 2 === 0 ? null : `u${n}` }))
+    const spread = async (kind: string) => {
+      const ttls = await Promise.all((await client.keys(`${prefix}${kind}:*`)).map((key) => client.ttl(key)))
+      return Math.max(...ttls) - Math.min(...ttls)
+    }
+    for (const record of records) await store.insert(record)
+    for (const kind of ['session', 'subject']) {
+      expect(await spread(kind)).toBeGreaterThan(150)
+      expect(await spread(kind)).toBeLessThanOrEqual(300 + 10)
+    }
+    for (const { id } of records) await store.touch(id, clock(), clock() + 2 * LIFETIME)
+    expect(await spread('session')).toBeGreaterThan(150)
   })
 })

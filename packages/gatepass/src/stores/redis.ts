@@ -31,9 +31,6 @@ export type {
   RedisServerClient,
 } from './redis/client.ts'
 
-/** The largest difference between the clocks of two processes, in milliseconds. The server keeps a record that much longer. */
-const CLOCKS_APART = 3_600_000
-
 export interface RedisStoreOptions {
   /** Your client of node-redis, for one server, Sentinel or a cluster. The store does not close it. */
   client?: RedisClient
@@ -178,8 +175,7 @@ export class RedisStore implements SessionStore, SubjectIndex, ChangeFeed {
     const [now, tag] = [this.#clock(), this.#nextTag()]
     const text = encodeRecord(record, tag, subject === null ? 0 : this.#subjects.coverFor(expiresAt))
     const keys = index === undefined ? [this.#key(id)] : [this.#key(id), index.key]
-    const lifetime = Math.max(1, Math.ceil(expiresAt - now)) + CLOCKS_APART
-    return this.#engine.run('insert', keys, [now, text, tag, lifetime, ...(index?.entry ?? [])])
+    return this.#engine.run('insert', keys, [now, text, tag, expiresAt, ...(index?.entry ?? [])])
   }
 
   #replace(

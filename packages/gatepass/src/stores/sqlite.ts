@@ -4,6 +4,7 @@ import type { SessionId, SessionRecord, SessionStore, SubjectIndex, Timestamp, W
 import { duplicate } from './failure.ts'
 import { sessionLimit, sqlName, storeClock } from './options.ts'
 import { columns, overwritten } from './sql/record.ts'
+import { Checkpoints } from './sqlite/checkpoints.ts'
 import {
   type Connection,
   LockWait,
@@ -22,8 +23,8 @@ import { Sweeper } from './sweeper.ts'
 
 export { LockWait, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './sqlite/database.ts'
 
-/** How many records one slice of a sweep checks: a few milliseconds of work. */
-const SWEEP_SLICE = 200
+/** For a slice of a sweep, in which this process can do nothing else. */
+const SLICES = { slice: 2, least: 20 } as const
 
 export interface SqliteStoreOptions {
   /** Table name. Default `gatepass_sessions`. A second table with the suffix `_schema` keeps the version. */
@@ -73,7 +74,12 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   readonly #owned: boolean
   readonly #turn: ReadTurn | undefined
   readonly #queries: Queries
-  readonly #sweeper = new Sweeper({ sweep: () => this.sweep(), pause: 10, spread: false })
+  readonly #checkpoints: Checkpoints | undefined
+  readonly #sweeper = new Sweeper({
+    ...SLICES,
+    sweep: (most) => this.#sweep(most),
+    ready: () => this.#checkpoints?.caughtUp(),
+  })
   #closed = false
 
   constructor(database: string | SqliteDatabase, options: SqliteStoreOptions = {}) {
@@ -92,7 +98,11 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     const lock = new LockWait(this.#database, typeof database === 'string' ? busyTimeout : 0)
     // A database that was passed in may have a transaction of its own.
     this.#turn = typeof database === 'string' ? new ReadTurn(this.#database) : undefined
-    this.#queries = this.#prepare(table, { database: this.#database, name: nameOf(database), lock })
+    if (typeof database === 'string' && database !== ':memory:') {
+      this.#checkpoints = new Checkpoints(this.#database, database)
+    }
+    const wrote = (rows: number) => this.#checkpoints?.wrote(rows)
+    this.#queries = this.#prepare(table, { database: this.#database, name: nameOf(database), lock, wrote })
     // From here on LockWait waits for locks.
     if (typeof database === 'string') setBusyTimeout(this.#database, 0)
     this.#sweeper.start()
@@ -162,15 +172,11 @@ export class SqliteStore implements SessionStore, SubjectIndex {
   }
 
   /**
-   * Deletes some expired records. It runs automatically until the store is closed. Expired records count as absent before, too.
-   *
-   * @returns whether there are more
+   * Deletes the expired records, a few at a time, and resolves when none is left. It runs automatically until the store is closed.
+   * Expired records count as absent before, too.
    */
-  sweep(): boolean {
-    const now = this.#clock()
-    const deleted = this.#queries.sweep(now, now, SWEEP_SLICE).changes
-    const postponed = this.#queries.postpone(now, now, SWEEP_SLICE).changes
-    return Number(deleted) + Number(postponed) >= SWEEP_SLICE
+  sweep(): Promise<void> {
+    return this.#sweeper.sweep()
   }
 
   /** Stops sweeping, and closes the database if the store opened it. A second call does nothing. */
@@ -179,7 +185,16 @@ export class SqliteStore implements SessionStore, SubjectIndex {
     this.#closed = true
     this.#sweeper.stop()
     this.#turn?.end()
+    this.#checkpoints?.close()
     if (this.#owned) this.#database.close()
+  }
+
+  #sweep(most: number): number {
+    const now = this.#clock()
+    const deleted = Number(this.#queries.sweep(now, now, most).changes)
+    if (deleted === most) return most
+    // Touched records are checked again at their new expiry.
+    return deleted + Number(this.#queries.postpone(now, now, most - deleted).changes)
   }
 
   #prepare(table: string, connection: Connection): Queries {
@@ -215,7 +230,15 @@ function prepareQueries(connection: Connection, table: string) {
   const version = 'id = ? AND version = ? AND expires_at > ?'
   const due = `(SELECT rowid FROM ${sessions} WHERE due_at <= ? ORDER BY due_at LIMIT ?)`
   const read = (sql: string) => query(connection, 'get', sql)
-  const write = (sql: string) => query(connection, 'run', sql)
+  const run = (sql: string) => query(connection, 'run', sql)
+  const write = (sql: string) => {
+    const statement = run(sql)
+    return (...parameters: SqliteValue[]) => {
+      const result = statement(...parameters)
+      connection.wrote(Number(result.changes))
+      return result
+    }
+  }
   return {
     load: query(connection, 'get', `SELECT ${columns} FROM ${sessions} WHERE id = ? AND expires_at > ?`, 'in turn'),
     exists: read(`SELECT 1 FROM ${sessions} WHERE id = ? AND expires_at > ?`),
@@ -241,9 +264,9 @@ function prepareQueries(connection: Connection, table: string) {
       DELETE FROM ${sessions} WHERE id IN (SELECT id FROM others WHERE handle IN surplus)`),
     sweep: write(`DELETE FROM ${sessions} WHERE expires_at <= ? AND rowid IN ${due}`),
     postpone: write(`UPDATE ${sessions} SET due_at = expires_at WHERE expires_at > ? AND rowid IN ${due}`),
-    begin: write('SAVEPOINT gatepass'),
-    end: write('RELEASE gatepass'),
-    undo: write('ROLLBACK TO gatepass'),
+    begin: run('SAVEPOINT gatepass'),
+    end: run('RELEASE gatepass'),
+    undo: run('ROLLBACK TO gatepass'),
   }
 }
 

@@ -75,8 +75,9 @@ export interface Topology {
   announcers(): readonly Announcer[]
 }
 
-// Replies are texts, also if the application has chosen other types for its own commands.
-const asText = { typeMapping: {} }
+// Replies are texts, also if the application has chosen other types for its own commands. The store has a time limit of its own: that of
+// node-redis is an AbortSignal.timeout for each command, and they keep the garbage collector busy for up to 100 ms at a time.
+const asText = { typeMapping: {}, timeout: 0 }
 const listening = {
   RESP: 3,
   emitInvalidate: true,

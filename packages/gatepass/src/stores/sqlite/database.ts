@@ -27,6 +27,8 @@ export interface Connection {
   /** Its name in error messages. */
   readonly name: string
   readonly lock: LockWait
+  /** Is told how many rows each statement wrote. */
+  wrote(rows: number): void
 }
 
 /** How long to wait for locks while a file is opened and its tables are made, in milliseconds. No request runs yet. */
