@@ -2,6 +2,8 @@
 import { createRequire } from 'node:module'
 import { RedisStore as ConnectRedis } from 'connect-redis'
 import expressSession, { type Store as PeerStore } from 'express-session'
+import ownPgSimple from 'gatepass/compat/connect-pg-simple'
+import { RedisStore as OwnRedis } from 'gatepass/compat/connect-redis'
 import type { SessionStore } from 'gatepass/session'
 import { cachedStore } from 'gatepass/stores/cached'
 import { memoryStore } from 'gatepass/stores/memory'
@@ -54,6 +56,17 @@ export async function peerStoreOf(name: PeerStoreName, engines: Engines): Promis
     case 'postgres':
       return connectPgSimple(new Pool(poolOf(engines)), engines.schema)
   }
+}
+
+export const ownStoreNames = ['own redis', 'own postgres'] as const
+
+/** Our stores of the peers' names. */
+export async function ownStoreOf(name: (typeof ownStoreNames)[number], engines: Engines): Promise<PeerStore> {
+  if (name === 'own redis') return new OwnRedis({ client: await connect(engines.redis) }) as unknown as PeerStore
+  const Store = ownPgSimple(expressSession)
+  const pool = new Pool(poolOf(engines))
+  const options = { pool, schemaName: engines.schema, createTableIfMissing: true, pruneSessionInterval: false } as const
+  return new Store(options) as unknown as PeerStore
 }
 
 export function connectRedis(client: RedisConnection): ConnectRedis {

@@ -38,14 +38,16 @@ export const subjects: readonly Subject[] = [
   ours('gatepass, Redis, node:http', 'node redis', 0.5),
   ours('gatepass, near cache over Redis, node:http', 'node cached redis', nearMemory),
   ours('gatepass, Redis, Express', 'express redis', 0.75),
-  ours('drop-ins for express-session + passport, connect-redis, Express', 'drop-ins redis', 0.9),
+  ours('drop-ins for express-session + passport + connect-redis, Express', 'drop-ins own redis', 0.9),
+  dropIns('drop-ins for express-session + passport, connect-redis, Express', 'drop-ins redis'),
   peer('express-session + passport, connect-redis, Express', 'express-session redis'),
   ours('gatepass, Redis, Fastify', 'fastify redis', 0.6),
   peer('@fastify/session, connect-redis, Fastify', '@fastify/session redis'),
   ours('gatepass, PostgreSQL, node:http', 'node postgres', 0.8),
   ours('gatepass, near cache over PostgreSQL, node:http', 'node cached postgres', nearMemory),
   ours('gatepass, PostgreSQL, Express', 'express postgres', 1.1),
-  ours('drop-ins for express-session + passport, connect-pg-simple, Express', 'drop-ins postgres', 1.4),
+  ours('drop-ins for express-session + passport + connect-pg-simple, Express', 'drop-ins own postgres', 1.4),
+  dropIns('drop-ins for express-session + passport, connect-pg-simple, Express', 'drop-ins postgres'),
   peer('express-session + passport, connect-pg-simple, Express', 'express-session postgres'),
   anonymous(bare('Express', 'express bare')),
   anonymous(ours('gatepass, memory, Express', 'express memory', 0.12)),
@@ -66,6 +68,11 @@ function bare(framework: Framework, variant: string): Subject {
 
 function ours(name: string, variant: string, goal: Goal): Subject {
   return { ...peer(name, variant), gatepass: true, goal }
+}
+
+/** On a store from npm, which bounds what the drop-ins can save. */
+function dropIns(name: string, variant: string): Subject {
+  return { ...peer(name, variant), gatepass: true }
 }
 
 /** The name ends with the framework. */

@@ -15,7 +15,15 @@ import { local } from 'gatepass/strategies/local'
 import { getIronSession } from 'iron-session'
 import passport from 'passport'
 import { Strategy as LocalStrategy } from 'passport-local'
-import { type Engines, peerStoreNames, peerStoreOf, storeNames, storeOf } from './request-stores.ts'
+import {
+  type Engines,
+  ownStoreNames,
+  ownStoreOf,
+  peerStoreNames,
+  peerStoreOf,
+  storeNames,
+  storeOf,
+} from './request-stores.ts'
 
 export type MakeListener = (engines: Engines) => RequestListener | Promise<RequestListener>
 
@@ -49,6 +57,9 @@ export const variants: Readonly<Record<string, MakeListener>> = {
   }),
   ...withStores('drop-ins', peerStoreNames, async (name, engines) => {
     return peerExpress(await peerStoreOf(name, engines), await dropIns())
+  }),
+  ...withStores('drop-ins', ownStoreNames, async (name, engines) => {
+    return peerExpress(await ownStoreOf(name, engines), await dropIns())
   }),
   ...withStores('@fastify/session', peerStoreNames, async (name, engines) => {
     return listenerOf(peerFastify(await peerStoreOf(name, engines)))

@@ -57,10 +57,18 @@ async function byVitest(suite: Suite, folder: string): Promise<Result[]> {
     enforce: 'pre' as const,
     resolveId(id: string, importer: string | undefined) {
       if (importer === undefined || !id.startsWith('.')) return undefined
-      return resolve(importer, '..', id).replace(/\.js$/, '.ts') === entry ? dropIn : undefined
+      const file = resolve(importer, '..', id, id.endsWith('/') ? 'index.ts' : '')
+      return file.replace(/\.js$/, '.ts') === entry ? dropIn : undefined
     },
   }
-  const options = { root: folder, watch: false, config: false as const, reporters: [{}] }
+  const { include } = suite
+  const options = {
+    root: folder,
+    watch: false,
+    config: false as const,
+    reporters: [{}],
+    ...(include && { include: [...include] }),
+  }
   const vitest = await startVitest('test', [], options, { plugins: [swap] })
   const modules = vitest.state.getTestModules()
   const [broken] = modules.flatMap((module) => module.errors())

@@ -6,6 +6,8 @@ export interface Suite {
   readonly runner: 'mocha' | 'vitest'
   /** The program of mocha, and its arguments. Default: that of today's mocha, and `test/`. */
   readonly mocha?: { readonly bin: string; readonly args: readonly string[] }
+  /** The files with tests, for vitest. Default: vitest's own. */
+  readonly include?: readonly string[]
   /** Other files of the checkout that the tests load, and what replaces them. */
   readonly internals?: Readonly<Record<string, string>>
   /** Tests that fail, by the beginning of their full title, with the reason. */
@@ -13,6 +15,19 @@ export interface Suite {
 }
 
 export const suites: Readonly<Record<string, Suite>> = {
+  'connect-pg-simple': {
+    entry: 'index.js',
+    dropIn: './connect-pg-simple.cjs',
+    runner: 'mocha',
+    mocha: { bin: 'mocha/bin/mocha.js', args: ['--exit', 'test/*.spec.js', 'test/integration/*.spec.js'] },
+    internals: { 'node_modules/express-session/index.js': 'gatepass/compat/express-session' },
+  },
+  'connect-redis': {
+    entry: 'index.ts',
+    dropIn: 'gatepass/compat/connect-redis',
+    runner: 'vitest',
+    include: ['index_test.ts'],
+  },
   'cookie-0.7': {
     entry: 'index.js',
     dropIn: 'gatepass/compat/cookie',
