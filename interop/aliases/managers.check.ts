@@ -85,7 +85,7 @@ const cases: readonly Case[] = [
 
 for (const { manager, heading, install, settings = (): Record<string, string> => ({}) } of cases)
   test(`with ${manager}, a package that brings a Passport of its own gets the drop-in`, {
-    timeout: 300_000,
+    timeout: 1_800_000,
   }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'gatepass-manager-'))
     try {
@@ -140,7 +140,7 @@ for (const { manager, heading, install, settings = (): Record<string, string> =>
     }
   })
 
-test('from a clone, with the block of the page and with --from', { timeout: 300_000 }, async () => {
+test('from a clone, with the block of the page and with --from', { timeout: 1_800_000 }, async () => {
   const around = mkdtempSync(join(tmpdir(), 'gatepass-clone-'))
   try {
     const folder = join(around, 'app')

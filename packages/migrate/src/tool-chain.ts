@@ -7,9 +7,6 @@ import { installedFolder, type Project, textOf } from './project.ts'
 
 /** Node's oldest major version that runs Gatepass. */
 const OLDEST_NODE = 22
-/** The first version of Jest that reads `exports`. */
-const OLDEST_JEST = 28
-
 /** Settings of tools under which an application that imports a drop-in does not start, compile or run its tests. */
 export function toolFindings(project: Project, importing: readonly string[]): Finding[] {
   const reasons = new Set(importing.map((path) => typesReason(project, path)).filter((reason) => reason !== undefined))
@@ -21,15 +18,6 @@ export function toolFindings(project: Project, importing: readonly string[]): Fi
       'Set `moduleResolution` to `nodenext` or `bundler`, or import the originals and use the aliases: gatepass-migrate --alias',
     )
   })
-  const jest = importing.length > 0 ? majorOf(project.folder, 'jest') : undefined
-  if (jest !== undefined && jest < OLDEST_JEST)
-    findings.push(
-      fault(
-        'Jest',
-        `Jest ${jest} does not read "exports", so it does not find gatepass`,
-        `Install Jest ${OLDEST_JEST} or newer.`,
-      ),
-    )
   return [...findings, ...nodeFindings(project)]
 }
 
@@ -62,7 +50,7 @@ export function typesReason({ folder }: Project, path: string): string | undefin
     const config = join(place, 'tsconfig.json')
     if (existsSync(join(folder, config))) {
       const resolution = resolutionOf(join(folder, config), folder)
-      return resolution === undefined ? undefined : `${config} has ${resolution}, which does not read "exports"`
+      return resolution === undefined ? undefined : `${config} has ${resolution}, which looks only into @types`
     }
     if (place === '.' || place === '/') return undefined
   }
@@ -73,14 +61,13 @@ interface CompilerOptions {
   readonly moduleResolution?: string
 }
 
-/** The setting by which modules are looked up without their `exports`; `undefined` if these are read. */
+/** The setting by which the compiler looks into no package but those of `@types`; `undefined` if it looks into others, too. */
 function resolutionOf(config: string, folder: string): string | undefined {
-  const { module, moduleResolution } = compilerOptions(config, 0)
+  const { module = '', moduleResolution } = compilerOptions(config, 0)
   if (moduleResolution !== undefined)
-    return /^(?:node|node10|classic)$/i.test(moduleResolution) ? `"moduleResolution": "${moduleResolution}"` : undefined
-  if (/^(?:node\d+|nodenext|preserve)$/i.test(module ?? '') || (majorOf(folder, 'typescript') ?? 0) >= 6)
-    return undefined
-  return module === undefined ? 'no "module"' : `"module": "${module}" without "moduleResolution"`
+    return moduleResolution.toLowerCase() === 'classic' ? '"moduleResolution": "classic"' : undefined
+  const isClassic = /^(?:es\d+|esnext|amd|umd|system)$/i.test(module) && (majorOf(folder, 'typescript') ?? 0) < 6
+  return isClassic ? `"module": "${module}" without "moduleResolution"` : undefined
 }
 
 /** The options of a file over those of the files that it extends. */
