@@ -25,7 +25,8 @@ export async function migrate(project: Project, options: MigrateOptions): Promis
   const code = plan.unreadable.length === 0 ? 0 : 1
   if (plan.rewritten.length === 0 && plan.files.size === 0) {
     console.log(planText(plan))
-    console.log('No file loads what Gatepass could stand in for.')
+    const isUntouched = plan.dependencies.length > 0
+    console.log(isUntouched ? 'Nothing to change.' : 'No file loads what Gatepass could stand in for.')
     return code
   }
   console.log(`${options.dryRun ? 'Would change' : 'Changes'} in ${folder}\n${planText(plan)}`)

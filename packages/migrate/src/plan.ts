@@ -3,7 +3,7 @@ import type { Node } from '@babel/types'
 import MagicString from 'magic-string'
 import { type DropIn, dropInFor, dropIns, isAliasSpec, isMissingFile, mentionsDropIn } from './drop-ins.ts'
 import { type Finding, findingsIn, remark } from './findings.ts'
-import { type Installed, readInstalled } from './installed.ts'
+import { type Installed, type Loader, readInstalled } from './installed.ts'
 import { declaration, editedJson, type JsonEdit, type Manifest, type Section } from './manifest.ts'
 import { type Mention, mentionInPath, mentionsInManifest, mentionsInSource, mentionsInText } from './mentions.ts'
 import { type ModuleUse, moduleUses } from './modules.ts'
@@ -149,22 +149,9 @@ function treatmentOf(
   const named = mentions.find((mention) => mention.original === original && mention.kind === 'name')
   const loaded = mentions.find((mention) => mention.original === original)
   const treated = { dropIn, rewrite: false, dependency: 'alias', override } as const
-  const lacking =
-    internal.flatMap(({ path, uses }) =>
-      uses
-        .filter(({ specifier }) => dropInFor(specifier) === dropIn && isMissingFile(specifier))
-        .map(({ specifier }) => `${path} loads ${specifier}`),
-    )[0] ??
-    loaders
-      .filter(({ brings, specifier }) => !brings && isMissingFile(specifier))
-      .map(({ file, specifier }) => `${file} loads ${specifier}`)[0]
-  if (lacking !== undefined && (isOurs || declaring.length > 0))
-    return {
-      ...treated,
-      dependency: 'untouched',
-      override: undefined,
-      reason: `${lacking}, which the drop-in does not have`,
-    }
+  const unfit = whyUnfit(dropIn, declaring, internal, loaders)
+  if (unfit !== undefined && (isOurs || declaring.length > 0))
+    return { ...treated, dependency: 'untouched', override: undefined, reason: unfit }
   if (!isOurs && (declaring.length === 0 || (!aliasOnly && taking === undefined))) return undefined
   if (aliasOnly) return { ...treated, reason: 'loads the drop-in under this name' }
   if (!isOurs) return { ...treated, reason: `${taking?.file} loads it` }
@@ -173,13 +160,32 @@ function treatmentOf(
   if (keepsName !== undefined) return { ...treated, reason: `${keepsName}, so the sources keep the name` }
   const rewritten = { ...treated, rewrite: true }
   if (loaded !== undefined) return { ...rewritten, reason: `${loaded.where} names it` }
-  const first = internal[0] ?? undefined
-  if (first !== undefined) return { ...rewritten, reason: `${first.path} loads an internal file of it` }
+  if (internal[0] !== undefined) return { ...rewritten, reason: `${internal[0].path} loads an internal file of it` }
   if (taking !== undefined) return { ...rewritten, reason: `${taking.file} loads it` }
   if (override !== undefined) return { ...rewritten, reason: `${override} loads it` }
   if (installed.missing !== undefined)
     return { ...rewritten, reason: `${installed.missing} is not installed, so it is unknown whether that loads it` }
   return { ...rewritten, dependency: 'removed', reason: 'nothing loads it any more' }
+}
+
+/** Why neither the drop-in nor its alias can stand in for an original here. */
+function whyUnfit(
+  { original }: DropIn,
+  declaring: readonly Manifest[],
+  internal: readonly Parsed[],
+  loaders: readonly Loader[],
+): string | undefined {
+  for (const manifest of declaring) {
+    const { spec = '' } = declaration(manifest, original) ?? {}
+    const isFork = /[:/]/.test(spec) && !/^(?:catalog:|npm:[\^~\d])/.test(spec) && !isAliasSpec(spec, original)
+    if (isFork) return `it is a package of your own choice (${manifest.path})`
+  }
+  const loads = [
+    ...internal.flatMap(({ path, uses }) => uses.map(({ specifier }) => ({ file: path, specifier }))),
+    ...loaders.filter(({ brings }) => !brings),
+  ]
+  const lacking = loads.find(({ specifier }) => dropInFor(specifier)?.original === original && isMissingFile(specifier))
+  return lacking && `${lacking.file} loads ${lacking.specifier}, which the drop-in does not have`
 }
 
 /** Why sources that use an original cannot import the drop-in under another name. */
@@ -244,8 +250,8 @@ function dependencyChanges(project: Project, treated: Treated): Pick<Plan, 'depe
       else if (dependency === 'removed') set(manifest, section, { action: 'remove', name, spec, reason })
       else if (!isAliasSpec(spec, name)) set(manifest, section, { action: 'alias', name, spec: alias, reason })
     }
-    // The sources go on loading it by a name that no package.json has: another dependency has brought it.
-    const undeclared = declaring.length === 0 && dependency === 'alias' && !treatment.rewrite
+    // No package.json has the name by which it is still loaded: another dependency has brought it.
+    const undeclared = declaring.length === 0 && dependency === 'alias' && (!treatment.rewrite || dropIn.stateful)
     if (undeclared)
       set(manifests[0], 'dependencies', {
         action: 'alias',

@@ -370,6 +370,19 @@ describe('gatepass-migrate', () => {
     expect(read(folder, 'package.json')).toBe(text('\t\t"express": "5",\r\n\t\t"gatepass": "^0.1.0"'))
   })
 
+  test.each(['github:shop/passport#fix', 'file:../passport', 'npm:@shop/passport@^1.0.0', 'workspace:*'])(
+    'leaves a package alone that is %s',
+    async (spec) => {
+      const files = { 'package.json': manifest({ passport: spec }), 'app.js': `require('passport')\n` }
+      const folder = application({ ...files, ...installedPackage('passport') })
+      for (const options of [[], ['--alias']]) {
+        const { output } = await run([folder, ...options])
+        expect(output).toContain(`= passport ${spec} stays: it is a package of your own choice`)
+        for (const [path, text] of Object.entries(files)) expect(read(folder, path)).toBe(text)
+      }
+    },
+  )
+
   test('leaves a package alone of which a file is loaded that the drop-in lacks', async () => {
     const folder = application({
       'package.json': manifest({ passport: '^0.7.0' }),
