@@ -59,8 +59,9 @@ const applications: readonly Application[] = [
     },
     says: [
       /src\/main\.ts\n\s+line 3: express-session →/,
-      /- express-session/,
-      /→ passport npm:@gatepass\/passport@\S+: @nestjs\/passport\/dist\/\S+ loads it/,
+      // The build from before still loads them.
+      /→ express-session npm:@gatepass\/express-session@\S+: dist\/main\.js names it/,
+      /→ passport npm:@gatepass\/passport@\S+: dist\/main\.js names it/,
     ],
   },
   {
