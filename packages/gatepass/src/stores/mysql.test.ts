@@ -4,6 +4,7 @@ import { storeSuite } from 'gatepass/testing'
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { eventually } from '../../test/engines/until.ts'
 import { unavailable } from '../../test/engines/visitors.ts'
 import { LIFETIME, misused, sqlServer } from '../../test/stores/sql-server.ts'
 
@@ -224,12 +225,12 @@ describe.skipIf(absent)(`mysqlStore${here}`, () => {
     const other = await borrow()
     await other.query(`LOCK TABLES ${store.table} WRITE`)
     const loading = store.load(record.id).catch((error: unknown) => error)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const waiting = await rows(
         `SELECT 1 FROM information_schema.processlist WHERE id = ${id} AND state LIKE 'Waiting%'`,
       )
       expect(waiting).toHaveLength(1)
-    }, 5000)
+    })
     await pool.query(`KILL ${id}`)
     expect(await loading).toEqual(unavailable)
     await other.query('UNLOCK TABLES')
@@ -396,5 +397,5 @@ async function connectionId(pool: Pool): Promise<number> {
 /** InnoDB renews that view only if it was not read for a tenth of a second. */
 async function waitingForLocks(): Promise<void> {
   const waiting = `SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`
-  await vi.waitFor(async () => expect(await rows(waiting)).not.toEqual([]), { timeout: 5000, interval: 200 })
+  await eventually(async () => expect(await rows(waiting)).not.toEqual([]), 200)
 }

@@ -4,6 +4,7 @@ import { type PostgresStore, type PostgresStoreOptions, postgresStore } from 'ga
 import { storeSuite } from 'gatepass/testing'
 import { Client, Pool, type PoolClient } from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { eventually } from '../../test/engines/until.ts'
 import { unavailable } from '../../test/engines/visitors.ts'
 import { Heard } from '../../test/stores/heard.ts'
 import { LIFETIME, misused, sqlServer } from '../../test/stores/sql-server.ts'
@@ -413,7 +414,7 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       await expect(store.load(record.id)).rejects.toEqual(unavailable)
       await expect(store.remove(record.id)).rejects.toEqual(unavailable)
       await other.query('COMMIT')
-      await vi.waitFor(async () => expect(await store.load(record.id)).toEqual(record))
+      await eventually(async () => expect(await store.load(record.id)).toEqual(record))
       await client.end()
     })
   })
@@ -481,7 +482,7 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       await store.migrate()
       const heard = new Heard()
       const end = store.subscribe(heard)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up']))
+      await eventually(() => expect(heard.all).toEqual(['up']))
       const [a, b, c, d] = [1, 2, 3, 4].map((n) => session({ subject: 'u', createdAt: clock() + n }))
       if (!a || !b || !c || !d) throw new Error('four sessions')
       const writes: [() => Promise<unknown>, SessionId[]][] = [
@@ -500,7 +501,7 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
         heard.all.length = 0
         await write()
         await pool.query(`SELECT pg_notify('gatepass ${table}', 'end')`)
-        await vi.waitFor(() => expect(heard.all).toContain('end'))
+        await eventually(() => expect(heard.all).toContain('end'))
         expect(heard.all).toEqual([...expected, 'end'])
       }
       heard.all.length = 0
@@ -522,11 +523,11 @@ describe.skipIf(absent)(`postgresStore${here}`, () => {
       await store.insert(record)
       const heard = new Heard()
       const end = store.subscribe(heard)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up']))
+      await eventually(() => expect(heard.all).toEqual(['up']))
       await pool.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [name])
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up']), 5000)
+      await eventually(() => expect(heard.all).toEqual(['up', 'down', 'up']))
       await store.remove(record.id)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up', record.id]))
+      await eventually(() => expect(heard.all).toEqual(['up', 'down', 'up', record.id]))
       await end()
       await own.end()
     })
@@ -597,19 +598,19 @@ async function countRows(table: string): Promise<number> {
 
 /** Backends report what they did when they next have nothing to do. */
 async function hotShare(table: string): Promise<number> {
-  return vi.waitFor(async () => {
+  return eventually(async () => {
     const sql = 'SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = $1'
     const { all, hot } = (await pool.query(sql, [table])).rows[0]
     expect(all).toBe(1000)
     return hot / all
-  }, 20_000)
+  })
 }
 
 async function waitingForLocks(count: number): Promise<void> {
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { rows } = await pool.query('SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted')
     expect(rows[0].n).toBeGreaterThanOrEqual(count)
-  }, 5000)
+  })
 }
 
 /** What is sent to the server meanwhile. */

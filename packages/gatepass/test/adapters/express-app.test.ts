@@ -18,6 +18,7 @@ import { memoryStore } from 'gatepass/stores/memory'
 import { local } from 'gatepass/strategies/local'
 import { TestBrowser } from 'gatepass/testing'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { eventually } from '../engines/until.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express5
 
@@ -600,7 +601,7 @@ describe('without a framework', () => {
     const browser = await browserAt(broken as RequestListener)
     expect((await browser.fetch('/broken')).status).toBe(500)
     expect(await text(browser, '/late')).toBe('out')
-    await vi.waitFor(() => expect(warned).toHaveBeenCalledTimes(2))
+    await eventually(() => expect(warned).toHaveBeenCalledTimes(2))
     expect(warned).toHaveBeenLastCalledWith('gatepass(): onError failed: the log is down', {
       code: 'GATEPASS_LISTENER',
     })

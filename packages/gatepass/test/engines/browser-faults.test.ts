@@ -6,8 +6,9 @@ import { ProtocolError } from 'gatepass'
 import { gatepass } from 'gatepass/node'
 import type { Session, SessionStore } from 'gatepass/session'
 import { TestBrowser } from 'gatepass/testing'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { engines } from './engines.ts'
+import { eventually } from './until.ts'
 
 type Data = Record<string, unknown>
 
@@ -117,7 +118,7 @@ for (const [name, { installed, start }] of Object.entries(engines)) {
       const people = Array.from({ length: 12 }, (_, n) => new Person(origin, `user${n}`))
       const going = Promise.all(people.map((person) => person.goOn()))
       const everybody = (condition: (person: Person, n: number) => boolean) =>
-        Promise.race([going, vi.waitFor(() => expect(people.every(condition)).toBe(true), 20_000)])
+        Promise.race([going, eventually(() => expect(people.every(condition)).toBe(true))])
       await everybody(({ saved }) => saved > 5)
       for (let crashes = 0; crashes < 3; crashes++) {
         const refused = people.map(({ answers }) => answers.get(503) ?? 0)

@@ -1,9 +1,10 @@
 import { type PostgresStoreOptions, postgresStore } from 'gatepass/stores/postgres'
 import { Pool } from 'pg'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Heard } from '../stores/heard.ts'
 import { postgresPrograms, startPostgres } from './postgres-server.ts'
 import { proxyTests, setUp, surviveCutAfter, surviveRestart } from './sql-faults.ts'
+import { eventually } from './until.ts'
 import { session, unavailable } from './visitors.ts'
 
 const absent = postgresPrograms === undefined
@@ -50,18 +51,18 @@ describe.skipIf(absent)(`with a PostgreSQL that fails${here}`, () => {
       await writer.migrate()
       const heard = new Heard()
       const end = store.subscribe(heard)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up']), 5000)
+      await eventually(() => expect(heard.all).toEqual(['up']))
       set.proxy.holdAnswers()
       const missed = session()
       await writer.insert(missed)
       await writer.remove(missed.id)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down']), 5000)
+      await eventually(() => expect(heard.all).toEqual(['up', 'down']))
       set.proxy.letThrough()
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up']), 10_000)
+      await eventually(() => expect(heard.all).toEqual(['up', 'down', 'up']))
       const told = session()
       await writer.insert(told)
       await writer.remove(told.id)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up', told.id]), 5000)
+      await eventually(() => expect(heard.all).toEqual(['up', 'down', 'up', told.id]))
       await end()
       expect(heard.all.at(-1)).toBe('down')
     })
@@ -70,11 +71,11 @@ describe.skipIf(absent)(`with a PostgreSQL that fails${here}`, () => {
       const { store } = set.open(set.server, { announce: true, table: 'announced' })
       const heard = new Heard()
       store.subscribe(heard)
-      await vi.waitFor(() => expect(heard.all).toEqual(['up']), 5000)
+      await eventually(() => expect(heard.all).toEqual(['up']))
       await set.server.stop('fast')
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down']), 5000)
+      await eventually(() => expect(heard.all).toEqual(['up', 'down']))
       await set.server.start()
-      await vi.waitFor(() => expect(heard.all).toEqual(['up', 'down', 'up']), 10_000)
+      await eventually(() => expect(heard.all).toEqual(['up', 'down', 'up']))
     })
   })
 })

@@ -1,8 +1,8 @@
 import { type RedisStore, redisStore } from 'gatepass/stores/redis'
 import { createCluster } from 'redis'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { command, hasRedis, type RedisCluster, startCluster } from './redis-server.ts'
-import { until } from './until.ts'
+import { eventually, until } from './until.ts'
 import { expectKept, Load, session } from './visitors.ts'
 
 const note = hasRedis ? '' : ' (SKIPPED: redis-server is not installed)'
@@ -57,7 +57,7 @@ describe.skipIf(!hasRedis)(`with a Redis cluster in which a replica takes over${
     const load = new Load(store, 'crash')
     await load.goesOn(100)
     await master?.kill()
-    await vi.waitFor(() => expect(load.errors.length).toBeGreaterThan(0), 20_000)
+    await eventually(() => expect(load.errors.length).toBeGreaterThan(0))
     await until(() => isMaster(replica))
     await until(async () => {
       const loaded = await Promise.allSettled(records.map(async ({ id }) => store.load(id)))

@@ -1,7 +1,7 @@
 import type { SessionStore } from 'gatepass/session'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type FaultyProxy, faultyProxy } from './faulty-proxy.ts'
-import { until } from './until.ts'
+import { eventually, until } from './until.ts'
 import { expectKept, Load, session, unavailable } from './visitors.ts'
 
 interface Server {
@@ -81,7 +81,7 @@ export function proxyTests<Store extends Opened>(
     await expect(store.load(record.id)).rejects.toEqual(unavailable)
     await expect(store.touch(record.id, Date.now(), record.expiresAt)).rejects.toEqual(unavailable)
     set.proxy.letThrough()
-    await vi.waitFor(async () => expect(await store.load(record.id)).toMatchObject({ id: record.id, version: 1 }), 5000)
+    await eventually(async () => expect(await store.load(record.id)).toMatchObject({ id: record.id, version: 1 }))
     expect(await connectionOf(opened)).not.toBe(before)
   })
 

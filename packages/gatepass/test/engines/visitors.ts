@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreError } from 'gatepass'
 import type { SessionId, SessionRecord, SessionStore } from 'gatepass/session'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 import { recordAt } from '../../src/testing/store-records.ts'
+import { eventually } from './until.ts'
 
 /** An anonymous session that begins now. */
 export function session(differing: Partial<SessionRecord> = {}): SessionRecord {
@@ -99,12 +100,12 @@ export class Load {
   /** Until so many more sessions were acknowledged. */
   async goesOn(sessions: number): Promise<void> {
     const before = this.#acknowledged
-    await vi.waitFor(() => expect(this.#acknowledged).toBeGreaterThan(before + sessions), 20_000)
+    await eventually(() => expect(this.#acknowledged).toBeGreaterThan(before + sessions))
   }
 
   /** Until every one of them was refused something. */
   async isRefused(): Promise<void> {
-    await vi.waitFor(() => expect(this.visitors.every(({ errors }) => errors.length > 0)).toBe(true), 20_000)
+    await eventually(() => expect(this.visitors.every(({ errors }) => errors.length > 0)).toBe(true))
   }
 
   /** Stops the visitors. Every failure must have been a 503. */

@@ -1,24 +1,35 @@
 /** The pretend providers of `gatepass/testing/providers`, by the strategies that log in at them. */
 import { createHash, createHmac } from 'node:crypto'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { facebook } from 'gatepass/strategies/facebook'
 import { google } from 'gatepass/strategies/google'
 import { oidc } from 'gatepass/strategies/oidc'
 import type { TestBrowser } from 'gatepass/testing'
 import { type Fault, type PlainFault, pretendFacebook, pretendGoogle, pretendOpenId } from 'gatepass/testing/providers'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { listen } from '../listen.ts'
 import { Accounts, type Site, site } from './express-site.ts'
 
 const app = { clientId: 'shop', clientSecret: 'a secret that is none' }
 
-/** The address is needed by the provider, and the provider by the application: so the application's is taken first. */
-async function freeOrigin(): Promise<string> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return `http://127.0.0.1:${port}`
+/** Stands for the application at the provider. It listens first: the provider needs its address, the application the provider. */
+interface Relay {
+  readonly origin: string
+  /** What the provider's back channel sent. */
+  readonly told: string[]
+  /** Where people are sent on to. */
+  application: string
+}
+
+async function startRelay(): Promise<Relay> {
+  const told: string[] = []
+  const server = createServer((req, res) => {
+    if (req.url !== '/back-channel') return void res.writeHead(307, { location: relay.application + req.url }).end()
+    req.on('data', (chunk) => told.push(String(chunk)))
+    req.on('end', () => res.writeHead(200).end())
+  })
+  const relay: Relay = { origin: `http://127.0.0.1:${await listen(server)}`, told, application: '' }
+  return relay
 }
 
 interface World {
@@ -30,36 +41,28 @@ interface World {
   readonly told: string[]
 }
 
-/** A relay stands for the application at the provider: where people come back to is known before the application is. */
 async function begin(
   name: string,
   strategyFor: (accounts: Accounts, refusals: string[], callback: string) => Parameters<typeof site>[0][number],
-  origin: string,
+  relay: Relay,
 ): Promise<World> {
   const accounts = new Accounts()
   const refusals: string[] = []
-  const running = await site([strategyFor(accounts, refusals, `${origin}/auth/${name}/callback`)], accounts)
+  const running = await site([strategyFor(accounts, refusals, `${relay.origin}/auth/${name}/callback`)], accounts)
   onTestFinished(() => running[Symbol.asyncDispose]())
-  const told: string[] = []
-  const relay = createServer((req, res) => {
-    if (req.url !== '/back-channel') return void res.writeHead(307, { location: running.origin + req.url }).end()
-    req.on('data', (chunk) => told.push(String(chunk)))
-    req.on('end', () => res.writeHead(200).end())
-  })
-  await new Promise<void>((resolve) => relay.listen(Number(new URL(origin).port), '127.0.0.1', resolve))
-  onTestFinished(() => void relay.close())
-  return { accounts, site: running, browser: running.browser(), refusals, told }
+  relay.application = running.origin
+  return { accounts, site: running, browser: running.browser(), refusals, told: relay.told }
 }
 
 async function googleWorld(fault?: Fault, parameters: { offline?: boolean; hostedDomain?: string } = {}) {
-  const origin = await freeOrigin()
+  const relay = await startRelay()
   const pretend = await pretendGoogle({
     clients: [
       {
         ...app,
-        redirectUris: [`${origin}/auth/google/callback`],
-        postLogoutRedirectUris: [`${origin}/`],
-        backChannelLogoutUri: `${origin}/back-channel`,
+        redirectUris: [`${relay.origin}/auth/google/callback`],
+        postLogoutRedirectUris: [`${relay.origin}/`],
+        backChannelLogoutUri: `${relay.origin}/back-channel`,
       },
     ],
   })
@@ -76,12 +79,14 @@ async function googleWorld(fault?: Fault, parameters: { offline?: boolean; hoste
       ...(parameters.hostedDomain !== undefined && { hostedDomain: parameters.hostedDomain }),
       onEvent: ({ code }) => refusals.push(code),
     })
-  return { pretend, ...(await begin('google', strategyFor, origin)) }
+  return { pretend, ...(await begin('google', strategyFor, relay)) }
 }
 
 async function facebookWorld(fault?: PlainFault) {
-  const origin = await freeOrigin()
-  const pretend = await pretendFacebook({ clients: [{ ...app, redirectUris: [`${origin}/auth/facebook/callback`] }] })
+  const relay = await startRelay()
+  const pretend = await pretendFacebook({
+    clients: [{ ...app, redirectUris: [`${relay.origin}/auth/facebook/callback`] }],
+  })
   onTestFinished(() => pretend.close())
   pretend.misbehave(fault)
   const strategyFor = (accounts: Accounts, refusals: string[], callback: string) =>
@@ -92,7 +97,7 @@ async function facebookWorld(fault?: PlainFault) {
       account: accounts.find,
       onEvent: ({ code }) => refusals.push(code),
     })
-  return { pretend, ...(await begin('facebook', strategyFor, origin)) }
+  return { pretend, ...(await begin('facebook', strategyFor, relay)) }
 }
 
 /** Goes to the provider's page, and chooses there. */
@@ -326,15 +331,15 @@ async function facebookApp() {
 
 describe('every pretend provider', () => {
   test('any OpenID provider can be pretended', async () => {
-    const origin = await freeOrigin()
-    const clients = [{ ...app, redirectUris: [`${origin}/auth/acme/callback`] }]
+    const relay = await startRelay()
+    const clients = [{ ...app, redirectUris: [`${relay.origin}/auth/acme/callback`] }]
     const pretend = await pretendOpenId({ clients, label: 'Acme', people: [{ id: 'x', name: 'Xenia' }] })
     onTestFinished(() => pretend.close())
     const w = await begin(
       'acme',
       (accounts, _refusals, callback) =>
         oidc({ ...app, name: 'acme', issuer: pretend.issuer, callback, account: accounts.find }),
-      origin,
+      relay,
     )
     expect((await whoCameBack(await choose(w.browser, 'acme', { person: 'x' }))).user?.name).toBe('Xenia')
   })
