@@ -30,7 +30,9 @@ const entries = Object.entries(manifest.exports).flatMap(([key, targets]) =>
 
 /** The names that each file of the CommonJS form exports, under its source without the ending. */
 async function buildCommonJs(): Promise<ReadonlyMap<string, readonly string[]>> {
-  const stems = [...entries.map(({ stem }) => stem), 'crypto/kdf-thread']
+  // No import leads to the files that threads run.
+  const threads = globSync('**/*-thread.ts', { cwd: join(library, 'src') }).map((path) => path.slice(0, -'.ts'.length))
+  const stems = [...entries.map(({ stem }) => stem), ...threads]
   const bundle = await rolldown({
     cwd: library,
     input: Object.fromEntries(stems.map((stem) => [stem, `./src/${stem}.ts`])),
@@ -109,7 +111,8 @@ function writeBetween({ path, stem }: { path: string; stem: string }, exported: 
   )
   if (isDropIn) {
     const name = posix.basename(stem)
-    write(`dist/${stem}.cjs`, `module.exports = require('#${stem}').default`)
+    // Some bundlers give the ES module's names here, some what it exports as `module.exports`.
+    write(`dist/${stem}.cjs`, `const entry = require('#${stem}')`, 'module.exports = entry.default || entry')
     write(`dist/cjs/${stem}.cjs`, `module.exports = require('./${name}.js').default`)
     write(`dist/cjs/${stem}.d.cts`, `import entry = require('./${name}.js')`, 'export = entry.default')
   }

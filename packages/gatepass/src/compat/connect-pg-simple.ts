@@ -352,7 +352,8 @@ function databaseOf(options: PGStoreOptions, errorLog: (...words: Anything[]) =>
     }
     return { database: (text, values) => pgPromise.any(text, values), engine: 'PostgreSQL', end: keep }
   }
-  const own = new (createRequire(import.meta.url)('pg').Pool)(
+  // esbuild leaves no `import.meta.url` in a CommonJS bundle.
+  const own = new (createRequire(import.meta.url ?? `${process.cwd()}/`)('pg').Pool)(
     conObject || (conString ? { connectionString: conString } : {}),
   )
   own.on('error', (error: unknown) => errorLog('PG Pool error:', error))

@@ -87,7 +87,8 @@ function optionalPackage<Exports>(name: string): Exports | undefined {
 }
 
 function requirePackage<Exports>(name: string): Exports {
-  return createRequire(import.meta.url)(name) as Exports
+  // esbuild leaves no `import.meta.url` in a CommonJS bundle.
+  return createRequire(import.meta.url ?? `${process.cwd()}/`)(name) as Exports
 }
 
 type ScryptParameters = { N: number; r: number; p: number; maxmem: number }

@@ -296,7 +296,8 @@ function connect(client: OwnClient, topology: Topology): Promise<unknown> {
 
 function redisPackage(): RedisPackage {
   try {
-    return createRequire(import.meta.url)('redis') as RedisPackage
+    // esbuild leaves no `import.meta.url` in a CommonJS bundle.
+    return createRequire(import.meta.url ?? `${process.cwd()}/`)('redis') as RedisPackage
   } catch (cause) {
     throw new UsageError('ERR_STORE_OPTIONS', 'The package `redis` is not installed', {
       hint: 'Install it (npm install redis), or pass a `client`.',
