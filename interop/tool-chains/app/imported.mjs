@@ -1,0 +1,5 @@
+export { default as cookieParser } from 'gatepass/compat/cookie-parser'
+export { default as session, Store } from 'gatepass/compat/express-session'
+export { default as passport } from 'gatepass/compat/passport'
+export { gatepass } from 'gatepass/express'
+export { memoryStore } from 'gatepass/stores/memory'
