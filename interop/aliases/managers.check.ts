@@ -69,6 +69,9 @@ const cases: readonly Case[] = [
       'install',
       '--registry',
       registry.url,
+      // The common cache has the alias of an earlier run under the same version.
+      '--cache-folder',
+      join(tools, 'yarn1-cache'),
     ],
   },
   {

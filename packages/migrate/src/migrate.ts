@@ -5,7 +5,7 @@ import type { Manifest } from './manifest.ts'
 import { moduleUses } from './modules.ts'
 import { installCommand, type Manager, managerOf } from './package-manager.ts'
 import { type DependencyChange, type Plan, planOf, type RewrittenFile, type Versions, wayBack } from './plan.ts'
-import { manifestOf, type Project, pathIn, readProject, textOf } from './project.ts'
+import { GENERATED, manifestOf, type Project, pathIn, readProject, textOf } from './project.ts'
 import { type MigrationRecord, RECORD, readRecord, recordOf, restored, withUsualVersions } from './record.ts'
 import { nodesOf } from './syntax.ts'
 import { failureOf, runToEnd, type Trial } from './trial.ts'
@@ -133,7 +133,10 @@ export function goBack(project: Project, { dryRun }: Pick<MigrateOptions, 'dryRu
   for (const { path, text } of rewritten) replaceFile(join(folder, path), text)
   for (const [path, text] of files) putBack(join(folder, path), text)
   rmSync(join(folder, RECORD), { force: true })
-  console.log(`\nDone. Now run: ${installCommand(managerOf(project))}`)
+  const built = project.others.some(
+    (path) => GENERATED.test(path) && /['"`]gatepass\/compat\//.test(textOf(join(folder, path)) ?? ''),
+  )
+  console.log(`\nDone. Now run: ${installCommand(managerOf(project))}${built ? ', and build again' : ''}`)
   return code
 }
 
@@ -147,7 +150,10 @@ function gatepassUser({ sources, others, folder }: Project, rewritten: readonly 
       moduleUses(nodesOf(path, text) ?? []).some(({ specifier }) => /^gatepass(?:\/|$)/.test(specifier))
     )
   })
-  return user?.path ?? others.find((path) => /['"`]gatepass(?:\/[\w/-]+)?['"`]/.test(textOf(join(folder, path)) ?? ''))
+  // A build names the drop-ins until it is made again.
+  const naming = (path: string) =>
+    GENERATED.test(path) ? /['"`]gatepass(?:\/(?!compat\/)[\w/-]+)?['"`]/ : /['"`]gatepass(?:\/[\w/-]+)?['"`]/
+  return user?.path ?? others.find((path) => naming(path).test(textOf(join(folder, path)) ?? ''))
 }
 
 /** The originals that the files of each manifest import again. */

@@ -185,6 +185,17 @@ describe('gatepass-migrate', () => {
     expect(JSON.parse(read(both, 'package.json')).dependencies).toEqual({ gatepass: '^0.1.0', passport: '^0.7.0' })
   })
 
+  test('--back restores package.json also where a build from the migration names the drop-ins', async () => {
+    const before = manifest({ passport: '^0.7.0' })
+    const folder = application({ 'package.json': before, 'src/app.js': `require('passport')\n` })
+    await run([folder])
+    mkdirSync(join(folder, 'dist'))
+    writeFileSync(join(folder, 'dist/app.js'), `require('gatepass/compat/passport')\n`)
+    const { output } = await run([folder, '--back'])
+    expect(read(folder, 'package.json')).toBe(before)
+    expect(output).toContain('npm install, and build again')
+  })
+
   test.each(['App.svelte', 'build/server.js', 'packages/api/dist/main.js', '.config/hooks.cjs', 'broken.js'])(
     'installs the alias of a package that %s loads, which is not rewritten',
     async (path) => {
