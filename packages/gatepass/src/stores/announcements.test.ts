@@ -6,6 +6,8 @@ import { Listening } from './postgres/listening.ts'
 import type { Topology } from './redis/client.ts'
 import { listen } from './redis/feed.ts'
 
+vi.mock('../timers.ts', () => import('../../test/replaceable-timers.ts'))
+
 /** A connection that answers each question in 10 ms, until it falls silent. */
 class Server {
   silent = false
