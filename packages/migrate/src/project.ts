@@ -21,7 +21,7 @@ export interface Source {
 
 const SOURCE = /\.(?:[cm]?[jt]s|[jt]sx)$/
 /** Folders of generated files: nothing in them is rewritten, since the next build would undo it. */
-export const GENERATED = /(?:^|\/)(?:\.[^/]*|dist|build|out|coverage|bower_components)\//
+export const GENERATED: RegExp = /(?:^|\/)(?:\.[^/]*|dist|build|out|coverage|bower_components)\//
 const NO_CODE_FOLDER = /^(?:\.git|coverage|bower_components)$/
 const NO_CODE =
   /^(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|\.gatepass-migrate\.json|\.pnp\..*|.*\.(?:md|txt|lock|lockb|map|css|scss|png|jpe?g|gif|svg|ico|webp|woff2?|ttf|pdf|zip|gz|tgz|mp[34]|wasm|db|sqlite))$/i
