@@ -2,7 +2,7 @@
  * Puts what a reader needs into a package before it is packed, and takes it away afterwards: the licence, for the library the
  * README and the pages of `docs`, and for an alias the README of all aliases. Links that leave a package lead to the repository.
  *
- * Why it exists: whoever installed a package has its tarball and not the repository.
+ * Why it exists: a user of a package has its tarball and not the repository.
  *
  * `node tools/pack-documents.ts [--remove]`, in the folder of the package.
  */

@@ -42,6 +42,7 @@ function browser(origin: string, answers: string[]): Ask {
       method,
       redirect: 'manual',
       headers: {
+        ...(method !== 'GET' && { origin }),
         cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(form !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),

@@ -1,13 +1,11 @@
 /** Packs every package as npm would publish it, and uses the tarballs in an empty folder as a new user would. */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { visitWith } from '../applications/visit.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'gatepass-published-'))
@@ -59,26 +57,17 @@ test('the first application of the README logs in and out, from the tarballs alo
   inFolder('npm', 'install', '--silent', '--no-audit', '--no-fund', ...own, 'express@5', '@node-rs/argon2@2')
   const readme = readFileSync(join(folder, 'node_modules/gatepass/README.md'), 'utf8')
   const [, application = ''] = /```ts\n(import express[\s\S]*?)```/.exec(readme) ?? []
-  const port = await freePort()
-  writeFileSync(join(folder, 'app.ts'), application.replace('3000', String(port)))
-  const server = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'app.ts'], {
-    cwd: folder,
-    stdio: 'inherit',
+  writeFileSync(join(folder, 'app.ts'), application.replace('3000', 'Number(process.env.PORT)'))
+  const answers = await visitWith(folder, ['--disable-warning=ExperimentalWarning', 'app.ts'], async (ask) => {
+    await ask('POST', '/login', { form: { username: 'ada', password: 'correct horse battery staple' } })
+    await ask('GET', '/me')
+    await ask('POST', '/logout')
+    await ask('GET', '/me')
   })
-  try {
-    const origin = `http://localhost:${port}`
-    await answering(origin)
-    const body = new URLSearchParams({ username: 'ada', password: 'correct horse battery staple' })
-    const login = await fetch(`${origin}/login`, { method: 'POST', headers: { origin }, body, redirect: 'manual' })
-    const cookie = login.headers.getSetCookie()[0]?.split(';')[0] ?? ''
-    const me = () => fetch(`${origin}/me`, { headers: { cookie } })
-    assert.deepEqual(await (await me()).json(), { id: 'ada' })
-    await fetch(`${origin}/logout`, { method: 'POST', headers: { origin, cookie } })
-    assert.equal((await me()).status, 401)
-  } finally {
-    server.kill()
-    await once(server, 'exit')
-  }
+  assert.deepEqual(
+    answers.filter((answer) => answer.startsWith('GET')),
+    ['GET /me 200 {"id":"ada"}', 'GET /me 401'],
+  )
 })
 
 test('the commands say what they do', () => {
@@ -86,24 +75,3 @@ test('the commands say what they do', () => {
     assert.match(inFolder('npm', 'exec', '--offline', '--', command, '--help'), /Usage|usage|gatepass/)
   }
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-async function answering(origin: string): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    try {
-      await fetch(origin)
-      return
-    } catch {
-      await sleep(100)
-    }
-  }
-  throw new Error('the application does not answer')
-}
