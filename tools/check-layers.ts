@@ -30,6 +30,7 @@ const layerOf: Readonly<Record<string, number>> = {
   register: 0,
   report: 0,
   timers: 0,
+  'peer-package': 0,
   crypto: 0,
   cookie: 1,
   'number-options': 1,
@@ -49,7 +50,7 @@ const layerOf: Readonly<Record<string, number>> = {
 const reachOf: Readonly<Record<string, number>> = { index: 4, compat: 5 }
 
 /** Files of layer 0 that import nothing. All files may import them, also those of layer 0. */
-const ground: ReadonlySet<string> = new Set(['error', 'awaitable', 'register', 'report', 'timers'])
+const ground: ReadonlySet<string> = new Set(['error', 'awaitable', 'register', 'report', 'timers', 'peer-package'])
 
 /**
  * Packages and built-in modules that only certain files may load. A package that is not listed may be loaded only by the

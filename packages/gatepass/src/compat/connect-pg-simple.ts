@@ -1,5 +1,6 @@
-import { createRequire } from 'node:module'
-import { StoreError, UsageError } from '../error.ts'
+import { UsageError } from '../error.ts'
+import { peerPackage } from '../peer-package.ts'
+import { causeOf } from '../stores/failure.ts'
 import { Lookups } from '../stores/lookups.ts'
 import { timeLimit } from '../stores/options.ts'
 import { engineOf, postgresErrors } from '../stores/postgres/driver.ts'
@@ -352,21 +353,13 @@ function databaseOf(options: PGStoreOptions, errorLog: (...words: Anything[]) =>
     }
     return { database: (text, values) => pgPromise.any(text, values), engine: 'PostgreSQL', end: keep }
   }
-  // esbuild leaves no `import.meta.url` in a CommonJS bundle.
-  const own = new (createRequire(import.meta.url ?? `${process.cwd()}/`)('pg').Pool)(
-    conObject || (conString ? { connectionString: conString } : {}),
-  )
+  const own = new (peerPackage<Anything>('pg').Pool)(conObject || (conString ? { connectionString: conString } : {}))
   own.on('error', (error: unknown) => errorLog('PG Pool error:', error))
   return { database: queryOf(own), engine: engineOf({ pool: own }), end: () => own.end() }
 }
 
 function queryOf(pool: Anything): Database {
   return async (text, values) => (await pool.query(text, values))?.rows ?? []
-}
-
-/** The driver's own error, as connect-pg-simple gives it; ours if PostgreSQL does not answer. */
-function causeOf(error: unknown): unknown {
-  return error instanceof StoreError ? (error.cause ?? error) : error
 }
 
 Object.defineProperty(connectPgSimple, 'default', { value: connectPgSimple })

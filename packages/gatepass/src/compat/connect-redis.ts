@@ -1,5 +1,5 @@
 import { sha1Hex } from '../crypto/sha1.ts'
-import { StoreError } from '../error.ts'
+import { causeOf } from '../stores/failure.ts'
 import { Lookups } from '../stores/lookups.ts'
 import { timeLimit } from '../stores/options.ts'
 import { Engine, type Script } from '../stores/redis/engine.ts'
@@ -248,11 +248,11 @@ function storeClass(Base: typeof Store, answers: Answers): new (options: RedisSt
 
 /**
  * Answers by the callback if there is one, and by a promise without one, as connect-redis does. The error is the client's own, or a
- * {@link StoreError} of ours if Redis does not answer.
+ * `StoreError` of ours if Redis does not answer.
  */
 function answer(work: () => Promise<unknown>, callback: Told | undefined): Promise<unknown> {
   const working = work().catch((error: unknown) => {
-    throw error instanceof StoreError ? (error.cause ?? error) : error
+    throw causeOf(error)
   })
   if (typeof callback !== 'function') return working
   return working.then(

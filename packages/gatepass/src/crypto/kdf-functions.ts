@@ -1,7 +1,7 @@
 // The password hashing functions, in two versions: on Node's thread pool, and blocking the calling thread.
 import * as nodeCrypto from 'node:crypto'
-import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
+import { peerPackage } from '../peer-package.ts'
 import type { Argon2Work, Job, Kdfs, Pbkdf2Work, ScryptWork } from './kdf.ts'
 
 /** The functions that this installation has, computed on Node's thread pool. */
@@ -18,7 +18,7 @@ export function computeNow(job: Job): Uint8Array | boolean {
       return argon2.hashRawSync(job.work.password, packagedParameters(job.work))
     }
     case 'bcrypt':
-      return requirePackage<PackagedBcrypt>('@node-rs/bcrypt').verifySync(job.work.password, job.work.hash)
+      return peerPackage<PackagedBcrypt>('@node-rs/bcrypt').verifySync(job.work.password, job.work.hash)
     case 'scrypt':
       return nodeCrypto.scryptSync(job.work.password, job.work.salt, job.work.tagLength, scryptParameters(job.work))
     case 'pbkdf2': {
@@ -79,16 +79,11 @@ interface PackagedBcrypt {
 /** `undefined` if the package is not installed. A broken package throws. */
 function optionalPackage<Exports>(name: string): Exports | undefined {
   try {
-    return requirePackage(name)
+    return peerPackage(name)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return undefined
     throw error
   }
-}
-
-function requirePackage<Exports>(name: string): Exports {
-  // esbuild leaves no `import.meta.url` in a CommonJS bundle.
-  return createRequire(import.meta.url ?? `${process.cwd()}/`)(name) as Exports
 }
 
 type ScryptParameters = { N: number; r: number; p: number; maxmem: number }

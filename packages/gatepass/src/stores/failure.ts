@@ -6,6 +6,11 @@ export function reasonOf(error: unknown): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.message
 }
 
+/** The driver's own error; ours if it has none, since the engine does not answer. */
+export function causeOf(error: unknown): unknown {
+  return error instanceof StoreError ? (error.cause ?? error) : error
+}
+
 /** Whether a driver's own timeout passed before ours. */
 export function gaveUpWaiting(error: unknown): boolean {
   if (!(error instanceof Error)) return false

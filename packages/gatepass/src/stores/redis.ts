@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module'
 import { randomHandle } from '../crypto/random.ts'
 import { checkOptions, type OptionKinds, UsageError } from '../error.ts'
+import { peerPackage } from '../peer-package.ts'
 import type {
   ChangeFeed,
   ChangeListener,
@@ -296,8 +296,7 @@ function connect(client: OwnClient, topology: Topology): Promise<unknown> {
 
 function redisPackage(): RedisPackage {
   try {
-    // esbuild leaves no `import.meta.url` in a CommonJS bundle.
-    return createRequire(import.meta.url ?? `${process.cwd()}/`)('redis') as RedisPackage
+    return peerPackage('redis')
   } catch (cause) {
     throw new UsageError('ERR_STORE_OPTIONS', 'The package `redis` is not installed', {
       hint: 'Install it (npm install redis), or pass a `client`.',

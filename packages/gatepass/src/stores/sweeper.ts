@@ -1,4 +1,5 @@
 import type { Awaitable } from '../awaitable.ts'
+import { now } from '../timers.ts'
 
 export interface SweeperOptions {
   /**
@@ -13,7 +14,7 @@ export interface SweeperOptions {
   least: number
   /** Resolves when the next slice may begin. Default at once. */
   ready?(): Awaitable<unknown>
-  /** Milliseconds. Default `performance.now`. */
+  /** Milliseconds. Default: since the process began. */
   clock?(): number
 }
 
@@ -41,7 +42,7 @@ export class Sweeper {
 
   constructor(options: SweeperOptions) {
     this.#options = options
-    this.#clock = options.clock ?? (() => performance.now())
+    this.#clock = options.clock ?? now
     this.#most = options.least
   }
 

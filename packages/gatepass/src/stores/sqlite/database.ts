@@ -2,7 +2,7 @@ import { closeSync, fchmodSync, openSync } from 'node:fs'
 import { StoreError, UsageError } from '../../error.ts'
 import { type Failure, storeError } from '../../session/guarded-store.ts'
 import type { Timestamp } from '../../session/store.ts'
-import { setImmediate } from '../../timers.ts'
+import { now, setImmediate } from '../../timers.ts'
 
 /** A value that the store binds to a parameter. */
 export type SqliteValue = string | number | null
@@ -147,10 +147,10 @@ export class LockWait {
   /** Repeats a statement that failed because of the lock, until the time limit. Throws at once where a wait is over. */
   retry<T>(failure: unknown, statement: () => T): T {
     if (this.over) throw failure
-    const end = performance.now() + this.#longest
+    const end = now() + this.#longest
     for (let last = failure; ; ) {
       if (!isBusy(last)) throw last
-      this.over = performance.now() >= end
+      this.over = now() >= end
       if (this.over) throw last
       // SQLite's own wait tries eight times in 100 ms, which is too rarely among several busy processes.
       Atomics.wait(sleeping, 0, 0, LOOK_AGAIN)
@@ -223,14 +223,14 @@ export class ReadTurn {
   }
 
   /** Call it before a load. */
-  begin(now: Timestamp): void {
+  begin(time: Timestamp): void {
     if (ReadTurn.#open.has(this)) {
-      if (this.#since === now) return
+      if (this.#since === time) return
       this.end()
     }
     this.#database.exec('BEGIN')
     ReadTurn.#open.add(this)
-    this.#since = now
+    this.#since = time
     if (this.#endIsDue) return
     this.#endIsDue = true
     setImmediate(this.#endTurn)
